@@ -1,0 +1,305 @@
+"""The engine: what a convention says, done with numpy and one matrix product.
+
+The steps are the convention's own, in its order; each is a function over a list of spatial axes,
+so that 1-D and 3-D need no other engine. Arrays inside have the axes N, C (or O, I), then the
+spatial ones.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from convcheck.convention import CORRELATION, PRECISIONS, Convention
+from convcheck.errors import InputError
+from convcheck.rounding import choose_arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array = NDArray[Any]
+
+BLOCK = 1 << 20
+"""Elements of one window matrix: small enough for the cache, large enough for BLAS."""
+
+
+def convolve(image: Array, filters: Array, convention: Convention = CORRELATION) -> Array:
+    """The result that ``convention`` makes from ``image`` and ``filters``.
+
+    The axes of all three arrays are those of the convention's layouts. The arithmetic is float64
+    (complex128), or int64 for integers that float64 could not add exactly; the last step rounds
+    to the convention's own arithmetic.
+
+    Raises:
+        InputError: shapes that the convention does not fit.
+    """
+    image, filters = np.asarray(image), np.asarray(filters)
+    x = arrange_image(image, convention)
+    w = arrange_filters(filters, convention, x.shape[1])
+    work = choose_arithmetic(x, w)
+    padded = pad(spread(work.cast(x), convention.input_dilation), convention)
+    y = correlate(padded, work.cast(w), convention.stride, convention.dilation, convention.groups)
+    return arrange_output(finish(y, convention), convention)
+
+
+def magnitude(image: Array, filters: Array, convention: Convention) -> NDArray[np.float64]:
+    """S: the convention's sums over absolute values, in the output's layout; no bias, no scale."""
+    x = arrange_image(_absolute(image), convention)
+    w = arrange_filters(_absolute(filters), convention, x.shape[1])
+    padded = pad(
+        spread(x, convention.input_dilation),
+        convention.replace(padding_value=abs(convention.padding_value)),
+    )
+    y = correlate(padded, w, convention.stride, convention.dilation, convention.groups)
+    return arrange_output(y, convention)
+
+
+def output_shape(
+    image_shape: Sequence[int], filter_shape: Sequence[int], convention: Convention
+) -> tuple[int, ...]:
+    """The shape that :func:`convolve` gives for arrays of these shapes, or its error."""
+    image = np.broadcast_to(np.uint8(0), tuple(image_shape))
+    x = arrange_image(image, convention)
+    bank = np.broadcast_to(np.uint8(0), tuple(filter_shape))
+    w = arrange_filters(bank, convention, x.shape[1])
+    sizes = _output_sizes(
+        [
+            (n - 1) * gap + 1 + sum(pads)
+            for n, gap, pads in zip(
+                x.shape[2:], convention.input_dilation, convention.padding, strict=True
+            )
+        ],
+        w.shape[2:],
+        convention.stride,
+        convention.dilation,
+    )
+    y = np.broadcast_to(np.uint8(0), (x.shape[0], w.shape[0], *sizes))
+    return arrange_output(y, convention).shape
+
+
+def arrange_image(image: Array, convention: Convention) -> Array:
+    """The image as N, C, H, W with its channels in ``channel_order``; a view where possible."""
+    layout = convention.image_layout
+    _check_rank("image", image, layout)
+    x = to_axes(image, layout, "NCHW")
+    order = convention.channel_order
+    if order is None:
+        return x
+    if len(order) != x.shape[1]:
+        raise InputError(
+            "channel_order does not fit the image",
+            got=f"{len(order)} channels in channel_order, {x.shape[1]} in the image",
+            expected="a permutation of the image's channels",
+        )
+    return x[:, list(order)]
+
+
+def arrange_filters(filters: Array, convention: Convention, channels: int) -> Array:
+    """The bank as O, I, H, W with O over all outputs and I the inputs of one group."""
+    layout = convention.filter_layout
+    _check_rank("filters", filters, layout)
+    w = to_axes(filters, layout.replace("M", "O"), "OIHW")
+    if convention.kernel_transposed:
+        w = w.swapaxes(2, 3)
+    w = np.flip(w, tuple(1 + "IHW".index(axis) for axis in convention.flip))
+    groups = convention.groups
+    outputs, inputs = w.shape[:2]
+    if layout == "HW" and groups > 1:
+        w = np.broadcast_to(w, (groups, *w.shape[1:]))  # one kernel shared by all groups
+    elif inputs == channels and groups > 1 and channels % groups == 0:
+        # A transposed convolution's bank: O counts one group's outputs, I all the channels.
+        per_group = w.reshape(outputs, groups, channels // groups, *w.shape[2:])
+        w = per_group.swapaxes(0, 1).reshape(groups * outputs, *per_group.shape[2:])
+    adds_up = layout == "HWIM" and groups != channels
+    if w.shape[1] * groups != channels or w.shape[0] % groups or adds_up:
+        raise InputError(
+            "the filters do not fit the image's channels",
+            got=f"filters {filters.shape} read as {layout}, {outputs} filters of {inputs} "
+            f"channels; groups: {groups}; an image of {channels} channels",
+            expected="a group for each channel, as HWIM does not add channels up"
+            if adds_up
+            else "as many channels in a filter as in a group of the image, "
+            "and a number of filters that the groups divide",
+        )
+    return w
+
+
+def spread(x: Array, gaps: Sequence[int]) -> Array:
+    """The image with ``gap - 1`` zeros between neighbouring samples, none after the last."""
+    if all(gap == 1 for gap in gaps):
+        return x
+    sizes = [(n - 1) * gap + 1 for n, gap in zip(x.shape[2:], gaps, strict=True)]
+    wide = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    samples: Any = (..., *(slice(None, None, gap) for gap in gaps))
+    wide[samples] = x
+    return wide
+
+
+def pad(x: Array, convention: Convention) -> Array:
+    """The image padded by ``padding_mode``, then cropped where the padding is negative.
+
+    In this order a mode such as ``wrap`` continues the whole image, whatever is cropped elsewhere.
+    """
+    padding = convention.padding
+    for size, pads in zip(x.shape[2:], padding, strict=True):
+        if size + sum(pads) < 1:
+            raise InputError(
+                "the padding crops the whole image away", got=f"{pads} on an axis of {size}"
+            )
+    widths = [(0, 0), (0, 0), *((max(a, 0), max(b, 0)) for a, b in padding)]
+    if any(map(any, widths)):
+        x = _padded(x, widths, convention)
+    crop = [
+        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape[2:], padding, strict=True)
+    ]
+    kept: tuple[Any, ...] = (..., *crop)
+    inner: Array = x[kept]
+    return inner
+
+
+def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention) -> Array:
+    mode: Any = convention.padding_mode
+    if mode != "constant":
+        return np.pad(x, widths, mode=mode)
+    value = convention.padding_value
+    if x.dtype.kind in "biu" and value != int(value):
+        x = x.astype(np.float64)
+    return np.pad(x, widths, constant_values=x.dtype.type(value))
+
+
+def correlate(
+    x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], groups: int = 1
+) -> Array:
+    """Cross-correlation, nothing padded: x (N,C,*S) by w (O,C/groups,*F) gives (N,O,*out)."""
+    spatial = range(2, x.ndim)
+    sizes = _output_sizes(x.shape[2:], w.shape[2:], stride, dilation)
+    inputs, outputs = w.shape[1], w.shape[0] // groups
+    y = np.empty((x.shape[0], w.shape[0], *sizes), np.result_type(x, w))
+    taps = inputs * prod(w.shape[2:])
+    band = max(1, BLOCK // (taps * prod(sizes[1:])))
+    steps = [x.strides[a] * s for a, s in zip(spatial, stride, strict=True)]
+    reaches = [x.strides[a] * d for a, d in zip(spatial, dilation, strict=True)]
+    for n in range(x.shape[0]):
+        for g in range(groups):
+            block = x[n, g * inputs : (g + 1) * inputs]
+            bank = np.ascontiguousarray(w[g * outputs : (g + 1) * outputs]).reshape(outputs, taps)
+            # (I, *F, *out): every window of the block, as a view.
+            windows = as_strided(
+                block,
+                (inputs, *w.shape[2:], *sizes),
+                (block.strides[0], *reaches, *steps),
+                writeable=False,
+            )
+            for first in range(0, sizes[0], band):
+                rows = slice(first, first + band)
+                part = windows[(slice(None), *(slice(None) for _ in w.shape[2:]), rows)]
+                target = y[n, g * outputs : (g + 1) * outputs, rows]
+                target[...] = (bank @ part.reshape(taps, -1)).reshape(target.shape)
+    return y
+
+
+def finish(y: Array, convention: Convention) -> Array:
+    """Scale, bias and activation, then the convention's arithmetic."""
+    if convention.scale != 1.0:
+        y = y * convention.scale
+    if convention.bias is not None:
+        if len(convention.bias) != y.shape[1]:
+            raise InputError(
+                "the bias does not fit the filters",
+                got=f"{len(convention.bias)} numbers for {y.shape[1]} output channels",
+                expected="one number an output channel",
+            )
+        y = y + np.asarray(convention.bias).reshape(-1, *(1 for _ in y.shape[2:]))
+    if convention.activation == "relu":
+        y = np.maximum(y, 0)
+    return round_to(y, convention.arithmetic)
+
+
+def round_to(y: Array, arithmetic: str) -> Array:
+    """The array as ``arithmetic`` stores it: a precision, or an integer that wraps or saturates."""
+    if arithmetic in PRECISIONS:
+        return _round_to_precision(y, arithmetic)
+    how, _, name = arithmetic.partition(":")
+    dtype = np.dtype(name)
+    limits = np.iinfo(dtype)
+    if how == "saturate":
+        return np.clip(np.rint(y), limits.min, limits.max).astype(dtype)
+    remainder: Array = np.mod(np.trunc(y), 2 ** (8 * dtype.itemsize))
+    return remainder.astype(np.int64).astype(dtype)
+
+
+def arrange_output(y: Array, convention: Convention) -> Array:
+    """N, O, H, W as the output's layout; an axis that the layout lacks must have length 1."""
+    layout = convention.output_layout
+    for axis, size in zip("NOHW", y.shape, strict=True):
+        if axis not in layout and size != 1:
+            raise InputError(
+                f"the output does not fit the layout {layout}",
+                got=f"{size} along {axis}",
+                expected="a layout that has the axis, such as NOHW",
+            )
+    kept = [axis for axis in "NOHW" if axis in layout]
+    y = y.reshape([n for axis, n in zip("NOHW", y.shape, strict=True) if axis in layout])
+    return y.transpose([kept.index(axis) for axis in layout])
+
+
+def _check_rank(operand: str, array: Array, layout: str) -> None:
+    if array.ndim != len(layout) or array.size == 0:
+        raise InputError(
+            f"the {operand} does not fit the layout {layout}",
+            got=f"shape {array.shape}",
+            expected=f"{len(layout)} axes, none of them empty",
+        )
+
+
+def to_axes(array: Array, layout: str, axes: str) -> Array:
+    """The array with its axes in the order ``axes``; those that the layout lacks get length 1."""
+    present = [axis for axis in axes if axis in layout]
+    moved = array.transpose([layout.index(axis) for axis in present])
+    sizes = dict(zip(present, moved.shape, strict=True))
+    return moved.reshape([sizes.get(axis, 1) for axis in axes])
+
+
+def _output_sizes(
+    sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> list[int]:
+    extents = [d * (f - 1) + 1 for f, d in zip(kernel, dilation, strict=True)]
+    for size, extent in zip(sizes, extents, strict=True):
+        if size < extent:
+            raise InputError(
+                "the filter is larger than the padded image",
+                got=f"a filter that spans {tuple(extents)}, a padded image of {tuple(sizes)}",
+                expected="a filter that fits inside",
+            )
+    return [(n - e) // s + 1 for n, e, s in zip(sizes, extents, stride, strict=True)]
+
+
+def _absolute(array: Array) -> NDArray[np.float64]:
+    if array.dtype.kind == "c":
+        return np.abs(array.astype(np.complex128))
+    return np.abs(array.astype(np.float64))
+
+
+def _round_to_precision(y: Array, arithmetic: str) -> Array:
+    if arithmetic == "exact":
+        return y
+    if y.dtype.kind == "c":
+        wide = y.astype(np.complex128)
+        wide.real = _round_to_precision(wide.real, arithmetic)
+        wide.imag = _round_to_precision(wide.imag, arithmetic)
+        narrow: Array = wide if arithmetic == "float64" else wide.astype(np.complex64)
+        return narrow
+    if arithmetic in ("tf32", "bfloat16"):
+        # Round to nearest even on the bits that a float32 has more than these formats.
+        dropped = np.uint32(13 if arithmetic == "tf32" else 16)
+        bits = y.astype(np.float32).view(np.uint32)
+        odd = (bits >> dropped) & np.uint32(1)
+        half = (np.uint32(1) << (dropped - np.uint32(1))) - np.uint32(1)
+        rounded = ((bits + half + odd) >> dropped) << dropped
+        return rounded.view(np.float32)
+    with np.errstate(over="ignore"):
+        return y.astype(arithmetic)

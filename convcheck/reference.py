@@ -1,0 +1,103 @@
+"""The oracle: scipy.signal.convolve, imported only where it is called."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.errors import InputError, OracleError
+from convcheck.rounding import Arithmetic, fft_bound, norm
+
+Array = NDArray[Any]
+
+NAME = "scipy.signal.convolve"
+METHODS = ("auto", "direct", "fft")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the oracle gave for one filter, and how far that can be from the exact result.
+
+    ``bound`` is None where the oracle summed directly: the bound of any sum of products holds.
+    """
+
+    values: Array
+    bound: float | None
+
+
+class Oracle:
+    """scipy's N-D convolution, valid, of one image (C,H,W) with one filter after the other.
+
+    ``kernel`` is the first of them; for ``auto`` scipy chooses by it between direct and fft.
+
+    Raises:
+        InputError: scipy has no such method.
+    """
+
+    def __init__(self, image: Array, kernel: Array, arithmetic: Arithmetic, method: str) -> None:
+        from scipy.signal import choose_conv_method
+
+        if method not in METHODS:
+            raise InputError(
+                f"scipy has no method {method!r}", expected=f"one of {', '.join(METHODS)}"
+            )
+        if method == "auto":
+            method = str(choose_conv_method(image, kernel, mode="valid"))
+        # An FFT works in floating point whatever it is given; so its result is judged as such.
+        self.rounds_integers = method == "fft" and arithmetic.dtype.kind == "i"
+        self.image = image.astype(np.float64) if self.rounds_integers else image
+        self.method = method
+        self.arithmetic = arithmetic
+
+    @cached_property
+    def _norm(self) -> float:
+        return norm(self.image)
+
+    def __call__(self, kernel: Array) -> Reference:
+        """The result for a filter (C,Fh,Fw): (H-Fh+1, W-Fw+1).
+
+        Raises:
+            OracleError: scipy raised, or gave something that is not finite.
+        """
+        from scipy.signal import convolve
+
+        if self.rounds_integers:
+            kernel = kernel.astype(np.float64)
+        try:
+            with np.errstate(all="ignore"):
+                values = convolve(self.image, kernel, mode="valid", method=self.method)[0]
+        except Exception as error:
+            raise OracleError(
+                f"{NAME} itself failed, so there is nothing to judge against",
+                got=f"{type(error).__name__}: {error}",
+                hint="try --method direct; if that fails too, report it to scipy",
+            ) from error
+        finite = np.isfinite(values)
+        if not finite.all():
+            raise OracleError(
+                f"{NAME} gave values that are not finite for finite data",
+                got=f"{np.count_nonzero(~finite)} of {values.size} elements",
+                hint="its FFT overflows before its sums do: use --method direct, or scale the data",
+            )
+        if self.method != "fft":
+            return Reference(values, None)
+        bound = self._fft_bound(kernel)
+        step = self.arithmetic.quantum
+        if bound < 0.49 * step:
+            # Every exact result is a multiple of the quantum, and only one is within the bound.
+            return Reference((np.rint(values / step) * step).astype(self.arithmetic.dtype), 0.0)
+        return Reference(values, bound)
+
+    def _fft_bound(self, kernel: Array) -> float:
+        from scipy.fft import next_fast_len
+
+        sizes = zip(self.image.shape, kernel.shape, strict=True)
+        length = math.prod(int(next_fast_len(a + b - 1)) for a, b in sizes)
+        # Integers beyond 2^53 were rounded when they became floats.
+        roundings = self.arithmetic.input_roundings + 2 * self.rounds_integers
+        return fft_bound(self._norm, norm(kernel), length, roundings=roundings)

@@ -1,0 +1,321 @@
+"""The bounds hold: against exact rational results, wherever float64 is awkward."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.fft import next_fast_len
+from scipy.signal import convolve
+
+from convcheck import rounding
+from convcheck.engine import correlate
+from convcheck.errors import InputError
+from convcheck.rounding import choose_arithmetic, fft_bound, gamma, norm, quantum, sum_bound
+
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=60)
+TINY = 2.0**-1074
+
+
+def exact_correlation(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """(C,H,W) by (K,C,Fh,Fw), as pairs of Fractions: the real and the imaginary part."""
+    k, _, fh, fw = w.shape
+    out = np.empty((k, x.shape[1] - fh + 1, x.shape[2] - fw + 1), object)
+    for place in np.ndindex(out.shape):
+        window = x[:, place[1] : place[1] + fh, place[2] : place[2] + fw]
+        real = imaginary = Fraction(0)
+        for a, b in zip(window.ravel().tolist(), w[place[0]].ravel().tolist(), strict=True):
+            ar, ai, br, bi = (Fraction(v) for v in (a.real, a.imag, b.real, b.imag))
+            real += ar * br - ai * bi
+            imaginary += ar * bi + ai * br
+        out[place] = (real, imaginary)
+    return out
+
+
+def squared_error(computed: Any, exact: tuple[Fraction, Fraction]) -> Fraction:
+    real, imaginary = Fraction(computed.real.item()), Fraction(computed.imag.item())
+    return (real - exact[0]) ** 2 + (imaginary - exact[1]) ** 2
+
+
+def within(computed: np.ndarray, exact: np.ndarray, bound: np.ndarray) -> bool:
+    return all(
+        squared_error(computed[place], exact[place]) <= Fraction(float(bound[place])) ** 2
+        for place in np.ndindex(exact.shape)
+    )
+
+
+def sums_and_bound(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    once = (1, 1)
+    values = correlate(x[None], w, once, once)[0]
+    sizes = correlate(np.abs(x)[None], np.abs(w), once, once)[0]
+    terms = math.prod(w.shape[1:])
+    return values, sum_bound(sizes, terms, is_complex=np.iscomplexobj(values))
+
+
+def wide_numbers(rng: np.random.Generator, shape: Any, low: float, high: float) -> np.ndarray:
+    with np.errstate(under="ignore"):
+        return rng.standard_normal(shape) * 10.0 ** rng.uniform(low, high, shape)
+
+
+RANGES = {
+    "plain": (0, 0, 0, 0),
+    "wide": (-150, 150, -150, 150),
+    "denormal images": (-323, -300, -5, 5),
+    "denormal products": (-170, -140, -170, -150),
+    "denormal by huge": (-323, -308, 290, 300),
+    "huge by denormal": (290, 300, -323, -308),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("complex_numbers", [False, True])
+def test_no_sum_is_further_from_the_exact_one_than_its_bound(
+    name: str, complex_numbers: bool
+) -> None:
+    rng = np.random.default_rng(7)
+    *image_range, low, high = RANGES[name]
+    for shapes in ((1, 3, 4), (1, 1, 1, 1)), ((3, 4, 5), (2, 3, 2, 3)), ((2, 3, 3), (2, 2, 3, 2)):
+        for _ in range(6):
+            x = wide_numbers(rng, shapes[0], *image_range)
+            w = wide_numbers(rng, shapes[1], low, high)
+            if complex_numbers:
+                x = x + 1j * wide_numbers(rng, shapes[0], *image_range)
+                w = w + 1j * wide_numbers(rng, shapes[1], low, high)
+            values, bound = sums_and_bound(x, w)
+            assert within(values, exact_correlation(x, w), bound)
+
+
+def test_no_sum_that_cancels_is_further_off_than_its_bound() -> None:
+    rng = np.random.default_rng(8)
+    for scale in (1.0, 1e-300, 1e200):
+        x = rng.standard_normal((4, 4, 5)) * scale
+        x[2:] = -x[:2] * (1 + rng.integers(-2, 3, (2, 4, 5)) * 2.0**-52)
+        w = rng.standard_normal((2, 4, 2, 2))
+        w[:, 2:] = w[:, :2]
+        values, bound = sums_and_bound(x, w)
+        assert np.abs(values).max() < 1e-12 * scale
+        assert within(values, exact_correlation(x, w), bound)
+
+
+def test_the_bound_is_not_idle() -> None:
+    """Within a factor of what really happens: n*u*S, not many times that."""
+    x, w = np.full((1, 1, 1), 1 / 3), np.full((1, 1, 1, 1), 1 / 3)
+    _, bound = sums_and_bound(x, w)
+    assert bound.item() == pytest.approx(2.0**-53 / 9, rel=1e-12)
+    rng = np.random.default_rng(0)
+    x, w = rng.random((3, 9, 9)), rng.random((2, 3, 3, 3))
+    values, bound = sums_and_bound(x, w)
+    assert (bound < 28 * 2.0**-53 * values).all()
+    assert (bound > 26 * 2.0**-53 * values).all()
+
+
+def test_gamma() -> None:
+    assert gamma(1) == 2.0**-53 / (1 - 2.0**-53)
+    assert gamma(100, 2.0**-11) == pytest.approx(100 / (2048 - 100))
+    assert gamma(2**53) == math.inf
+    assert gamma(2048, 2.0**-11) == math.inf
+
+
+def test_every_rounding_of_an_operand_widens_the_bound() -> None:
+    plain = sum_bound(np.array(1.0), 10)
+    assert sum_bound(np.array(1.0), 10, input_roundings=2) == pytest.approx(plain * 1.2)
+    assert sum_bound(np.array(1.0), 10, unit=2.0**-24) == pytest.approx(plain * 2**29, rel=1e-5)
+    assert sum_bound(np.array(1.0), 10, is_complex=True) == pytest.approx(plain * 2 * 2**0.5)
+    assert sum_bound(np.array(0.0), 10) > 0
+
+
+@pytest.mark.parametrize("complex_numbers", [False, True])
+def test_no_fft_is_further_off_than_its_bound(complex_numbers: bool) -> None:
+    rng = np.random.default_rng(9)
+    for number, shapes in enumerate([((1, 5, 6), (1, 1, 2, 2)), ((3, 8, 11), (1, 3, 3, 2))] * 8):
+        spread = (0, 3, 30, 140)[number % 4]
+        x = wide_numbers(rng, shapes[0], -spread, spread)
+        w = wide_numbers(rng, shapes[1], -spread, spread)
+        if complex_numbers:
+            x, w = x * np.exp(1j * (x % 7)), w * (1 - 2j)
+        computed = convolve(x, w[0], "valid", method="fft")
+        length = math.prod(
+            next_fast_len(a + b - 1) for a, b in zip(x.shape, w.shape[1:], strict=True)
+        )
+        bound = np.full(computed.shape, fft_bound(norm(x), norm(w), length))
+        exact = exact_correlation(x, w[:, ::-1, ::-1, ::-1])
+        assert within(computed, exact, bound)
+        assert bound.max() < 1e5 * 2.0**-53 * norm(x) * norm(w)
+
+
+def test_the_fft_bound_is_no_less_than_the_theorem_allows() -> None:
+    """Theorem 24.2 for three transforms; what is measured stays far below it."""
+    for stages in (1, 5, 20):
+        assert fft_bound(2.0, 3.0, 2**stages) >= 6 * 3 * 6.7 * stages * 2.0**-53
+    plain = fft_bound(1.0, 1.0, 64)
+    assert fft_bound(1.0, 1.0, 64, roundings=2) == pytest.approx(plain + 2 * 2.0**-53, rel=1e-12)
+
+
+def test_fft_bound_of_numbers_that_underflow() -> None:
+    assert fft_bound(TINY, TINY, 100) > 0
+    assert fft_bound(0.0, 0.0, 1) >= 0
+
+
+@SETTINGS
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_the_norm_is_no_less_than_the_true_one(numbers: list[float]) -> None:
+    value = norm(np.array(numbers))
+    true = sum(Fraction(n) ** 2 for n in numbers)
+    if math.isfinite(value):
+        assert Fraction(value) ** 2 >= true * (1 - Fraction(1, 10**13))
+        assert Fraction(value) ** 2 <= true * (1 + Fraction(1, 10**10)) + Fraction(TINY) ** 2
+    else:
+        assert true > Fraction(1.7e308) ** 2
+
+
+def test_norms_of_integers_that_have_no_absolute_value() -> None:
+    assert norm(np.array([-128], np.int8)) == pytest.approx(128)
+    assert rounding.largest_magnitude(np.array([-128, 127], np.int8)) == 128
+    assert rounding.largest_magnitude(np.array([-(2**63)], np.int64)) == 2.0**63
+    assert rounding.largest_magnitude(np.array([2**64 - 1], np.uint64)) == 2.0**64
+    assert rounding.largest_magnitude(np.array([True])) == 1
+    assert rounding.largest_magnitude(np.array([3 + 4j])) == 5
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([1.0, 2.0, 3.0], 1.0),
+        ([0.5, 0.25], 0.25),
+        ([0.75, 8.0, 0.0], 0.25),
+        ([2.0**40, 1.0], 1.0),
+        ([0.1], 2.0**-55),
+        ([2.0**60, 1.0], 0.0),
+        ([TINY], 0.0),
+        ([1e300, 1e-300], 0.0),
+        ([0.0, 0.0], 1.0),
+    ],
+)
+def test_quantum(numbers: list[float], expected: float) -> None:
+    assert quantum(np.array(numbers)) == expected
+    for dtype in (np.complex128, np.longdouble):
+        assert quantum(np.array(numbers).astype(dtype)) == expected
+    assert quantum(np.array(numbers + [0.0] * 1000)[::-1]) == expected
+
+
+def test_quantum_looks_at_every_element_and_part() -> None:
+    late = np.ones(5000)
+    late[4321] = 0.125
+    assert quantum(late) == 0.125
+    assert quantum(1 + 0.5j * late) == 0.0625
+    assert quantum(np.array([300], np.int16)) == 1.0
+
+
+@SETTINGS
+@given(
+    st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=20),
+    st.integers(-100, 100),
+)
+def test_every_number_is_a_multiple_of_the_quantum(numbers: list[int], power: int) -> None:
+    array = np.ldexp(np.array(numbers, float), power)
+    step = quantum(array)
+    assert step > 0
+    assert math.frexp(step)[0] == 0.5
+    assert all((Fraction(v) / Fraction(step)).denominator == 1 for v in array.tolist())
+
+
+def bank(values: Any, dtype: Any) -> np.ndarray:
+    return np.array(values, dtype).reshape(1, 1, 1, -1)
+
+
+def image(values: Any, dtype: Any) -> np.ndarray:
+    return np.array(values, dtype).reshape(1, 1, -1)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "dtype", "exact"),
+    [
+        (image([1, 2], "float32"), bank([3], "float32"), "float64", True),
+        (image([0.5, 2], "float64"), bank([0.25], "float16"), "float64", True),
+        (image([0.1], "float64"), bank([0.1], "float64"), "float64", False),
+        (image([1e-300], "float64"), bank([1.0], "float64"), "float64", False),
+        (image([2.0**30, 1], "float64"), bank([2.0**30, 1], "float64"), "float64", False),
+        (image([-128], "int8"), bank([-128], "int8"), "float64", True),
+        (image([True, False], "bool"), bank([True], "bool"), "float64", True),
+        (image([2**53 + 1], "int64"), bank([1], "int8"), "int64", True),
+        (image([-(2**53) - 1], "int64"), bank([-1], "int64"), "int64", True),
+        (image([2**53 + 1], "uint64"), bank([1], "uint64"), "int64", True),
+        (image([2**31], "int64"), bank([2**31 - 1], "int64"), "int64", True),
+        (image([2**31], "int64"), bank([2**31], "int64"), "float64", False),
+        (image([2**30], "int64"), bank([2**31], "int64"), "int64", True),
+        (image([-(2**63)], "int64"), bank([1], "int64"), "float64", False),
+        (image([-(2**63)], "int64"), bank([0], "int64"), "float64", True),
+        (image([2**64 - 1], "uint64"), bank([1], "uint64"), "float64", False),
+        (image([1j], "complex64"), bank([2], "uint8"), "complex128", True),
+        (image([0.1j], "complex128"), bank([2], "uint8"), "complex128", False),
+        (image([3], "longdouble"), bank([2], "float32"), "float64", True),
+        (image([3], "clongdouble"), bank([2], "float32"), "complex128", True),
+        (image([2**60 + 1], "int64"), bank([0.5], "float64"), "float64", False),
+    ],
+)
+def test_choose_arithmetic(x: np.ndarray, w: np.ndarray, dtype: str, exact: bool) -> None:
+    chosen = choose_arithmetic(x, w)
+    assert (str(chosen.dtype), chosen.exact) == (dtype, exact)
+    assert chosen.cast(x).dtype == chosen.dtype
+    sizes = np.array([1.0])
+    assert (chosen.bound(sizes, 5) == 0).all() == exact
+    assert (chosen.quantum > 0) == exact
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "roundings"),
+    [
+        (image([0.1], "float64"), bank([0.1], "float32"), 0),
+        (image([2**62 + 1], "int64"), bank([0.1], "float64"), 1),
+        (image([2**62], "int64"), bank([3.7], "float64"), 1),
+        (image([2**50 + 1], "int64"), bank([0.1], "float64"), 0),
+        (image([2**64 - 1], "uint64"), bank([2**63 + 1], "uint64"), 2),
+        (image([np.longdouble(1) / 3], "longdouble"), bank([0.1], "float64"), 1),
+        (image([0.1], "longdouble"), bank([0.1], "float64"), 0),
+        (image([np.longdouble(1) / 3], "longdouble"), bank([0.1j], "complex128"), 1),
+    ],
+)
+def test_operands_that_were_rounded_are_counted(
+    x: np.ndarray, w: np.ndarray, roundings: int
+) -> None:
+    # Never too few: 2**62 is a float, but one look at its size is all that it gets.
+    assert choose_arithmetic(x, w).input_roundings == roundings
+
+
+def test_sums_called_exact_are() -> None:
+    rng = np.random.default_rng(4)
+    for dtype, high in (("float32", 2**20), ("int64", 2**45), ("uint8", 255), ("complex64", 99)):
+        x = rng.integers(0, high, (2, 4, 5)).astype(dtype)
+        w = rng.integers(0, 99, (2, 2, 2, 2)).astype(dtype)
+        chosen = choose_arithmetic(x, w)
+        assert chosen.exact
+        values = correlate(chosen.cast(x)[None], chosen.cast(w), (1, 1), (1, 1))[0]
+        exact = exact_correlation(x, w)
+        for place in np.ndindex(exact.shape):
+            assert squared_error(values[place], exact[place]) == 0
+
+
+@pytest.mark.parametrize(
+    ("x", "w"),
+    [
+        (image([1e200], "float64"), bank([1e200], "float64")),
+        (image([1.7e308], "float64"), bank([1.0], "float64")),  # two of them differ by more
+        (image([1e308], "float64"), bank([1.0, 1.0], "float64")),
+        (image([1], "float64"), bank([1e308, 1e308], "float64")),
+        (image([1e200 + 1e200j], "complex128"), bank([1e200], "complex128")),
+        (image([np.finfo("longdouble").max], "longdouble"), bank([1], "float64")),
+    ],
+)
+def test_sums_that_overflow_are_refused(x: np.ndarray, w: np.ndarray) -> None:
+    with pytest.raises(InputError, match="overflow") as caught:
+        choose_arithmetic(x, w)
+    assert caught.value.hint
+
+
+def test_the_largest_sums_that_do_not() -> None:
+    assert not choose_arithmetic(image([8.9e307], "float64"), bank([1.0], "float64")).exact
