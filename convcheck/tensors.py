@@ -1,0 +1,588 @@
+"""Arrays and reports, from files and to files: the only place that reads or writes them.
+
+Nothing in a file is believed. A header is judged before memory is taken for what it promises,
+nothing is unpickled and nothing is extracted. Inside this module an ``InputError`` begins with its
+predicate ("is a directory"); ``load`` puts the operand and the file in front of it.
+"""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import difflib
+import math
+import mmap
+import os
+import re
+import secrets
+import stat
+import struct
+import sys
+import warnings
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+
+from convcheck.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+MEMBER_LIMIT = 4 << 30
+"""Bytes that an .npz member or standard input may take: unlike an .npy they are held in memory."""
+
+_CHUNK = 1 << 20
+_HEADER_LIMIT = 10_000  # numpy's own limit; a plain array's header takes about 118 characters
+_MAX_RANK = 32  # what every numpy can make; newer ones reach 64
+_MAGIC = b"\x93NUMPY"
+_LENGTH_FORMATS = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # by the format's version
+_NUMERIC = re.compile(r"[<>=|]?(\?|[biufc]\d{1,2})")
+_STREAM = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+_SPECIAL = {
+    stat.S_IFIFO: "a FIFO (named pipe)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+# What zipfile raises of broken archives; NotImplementedError, of features, is a RuntimeError.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+
+# What is wanted, and what to do.
+_ARRAY_FILE = "a .npy or .npz file"
+_NUMBERS = "bool, integer, float or complex numbers"
+_PLAIN_HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5, 5)} or its like"
+_SAVE_AGAIN = "copy it again, or write it again with numpy.save('x.npy', array)"
+_SAVEZ_AGAIN = "copy it again, or write it again with numpy.savez('x.npz', NAME=array)"
+_PIPE = "pipe one .npy into it, as in: convcheck … - < x.npy"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An array, read-only, with where it came from and what is to be said about that."""
+
+    path: str
+    array: NDArray[Any]
+    warnings: tuple[str, ...] = ()
+
+
+def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
+    """Load ``FILE.npy``, ``FILE.npz``, ``FILE.npz::NAME`` or, for ``-``, an .npy from ``stdin``.
+
+    Contents decide what a file is, not its name. An .npy file is mapped, not read.
+    """
+    subject = f"{operand}: {'- (standard input)' if spec == '-' else _shown(spec)}"
+    try:
+        array, rest = _load(spec, stdin)
+    except InputError as error:
+        what, got, expected, hint = error.what, error.got, error.expected, error.hint
+        raise InputError(f"{subject} {what}", got=got, expected=expected, hint=hint) from error
+    except OSError as error:
+        hint = "copy it elsewhere, and try that"
+        raise InputError(f"{subject} cannot be read", got=_reason(error), hint=hint) from error
+    except MemoryError as error:
+        hint = "save it as an .npy file, and name that: it is mapped, not read"
+        raise InputError(f"{subject} does not fit in memory", hint=hint) from error
+    note = f"{subject}: {rest} after the array ignored; was numpy.save called twice on one file?"
+    return Tensor(spec, array, (note,) if rest else ())
+
+
+def _bad(
+    what: str,
+    got: str | None = None,
+    hint: str = _SAVE_AGAIN,
+    expected: str | None = _ARRAY_FILE,
+) -> InputError:
+    return InputError(what, got=got, expected=expected, hint=hint)
+
+
+def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
+    """Return the array and, if any, how many bytes follow it."""
+    if spec == "-":
+        return _load_stdin(stdin)
+    path, name = _split(spec)
+    with _open(path) as file:
+        head = file.read(len(_MAGIC))
+        file.seek(0)
+        if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            with _zip_errors(), zipfile.ZipFile(file) as archive:
+                return _load_member(archive, name)
+        if name is not None and head == _MAGIC:
+            what = f"asks for {_shown(name)!r} in an .npy, which holds one array without a name"
+            raise _bad(what, hint=f"leave the name out: {_shown(path)}", expected=None)
+        return _map(file)
+
+
+def _split(spec: str) -> tuple[str, str | None]:
+    """Split ``FILE::NAME``, the longest part that exists being the file: both may hold ``::``."""
+    parts = spec.split("::")
+    for count in range(len(parts), 0, -1):
+        path = "::".join(parts[:count])
+        if os.path.lexists(path):
+            return path, "::".join(parts[count:]) if count < len(parts) else None
+    path, found, name = spec.rpartition("::")
+    return (path, name) if found else (spec, None)
+
+
+def _open(path: str) -> IO[bytes]:
+    if not path:
+        raise _bad("names no file", "an empty path", "check the command line: is a variable empty?")
+    try:
+        # Looked at before it is opened: that waits for a FIFO's writer, and may make a device act.
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise _bad("is a directory", hint="name one of the files in it")
+        if not stat.S_ISREG(mode):
+            kind = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
+            hint = "to read a stream, redirect it: convcheck … - < FILE"
+            raise _bad("is not a regular file", kind, hint)
+        return open(path, "rb", opener=_open_at_once)
+    except PermissionError as error:
+        hint = "look at the permissions of the file and of its directories: ls -ld"
+        raise _bad("cannot be read: permission denied", _reason(error), hint) from error
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in it
+        raise _missing(Path(path), _reason(error)) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should the file have become a FIFO: it is empty then."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _missing(path: Path, got: str) -> InputError:
+    hint = "check the path, and the directory that you are in"
+    try:
+        siblings = sorted(entry.name for entry in islice(path.parent.iterdir(), 2000))
+    except (OSError, ValueError):
+        got = f"{got}; its directory {_shown(str(path.parent))} cannot be listed either"
+    else:
+        same_stem = [name for name in siblings if Path(name).stem in {path.name, path.stem}]
+        if close := same_stem or difflib.get_close_matches(path.name, siblings):
+            hint = f"did you mean {_listed(str(path.parent / name) for name in close[:3])}?"
+    return _bad("does not exist", got, hint)
+
+
+# --- .npy: a header, then the array's bytes -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Header:
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    start: int  # of the data, in bytes
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def promise(self) -> str:
+        return f"a header of shape {self.shape} and dtype {self.dtype}: {_bytes(self.nbytes)}"
+
+    def check(self, available: int) -> None:
+        if self.nbytes > available:
+            got = f"{self.promise()}, followed by {_bytes(max(available, 0))}"
+            what = "is cut off: its header promises more data than there is"
+            raise _bad(what, got, expected=f"{_bytes(self.nbytes)} of data")
+
+    def view(self, data: mmap.mmap | bytearray, offset: int = 0) -> NDArray[Any]:
+        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, offset, order=self.order)
+        array.flags.writeable = False
+        return array
+
+
+def _map(file: IO[bytes]) -> tuple[NDArray[Any], str]:
+    header = _read_header(file)
+    try:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: it has become empty
+        hint = "redirect it: convcheck … - < FILE"
+        raise _bad("cannot be mapped into memory", _reason(error), hint, None) from error
+    available = len(data) - header.start  # of what is mapped, however the file has changed since
+    header.check(available)
+    return header.view(data, header.start), _rest(available - header.nbytes)
+
+
+def _read(stream: IO[bytes], header: _Header) -> NDArray[Any]:
+    if header.nbytes > MEMBER_LIMIT:
+        raise _too_large(header.promise())
+    data = _take(stream, header.nbytes)
+    header.check(len(data))
+    return header.view(data)
+
+
+def _take(stream: IO[bytes], count: int) -> bytearray:
+    """Read up to ``count`` bytes, holding no more than what really comes."""
+    data = bytearray()
+    while len(data) < count and (chunk := stream.read(min(_CHUNK, count - len(data)))):
+        data += chunk
+    return data
+
+
+def _too_large(got: str) -> InputError:
+    hint = "save it as an .npy file, and name that: it is mapped, not read"
+    limit = f"at most {_bytes(MEMBER_LIMIT)}"
+    return _bad("is too large to be held in memory", got, hint, limit)
+
+
+def _load_stdin(stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
+    stream = stdin
+    if stream is None and sys.stdin is not None:  # as it is where it was closed
+        stream = sys.stdin.buffer
+    if stream is None or stream.closed:
+        raise _bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
+    if stream.isatty():
+        raise _bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
+    header = _read_header(stream, f"{_PIPE}; only one operand can be -")
+    array = _read(stream, header)
+    rest = len(_take(stream, _CHUNK))  # no further: it may never end
+    return array, ("at least " if rest == _CHUNK else "") + _rest(rest)
+
+
+def _read_header(stream: IO[bytes], if_empty: str = _SAVE_AGAIN) -> _Header:
+    head = _take(stream, len(_MAGIC))
+    if not head:
+        raise _bad("is empty", "0 bytes", if_empty)
+    if not _MAGIC.startswith(head):
+        raise _foreign(bytes(head + _take(stream, 512)))
+    version = bytes(_take(stream, 2))
+    length_format = _LENGTH_FORMATS.get(version, "<H")
+    if len(version) == 2 and version not in _LENGTH_FORMATS:
+        what, got = "has an unknown version of the .npy format", f"version {version.hex('.')}"
+        raise _bad(what, got, expected="version 1.0, 2.0 or 3.0")
+    length = _take(stream, struct.calcsize(length_format))
+    if len(length) < struct.calcsize(length_format):
+        raise _bad("is cut off inside its header", _bytes(len(head + version + length)))
+    (promised,) = struct.unpack(length_format, length)
+    if promised > _HEADER_LIMIT:
+        got = f"a header that says it is {_bytes(promised)} long"
+        raise _bad_header(got, f"at most {_bytes(_HEADER_LIMIT)}")
+    text = _take(stream, promised)
+    if len(text) < promised:
+        got = f"{_bytes(len(text))} of a header that says it is {_bytes(promised)} long"
+        raise _bad("is cut off inside its header", got)
+    return _parse_header(text, len(head + version + length + text))
+
+
+def _parse_header(raw: bytearray, start: int) -> _Header:
+    found = _clip(bytes(raw))
+    try:
+        # UTF-8 in version 3, but then only in the names of fields, which are refused anyway.
+        text = re.sub(r"(\d)L\b", r"\1", raw.decode("latin-1"))  # Python 2 wrote (3L, 5L)
+        with warnings.catch_warnings():  # of odd escapes and the like
+            warnings.simplefilter("ignore")
+            fields = ast.literal_eval(text.strip())
+    except (SyntaxError, ValueError, TypeError, OverflowError) as error:
+        raise _bad_header(found) from error
+    except (MemoryError, RecursionError) as error:  # how deep nesting ends
+        raise _bad_header(found) from error
+    if not isinstance(fields, dict) or fields.keys() != {"descr", "fortran_order", "shape"}:
+        raise _bad_header(found)
+    descr, shape, fortran = fields["descr"], fields["shape"], fields["fortran_order"]
+    if isinstance(descr, list | tuple):
+        hint = "save one of its fields: numpy.save('x.npy', x['FIELD'])"
+        raise _bad("holds a structured array, not numbers", found, hint, _NUMBERS)
+    if not isinstance(descr, str) or not isinstance(shape, tuple) or not isinstance(fortran, bool):
+        raise _bad_header(found)
+    dtype = _dtype(descr)
+    if len(shape) > _MAX_RANK:
+        raise _bad_header(f"{len(shape)} axes", f"at most {_MAX_RANK}")
+    # type(), not isinstance: True is an int too.
+    if not all(type(length) is int and 0 <= length <= sys.maxsize for length in shape):
+        raise _bad_header(found, "lengths of axes that are whole numbers from 0 up")
+    # Without the empty axes, as numpy counts when it asks whether an array can be.
+    if math.prod(length or 1 for length in shape) * dtype.itemsize > sys.maxsize:
+        got = f"shape {_clip(str(shape))}: more bytes than a machine can address"
+        raise _bad_header(got, "a shape that fits the file")
+    return _Header(dtype, shape, "F" if fortran else "C", start)
+
+
+def _bad_header(got: str, expected: str = _PLAIN_HEADER) -> InputError:
+    return _bad("has an .npy header that cannot be right", got, expected=expected)
+
+
+def _save_as(dtype: str) -> str:
+    return f"numpy.save('x.npy', x.astype('{dtype}'))"
+
+
+_NOT_NUMBERS = {
+    "O": (
+        "pickled Python objects",
+        "nothing is unpickled here: numpy.save('x.npy', numpy.stack(list(x))) where you trust it",
+    ),
+    "V1": ("raw bytes (void)", f"if it is a float8 array of ml_dtypes: {_save_as('float32')}"),
+    "V2": (
+        "raw bytes (void)",
+        f"if it is a bfloat16 array of ml_dtypes, save it as float32: {_save_as('float32')}",
+    ),
+    "V": ("raw bytes (void)", "say what they are: numpy.save('x.npy', x.view('float32'))"),
+    "S": ("byte strings", f"turn them into numbers: {_save_as('float64')}"),
+    "U": ("strings", f"turn them into numbers: {_save_as('float64')}"),
+    "M": ("dates", f"turn them into numbers: {_save_as('int64')}"),
+    "m": ("time differences", f"turn them into numbers: {_save_as('int64')}"),
+}
+
+
+def _dtype(descr: str) -> np.dtype[Any]:
+    got = f"dtype {_clip(descr)}"
+    if _NUMERIC.fullmatch(descr):
+        try:
+            return np.dtype(descr)
+        except TypeError as error:
+            what, hint = "has a dtype that numpy lacks on this machine", _save_as("float64")
+            raise _bad(what, got, hint, _NUMBERS) from error
+    code = descr.lstrip("<>=|")
+    unknown = ("an unknown kind of data", "save an array of numbers")
+    kind, hint = _NOT_NUMBERS.get(code) or _NOT_NUMBERS.get(code[:1], unknown)
+    raise _bad(f"holds {kind}, not numbers", got, hint, _NUMBERS)
+
+
+# --- .npz: a zip archive of .npy ----------------------------------------------------------------
+
+
+@contextmanager
+def _zip_errors() -> Iterator[None]:
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        got = _clip(str(error) or type(error).__name__)
+        raise _bad("is a corrupt or cut-off zip archive (.npz)", got, _SAVEZ_AGAIN) from error
+
+
+def _load_member(archive: zipfile.ZipFile, name: str | None) -> tuple[NDArray[Any], str]:
+    info = _choose(archive.infolist(), name)
+    if info.flag_bits & 0x1:
+        raise _bad("is encrypted", hint="decrypt it first: unzip, then name the .npy in it")
+    # Besides that numpy never writes them, the other kinds unpack a chunk to any size.
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        what, got = "uses a compression that numpy does not write", f"type {info.compress_type}"
+        raise _bad(what, got, _SAVEZ_AGAIN, "stored or deflated members")
+    if info.file_size > MEMBER_LIMIT:
+        raise _too_large(f"a member of {_bytes(info.file_size)}")
+    with archive.open(info) as member:
+        header = _read_header(member)
+        header.check(info.file_size - header.start)
+        array = _read(member, header)
+        rest = 0
+        while chunk := member.read(_CHUNK):  # to the end, where the CRC is checked
+            rest += len(chunk)
+    return array, _rest(rest)
+
+
+def _choose(members: list[zipfile.ZipInfo], name: str | None) -> zipfile.ZipInfo:
+    """Pick the member of that name, or the only one. A name is a name, never used as a path."""
+    arrays = [member for member in members if member.filename.endswith(".npy")]
+    names = [member.filename.removesuffix(".npy") for member in arrays]
+    if not names:
+        raise _no_npz([member.filename for member in members])
+    if name is None:
+        if len(set(names)) > 1:
+            hint = f"name one of them: FILE.npz::{_clip(names[0])}"
+            raise _bad(f"holds {len(names)} arrays: which one?", _listed(names), hint, "a name")
+        name = names[0]
+    if name not in names:
+        name = name.removesuffix(".npy")
+    if name not in names:
+        close = difflib.get_close_matches(name, names, 1, 0.5) or names
+        what, hint = f"holds no array named {_clip(name)}", f"did you mean ::{_clip(close[0])}?"
+        raise _bad(what, _listed(names), hint, "one of these names")
+    if names.count(name) > 1:
+        what, expected = f"holds {names.count(name)} arrays of one name", "one array a name"
+        raise _bad(what, _clip(name), _SAVEZ_AGAIN, expected)
+    return arrays[names.index(name)]
+
+
+def _no_npz(names: list[str]) -> InputError:
+    if any(name.endswith("data.pkl") for name in names):
+        tensor = "torch.load('x.pt', weights_only=True)"
+        hint = f"{_python('torch, numpy', f'{tensor}.numpy()')} (of a state dict: ['NAME'].numpy())"
+        return _bad("is a PyTorch file, not an array", _listed(names), hint)
+    got = _listed(names) if names else "no members"
+    return _bad("is a zip archive without arrays, not an .npz", got, _SAVEZ_AGAIN)
+
+
+# --- anything else ------------------------------------------------------------------------------
+
+
+def _python(imports: str, array: str) -> str:
+    return f"python -c \"import {imports}; numpy.save('x.npy', {array})\""
+
+
+_IMAGE = _python(
+    "numpy, PIL.Image as P", "numpy.asarray(P.open('IMAGE').convert('RGB')).transpose(2, 0, 1)"
+)
+_TIFF = _python("numpy, PIL.Image as P", "numpy.asarray(P.open('x.tif'))")
+_HDF5 = _python("numpy, h5py", "h5py.File('x.h5')['NAME'][()]")
+_MATLAB = _python("numpy, scipy.io", "scipy.io.loadmat('x.mat')['NAME']")
+_SAFETENSORS = _python("numpy, safetensors.numpy as s", "s.load_file('x.safetensors')['NAME']")
+_TEXT = _python("numpy", "numpy.loadtxt('x.txt')") + " (delimiter=',' for CSV)"
+_PICKLE = "nothing is unpickled here: load it yourself where you trust it, and numpy.save the array"
+_RAW = "of raw numbers: numpy.save('x.npy', numpy.fromfile(FILE, dtype).reshape(shape))"
+_FOREIGN = (
+    (b"\x89PNG", "a PNG image", _IMAGE),
+    (b"\xff\xd8\xff", "a JPEG image", _IMAGE),
+    (b"GIF8", "a GIF image", _IMAGE),
+    (b"II*\0", "a TIFF image", _TIFF),
+    (b"MM\0*", "a TIFF image", _TIFF),
+    (b"\x89HDF", "an HDF5 file", _HDF5),
+    (b"MATLAB 5.0", "a MATLAB file", _MATLAB),
+    (b"PK", "a zip archive (.npz?)", "name an .npz as a file: it cannot come through -"),
+    (b"\x1f\x8b", "a gzip file", "gzip -dc x.npy.gz > x.npy"),
+    (b"\x80\x02", "a Python pickle", _PICKLE),
+    (b"\x80\x03", "a Python pickle", _PICKLE),
+    (b"\x80\x04", "a Python pickle", _PICKLE),
+    (b"\x80\x05", "a Python pickle", _PICKLE),
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
+    (b"<!", "an HTML page", "look at it: it may tell why a download failed"),
+    (b"<html", "an HTML page", "look at it: it may tell why a download failed"),
+)
+
+
+def _foreign(head: bytes) -> InputError:
+    """Say what begins with these bytes, and how to make an .npy of it."""
+    kind, hint = "in no format that convcheck knows", _RAW
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 << 20:
+        kind, hint = "a safetensors file", _SAFETENSORS
+    elif known := [found for found in _FOREIGN if head.startswith(found[0])]:
+        _, kind, hint = known[0]
+    elif _is_text(head):
+        kind, hint = "text", _TEXT
+    return _bad(f"is {kind}, not an array", f"it begins with {_clip(head)}", hint)
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in text)
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def save(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an .npy: at every moment the file is the old one or the new one, whole."""
+    with _writing(path) as file:
+        np.save(_Sink(file), array, allow_pickle=False)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a report in UTF-8: at every moment the file is the old one or the new one, whole."""
+    with _writing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))  # a path in it may be no Unicode
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise ``OutputError`` if ``path`` plainly cannot be written: to be asked before long work."""
+    _target(path)
+
+
+class _Sink:
+    """A file without its descriptor: numpy would write to that itself, and fail on a pipe."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[IO[bytes]]:
+    target, mode = _target(path)
+    try:
+        if target is None:
+            with Path(path).open("ab") as file:  # appended: the shell's >> may have opened it
+                yield file
+            return
+        temporary = target.with_name(f".convcheck-{secrets.token_hex(8)}.tmp")
+        try:
+            with temporary.open("xb") as file:  # not tempfile, whose mode ignores the umask
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if mode is not None:
+                temporary.chmod(mode)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:  # ValueError: an array that only pickle could write
+        raise _unwritable(path, _reason(error)) from error
+
+
+def _target(path: str | Path) -> tuple[Path | None, int | None]:
+    """Return the file to replace and its mode; no file for what is to be written into directly."""
+    if _STREAM.fullmatch(str(path)):
+        return None, None
+    try:
+        mode = _mode(Path(path))
+        if mode is not None:
+            if stat.S_ISDIR(mode):
+                raise _unwritable(path, "it is a directory", "name a file in it")
+            if not _may(Path(path), os.W_OK):
+                raise _unwritable(path, "permission denied")
+            if not stat.S_ISREG(mode):
+                return None, None
+        target = Path(path).resolve()  # of a link the file, which may not be there yet
+        shown = _shown(str(target.parent))
+        if _mode(target.parent) is None:
+            raise _unwritable(path, f"the directory {shown} does not exist", f"mkdir -p {shown}")
+        if not _may(target.parent, os.W_OK | os.X_OK):
+            raise _unwritable(path, f"permission denied: no file can be made in {shown}")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        raise _unwritable(path, _reason(error)) from error
+    return target, None if mode is None else stat.S_IMODE(mode)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _may(path: Path, access: int) -> bool:
+    return os.access(path, access, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _unwritable(
+    path: str | Path, got: str, hint: str = "name a file that you may write"
+) -> OutputError:
+    return OutputError(f"cannot write {_shown(str(path)) or repr('')}", got=got, hint=hint)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _shown(text: str) -> str:
+    """Return ``text``, escaped where it could break a line or speak to the terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _clip(found: object) -> str:
+    """Show something from a file in part of a line."""
+    text = _shown(found) if isinstance(found, str) else repr(found)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [_clip(name) for name in names]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} byte{'' if count == 1 else 's'}"
+
+
+def _rest(count: int) -> str:
+    return _bytes(count) if count else ""
