@@ -1,0 +1,52 @@
+"""The code printed for JAX, run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn_conventions import Drawn, draw, expected, run
+
+from convcheck.calls import CANNOT, equivalent_calls
+from convcheck.convention import Convention
+
+pytest.importorskip("jax")
+
+COUNT = 250
+
+
+@pytest.mark.slow
+def test_jax_agrees_wherever_it_has_a_call() -> None:
+    kinds = [
+        '"SAME"',
+        '"SAME_LOWER"',
+        '"VALID"',
+        "lhs_dilation",
+        "feature_group",
+        "numpy.pad",
+    ]
+    said = dict.fromkeys(kinds, 0)
+    expressible = 0
+    for seed in range(COUNT):
+        drawn = draw(seed)
+        shapes = drawn.image.shape, drawn.filters.shape
+        code = equivalent_calls(drawn.convention, *shapes)["jax"]
+        if code == CANNOT:
+            assert ":" in drawn.convention.arithmetic
+            continue
+        expressible += 1
+        for name in said:
+            said[name] += name in code
+        out, wanted = run(code, drawn), expected(drawn)
+        assert out.shape == wanted.shape, (seed, drawn.convention, code)
+        assert np.array_equal(out, wanted), (seed, drawn.convention, code)
+    assert expressible > 0.6 * COUNT
+    assert min(said.values()) >= 5, said
+
+
+def test_complex_arrays() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.integers(-9, 10, (3, 6, 7)) + 1j * rng.integers(-9, 10, (3, 6, 7))
+    filters = rng.integers(-9, 10, (2, 3, 2, 3)) + 1j * rng.integers(-9, 10, (2, 3, 2, 3))
+    drawn = Drawn(image, filters, Convention(flip=("I", "W"), stride=2, padding=1))
+    code = equivalent_calls(drawn.convention, image.shape, filters.shape, dtype="complex128")["jax"]
+    assert np.array_equal(run(code, drawn), expected(drawn))
