@@ -1,0 +1,74 @@
+"""What ``compare`` costs on a CNN layer beside the scipy calls that it has to make.
+
+The image is 64x56x56, the bank 64x64x3x3, float32 as a layer stores them: normal numbers, or digits
+whose sums are exact. Every figure is the median over the runs, in one process, warmed up.
+
+    python benchmarks/layer.py [RUNS]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import scipy.signal
+
+from convcheck import compare
+from convcheck.cases import draw
+
+GOAL = 0.10
+SHAPES = (64, 56, 56), (64, 64, 3, 3)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long ``call`` takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def measure(values: str, runs: int) -> tuple[float, float, float]:
+    """64 bare calls of scipy, ``compare`` in all, and of that what is not scipy."""
+    image, filters = draw(*SHAPES, seed=1, values=values)
+    x, w = image.astype(float), filters.astype(float)
+    bare = scipy.signal.convolve
+    inside: list[float] = []
+
+    def timed(*args: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        result = bare(*args, **options)
+        inside.append(time.perf_counter() - started)
+        return result
+
+    rows = []
+    for _ in range(runs + 1):
+        calls = seconds(lambda: [bare(x, kernel, "valid") for kernel in w])
+        inside.clear()
+        scipy.signal.convolve = timed
+        try:
+            whole = seconds(lambda: compare(image, filters))
+        finally:
+            scipy.signal.convolve = bare
+        assert len(inside) == len(w)
+        rows.append((calls, whole, whole - sum(inside)))
+    return tuple(statistics.median(column) for column in zip(*rows[1:], strict=True))  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Print the table."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    print(f"{'data':8} {'64 x scipy':>11} {'compare':>9} {'not scipy':>10} {'share':>7}  goal")
+    for values in ("normal", "ints"):
+        calls, whole, rest = measure(values, runs)
+        share = rest / calls
+        print(
+            f"{values:8} {calls:9.3f} s {whole:7.3f} s {rest:8.3f} s {share:7.1%}  "
+            f"<= {GOAL:.0%} {'met' if share <= GOAL else 'MISSED'}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What a whole run of convcheck costs beside the imports that it cannot do without.
+
+Two commands are run in turn, so that both meet the same machine; the ratio is the median over the
+pairs. Run it where convcheck is installed as users have it, not editable:
+
+    python -m venv bench-env && bench-env/bin/pip install -q .
+    bench-env/bin/python benchmarks/startup.py [PAIRS]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+IMPORTS = "import numpy, scipy.signal, click, rich.console, rich.table"
+ROWS = [
+    (["random", "--shape", "3x5x5"], IMPORTS, 1.10),
+    (["--help"], "import click", 1.50),
+    (["--version"], "import click", 1.50),
+]
+
+
+def seconds(command: list[str], folder: str) -> float:
+    """How long a process takes, from nothing to its end."""
+    started = time.perf_counter()
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print the table."""
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+    script = Path(sys.executable).with_name("convcheck")
+    convcheck = [str(script)] if script.exists() else [sys.executable, "-m", "convcheck"]
+    print(f"{'command':30} {'takes':>9} {'imports alone':>14} {'ratio':>6}  goal")
+    with tempfile.TemporaryDirectory() as folder:
+        for arguments, imports, goal in ROWS:
+            commands = [[*convcheck, *arguments], [sys.executable, "-c", imports]]
+            for command in commands:
+                seconds(command, folder)
+            times = [[seconds(command, folder) for command in commands] for _ in range(pairs)]
+            ratio = statistics.median(ours / theirs for ours, theirs in times)
+            ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+            print(
+                f"convcheck {' '.join(arguments):20} {ours * 1e3:6.0f} ms {theirs * 1e3:11.0f} ms "
+                f"{ratio:6.2f}  <= {goal:.2f} {'met' if ratio <= goal else 'MISSED'}"
+            )
+
+
+if __name__ == "__main__":
+    main()

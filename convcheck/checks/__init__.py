@@ -1,0 +1,1 @@
+"""The questions: arrays in, frozen results out; nothing here prints."""
