@@ -30,24 +30,29 @@ class Reference:
     bound: float | None
 
 
-class Oracle:
-    """scipy's N-D convolution, valid, of one image (C,H,W) with one filter after the other.
-
-    ``kernel`` is the first of them; for ``auto`` scipy chooses by it between direct and fft.
+def choose_method(image: Array, kernel: Array, arithmetic: Arithmetic, method: str) -> str:
+    """``direct`` or ``fft``: what scipy takes for an image (C,H,W) and a filter under ``method``.
 
     Raises:
         InputError: scipy has no such method.
     """
+    from scipy.signal import choose_conv_method
 
-    def __init__(self, image: Array, kernel: Array, arithmetic: Arithmetic, method: str) -> None:
-        from scipy.signal import choose_conv_method
+    if method not in METHODS:
+        raise InputError(f"scipy has no method {method!r}", expected=f"one of {', '.join(METHODS)}")
+    if method != "auto":
+        return method
+    if arithmetic.dtype.kind != "i":
+        # For floating point it looks at the shapes only: there is no need to convert an image.
+        image = np.broadcast_to(np.zeros(1, arithmetic.dtype), image.shape)
+        kernel = np.broadcast_to(np.zeros(1, arithmetic.dtype), kernel.shape)
+    return str(choose_conv_method(image, kernel, mode="valid"))
 
-        if method not in METHODS:
-            raise InputError(
-                f"scipy has no method {method!r}", expected=f"one of {', '.join(METHODS)}"
-            )
-        if method == "auto":
-            method = str(choose_conv_method(image, kernel, mode="valid"))
+
+class Oracle:
+    """scipy's N-D convolution, valid, of one image (C,H,W) with one filter after the other."""
+
+    def __init__(self, image: Array, arithmetic: Arithmetic, method: str) -> None:
         # An FFT works in floating point whatever it is given; so its result is judged as such.
         self.rounds_integers = method == "fft" and arithmetic.dtype.kind == "i"
         self.image = image.astype(np.float64) if self.rounds_integers else image

@@ -8,7 +8,9 @@ the fast Fourier transform (theorem 24.2), each with the term that underflow add
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -87,17 +89,39 @@ def quantum(array: Array) -> float:
         return 0.0
     if array.dtype.kind == "c":
         return min(quantum(array.real), quantum(array.imag))
+    power, largest, first = 0, 0.0, True
     # A look at a few elements is enough to give up on most measured data.
-    for part in (array.ravel()[:64], array):
-        mantissa, exponent = np.frexp(part[part != 0].astype(np.float64))
-        if mantissa.size == 0:
-            power = 0
-            continue
-        whole = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
-        power = int((exponent - 53 + np.log2(whole & -whole).astype(np.int64)).min())
-        if power < -500 or float(np.max(np.abs(part))) >= 2.0 ** (power + 53):
+    for part in chain([array.ravel()[:64]], blocks(array)):
+        found = _power(part)
+        if found is not None:
+            power = found if first else min(power, found)
+            first = False
+        largest = max(largest, largest_magnitude(part))
+        if power < -500 or largest >= 2.0 ** (power + 53):
             return 0.0
     return 2.0**power
+
+
+def _power(array: Array) -> int | None:
+    """The largest power of two that divides every element; None of zeros alone."""
+    mantissa, exponent = np.frexp(array[array != 0].astype(np.float64))
+    if mantissa.size == 0:
+        return None
+    whole = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
+    return int((exponent - 53 + np.log2(whole & -whole).astype(np.int64)).min())
+
+
+def blocks(array: Array, size: int = 1 << 19) -> Iterator[Array]:
+    """The array in parts of at most about ``size`` elements, so that a look at it needs no copy."""
+    if array.ndim == 0 or array.size <= size:
+        yield array
+    elif array.size // len(array) > size:
+        for part in array:
+            yield from blocks(part, size)
+    else:
+        step = max(1, size * len(array) // array.size)
+        for first in range(0, len(array), step):
+            yield array[first : first + step]
 
 
 @dataclass(frozen=True)
@@ -170,7 +194,7 @@ def largest_magnitude(array: Array) -> float:
         return 0.0
     if array.dtype.kind in "biu":
         return float(max(-int(array.min()), int(array.max())))
-    return float(np.max(np.abs(array)))
+    return max(float(np.max(np.abs(part))) for part in blocks(array))
 
 
 def _sum_of_magnitudes(largest: float, filters: Array) -> float:
@@ -192,8 +216,10 @@ def _converts(array: Array, dtype: np.dtype[np.generic]) -> bool:
     if np.can_cast(array.dtype, dtype, "safe") and array.dtype.kind not in "iu":
         return True
     if array.dtype.kind in "iu":
-        return array.dtype.itemsize < 8 or int(np.abs(array.astype(np.float64)).max()) <= 2**53
+        return array.dtype.itemsize < 8 or largest_magnitude(array) <= 2**53
     if dtype.kind == "c" and array.dtype.kind == "f":
         dtype = np.dtype(np.float64)  # there and back through complex would warn of a lost part
     with np.errstate(over="ignore", under="ignore"):
-        return bool(np.array_equal(array.astype(dtype).astype(array.dtype), array))
+        return all(
+            np.array_equal(part.astype(dtype).astype(part.dtype), part) for part in blocks(array)
+        )

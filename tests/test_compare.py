@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import convcheck
 from convcheck import engine
 from convcheck.cases import DTYPES
-from convcheck.checks import compare as module
+from convcheck.checks import tiles as module
 from convcheck.checks.compare import CompareResult, compare
 from convcheck.convention import CORRELATION, FLIPPED, PER_CHANNEL, Convention
 from convcheck.engine import convolve
@@ -542,7 +542,7 @@ def test_integers_that_an_fft_rounds_widen_its_bound() -> None:
     image = numbers(1, (3, 5, 6), "int64", "digits") + 2**53 + 1
     kernel = numbers(2, (3, 2, 2), "int64", "digits")
     arithmetic = choose_arithmetic(image, kernel[None])
-    given = Oracle(image, kernel, arithmetic, "fft")(kernel)
+    given = Oracle(image, arithmetic, "fft")(kernel)
     assert arithmetic.dtype == np.int64
     assert given.bound == fft_bound(norm(image.astype(float)), norm(kernel), 5 * 6 * 7, roundings=2)
 
@@ -602,18 +602,6 @@ def test_a_failing_oracle_is_no_mismatch(wrong: str, monkeypatch: pytest.MonkeyP
         compare(*load("bank"))
     assert caught.value.exit_code == ExitCode.NOT_JUDGED
     assert caught.value.hint
-
-
-def test_a_bank_in_slices_gives_the_same_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = numbers(1, (3, 7, 8), "float64", "measured")
-    filters = numbers(2, (7, 3, 2, 3), "float64", "measured")
-    for options in ({}, {"all_flips": True}, {"method": "fft"}):
-        whole = compare(image, filters, **options)
-        for size in (1, 2 * 36 * 3, 5 * 36 * 8):
-            monkeypatch.setattr(module, "SLICE", size)
-            sliced = compare(image, filters, **options)
-            assert repr(sliced) == repr(whole)
-        monkeypatch.undo()
 
 
 # --- what the report says to call ---------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.rounding import blocks
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -53,7 +55,7 @@ def why_equal(
             f"every filter is symmetric: reversing its {_plural(long)} gives the same filter",
             f"use a filter that changes when its {_plural(long)} are reversed",
         )
-    if (image == image[:, :1, :1]).all() and ("I" not in long or (image == image[0, 0, 0]).all()):
+    if _is_constant(image) and ("I" not in long or (image[:, 0, 0] == image[0, 0, 0]).all()):
         return (
             "the image is constant, so that every number of a filter meets the same number",
             "use an image of different numbers",
@@ -67,6 +69,11 @@ def why_equal(
         "on these numbers the sums differ by no more than rounding can explain",
         "use numbers of about the same size, such as the digits 0 to 9",
     )
+
+
+def _is_constant(image: Array) -> bool:
+    """Whether each channel holds one number only."""
+    return all((part == channel[0, 0]).all() for channel in image for part in blocks(channel))
 
 
 def _reversed(filters: Array, axes: Collection[str]) -> Array:

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import Blindness, why_equal
 from convcheck.checks.inputs import image_and_bank
-from convcheck.comparison import Comparison, merge
-from convcheck.comparison import compare as judge
+from convcheck.checks.tiles import Part, judge_tile, plan, tasks
 from convcheck.convention import FLIP_AXES, NAMED
-from convcheck.engine import correlate
 from convcheck.errors import ExitCode, InputError
-from convcheck.reference import NAME, Oracle
-from convcheck.rounding import Arithmetic, choose_arithmetic
+from convcheck.pool import run
+from convcheck.reference import NAME, choose_method
+from convcheck.rounding import choose_arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Array = NDArray[Any]
+    from convcheck.checks.tiles import Plan
+    from convcheck.comparison import Comparison
+    from convcheck.pool import Workers
 
-SLICE = 1 << 22
-"""Output elements, over all rows of the table, that are held at a time."""
+Array = NDArray[Any]
 
 _FORMULAS = {
     "per-channel": "Σ_c conv2d(x[c], w[k,c])",
     "flipped": "Σ_c conv2d(x[c], w[k,C-1-c])",
     "correlation": "Σ_c correlate2d(x[c], w[k,c])",
 }
+
+
+class Progress(Protocol):
+    """Who wants to know how far a comparison is."""
+
+    def begin(self, plan: Plan) -> None:
+        """Before the first tile."""
+
+    def advance(self) -> None:
+        """After each tile."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class CompareResult:
     expect: str | None
     strict: bool
     warnings: tuple[str, ...]
+    interrupted: bool = False
+    """Ctrl-C ended it: the result is of the elements that were judged until then."""
 
     @property
     def matching(self) -> tuple[str, ...]:
@@ -84,6 +96,8 @@ class CompareResult:
     @property
     def exit_code(self) -> ExitCode:
         """Whether the claim holds."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
         if self.verdict == "mismatch" or (self.verdict == "ambiguous" and self.strict):
             return ExitCode.FAILED
         return ExitCode.OK
@@ -97,6 +111,9 @@ def compare(
     expect: str | None = None,
     all_flips: bool = False,
     strict: bool = False,
+    memory: int | None = None,
+    workers: Workers | None = None,
+    progress: Progress | None = None,
 ) -> CompareResult:
     """Judge each decomposition of the valid convolution against ``scipy.signal.convolve``.
 
@@ -107,6 +124,9 @@ def compare(
         expect: the decomposition that is claimed to match; any, where it is None.
         all_flips: judge all eight flips of the filter's axes, not only the three named ones.
         strict: a match that the data cannot tell from another does not count.
+        memory: bytes that all processes may take beside the inputs, 256 MiB by default.
+        workers: who computes the tiles of a large comparison; this process, where it is None.
+        progress: told the plan, then of every tile that is done.
 
     Raises:
         InputError: arrays or options that do not fit.
@@ -120,106 +140,57 @@ def compare(
     image, filters = np.asarray(image), np.asarray(filters)
     x, w = image_and_bank(image, filters)
     arithmetic = choose_arithmetic(x, w)
-    parts = list(_judge_parts(x, w, arithmetic, method, rows))
-    merged = [merge(p.rows[i] for p in parts) for i in range(len(rows))]
+    chosen = choose_method(x, w[0], arithmetic, method)
+    prepared = plan(
+        x.shape,
+        w.shape,
+        len(rows),
+        complex_data=arithmetic.is_complex,
+        direct=chosen == "direct",
+        memory=memory,
+        jobs=workers.jobs if workers else 1,
+        remote=workers is not None and workers.remote,
+    )
+    if progress is not None:
+        progress.begin(prepared)
+    executor = None
+    if workers and len(prepared.tiles) > 1:
+        executor = workers.executor(prepared.jobs, prepared.seconds)
+    work = tasks(x, w, prepared.tiles, arithmetic, chosen, rows, _limits(x, w))
+    total: Part | None = None
+    interrupted = False
+    try:
+        for part in run(judge_tile, work, executor=executor, jobs=prepared.jobs):
+            total = part if total is None else total + part
+            if progress is not None:
+                progress.advance()
+    except KeyboardInterrupt:
+        if total is None:
+            raise
+        interrupted = True
+    if total is None:
+        raise AssertionError("a comparison has at least one tile")
     decompositions = tuple(
         Decomposition(name, _formula(name, flip), flip, comparison)
-        for (name, flip), comparison in zip(rows.items(), merged, strict=True)
+        for (name, flip), comparison in zip(rows.items(), total.rows, strict=True)
     )
-    exact = all(p.exact for p in parts)
-    apart = frozenset().union(*(p.apart for p in parts))
-    wrapped = sum(p.wrapped for p in parts)
     return CompareResult(
         image_shape=image.shape,
         filters_shape=filters.shape,
-        method=parts[0].method,
+        method=chosen,
         shape=(w.shape[0], x.shape[1] - w.shape[2] + 1, x.shape[2] - w.shape[3] + 1),
         dtype=str(arithmetic.dtype),
-        exact=exact,
+        exact=total.exact,
         decompositions=decompositions,
-        indistinguishable=tuple(_indistinguishable(x, w, decompositions, apart, exact)),
+        # Of a part there is nothing to conclude, and whoever has interrupted does not wait for it.
+        indistinguishable=()
+        if interrupted
+        else tuple(_indistinguishable(x, w, decompositions, total.apart, total.exact)),
         expect=expect,
         strict=strict,
-        warnings=_dtype_warning(x, w, wrapped, merged[0].total),
+        warnings=_dtype_warning(x, w, total.wrapped, total.rows[0].total),
+        interrupted=interrupted,
     )
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What a slice of filters contributes; parts merge in any order."""
-
-    rows: tuple[Comparison, ...]
-    apart: frozenset[tuple[str, str]]
-    wrapped: int
-    exact: bool
-    method: str
-
-
-def _judge_parts(
-    x: Array, w: Array, arithmetic: Arithmetic, method: str, rows: dict[str, tuple[str, ...]]
-) -> Iterator[_Part]:
-    out = (x.shape[1] - w.shape[2] + 1) * (x.shape[2] - w.shape[3] + 1)
-    step = max(1, SLICE // (out * len(rows)))
-    limits = _limits(x, w)
-    worked = np.ascontiguousarray(arithmetic.cast(x))
-    oracle = Oracle(worked, arithmetic.cast(w[0]), arithmetic, method)
-    for first in range(0, len(w), step):
-        part = arithmetic.cast(w[first : first + step])
-        yield _judge_part(worked, part, first, oracle, rows, limits)
-
-
-def _judge_part(
-    x: Array,
-    w: Array,
-    first: int,
-    oracle: Oracle,
-    rows: dict[str, tuple[str, ...]],
-    limits: tuple[int, int] | None,
-) -> _Part:
-    arithmetic = oracle.arithmetic
-    references = [oracle(kernel) for kernel in w]
-    expected = np.stack([r.values for r in references])
-    values, sizes = _decompose(x, w, list(rows.values()))
-    terms = int(np.prod(w.shape[1:]))
-    bounds = [arithmetic.bound(size, terms) for size in sizes]
-    oracle_size = sizes[list(rows).index("flipped")]
-    oracle_bound = arithmetic.bound(oracle_size, terms)
-    for k, r in enumerate(references):
-        if r.bound is not None:
-            oracle_bound[k] = r.bound
-    origin = (first, 0, 0)
-    apart = {
-        (a, b)
-        for (i, a), (j, b) in combinations(enumerate(rows), 2)
-        if np.any(np.abs(values[i] - values[j]) > bounds[i] + bounds[j])
-    }
-    return _Part(
-        rows=tuple(
-            judge(v, expected, bound + oracle_bound, np.maximum(size, oracle_size), origin)
-            for v, bound, size in zip(values, bounds, sizes, strict=True)
-        ),
-        apart=frozenset(apart),
-        wrapped=_count_outside(expected, limits),
-        exact=arithmetic.exact and not oracle_bound.any(),
-        method=oracle.method,
-    )
-
-
-def _decompose(x: Array, w: Array, flips: Sequence[tuple[str, ...]]) -> tuple[Array, Array]:
-    """Every row's values and S, (rows, K, Ho, Wo) each: all rows share the engine's windows."""
-    bank = np.concatenate([np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in flips])
-    once = (1, 1)
-    values = correlate(x[None], bank, once, once)[0]
-    if x.dtype.kind != "c" and x.min() >= 0 and w.min() >= 0:
-        sizes = values.astype(np.float64)
-    else:
-        sizes = correlate(_magnitudes(x)[None], _magnitudes(bank), once, once)[0]
-    shape = (len(flips), len(w), *values.shape[1:])
-    return values.reshape(shape), sizes.reshape(shape)
-
-
-def _magnitudes(array: Array) -> Array:
-    return np.abs(array).astype(np.float64, copy=False)
 
 
 def _rows(all_flips: bool) -> dict[str, tuple[str, ...]]:
@@ -281,12 +252,6 @@ def _limits(x: Array, w: Array) -> tuple[int, int] | None:
     if dtype.kind not in "iu":
         return None
     return (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
-
-
-def _count_outside(values: Array, limits: tuple[int, int] | None) -> int:
-    if limits is None:
-        return 0
-    return int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
 
 
 def _dtype_warning(x: Array, w: Array, wrapped: int, total: int) -> tuple[str, ...]:

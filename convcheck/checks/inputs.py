@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError
+from convcheck.rounding import blocks
 
 Array = NDArray[Any]
 
@@ -33,9 +34,9 @@ def check_numbers(operand: str, array: Array, *, hint: str | None = None) -> Non
         )
     if array.dtype.kind not in "fc":
         return
-    finite = np.isfinite(array)
-    if finite.all():
+    if all(np.isfinite(part).all() for part in blocks(array)):
         return
+    finite = np.isfinite(array)
     bad = int(np.count_nonzero(~finite))
     first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
     raise InputError(
@@ -127,6 +128,15 @@ def _channels_differ(image: Array, filters: Array, x: Array, w: Array) -> InputE
         hint = "IMG looks like (H, W, C): save img.transpose(2, 0, 1)"
     elif filters.ndim == 4 and filters.shape[0] == channels:
         hint = "W looks like (C, K, Fh, Fw), IOHW: save w.transpose(1, 0, 2, 3)"
+    elif image.ndim == 3 and filters.ndim == 4 and image.shape[2] == filters.shape[2]:
+        hint = (
+            "both look like TensorFlow's, (H, W, C) and HWIO: save img.transpose(2, 0, 1) and "
+            "w.transpose(3, 2, 0, 1)"
+        )
+    elif image.ndim == 3 and filters.ndim == 3 and image.shape[2] == filters.shape[2]:
+        hint = (
+            "both look like (H, W, C): save img.transpose(2, 0, 1) and w.transpose(2, 0, 1)"
+        )
     return InputError(
         "IMG and W have different numbers of channels",
         got=f"IMG {shape_text(image.shape)} has {channels}, "

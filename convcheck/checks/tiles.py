@@ -1,0 +1,251 @@
+"""One comparison in tiles: each is judged alone, and the judgements merge in any order.
+
+A tile is a rectangle of the output for a slice of filters. The grid follows from the shapes alone,
+never from the memory or the workers, because an FFT rounds differently in another tile: so the
+report is the same, byte for byte, however it was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.comparison import Comparison, merge
+from convcheck.comparison import compare as judge
+from convcheck.engine import BLOCK, correlate
+from convcheck.errors import InputError
+from convcheck.reference import Oracle
+
+if TYPE_CHECKING:
+    from convcheck.rounding import Arithmetic
+
+Array = NDArray[Any]
+Rows = Mapping[str, tuple[str, ...]]
+
+MIB = 1 << 20
+TILE_BYTES = 28 * MIB
+"""What one tile may take at its peak; larger tiles are no faster, as they outgrow the cache."""
+FIXED_BYTES = 10 * BLOCK
+"""What a tile takes however small it is: the engine's window matrix."""
+PROCESS_BYTES = 64 * MIB
+"""What Python with numpy and scipy takes before it has any data: this process, and each worker."""
+DEFAULT_MEMORY = 256 * MIB
+"""What all processes may take together, beside the mapped inputs."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Where a tile begins in the output (K, H, W), and its size there."""
+
+    first: tuple[int, int, int]
+    sizes: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tiles of one comparison and who computes them.
+
+    ``bytes_each`` is what one tile takes, ``memory`` what all processes may take together, ``jobs``
+    how many of the ``asked`` workers fit in it, ``seconds`` about how long it takes them.
+    """
+
+    tiles: tuple[Tile, ...]
+    bytes_each: int
+    memory: int
+    jobs: int
+    asked: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a tile contributes to the comparison; parts merge in any order.
+
+    ``apart`` are the pairs of rows that the tile tells apart, ``wrapped`` the elements beyond the
+    dtype that scipy would have computed in.
+    """
+
+    rows: tuple[Comparison, ...]
+    apart: frozenset[tuple[str, str]]
+    wrapped: int
+    exact: bool
+
+    def __add__(self, other: Part) -> Part:
+        return Part(
+            tuple(merge(pair) for pair in zip(self.rows, other.rows, strict=True)),
+            self.apart | other.apart,
+            self.wrapped + other.wrapped,
+            self.exact and other.exact,
+        )
+
+
+def plan(
+    image_shape: tuple[int, ...],
+    bank_shape: tuple[int, ...],
+    decompositions: int,
+    *,
+    complex_data: bool = False,
+    direct: bool = False,
+    memory: int | None = None,
+    jobs: int = 1,
+    remote: bool = False,
+) -> Plan:
+    """The tiles for an image (C,H,W) and a bank (K,C,Fh,Fw), and how many workers fit in memory.
+
+    ``remote`` workers take none of this machine's.
+
+    Raises:
+        InputError: less memory than one tile takes.
+    """
+    count, channels, *kernel = bank_shape
+    height, width = (n - f + 1 for n, f in zip(image_shape[1:], kernel, strict=True))
+    item = 16 if complex_data else 8
+
+    def peak(filters: int, rows: int, columns: int) -> int:
+        """Bytes: the part of the image and its magnitudes, scipy's transforms, the results."""
+        area = (rows + kernel[0]) * (columns + kernel[1])
+        results = decompositions * filters * rows * columns
+        return FIXED_BYTES + item * (3 * channels * area + 12 * channels * area + 5 * results)
+
+    def square(filters: int, side: int) -> int:
+        return peak(filters, min(side, height), min(side, width))
+
+    # Filters first, as they share a tile's windows; not so many that the halo outgrows the rest.
+    side = 32 + 4 * max(kernel)
+    filters = _largest(count, lambda n: square(n, side) <= TILE_BYTES)
+    side = _largest(max(height, width), lambda n: square(filters, n) <= TILE_BYTES)
+    rows = _largest(height, lambda n: peak(filters, n, min(side, width)) <= TILE_BYTES)
+    columns = _largest(width, lambda n: peak(filters, min(rows, height), n) <= TILE_BYTES)
+    tiles = tuple(
+        Tile((k, y, x), (n, h, w))
+        for y, h in _split(height, rows)
+        for x, w in _split(width, columns)
+        for k, n in _split(count, filters)
+    )
+    each = max(peak(*tile.sizes) for tile in tiles)
+    memory = max(DEFAULT_MEMORY, PROCESS_BYTES + each) if memory is None else memory
+    if memory < PROCESS_BYTES + each:
+        least = -(-(PROCESS_BYTES + each) >> 20)
+        raise InputError(
+            "one tile does not fit in the memory that is allowed",
+            got=f"{memory >> 20} MiB",
+            expected=f"at least {least} MiB for these arrays",
+            hint=f"--memory {least}MiB",
+        )
+    fitting = jobs if remote else (memory - PROCESS_BYTES) // (PROCESS_BYTES + each)
+    workers = max(1, min(jobs, fitting, len(tiles)))
+    outputs = count * height * width
+    taps = channels * kernel[0] * kernel[1]
+    # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
+    oracle = taps if direct else 70 * channels
+    seconds = 1e-9 * outputs * (oracle + decompositions * (0.5 * taps + 35)) * (item // 8)
+    return Plan(tiles, each, memory, workers, jobs, seconds / workers)
+
+
+def _largest(limit: int, fits: Callable[[int], bool]) -> int:
+    """The largest whole number up to ``limit`` that fits, at least 1; fitting is monotone."""
+    low, high = 1, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _split(length: int, most: int) -> list[tuple[int, int]]:
+    """Starts and sizes of parts that are as equal as can be, each of at most ``most``."""
+    parts = -(-length // most)
+    edges = [length * i // parts for i in range(parts + 1)]
+    return [(a, b - a) for a, b in pairwise(edges)]
+
+
+def judge_tile(
+    part: Array,
+    bank: Array,
+    tile: Tile,
+    arithmetic: Arithmetic,
+    method: str,
+    rows: Rows,
+    limits: tuple[int, int] | None,
+) -> Part:
+    """Judge every decomposition on one tile: ``part`` is what it needs of the image."""
+    x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
+    oracle = Oracle(x, arithmetic, method)
+    references = [oracle(kernel) for kernel in w]
+    expected = np.stack([r.values for r in references])
+    values, sizes = _decompose(x, w, rows)
+    terms = int(np.prod(w.shape[1:]))
+    bounds = [arithmetic.bound(size, terms) for size in sizes]
+    oracle_size = sizes[list(rows).index("flipped")]
+    oracle_bound = arithmetic.bound(oracle_size, terms)
+    for k, r in enumerate(references):
+        if r.bound is not None:
+            oracle_bound[k] = r.bound
+    apart = {
+        (a, b)
+        for (i, a), (j, b) in combinations(enumerate(rows), 2)
+        if _differ(values[i], values[j], bounds[i], bounds[j])
+    }
+    return Part(
+        rows=tuple(
+            judge(v, expected, bound + oracle_bound, np.maximum(size, oracle_size), tile.first)
+            for v, bound, size in zip(values, bounds, sizes, strict=True)
+        ),
+        apart=frozenset(apart),
+        wrapped=_count_outside(expected, limits),
+        exact=arithmetic.exact and not oracle_bound.any(),
+    )
+
+
+def _differ(a: Array, b: Array, *bounds: Array) -> bool:
+    """Whether rounding cannot explain all differences; mostly the first filter tells."""
+    return any(
+        bool(np.any(np.abs(one - other) > sum(limits)))
+        for one, other, *limits in zip(a, b, *bounds, strict=True)
+    )
+
+
+def _decompose(x: Array, w: Array, rows: Rows) -> tuple[Array, Array]:
+    """Every row's values and S, (rows, K, Ho, Wo) each: all rows share the engine's windows."""
+    bank = np.concatenate(
+        [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
+    )
+    once = (1, 1)
+    values = correlate(x[None], bank, once, once)[0]
+    if x.dtype.kind != "c" and x.min() >= 0 and w.min() >= 0:
+        sizes = values.astype(np.float64)
+    else:
+        sizes = correlate(_magnitudes(x)[None], _magnitudes(bank), once, once)[0]
+    shape = (len(rows), len(w), *values.shape[1:])
+    return values.reshape(shape), sizes.reshape(shape)
+
+
+def _magnitudes(array: Array) -> Array:
+    return np.abs(array).astype(np.float64, copy=False)
+
+
+def _count_outside(values: Array, limits: tuple[int, int] | None) -> int:
+    if limits is None:
+        return 0
+    return int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
+
+
+def tasks(
+    x: Array,
+    w: Array,
+    tiles: tuple[Tile, ...],
+    arithmetic: Arithmetic,
+    method: str,
+    rows: Rows,
+    limits: tuple[int, int] | None,
+) -> Iterator[tuple[Any, ...]]:
+    """The arguments of :func:`judge_tile`, one tile at a time: nothing is read before its turn."""
+    _, _, *kernel = w.shape
+    for tile in tiles:
+        (k, *corner), (filters, *sizes) = tile.first, tile.sizes
+        part = tuple(slice(a, a + n + f - 1) for a, n, f in zip(corner, sizes, kernel, strict=True))
+        yield x[(slice(None), *part)], w[k : k + filters], tile, arithmetic, method, rows, limits
