@@ -65,6 +65,26 @@ def describe(
     return ", ".join(clauses)
 
 
+def headline(convention: Convention, padding: str, dtype: str) -> str:
+    """What a convention is whatever the sizes and the parameters: its kind and its layouts."""
+    c = convention
+    steps = [f"the {_kind(c)}".rstrip(","), f"{c.image_layout}{_channels(c)}"]
+    steps += [f"{c.filter_layout}{_swapped(c)}", padding]
+    steps += [clause for clause in _after(c) if clause]
+    if c.output_layout != _NATURAL[c.image_layout]:
+        steps.append(f"written as {c.output_layout}")
+    return ", ".join([*steps, dtype])
+
+
+def padding_words(convention: Convention) -> str:
+    """What the places beyond the image's edge are filled with."""
+    c = convention
+    if c.padding_mode == "constant":
+        value = "zero" if c.padding_value == 0 else _number(c.padding_value)
+        return f"{value} padding"
+    return f"padding {_MODES[c.padding_mode]}"
+
+
 def differences(a: Convention, b: Convention) -> list[str]:
     """What differs between two conventions: a clause for each key, what ``a`` says first."""
     return [_difference(key, a, b) for key in KEYS if getattr(a, key) != getattr(b, key)]

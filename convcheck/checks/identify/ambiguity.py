@@ -1,0 +1,61 @@
+"""Why some data fits several conventions, and what data would fit one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.blindness import why_equal
+from convcheck.checks.identify.fit import Problem
+from convcheck.convention import KEYS, Convention
+from convcheck.engine import arrange_filters, arrange_image
+
+Array = NDArray[Any]
+
+
+def why_ambiguous(
+    problem: Problem, conventions: Sequence[Convention], crowded: bool
+) -> tuple[tuple[str, ...], str]:
+    """Reasons, one for each convention after the first, and the data that would tell them apart."""
+    reasons = list(dict.fromkeys(_degenerate(problem)))
+    if conventions and not reasons:
+        first = conventions[0]
+        reasons = [_reason(problem, first, other) for other in conventions[1:]]
+    if crowded:
+        reasons.append("so many conventions give this output that only the plainest are listed")
+    remedy = (
+        "use random integers for both, at least 3 channels, another number of filters than of "
+        "channels, and heights that differ from widths: convcheck random --save DIR draws such a case"
+    )
+    return tuple(dict.fromkeys(reasons)), remedy
+
+
+def _degenerate(problem: Problem) -> list[str]:
+    reasons = []
+    for name, array in (("IMG", problem.image), ("W", problem.filters), ("OUT", problem.output)):
+        if array.size > 1 and (array == array.flat[0]).all():
+            what = "all zeros" if array.flat[0] == 0 else "constant"
+            reasons.append(f"{name} is {what}, and says nothing about order or place")
+    return reasons
+
+
+def _reason(problem: Problem, first: Convention, other: Convention) -> str:
+    differing = [key for key in KEYS if getattr(first, key) != getattr(other, key)]
+    if differing == ["flip"]:
+        x = arrange_image(problem.image, first)
+        plain = first.replace(flip=())
+        w = arrange_filters(problem.filters, plain, x.shape[1])
+        if first.groups == 1:
+            flips = [first.flip, other.flip]
+            return why_equal(x[0], w, flips, problem.arithmetic.exact)[0]
+    if differing in (["channel_order"], ["channel_order", "flip"]):
+        return "reordering the channels changes nothing: filters or image are alike across channels"
+    if differing == ["kernel_transposed"]:
+        return "every kernel is its own transpose"
+    if set(differing) <= {"padding_mode", "padding_value"}:
+        return "what stands beyond the image's edge meets zeros, or repeats what the edge has"
+    words = ", ".join(key.replace("_", " ") for key in differing)
+    return f"conventions that differ in {words} give the same numbers on this data"

@@ -1,0 +1,181 @@
+"""The ways that a spatial axis can go: its dilations, its stride, and where its windows begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+MAX_STRIDE, MAX_DILATION, MAX_INPUT_DILATION = 8, 4, 8
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One way for a spatial axis: its dilations, its stride, and a range of first windows."""
+
+    input_dilation: int
+    dilation: int
+    stride: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Options of one axis side by side, the kernel as it is and reversed.
+
+    ``touches`` marks the options whose windows reach over the edge at any of the places.
+    """
+
+    size: int
+    kernel: int
+    mode: str
+    places: Sequence[int]
+    gap: Array
+    dilation: Array
+    stride: Array
+    start: Array
+    reversed: Array
+    touches: Array
+
+    def part(self, kept: Array) -> Table:
+        """The options at ``kept`` alone."""
+        names = ("gap", "dilation", "stride", "start", "reversed", "touches")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+
+    def source(self, sample: int) -> Array:
+        """(options, taps): what each tap meets at the sample's place, ``size`` for a zero."""
+        taps = np.arange(self.kernel)
+        taps = np.where(self.reversed[:, None], taps[::-1], taps)
+        window = self.start + self.stride * self.places[sample]
+        position = window[:, None] + self.dilation[:, None] * taps
+        if self.mode != "constant":
+            return wrapped_index(position, self.size, self.mode)
+        gap = self.gap[:, None]
+        met = (position >= 0) & (position <= (self.size - 1) * gap) & (position % gap == 0)
+        return np.where(met, position // gap, self.size)
+
+    def __len__(self) -> int:
+        return len(self.gap)
+
+
+def axis_options(
+    size: int, kernel: int, outputs: int, *, wide: bool, circular: bool = False
+) -> list[Axis]:
+    """The options of one axis: image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
+
+    Ordinarily a window crops no more than about its own extent; ``wide`` allows every window that
+    touches the image. ``circular`` is for a whole period of a wrapped image, rolled by any amount.
+    """
+    gaps = range(1, 2 if wide or circular or size == 1 else MAX_INPUT_DILATION + 1)
+    dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
+    if circular:
+        return [Axis(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
+    options = []
+    for gap, dilation in product(gaps, dilations):
+        extent = dilation * (kernel - 1) + 1
+        length = (size - 1) * gap + 1
+        # A transposed convolution's padding crops at most what its kernel adds.
+        crop = length if wide else (extent + 1 if gap == 1 else 1)
+        for stride in range(1, MAX_STRIDE + 1 if gap == 1 and outputs > 1 else 2):
+            reach = (outputs - 1) * stride
+            low = max(1 - extent, length - reach - extent - stride - crop + 1)
+            high = min(crop, length + gap - 2 - reach)
+            if low <= high:
+                options.append(Axis(gap, dilation, stride, low, high - low + 1))
+    return options
+
+
+def table(
+    options: Sequence[Axis], places: Sequence[int], size: int, kernel: int, mode: str
+) -> Table:
+    """The options of an axis of ``size``, looked at from the output's ``places``."""
+    if mode != "constant":
+        options = [a for a in options if a.input_dilation == 1]
+    counts = [a.count for a in options]
+    gap, dilation, stride = (
+        np.repeat(np.array([getattr(a, name) for a in options], np.int64), counts)
+        for name in ("input_dilation", "dilation", "stride")
+    )
+    start = np.concatenate([np.arange(a.first, a.first + a.count) for a in options] or [gap])
+    backwards = np.zeros(len(gap), bool)
+    if kernel > 1:
+        gap, dilation, stride, start = (np.tile(a, 2) for a in (gap, dilation, stride, start))
+        backwards = np.concatenate([backwards, ~backwards])
+    windows = start + stride * np.array([[min(places)], [max(places)]], np.int64)
+    last = windows[1] + dilation * (kernel - 1)
+    touches = (windows[0] < 0) | (last > (size - 1) * gap)
+    return Table(
+        size, kernel, mode, places, gap, dilation, stride, start, backwards, touches
+    )
+
+
+def padding(
+    option: Sequence[int], size: int, outputs: int, kernel: int
+) -> tuple[int, int]:
+    """Before and after: what the windows need, zero where the convolution's own rounding does.
+
+    ``option`` is input dilation, dilation, stride and the first window's place.
+    """
+    gap, dilation, stride, start = option
+    length = (size - 1) * gap + 1
+    extent = dilation * (kernel - 1) + 1
+    end = start + (outputs - 1) * stride + extent
+    if end > length:
+        return -start, end - length
+    slack = length - end
+    return -start, 0 if slack < stride else -(slack - stride + 1)
+
+
+def window(image: Array, c: Convention, kernel: Sequence[int], at: Sequence[int]) -> Array:
+    """What the filter meets at one output element (row, column): (C,Fh,Fw) of the image (C,H,W)."""
+    rows, columns = (
+        (i * stride - pads[0], dilation * (k - 1) + 1, gap)
+        for i, stride, pads, dilation, k, gap in zip(
+            at, c.stride, c.padding, c.dilation, kernel, c.input_dilation, strict=True
+        )
+    )
+    return _region(image, rows, columns, c.padding_mode)[:, :: c.dilation[0], :: c.dilation[1]]
+
+
+def wrapped_index(places: Array, size: int, mode: str) -> Array:
+    """The sample that numpy.pad puts at ``places`` of an axis of ``size``, beyond its edges too."""
+    if mode == "edge" or size == 1:
+        return np.clip(places, 0, size - 1)
+    if mode == "wrap":
+        return places % size
+    period = 2 * size if mode == "symmetric" else 2 * size - 2
+    within = places % period
+    return np.where(within < size, within, period - within - (1 if mode == "symmetric" else 0))
+
+
+def _region(
+    image: Array, rows: tuple[int, int, int], columns: tuple[int, int, int], mode: str
+) -> Array:
+    """A part of the spread and padded image (C,H,W), as floats."""
+    ys, inside_y = _sources(image.shape[1], *rows, mode)
+    xs, inside_x = _sources(image.shape[2], *columns, mode)
+    part = image[:, ys][:, :, xs].astype(np.result_type(image, np.float64))
+    if not inside_y.all():
+        part[:, ~inside_y] = 0
+    if not inside_x.all():
+        part[:, :, ~inside_x] = 0
+    return part
+
+
+def _sources(size: int, first: int, count: int, gap: int, mode: str) -> tuple[Array, Array]:
+    """Which sample stands at each place of the padded axis, and whether one does."""
+    places = np.arange(first, first + count)
+    if mode == "constant":
+        inside = (places >= 0) & (places <= (size - 1) * gap) & (places % gap == 0)
+        return np.where(inside, places // gap, 0), inside
+    everywhere = np.ones(count, bool)
+    return wrapped_index(places, size, mode), everywhere

@@ -1,0 +1,86 @@
+"""When two conventions are the same operation, and which of them is the simplest to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.fit import Linear, Problem
+from convcheck.convention import (
+    FILTER_LAYOUTS,
+    IMAGE_LAYOUTS,
+    NAMED,
+    OUTPUT_LAYOUTS,
+    PADDING_MODES,
+    Convention,
+)
+
+Array = NDArray[Any]
+
+
+_USUAL = ("OIHW", "IHW", "HW", "HWIM", "HWIO", "IOHW", "OHWI", "HWOI", "IHWO")
+"""Filter layouts that frameworks have, the commonest first; all others come after them."""
+
+
+_RANKS = {layout: rank for rank, layout in enumerate(dict.fromkeys((*_USUAL, *FILTER_LAYOUTS)))}
+
+
+def canonical(convention: Convention, kernel: Sequence[int]) -> Convention:
+    """The same operation in its plainest words; ``kernel`` is (Fh, Fw).
+
+    Reversed channels are an axis of the flip where the whole filter is reversed (N-D convolution)
+    and where the channels are many; otherwise they are the image's channel order.
+    """
+    order = convention.channel_order
+    full = {axis for axis, size in zip("HW", kernel, strict=True) if size > 1}
+    if order is not None and convention.groups == 1 and "I" not in convention.flip:
+        reverse = order == tuple(range(len(order)))[::-1]
+        if reverse and set(convention.flip) == full and full:
+            convention = convention.replace(channel_order=None, flip=("I", *convention.flip))
+    if max(map(max, convention.padding)) <= 0:
+        convention = convention.replace(padding_mode="constant", padding_value=0.0)
+    return convention
+
+
+def complexity(convention: Convention) -> tuple[Any, ...]:
+    """A key that orders conventions from plain to elaborate."""
+    named = [c.flip for c in NAMED.values()]
+    return (
+        convention.kernel_transposed,
+        convention.channel_order is not None,
+        len(convention.flip),
+        convention.flip not in named,
+        max(convention.input_dilation),
+        max(convention.dilation),
+        PADDING_MODES.index(convention.padding_mode),
+        convention.padding_value != 0,
+        IMAGE_LAYOUTS.index(convention.image_layout),
+        _RANKS[convention.filter_layout],
+        OUTPUT_LAYOUTS.index(convention.output_layout),
+        convention.groups,
+        max(convention.stride),
+        sum(abs(p) for pads in convention.padding for p in pads),
+        convention.padding,
+        convention.channel_order or (),
+    )
+
+
+def classes(problem: Problem, conventions: Iterable[Convention]) -> list[list[Convention]]:
+    """Conventions grouped by what they do to other data of the same shapes, the plainest first.
+
+    Random integers tell every two operations apart that differ at all; exact sums make sure of it.
+    """
+    listed = sorted(dict.fromkeys(conventions), key=complexity)
+    if len(listed) < 2:
+        return [[c] for c in listed]
+    rng = np.random.default_rng(0)
+    image = rng.integers(-99, 100, problem.image.shape)
+    filters = rng.integers(-99, 100, problem.filters.shape)
+    probe = Problem.of(image, filters, problem.output)
+    groups: dict[bytes, list[Convention]] = {}
+    for convention in listed:
+        groups.setdefault(Linear(probe, convention).values.tobytes(), []).append(convention)
+    return list(groups.values())

@@ -1,0 +1,278 @@
+"""Which conventions give an output from an image and filters; never an arbitrary winner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.fit import (
+    Fit,
+    Problem,
+    afterwards,
+    confirm,
+    informative,
+    same_with_other_borders,
+)
+from convcheck.checks.identify.classes import canonical, classes, complexity
+from convcheck.checks.identify.ambiguity import why_ambiguous
+from convcheck.checks.identify.nearest import Miss, nearest_miss, where
+from convcheck.checks.identify.readings import Reading, readings
+from convcheck.checks.identify.search import Found
+from convcheck.checks.identify.stages import MANY, passes, survey
+from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.comparison import Comparison
+from convcheck.comparison import compare as judge
+from convcheck.convention import PRECISIONS, Convention
+from convcheck.engine import arrange_output, to_axes
+from convcheck.errors import ExitCode, InputError
+
+Array = NDArray[Any]
+
+ENOUGH = 400_000_000
+"""Hypotheses after which no further pass over the space is begun."""
+NEAR = 0.5
+"""A convention that gives at least this share of the output is a near match."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A convention and how the output fares under it; indices are the output's own.
+
+    ``where`` says in words where the elements lie that it does not give.
+    """
+
+    convention: Convention
+    comparison: Comparison
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class IdentifyResult:
+    """The answer: ``identified``, ``ambiguous``, ``near-match`` or ``unexplained``.
+
+    ``candidates`` explain the output, the simplest first, one for each class of conventions that
+    are the same operation; a near match has its one candidate there too. ``nearest`` is the best
+    that could be found where nothing explains the output.
+    """
+
+    verdict: str
+    candidates: tuple[Candidate, ...]
+    nearest: Miss | None
+    hypotheses: int
+    elapsed: float
+    reasons: tuple[str, ...]
+    remedy: str | None
+    expect: Mapping[str, Any] | None
+    expect_met: bool | None
+    strict: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        explained = self.verdict == "identified" or (self.verdict == "ambiguous" and not self.strict)
+        return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
+
+
+def identify(
+    image: Array,
+    filters: Array,
+    output: Array,
+    *,
+    expect: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    ignore_nonfinite: bool = False,
+) -> IdentifyResult:
+    """Name the convention under which ``image`` and ``filters`` give ``output``.
+
+    Args:
+        image: 2 to 4 axes, in any layout of the vocabulary.
+        filters: 2 to 4 axes, likewise.
+        output: 2 to 4 axes, likewise.
+        expect: keys of a convention that the answer must have.
+        strict: several conventions that explain the output do not count as an answer.
+        ignore_nonfinite: judge the finite elements of an output that has others.
+
+    Raises:
+        InputError: arrays that hold no finite numbers, or shapes that no convention connects.
+    """
+    begun = time.perf_counter()
+    image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
+    warnings = _check(image, filters, output, ignore_nonfinite)
+    found = list(readings(image, filters, output))
+    if not found:
+        raise _no_reading(image, filters, output)
+    problem = Problem.of(image, filters, output)
+    fits: list[tuple[Reading, Fit]] = []
+    hypotheses, crowded = 0, False
+    for one in passes(output):
+        if hypotheses > ENOUGH:
+            warnings += ("the search ended early: the rarest conventions were not tried",)
+            break
+        seen = survey(one, found, problem.usable)
+        hypotheses += seen.considered
+        for survivors in seen.found:
+            some, crowd = _confirmed(problem, survivors)
+            fits.extend(some)
+            if any(not fit.misses for _, fit in some):
+                crowded = crowd
+                break
+        if any(fit.misses < 0.1 * output.size for _, fit in fits):
+            break
+    explaining = _simplest([f for f in fits if not f[1].misses])
+    if explaining:
+        fitted = {fit.convention: fit for _, fit in explaining}
+        for fit in list(fitted.values()):
+            for other in same_with_other_borders(problem, fit):
+                fitted.setdefault(other, replace(fit, convention=other))
+        groups = classes(problem, fitted)
+        candidates = tuple(_candidate(problem, fitted[group[0]]) for group in groups)
+        alone = len(groups) == 1 and not crowded
+        verdict, miss = ("identified" if alone else "ambiguous"), None
+    else:
+        verdict, candidates, miss = _unexplained(problem, found, fits)
+    reasons, remedy = (), None
+    if verdict == "ambiguous":
+        reasons, remedy = why_ambiguous(problem, [c.convention for c in candidates], crowded)
+    return IdentifyResult(
+        verdict=verdict,
+        candidates=candidates,
+        nearest=miss,
+        hypotheses=hypotheses,
+        elapsed=time.perf_counter() - begun,
+        reasons=reasons,
+        remedy=remedy,
+        expect=expect,
+        expect_met=None if expect is None else _meets(candidates, expect),
+        strict=strict,
+        warnings=warnings,
+    )
+
+
+def _confirmed(
+    problem: Problem, found: Sequence[Found]
+) -> tuple[list[tuple[Reading, Fit]], bool]:
+    """The plainest of what a search found, confirmed over the whole output; and if there is more."""
+    survivors: dict[Convention, Reading] = {}
+    for hypothesis in found:
+        kernel = hypothesis.reading.filters.shape[2:]
+        survivors.setdefault(canonical(hypothesis.convention, kernel), hypothesis.reading)
+    fits = []
+    for convention in sorted(survivors, key=complexity)[:MANY]:
+        reading = survivors[convention]
+        usable = to_axes(problem.usable, convention.output_layout, "NOHW")
+        fits.append((reading, confirm(problem, convention, reading.output, usable)))
+    return fits, len(survivors) > MANY
+
+
+def _simplest(explaining: list[tuple[Reading, Fit]]) -> list[tuple[Reading, Fit]]:
+    """Those that need the least: the finest arithmetic, then the least done after the sums."""
+    if not explaining:
+        return []
+
+    def need(fit: Fit) -> tuple[float, int]:
+        return (PRECISIONS.get(fit.convention.arithmetic, 0.0), afterwards(fit.convention))
+
+    least = min(need(fit) for _, fit in explaining)
+    return [pair for pair in explaining if need(pair[1]) == least]
+
+
+def _candidate(problem: Problem, fit: Fit) -> Candidate:
+    convention = fit.convention
+    sums = abs(convention.scale) * fit.linear.magnitude
+    if convention.bias is not None:
+        sums = sums + np.abs(np.reshape(convention.bias, (1, -1, 1, 1)))
+    expected = arrange_output(fit.predicted, convention)
+    # What is not judged must not count as a difference.
+    actual = np.where(problem.usable, problem.output, expected)
+    comparison = judge(
+        actual.astype(np.result_type(actual, np.float64)),
+        expected,
+        arrange_output(fit.threshold, convention),
+        arrange_output(sums, convention),
+    )
+    total = int(np.count_nonzero(problem.usable))
+    return Candidate(convention, replace(comparison, total=total), where(fit) if fit.misses else None)
+
+
+def _unexplained(
+    problem: Problem, found: Sequence[Reading], fits: list[tuple[Reading, Fit]]
+) -> tuple[str, tuple[Candidate, ...], Miss | None]:
+    near = sorted(
+        (fit for _, fit in fits if _is_near(fit, problem)),
+        key=lambda fit: (fit.misses, complexity(fit.convention)),
+    )
+    if near:
+        return "near-match", (_candidate(problem, near[0]),), None
+    return "unexplained", (), nearest_miss(problem, found)
+
+
+def _is_near(fit: Fit, problem: Problem) -> bool:
+    """Whether a convention gives most of the output, of its telling elements too."""
+    usable = to_axes(problem.usable, fit.convention.output_layout, "NOHW")
+    telling = informative(fit.predicted, usable)
+    given = int(np.count_nonzero(telling & ~fit.mismatched))
+    solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
+    return (
+        given - solved >= 4
+        and given >= NEAR * np.count_nonzero(telling)
+        and fit.misses <= (1 - NEAR) * np.count_nonzero(usable)
+    )
+
+
+def _meets(candidates: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
+    return bool(candidates) and any(
+        all(getattr(c.convention, key) == value for key, value in expect.items())
+        for c in candidates
+    )
+
+
+def _check(
+    image: Array, filters: Array, output: Array, ignore_nonfinite: bool
+) -> tuple[str, ...]:
+    check_numbers("IMG", image)
+    check_numbers("W", filters)
+    for operand, array in (("IMG", image), ("W", filters), ("OUT", output)):
+        if array.ndim not in (2, 3, 4):
+            raise InputError(
+                f"{operand} has the wrong number of axes",
+                got=f"shape {shape_text(array.shape)}, {array.ndim} axes",
+                expected="2 to 4 axes: batch, channels, rows, columns in some order",
+            )
+    if output.dtype.kind not in "fc" or np.isfinite(output).all() or not ignore_nonfinite:
+        check_numbers("OUT", output, hint="judge the rest with --ignore-nonfinite")
+        return ()
+    bad = ~np.isfinite(output)
+    if bad.all():
+        raise InputError("OUT holds no finite value", got=f"{bad.size} of {bad.size} not finite")
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    return (
+        f"{int(bad.sum())} of {bad.size} elements of OUT are NaN or infinite, the first at {first}; "
+        "the others are judged",
+    )
+
+
+def _no_reading(image: Array, filters: Array, output: Array) -> InputError:
+    """Which constraint no layout, grouping or batch satisfies."""
+    return InputError(
+        "no convention connects these shapes",
+        got=f"IMG {shape_text(image.shape)}, W {shape_text(filters.shape)}, "
+        f"OUT {shape_text(output.shape)}",
+        expected="the image's channels equal to those of a filter (or of its groups together), and "
+        "as many output channels as there are filters, in some order of the axes",
+        hint=_mismatched_axis(image, filters, output),
+    )
+
+
+def _mismatched_axis(image: Array, filters: Array, output: Array) -> str:
+    if not set(filters.shape) & set(image.shape) and filters.ndim > 2 and 1 not in filters.shape:
+        return "no axis of W is as long as an axis of IMG, so none can be the channels of both"
+    if filters.ndim == 4 and not set(filters.shape) & set(output.shape):
+        return "no axis of W is as long as an axis of OUT, so none can count the filters"
+    if filters.ndim == 3 and output.ndim > 2 and 1 not in output.shape:
+        return "W is one filter and gives one output channel: save a bank as (K, C, Fh, Fw)"
+    return "check which file is which, and whether OUT was cut or transposed"

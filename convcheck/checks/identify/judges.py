@@ -1,0 +1,294 @@
+"""How a sample's value may follow from a convention's sum, one judge for each way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.readings import Reading
+from convcheck.checks.identify.samples import Sample, targets
+from convcheck.checks.identify.search import Judge
+from convcheck.rounding import gamma, largest_magnitude
+
+Array = NDArray[Any]
+
+FEW = 6
+"""Samples that a hypothesis is looked at with before it is with all, twice as many for a line."""
+MEASURE = 16
+"""Samples by which a whole space is ranked; the best are ranked again by all of them."""
+
+
+def plain(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The sums themselves, in single precision or rounded to integers."""
+    exact = not _narrow(samples, reading)
+    return _near(targets(samples), np.full(len(samples), _fine(reading)), exact=exact)
+
+
+def coarse(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """Near the target by the measure of the output's spread: operands of few bits."""
+    exact = not _narrow(samples, reading)
+    return _near(targets(samples), _coarse_tolerance(samples, reading), spare=2, exact=exact)
+
+
+def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """Equal modulo 2^8, 2^16 or 2^32: integers that wrapped."""
+    wanted = targets(samples)
+    tolerance = 1e-6 if _whole(reading) else 1.0
+    low, high = float(reading.output.min()), float(reading.output.max())
+    moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
+
+    def fits(value: Array, target: Any, modulus: float) -> Array:
+        close: Array = np.mod(value - target + tolerance, modulus) <= 2 * tolerance
+        return close
+
+    first = _first(len(samples), 0)
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        passed = np.zeros(values[0].shape, bool)
+        for s in first:
+            passed |= fits(values[s], wanted[s], moduli[0])  # equal modulo 2^16 is so modulo 2^8
+        return passed
+
+    def votes(values: Array) -> Array:
+        targets_ = wanted[: len(values), None]
+        return np.max([_enough(fits(values, targets_, modulus)) for modulus in moduli], axis=0)
+
+    exact = not _narrow(samples, reading)
+    return Judge(first if moduli else (), min(FEW, len(samples)), quick, votes, exact)
+
+
+def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """Multiples of the sums, one factor for all."""
+    return _linear(samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=False)
+
+
+def affine(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """One line of the sums: a scale and a bias. All samples are of one output channel."""
+    return _linear(samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=True)
+
+
+def coarse_affine(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same with operands of few bits."""
+    return _linear(samples, reading, _coarse_tolerance(samples, reading), 0.0, centred=True)
+
+
+def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The hypotheses that beat all before them in correlation with the samples."""
+    wanted = targets(samples)
+    some = tuple(range(min(MEASURE, len(samples))))
+    best = [0.0, 0.0]
+
+    def score(values: Array, which: Any) -> Array:
+        t = wanted[which] - wanted[which].mean()
+        v = values - values.mean(axis=0)
+        power = np.einsum("m...,m...->...", v, v.conj()).real * float(np.vdot(t, t).real)
+        product = np.abs(np.einsum("m...,m->...", v, t.conj()))
+        scores: Array = product / np.sqrt(np.where(power > 0, power, np.inf))
+        return scores
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        scores = score(np.stack([values[s] for s in some]), list(some))
+        best[0] = max(best[0], float(scores.max()))
+        # By some samples alone the best is not known: the next best are looked at as well.
+        kept = min(20, scores.size)
+        limit = max(0.9 * best[0], float(np.partition(scores.ravel(), -kept)[-kept]))
+        passed: Array = scores >= limit
+        return passed
+
+    def votes(values: Array) -> Array:
+        if len(values) < len(wanted):
+            return np.ones(values.shape[1:])
+        scores = score(values, slice(None))
+        out = np.zeros(scores.shape)
+        at = int(np.argmax(scores))
+        if scores[at] > best[1]:
+            best[1] = out[at] = float(scores[at])
+        return out
+
+    return Judge(some, len(some), quick, votes, not _narrow(samples, reading))
+
+
+def needed(samples: int) -> int:
+    """The votes that a hypothesis needs: two thirds of many, all of one or two."""
+    return samples if samples <= 2 else -(-2 * samples // 3)
+
+
+def _first(count: int, spare: int) -> tuple[int, ...]:
+    """So many samples that a hypothesis with enough votes has ``spare`` + 1 of them right."""
+    count = min(FEW, count)
+    wrong = count - needed(count)
+    return tuple(range(min(count, wrong + 1 + spare)))
+
+
+def _near(wanted: Array, tolerance: Array, *, spare: int = 0, exact: bool) -> Judge:
+    first = _first(len(wanted), spare)
+    few = min(FEW, len(wanted))
+    least = len(first) - (few - needed(few))
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        counts = np.zeros(values[0].shape, np.int8)
+        for s in first:
+            away = values[s] - wanted[s]
+            counts += np.abs(away, out=None if exact else away) <= 2 * tolerance[s]
+        return counts >= least
+
+    def votes(values: Array) -> Array:
+        count = len(values)
+        return _enough(np.abs(values - wanted[:count, None]) <= tolerance[:count, None])
+
+    return Judge(first, few, quick, votes, exact)
+
+
+def _enough(fits: Array) -> Array:
+    votes = np.count_nonzero(fits, axis=0)
+    return np.where(votes >= needed(len(fits)), votes, 0)
+
+
+def _linear(
+    samples: Sequence[Sample],
+    reading: Reading,
+    tolerance: Array | float,
+    relative: float,
+    *,
+    centred: bool,
+) -> Judge:
+    """Targets are one line of the values; either half of the first samples may say which."""
+    wanted = targets(samples)
+    allowed = np.broadcast_to(np.asarray(tolerance, np.float64), wanted.shape)
+    few = min(2 * FEW, len(wanted))
+    halves = [range(0, few, 2), range(1, few, 2)] if few >= 8 else [range(few)]
+    usable = [list(h) for h in halves if len(h) >= 4 and np.any(wanted[list(h)])]
+    rounds = [_apart(h, wanted, 3 if centred else 2) for h in usable]
+    first = tuple(s for which in rounds for s in which)
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        alive = np.zeros(values[first[0]].size, bool)
+        for which in rounds:
+            found = np.flatnonzero(line(values, which))
+            others = [s for s in first if s not in which]
+            if found.size and others:
+                # The other half has an element on the same line, unless it is corrupt throughout.
+                few_values = {s: values[s].ravel()[found].astype(np.float64) for s in first}
+                near = [on(few_values, which, s) for s in others]
+                found = found[np.any(near, axis=0)]
+            alive[found] = True
+        return alive
+
+    def line(values: Mapping[int, Array], which: Sequence[int]) -> Array:
+        t, slack, fine = wanted[which], float(allowed[which].max()), 2 * relative
+        if centred:
+            # The line through the two ends, at the third.
+            a = values[which[1]] - values[which[0]]
+            b = values[which[2]] - values[which[0]]
+            t, slack, fine = t[1:] - t[0], 2 * slack, 2 * fine
+        else:
+            a, b = (values[s] for s in which)
+        off = b * t[0]
+        off -= a * t[1]
+        sizes = np.abs(a)
+        sizes += np.abs(b)
+        limit = sizes * slack
+        limit += fine * (abs(t[0]) + abs(t[1]))
+        passed: Array = (np.abs(off, out=off) <= limit) & (sizes > 0)
+        return passed
+
+    def on(values: Mapping[int, Array], which: Sequence[int], s: int) -> Array:
+        v, t = values[which[1]], wanted[which[1]]
+        origin, level = (values[which[0]], wanted[which[0]]) if centred else (0.0, 0.0)
+        run, rise = v - origin, t - level
+        if not centred:
+            larger = np.abs(values[which[0]]) > np.abs(run)
+            run = np.where(larger, values[which[0]], run)
+            rise = np.where(larger, wanted[which[0]], rise)
+        slope = rise / np.where(run != 0, run, np.inf)
+        reach = 2 + 2 * np.abs(values[s] - origin) / np.where(run != 0, np.abs(run), np.inf)
+        room = (allowed[s] + 2 * relative * np.abs(slope)) * 2 * reach
+        passed: Array = np.abs(wanted[s] - level - slope * (values[s] - origin)) <= room
+        return passed
+
+    def votes(values: Array) -> Array:
+        best = np.zeros(values.shape[1:], np.int64)
+        for half in usable:
+            v, t = values[half], wanted[half].reshape(-1, 1)
+            middle, level = (v.mean(axis=0), t.mean(axis=0)) if centred else (0.0, 0.0)
+            v, t = v - middle, t - level
+            power = np.einsum("m...,m...->...", v, v)
+            slope = np.einsum("m...,m...->...", v, np.broadcast_to(t, v.shape))
+            slope = slope / np.where(power > 0, power, 1)
+            room = allowed[half, None] + relative * np.abs(slope)
+            good = (np.abs(t - slope * v) <= room).all(axis=0) & (slope != 0)
+            if len(values) > few:
+                # The other samples may be further out than those that the line was drawn by.
+                off = np.abs(wanted[:, None] - level - slope * (values - middle))
+                reach = 1 + np.abs(values - middle) / np.maximum(np.abs(v).max(axis=0), 1e-300)
+                room = (allowed[:, None] + relative * np.abs(slope)) * (1 + 2 * reach)
+                counted = _enough(off <= room)
+            else:
+                counted = np.full(good.shape, len(half))
+            best = np.maximum(best, np.where(good, counted, 0))
+        return best
+
+    return Judge(first, few, quick, votes, not _narrow(samples, reading))
+
+
+def _apart(half: list[int], wanted: Array, count: int) -> list[int]:
+    """The samples of a half whose values are furthest apart: those say most about a line."""
+    order = sorted(half, key=lambda s: float(abs(wanted[s])) if count == 2 else float(wanted[s].real))
+    if count == 2:
+        return [order[-1], order[-2]]
+    return [order[0], order[-1], order[len(order) // 2]]
+
+
+def _reach(reading: Reading) -> float:
+    """A bound on S for any window: the largest sample times the heaviest filter."""
+    sizes = np.abs(reading.filters.astype(np.result_type(reading.filters, np.float64)))
+    return largest_magnitude(reading.image) * float(sizes.sum(axis=(1, 2, 3)).max())
+
+
+def _narrow(samples: Sequence[Sample], reading: Reading) -> bool:
+    """Whether sums may be looked at in single precision first.
+
+    Integers must stay exact; other sums lose no more than the output's own rounding is allowed.
+    """
+    reach = _reach(reading)
+    limit = 2.0**22 if _whole(reading) else 1e30
+    return 1e-30 < reach < limit and max(abs(s.value) for s in samples) < 1e30
+
+
+def _fine(reading: Reading) -> float:
+    """What single precision can change in a sum, and rounding to integers where there is any."""
+    tolerance = _fine_sums(reading)
+    if reading.output.dtype.kind in "biu":
+        tolerance = 1e-6 if _integers(reading) else tolerance + 0.5
+    return tolerance
+
+
+def _fine_sums(reading: Reading) -> float:
+    terms = int(np.prod(reading.filters.shape[1:]))
+    return gamma(terms + 16, 2.0**-24) * _reach(reading)
+
+
+def _integers(reading: Reading) -> bool:
+    return all(a.dtype.kind in "biu" for a in (reading.image, reading.filters))
+
+
+def _whole(reading: Reading) -> bool:
+    return all(
+        a.dtype.kind in "biu" or np.array_equal(np.rint(a), a)
+        for a in (reading.image, reading.filters)
+    )
+
+
+def _coarse_tolerance(samples: Sequence[Sample], reading: Reading) -> Array:
+    finite = reading.output[np.isfinite(reading.output)].astype(np.float64)
+    allowed: Array = 2.0**-7 * np.abs(targets(samples)) + 2.0**-5 * float(np.std(finite))
+    return allowed
+
+
+def _absolute(samples: Sequence[Sample], reading: Reading) -> float:
+    """The rounding of the outputs themselves."""
+    rounded = 0.6 if reading.output.dtype.kind in "biu" else 0.0
+    return rounded + 2.0**-20 * max(abs(s.value) for s in samples)

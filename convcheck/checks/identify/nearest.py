@@ -1,0 +1,117 @@
+"""Where an output departs from a convention, and what comes nearest when nothing explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.fit import Fit, Linear, Problem
+from convcheck.checks.identify.readings import Reading
+from convcheck.checks.identify.judges import correlated
+from convcheck.checks.identify.samples import choose_samples
+from convcheck.checks.identify.search import Found, Search
+from convcheck.checks.identify.stages import telling
+from convcheck.convention import Convention
+from convcheck.engine import to_axes
+
+Array = NDArray[Any]
+
+SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Miss:
+    """The convention that comes nearest to an output that none explains.
+
+    ``correlation`` is Pearson's, between the output and what the convention gives.
+    """
+
+    convention: Convention
+    correlation: float
+    scale: float
+    mismatched: int
+    total: int
+    max_abs_diff: float
+    where: str
+
+
+def where(fit: Fit) -> str:
+    """Where the elements lie that a convention does not give: a place, in words."""
+    wrong = fit.mismatched
+    count = int(np.count_nonzero(wrong))
+    n, o, h, w = (np.unique(axis) for axis in np.nonzero(wrong))
+    if count == 1:
+        return f"one element, in output channel {o[0]}, at row {h[0]}, column {w[0]}"
+    batches, channels, height, width = wrong.shape
+    part = ""
+    if channels > 1 and len(o) == 1:
+        part = f" of output channel {o[0]}"
+    if batches > 1 and len(n) == 1:
+        part += f" of image {n[0]} of the batch"
+    inside = wrong[np.ix_(n, o)]
+    if len(h) == 1 and height > 1:
+        return f"row {h[0]}{part}" + _filled(count, inside.shape[0] * inside.shape[1] * width)
+    if len(w) == 1 and width > 1:
+        return f"column {w[0]}{part}" + _filled(count, inside.shape[0] * inside.shape[1] * height)
+    interior = fit.linear.interior
+    if not (wrong & interior).any() and not interior.all():
+        border = int(np.count_nonzero(~interior)) * inside.shape[0] * inside.shape[1]
+        return "the border, where windows reach over the image's edge" + part + _filled(count, border)
+    box = (h[-1] - h[0] + 1) * (w[-1] - w[0] + 1)
+    every = inside.shape[0] * inside.shape[1]
+    if count >= 0.6 * box * every and box < height * width:
+        return f"a tile, rows {h[0]} to {h[-1]} and columns {w[0]} to {w[-1]}{part}" + _filled(
+            count, box * every
+        )
+    if part:
+        return f"{count} elements{part}"
+    return f"{count} of {wrong.size} elements, in no single place"
+
+
+def _filled(count: int, of: int) -> str:
+    return "" if count == of else f" ({count} of its {of} elements)"
+
+
+def nearest_miss(problem: Problem, readings: Sequence[Reading]) -> Miss | None:
+    """The hypothesis whose sampled values correlate best with the output's."""
+    best: Found | None = None
+    for reading in readings:
+        usable = to_axes(problem.usable, reading.base.output_layout, "NOHW")
+        samples = choose_samples(reading.output, SAMPLES, telling(reading.output, usable))
+        if len(samples) < 3:
+            continue
+        search = Search(reading, samples)
+        for found in search.run([correlated(samples, reading)])[0]:
+            if best is None or found.votes > best.votes:
+                best = found
+    return None if best is None else _miss(problem, best)
+
+
+def _miss(problem: Problem, found: Found) -> Miss:
+    linear = Linear(problem, found.convention)
+    usable = to_axes(problem.usable, found.convention.output_layout, "NOHW")
+    wide = np.complex128 if found.reading.output.dtype.kind == "c" else np.float64
+    target, sums = found.reading.output.astype(wide), linear.values.astype(wide)
+    t, y = target[usable], sums[usable]
+    dt, dy = t - t.mean(), y - y.mean()
+    power = float(np.vdot(dy, dy).real)
+    scale = float(np.vdot(dy, dt).real / power) if power else 0.0
+    spread_of = np.sqrt(power * float(np.vdot(dt, dt).real))
+    correlation = float(np.abs(np.vdot(dy, dt)) / spread_of) if spread_of else 0.0
+    difference = np.where(usable, np.abs(target - sums), 0.0)
+    # Beyond what single precision could have changed.
+    wrong = difference > 2.0**-20 * linear.magnitude
+    fit = Fit(found.convention, linear, sums, np.zeros(sums.shape), wrong)
+    return Miss(
+        convention=found.convention,
+        correlation=correlation,
+        scale=scale,
+        mismatched=int(np.count_nonzero(wrong)),
+        total=int(np.count_nonzero(usable)),
+        max_abs_diff=float(difference.max()),
+        where=where(fit) if wrong.any() else "nowhere, within single precision",
+    )

@@ -1,0 +1,80 @@
+"""The few elements of an output that hypotheses are tried on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One element of the output, N,O,H,W."""
+
+    index: tuple[int, int, int, int]
+    value: complex | float
+
+
+def choose_samples(
+    output: Array, count: int, usable: Array, *, one_channel: bool = False
+) -> list[Sample]:
+    """Elements that say much: of different values, in different channels, towards the middle.
+
+    Near the middle a window lies inside the image, so that the border's treatment does not matter.
+    """
+    rng = np.random.default_rng(len(output.shape) + math.prod(output.shape))
+    n, o, h, w = output.shape
+    fixed = _telling_channel(usable) if one_channel else None
+    draws = 40 * count
+    # Outwards from the middle, an eighth of the size at a time.
+    reach = np.repeat([0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0], 5 * count)
+    channels = np.full(draws, fixed) if fixed is not None else rng.integers(o, size=draws)
+    rows, columns = (_near_middle(rng, size, reach) for size in (h, w))
+    places = np.stack([rng.integers(n, size=draws), channels, rows, columns])
+    seen = usable[tuple(places)]
+    chosen: dict[tuple[int, int, int, int], complex | float] = {}
+    values: set[complex | float] = set()
+    for attempt in np.flatnonzero(seen):
+        place = tuple(places[:, attempt].tolist())
+        if place in chosen:
+            continue
+        value = _number(output[place])
+        if value not in values or attempt >= 30 * count:
+            chosen[place] = value
+            values.add(value)
+        if len(chosen) == count:
+            break
+    return [Sample(place, value) for place, value in chosen.items()]
+
+
+def _telling_channel(usable: Array) -> int:
+    """A channel of the middle among those with the most usable elements; an odd one, if any.
+
+    Where only every second or fourth channel is wrong, it is usually not an odd one.
+    """
+    counts = usable.sum(axis=(0, 2, 3))
+    best = np.flatnonzero(counts >= 0.9 * counts.max())
+    odd = best[best % 2 == 1]
+    chosen = odd if odd.size else best
+    return int(chosen[len(chosen) // 2])
+
+
+def targets(samples: Sequence[Sample]) -> Array:
+    """The samples' values."""
+    return np.array([s.value for s in samples])
+
+
+def _number(value: Any) -> complex | float:
+    return complex(value) if np.iscomplexobj(value) else float(value)
+
+
+def _near_middle(rng: np.random.Generator, size: int, reach: Array) -> Array:
+    half = np.maximum(1.0, reach * size / 2) if size > 2 else np.full(reach.shape, size / 2)
+    drawn = size / 2 + half * rng.uniform(-1, 1, reach.shape)
+    return np.clip(drawn, 0, size - 1).astype(np.int64)

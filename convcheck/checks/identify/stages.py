@@ -1,0 +1,117 @@
+"""The search in stages, from what is common to what is rare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify import judges
+from convcheck.checks.identify.readings import Reading
+from convcheck.checks.identify.samples import Sample, choose_samples
+from convcheck.checks.identify.search import Found, Judge, Search
+from convcheck.convention import PADDING_MODES
+from convcheck.engine import to_axes
+
+Array = NDArray[Any]
+
+SAMPLES = 60
+MANY = 48
+"""More survivors than this are not all looked at."""
+Making = Callable[[Sequence[Sample], Reading], Judge]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the space: how a sample's value may follow, and which windows are tried."""
+
+    judges: tuple[Making, ...]
+    wide: bool = False
+    circular: bool = False
+    one_channel: bool = False
+    modes: tuple[str, ...] = PADDING_MODES
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What each judge of a pass found, the first judge's first, out of how many hypotheses."""
+
+    found: tuple[tuple[Found, ...], ...]
+    considered: int
+
+
+def passes(output: Array) -> list[Pass]:
+    """The passes for an output of this dtype, the common ones first."""
+    first: tuple[Making, ...] = (judges.plain,)
+    circular = Pass((judges.plain,), circular=True, modes=("wrap",))
+    if output.dtype.kind == "c":
+        return [Pass(first), circular, Pass(first, wide=True)]
+    if output.dtype == np.float16:
+        first = (judges.coarse,)
+    # A line through one channel's elements has what is scaled or coarse without a bias among it.
+    lines: tuple[Making, ...] = (judges.affine,)
+    if np.array_equal(np.rint(output), output):
+        lines += (judges.modular,)
+    without: tuple[Making, ...] = (judges.scaled,)
+    if _of_few_bits(output):
+        lines += (judges.coarse_affine,)
+        without += (judges.coarse,)
+    few = _few_a_channel(output)
+    return [
+        Pass(first),
+        *([Pass(without)] if few else []),
+        Pass(lines, one_channel=True),
+        circular,
+        *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
+        Pass((judges.affine,), wide=True, one_channel=True),
+    ]
+
+
+def survey(one: Pass, readings: Iterable[Reading], usable: Array) -> Survey:
+    """Run one pass over every reading; ``usable`` marks the output's elements, as stored."""
+    found: list[list[Found]] = [[] for _ in one.judges]
+    considered = 0
+    drawn: dict[str, list[Sample]] = {}
+    for reading in readings:
+        layout = reading.base.output_layout
+        if layout not in drawn:
+            seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
+            drawn[layout] = choose_samples(
+                reading.output, SAMPLES, seen, one_channel=one.one_channel
+            )
+        samples = drawn[layout]
+        made = [make(samples, reading) for make in one.judges] if samples else []
+        if not any(judge.first for judge in made):
+            continue
+        search = Search(reading, samples, one.wide, one.circular, one.modes)
+        for kept, more in zip(found, search.run(made), strict=True):
+            kept.extend(more)
+        considered += search.considered
+    return Survey(tuple(map(tuple, found)), considered)
+
+
+def _few_a_channel(output: Array) -> bool:
+    """Whether one channel, whichever axis it may be, has too few elements to say a line."""
+    return output.size // max(output.shape) < 4 * judges.FEW or output.size < 8 * judges.FEW
+
+
+def _of_few_bits(output: Array) -> bool:
+    """Whether an output may come from operands of fewer bits than single precision."""
+    if output.dtype.kind != "f":
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array_equal(output.astype(np.float32).astype(output.dtype), output, equal_nan=True)
+
+
+def telling(output: Array, usable: Array) -> Array:
+    """Usable elements that are no limit of a dtype and no rectified zero, if any are left."""
+    seen = usable
+    if output.dtype.kind in "iu":
+        limits = np.iinfo(output.dtype)
+        seen = usable & (output > limits.min) & (output < limits.max)
+    elif output.dtype.kind == "f" and (output[usable] >= 0).all():
+        seen = usable & (output > 0)
+    return seen if seen.any() else usable

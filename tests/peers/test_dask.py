@@ -1,0 +1,113 @@
+"""The same report from a real cluster of processes, one of which is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convcheck import cluster, compare
+from convcheck.cluster import Cluster, ClusterError
+from convcheck.pool import Workers
+
+pytest.importorskip("distributed")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+pytestmark = [
+    pytest.mark.slow,
+    # Sockets and loops of a cluster that ends are left to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path}
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = environment()["PYTHONPATH"]  # the workers have to find convcheck
+    try:
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+        ) as made:
+            yield made
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def test_a_worker_that_is_killed_changes_nothing(scheduler: Any) -> None:
+    rng = np.random.default_rng(1)
+    image, filters = rng.standard_normal((3, 400, 400)), rng.standard_normal((8, 3, 3, 3))
+    alone = compare(image, filters)
+    killed: list[int] = []
+
+    class Killer:
+        def begin(self, plan: Any) -> None:
+            assert len(plan.tiles) > 4
+
+        def advance(self) -> None:
+            if not killed:
+                victim = next(iter(scheduler.workers.values())).pid
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+    made = Cluster(scheduler.scheduler_address)
+    workers = Workers(made.jobs, lambda _: made, remote=True)
+    try:
+        together = compare(image, filters, workers=workers, progress=Killer())
+    finally:
+        workers.close()
+    assert killed
+    # BLAS may have several threads here and has one there: the reports agree but for last digits.
+    assert [d.comparison.mismatched for d in together.decompositions] == [
+        d.comparison.mismatched for d in alone.decompositions
+    ]
+    assert together.verdict == alone.verdict == "match"
+
+
+def ended(*options: str) -> subprocess.CompletedProcess[bytes]:
+    case = ["--shape", "3x300x310", "--filters", "4x3x5x5", "--values", "normal", "--seed", "1"]
+    return subprocess.run(
+        [sys.executable, "-m", "convcheck", "random", *case, "--json", *options],
+        env=environment(),
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def test_the_report_is_the_same_to_the_byte(scheduler: Any) -> None:
+    reports = set()
+    for options in (["--jobs", "1"], ["--dask", scheduler.scheduler_address], ["--dask", "local"]):
+        done = ended(*options)
+        assert (done.returncode, done.stderr) == (0, b"")
+        reports.add(done.stdout)
+    assert len(reports) == 1
+
+
+def test_a_scheduler_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    with pytest.raises(ClusterError, match="no dask scheduler answers") as caught:
+        Cluster("tcp://127.0.0.1:1")
+    assert caught.value.exit_code == 2
+    assert time.monotonic() - started < 20
+    with pytest.raises(ClusterError, match="no dask scheduler answers"):
+        Cluster("nonsense://here")
