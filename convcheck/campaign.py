@@ -1,0 +1,274 @@
+"""Cases that put an implementation to the test; each is rebuilt from its seed and number alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+Array = NDArray[Any]
+
+DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
+ORDERS = ("C", "F", "strided", "readonly")
+VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
+PARAMETERS = ("stride", "padding", "dilation", "groups")
+GROWTH = 120
+"""After about so many cases sizes reach their largest."""
+LARGEST = 1 << 28
+"""Multiplications of the largest case that an id may ask for; none that is drawn comes near."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the implementation under test: shapes, parameters, and what the data are like.
+
+    ``channels`` are the image's, ``inputs`` those of one group; ``filters`` are all groups'.
+    """
+
+    seed: int
+    number: int
+    batch: int = 1
+    channels: int = 1
+    height: int = 5
+    width: int = 5
+    filters: int = 1
+    kernel_height: int = 3
+    kernel_width: int = 3
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    dtype: str = "float32"
+    order: str = "C"
+    values: str = "ints"
+
+    @property
+    def id(self) -> str:
+        """What ``--replay`` takes: SEED:NUMBER, and what differs from the case drawn from them."""
+        drawn = case(self.seed, self.number)
+        changes = [
+            f"{f.name}={getattr(self, f.name)}"
+            for f in fields(self)
+            if getattr(self, f.name) != getattr(drawn, f.name)
+        ]
+        return ":".join(
+            [str(self.seed), str(self.number), *([",".join(changes)] if changes else [])]
+        )
+
+    @property
+    def size(self) -> int:
+        """Multiplications of the plain convolution, a measure of how large a case is."""
+        return (
+            self.batch
+            * self.channels
+            * self.height
+            * self.width
+            * self.filters
+            * self.kernel_height
+            * self.kernel_width
+        )
+
+    @property
+    def fits(self) -> bool:
+        """Whether groups divide the channels and the filter fits in the padded image."""
+        spans = (
+            (self.height, self.kernel_height),
+            (self.width, self.kernel_width),
+        )
+        return (
+            self.channels % self.groups == 0
+            and self.filters % self.groups == 0
+            and all(n + 2 * self.padding >= self.dilation * (f - 1) + 1 for n, f in spans)
+            and self.padding <= min(self.kernel_height, self.kernel_width) * self.dilation
+            and min(self.height, self.width) > self.padding
+        )
+
+    def arrays(
+        self, image_layout: str = "NCHW", filter_layout: str = "OIHW"
+    ) -> tuple[Array, Array]:
+        """The image and the filters in these layouts, in the case's memory order.
+
+        A layout without N, C or I takes the first of them. In IOHW a bank of several groups is a
+        transposed convolution's: I counts all channels, O one group's outputs.
+        """
+        rng = np.random.default_rng([self.seed, self.number])
+        image = _draw(rng, (self.batch, self.channels, self.height, self.width), self)
+        outputs, inputs = self.filters, self.channels // self.groups
+        if filter_layout == "IOHW":
+            outputs, inputs = self.filters // self.groups, self.channels
+        bank = _draw(rng, (outputs, inputs, self.kernel_height, self.kernel_width), self)
+        return (
+            _ordered(_laid_out(image, "NCHW", image_layout), self.order),
+            _ordered(_laid_out(bank, "OIHW", filter_layout), self.order),
+        )
+
+    def projected(self, image_layout: str, filter_layout: str, parameters: Collection[str]) -> Case:
+        """The nearest case that a target of these layouts and parameters can be called with."""
+        changes: dict[str, Any] = {p: 0 if p == "padding" else 1 for p in PARAMETERS}
+        changes = {p: v for p, v in changes.items() if p not in parameters}
+        if "N" not in image_layout:
+            changes["batch"] = 1
+        if "C" not in image_layout:
+            changes["channels"] = 1
+        if "O" not in filter_layout:
+            changes |= {"filters": 1, "groups": 1}
+        if "I" not in filter_layout and "C" in image_layout:
+            changes["channels"] = 1
+        if changes.get("groups") == 1 or changes.get("channels") == 1:
+            changes["groups"] = 1
+        return _made_to_fit(replace(self, **changes))
+
+
+def case(seed: int, number: int) -> Case:
+    """The case of a number: the larger the number, the larger it may be."""
+    rng = np.random.default_rng([seed, number, 1])
+    reach = min(1.0, (number + 1) / GROWTH)
+
+    def size(low: int, high: int) -> int:
+        return int(rng.integers(low, low + max(1, round(reach * (high - low))) + 1))
+
+    groups = int(rng.choice([1, 1, 1, 2, 3])) if number > 3 else 1
+    many = rng.random() < 0.15 * reach
+    drawn = Case(
+        seed=seed,
+        number=number,
+        batch=int(rng.choice([1, 1, 2, 3])),
+        channels=groups * (size(1, 5) if rng.random() < 0.9 else size(1, 33)),
+        height=size(3, 18),
+        width=size(3, 24) if rng.random() < 0.8 else size(3, 40),
+        filters=groups * (size(14, 40) if many else size(1, 6)),
+        kernel_height=size(1, 5),
+        kernel_width=size(1, 5),
+        stride=int(rng.choice([1, 1, 2, 3])) if number > 1 else 1,
+        padding=int(rng.choice([0, 0, 1, 2])) if number > 1 else 0,
+        dilation=int(rng.choice([1, 1, 1, 2, 3])) if number > 1 else 1,
+        groups=groups,
+        dtype=str(rng.choice(DTYPES, p=[0.45, 0.25, 0.1, 0.08, 0.06, 0.06])),
+        order=str(rng.choice(ORDERS, p=[0.55, 0.2, 0.15, 0.1])),
+        values=str(rng.choice(VALUES, p=[0.4, 0.35, 0.1, 0.1, 0.03, 0.02])),
+    )
+    return _made_to_fit(drawn)
+
+
+def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
+    """The campaign's cases; the shards 1/n to n/n are together the whole of it."""
+    part, of = shard
+    for number in range(count):
+        if number % of == part - 1:
+            yield case(seed, number)
+
+
+def parse_id(text: str) -> Case:
+    """The case of an :attr:`Case.id`.
+
+    Raises:
+        InputError: no id.
+    """
+    unfit = InputError(
+        f"{text!r} is no case",
+        expected="SEED:NUMBER as a report prints it, or SEED:NUMBER:key=value,...",
+    )
+    seed, _, rest = text.partition(":")
+    number, more, changes = rest.partition(":")
+    if not (seed.isdecimal() and number.isdecimal() and len(seed) < 20 and len(number) < 20):
+        raise unfit
+    found = case(int(seed), int(number))
+    if more:
+        found = replace(found, **_changes(changes, unfit))
+    if found.size > LARGEST or not found.fits:
+        raise unfit
+    return found
+
+
+def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
+    kinds = {f.name: f.type for f in fields(Case) if f.name not in ("seed", "number")}
+    choices = {"dtype": DTYPES, "order": ORDERS, "values": VALUES}
+    changes: dict[str, Any] = {}
+    for item in text.split(","):
+        key, _, value = item.partition("=")
+        if key in choices and value in choices[key]:
+            changes[key] = value
+        elif key in kinds and key not in choices and value.isdecimal() and len(value) < 6:
+            changes[key] = int(value)
+            if changes[key] < 1 and key != "padding":
+                raise unfit
+        else:
+            raise unfit
+    return changes
+
+
+def _made_to_fit(drawn: Case) -> Case:
+    """The nearest case in which the filter fits in the image."""
+    while not drawn.fits:
+        if (
+            (drawn.padding > 0
+            and drawn.padding >= min(drawn.height, drawn.width))
+            or drawn.padding > min(drawn.kernel_height, drawn.kernel_width) * drawn.dilation
+        ):
+            drawn = replace(drawn, padding=drawn.padding - 1)
+        elif drawn.dilation > 1:
+            drawn = replace(drawn, dilation=drawn.dilation - 1)
+        else:
+            drawn = replace(drawn, height=drawn.height + 1, width=drawn.width + 1)
+    return drawn
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array:
+    dtype = np.dtype(kind.dtype)
+    if kind.values == "zeros":
+        return np.zeros(shape, dtype)
+    if dtype.kind in "iu":
+        low, high = (0, 10) if dtype.kind == "u" else (-9, 10)
+        if kind.values != "ints":
+            low, high = max(np.iinfo(dtype).min, -1000), min(np.iinfo(dtype).max, 1000) + 1
+        return rng.integers(low, high, shape).astype(dtype)
+    if kind.values == "ints":
+        return rng.integers(-9, 10, shape).astype(dtype)
+    numbers = rng.standard_normal(shape)
+    if kind.values == "cancelling":
+        # Large numbers of both signs, so that sums are far smaller than their terms. In float16
+        # the sum of a thousand of their products must not overflow.
+        large = 1000 if dtype.itemsize > 2 else 2
+        numbers = np.sign(numbers) * (large + rng.random(shape))
+    elif kind.values == "wide" and dtype.itemsize > 2:
+        numbers = numbers * 10.0 ** rng.integers(-8, 9, shape)
+    elif (
+        kind.values == "denormal"
+        and dtype.itemsize > 2
+        and shape[-2:]
+        == (
+            kind.height,
+            kind.width,
+        )
+    ):
+        # The image alone: some libraries leave out weights as small as these.
+        numbers = numbers * float(np.finfo(dtype).smallest_normal) * 8
+    return numbers.astype(dtype)
+
+
+def _laid_out(array: Array, axes: str, layout: str) -> Array:
+    for axis in axes:
+        if axis not in layout:
+            array = array.take([0], axis=axes.index(axis))
+    kept = [axis for axis in axes if axis in layout]
+    array = array.reshape([n for axis, n in zip(axes, array.shape, strict=True) if axis in layout])
+    return np.ascontiguousarray(array.transpose([kept.index(axis) for axis in layout]))
+
+
+def _ordered(array: Array, order: str) -> Array:
+    if order == "F":
+        return np.asfortranarray(array)
+    if order == "strided":
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if order == "readonly":
+        array.flags.writeable = False
+    return array

@@ -1,0 +1,21 @@
+"""Put an implementation to the test, and name what it does."""
+
+from convcheck.checks.verify.entry import verify
+from convcheck.checks.verify.examination import Finding
+from convcheck.checks.verify.judgement import Judgement, judge
+from convcheck.checks.verify.minimising import Smallest
+from convcheck.checks.verify.model import LAYOUTS, Model, claim
+from convcheck.checks.verify.verification import VerifyResult, put_to_test
+
+__all__ = [
+    "LAYOUTS",
+    "Finding",
+    "Judgement",
+    "Model",
+    "Smallest",
+    "VerifyResult",
+    "claim",
+    "judge",
+    "put_to_test",
+    "verify",
+]

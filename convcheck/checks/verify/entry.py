@@ -1,0 +1,82 @@
+"""``convcheck.verify``: an implementation put to the test from Python."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from convcheck.campaign import cases as drawn_cases
+from convcheck.checks.verify.model import LAYOUTS, Runner, claim
+from convcheck.checks.verify.verification import VerifyResult, put_to_test
+from convcheck.convention import Convention
+from convcheck.errors import InputError
+from convcheck.target import CallableTarget, adapted, parameters_of
+from convcheck.worker import Inline, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def verify(
+    target: Callable[..., Any] | str,
+    *,
+    cases: int = 300,
+    seed: int = 0,
+    layout: str | None = None,
+    expect: str | Mapping[str, Any] | Convention | None = None,
+    arrays: str | None = None,
+    passes: Sequence[str] | None = None,
+    call: str | None = None,
+    fail_fast: bool = False,
+    timeout: float = 10.0,
+) -> VerifyResult:
+    """Name the convention that an implementation follows, and where it does not follow it.
+
+    Args:
+        target: a callable, which is called in this process, or ``"package.module:callable"``,
+            which is called in another one that may crash or hang.
+        cases: how many.
+        seed: what they are drawn from.
+        layout: one of ``LAYOUTS``; found by trying where it is None.
+        expect: what it must follow: a slug, JSON, or keys of a convention.
+        arrays: ``numpy``, ``torch``, ``jax`` or ``tensorflow``; found out where it is None.
+        passes: the parameters to pass, where the signature does not say it.
+        call: how to call it, such as ``"f(x, w, strides=stride)"``.
+        fail_fast: end at the first failing case.
+        timeout: seconds that a case may take, for a target that is named.
+
+    Raises:
+        InputError: a target that cannot be called, or an option that cannot be used.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise InputError(f"no layout is named {layout!r}", expected="one of " + ", ".join(LAYOUTS))
+    given = None if passes is None else tuple(passes)
+    runner: Runner
+    if isinstance(target, str):
+        name = target
+        runner = Worker(CallableTarget(target, arrays, given, call), timeout)
+    else:
+        name = getattr(target, "__qualname__", None) or type(target).__name__
+        function = adapted(target, name, arrays, call)
+        runner = Inline(function, parameters_of(target, given, call))
+    try:
+        return put_to_test(
+            runner,
+            drawn_cases(seed, cases),
+            target=name,
+            layout=layout,
+            expect=_claim(expect),
+            fail_fast=fail_fast,
+        )
+    finally:
+        runner.close()
+
+
+def _claim(expect: str | Mapping[str, Any] | Convention | None) -> dict[str, Any]:
+    if expect is None:
+        return {}
+    if isinstance(expect, Convention):
+        return dict(vars(expect))
+    if isinstance(expect, str):
+        return claim(expect)
+    return claim(json.dumps(dict(expect)))

@@ -1,0 +1,96 @@
+"""One case put to an implementation: a finding, a reason to skip it, or a pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from convcheck.checks.verify.judgement import Judgement, judge
+from convcheck.engine import output_shape
+from convcheck.errors import ConvcheckError
+
+if TYPE_CHECKING:
+    from convcheck.campaign import Case
+    from convcheck.checks.verify.model import Model, Runner
+    from convcheck.convention import Convention
+    from convcheck.worker import Outcome
+
+Array = NDArray[Any]
+
+KINDS = (
+    "crash",
+    "hang",
+    "wrong shape",
+    "not finite",
+    "wrong values",
+    "changes its input",
+    "non-deterministic",
+)
+"""What a finding can be."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One case that the target fails: which of ``KINDS`` it is, and the case that shows it."""
+
+    kind: str
+    detail: str
+    case: Case
+
+
+@dataclass(frozen=True)
+class Examined:
+    """How one case went: a finding, or why it was skipped, or neither: it passes."""
+
+    finding: Finding | None = None
+    skipped: str | None = None
+    note: str | None = None
+    outcome: Outcome | None = None
+
+
+def examine(runner: Runner, model: Model, case: Case, *, repeat: bool = True) -> Examined:
+    """Put one case to the target and judge what it gives."""
+    image, filters = case.arrays(*model.layouts)
+    try:
+        convention = model.convention(case)
+        output_shape(image.shape, filters.shape, convention)
+    except ConvcheckError as error:
+        return Examined(skipped=f"no convolution: {error.what}")
+    outcome = runner.run(model.request(case, repeat=repeat))
+    if outcome.kind == "rejected":
+        return Examined(skipped=outcome.detail, outcome=outcome)
+    if outcome.output is None:
+        return Examined(Finding(outcome.kind, outcome.detail, case), outcome=outcome)
+    try:
+        first = judge(image, filters, outcome.output, convention)
+        kind, detail = _kind(first, image, filters, outcome, convention)
+    except ConvcheckError as error:
+        return Examined(skipped=f"not expressible: {error.what}", outcome=outcome)
+    if kind != "pass":
+        return Examined(Finding(kind, detail, case), outcome=outcome)
+    note = first.note
+    if outcome.again is not None:
+        note = "two calls with the same arrays differ, by no more than rounding explains"
+    return Examined(note=note, outcome=outcome)
+
+
+def _kind(
+    first: Judgement, image: Array, filters: Array, outcome: Outcome, convention: Convention
+) -> tuple[str, str]:
+    second = first
+    if outcome.again is not None:
+        second = judge(image, filters, outcome.again, convention)
+    if first.passed != second.passed:
+        which, wrong = ("second", second) if first.passed else ("first", first)
+        return (
+            "non-deterministic",
+            f"of two calls with the same arrays the {which} one is wrong: {wrong.detail}",
+        )
+    if not first.passed:
+        more = "; a second call with the same arrays gave something else"
+        return first.kind, first.detail + (more if outcome.again is not None else "")
+    if outcome.changed_input:
+        return "changes its input", "an input array was written to"
+    return "pass", ""

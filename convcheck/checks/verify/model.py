@@ -1,0 +1,169 @@
+"""What an implementation does: a convention for any case that it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convcheck.convention import Convention, parse_partial
+from convcheck.worker import Outcome, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from convcheck.campaign import Case
+
+Pair = tuple[int, int]
+
+LAYOUTS: Mapping[str, tuple[str, str]] = {
+    "NCHW": ("NCHW", "OIHW"),
+    "NCHW/IOHW": ("NCHW", "IOHW"),
+    "CHW": ("CHW", "OIHW"),
+    "CHW/IHW": ("CHW", "IHW"),
+    "NHWC": ("NHWC", "HWIO"),
+    "NHWC/OHWI": ("NHWC", "OHWI"),
+    "HWC": ("HWC", "HWIO"),
+    "HW": ("HW", "HW"),
+}
+"""The ways in which arrays are handed over, in the order in which they are tried."""
+
+
+class Runner(Protocol):
+    """What calls the target."""
+
+    def run(self, request: Request) -> Outcome:
+        """One call."""
+
+    def parameters(self) -> tuple[str, ...] | None:
+        """The parameters that it takes, where that is known."""
+
+    def close(self) -> None:
+        """The end."""
+
+
+def _explicit(_size: int, _extent: int, _stride: int, p: int) -> Pair:
+    return (p, p)
+
+
+def _full(_size: int, extent: int, _stride: int, p: int) -> Pair:
+    return (extent - 1 + p, extent - 1 + p)
+
+
+def _same_upper(size: int, extent: int, stride: int, p: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return (total // 2 + p, total - total // 2 + p)
+
+
+def _same_lower(size: int, extent: int, stride: int, p: int) -> Pair:
+    before, after = _same_upper(size, extent, stride, p)
+    return (after, before)
+
+
+def _centred(_size: int, extent: int, _stride: int, p: int) -> Pair:
+    return (extent // 2 + p, extent - 1 - extent // 2 + p)
+
+
+def _centred_low(size: int, extent: int, stride: int, p: int) -> Pair:
+    before, after = _centred(size, extent, stride, p)
+    return (after, before)
+
+
+RULES = {
+    "explicit": _explicit,
+    "SAME_UPPER": _same_upper,
+    "SAME_LOWER": _same_lower,
+    "centred": _centred,
+    "centred, the extra row before": _centred_low,
+    "full": _full,
+}
+"""How the padding of one side pair follows from the sizes and the padding that was asked for."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The convention of any case: what is the same always, and what follows from the parameters.
+
+    ``transposed``: a stride spreads the image's samples, and padding crops.
+    """
+
+    layout: str
+    base: Convention
+    rule: str = "explicit"
+    transposed: bool = False
+    parameters: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ("float32",)
+    gives: str = "float32"
+    """The dtype that it gives for float32."""
+    expect: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def layouts(self) -> tuple[str, str]:
+        """The image's and the filters'."""
+        return LAYOUTS[self.layout]
+
+    def convention(self, case: Case) -> Convention:
+        """What the target should do with a case."""
+        kernel = (case.kernel_height, case.kernel_width)
+        layout = self.expect.get("filter_layout", self.base.filter_layout)
+        swapped = self.expect.get("kernel_transposed", self.base.kernel_transposed)
+        if swapped != (layout.index("W") < layout.index("H")):
+            kernel = kernel[::-1]
+        padding = []
+        for size, taps in zip((case.height, case.width), kernel, strict=True):
+            extent = case.dilation * (taps - 1) + 1
+            if self.transposed:
+                padding.append((extent - 1 - case.padding,) * 2)
+            else:
+                padding.append(RULES[self.rule](size, extent, case.stride, case.padding))
+        step, spread = (1, case.stride) if self.transposed else (case.stride, 1)
+        base = self.base
+        order, bias = base.channel_order, base.bias
+        if order and order == tuple(reversed(range(len(order)))):
+            order = tuple(reversed(range(case.channels)))
+        if bias and len(set(bias)) == 1:
+            bias = bias[:1] * case.filters
+        return base.replace(
+            **{
+                "channel_order": order,
+                "bias": bias,
+                "stride": step,
+                "input_dilation": spread,
+                "dilation": case.dilation,
+                "groups": case.groups if base.filter_layout != "HW" else 1,
+                "padding": padding,
+                "arithmetic": "exact",
+                **self.expect,
+            }
+        )
+
+    def found(self) -> Model:
+        """What was learnt of the target, without what is expected of it."""
+        return replace(self, expect={})
+
+    def request(self, case: Case, *, repeat: bool = True) -> Request:
+        """The call that puts a case to the target."""
+        return Request(case, *self.layouts, self.parameters, repeat)
+
+    def project(self, case: Case) -> Case:
+        """The nearest case that the target can be called with."""
+        fitted = case.projected(*self.layouts, self.parameters)
+        if fitted.dtype not in self.dtypes:
+            fitted = replace(fitted, dtype=self.dtypes[0])
+        return fitted
+
+
+def claim(text: str) -> dict[str, Any]:
+    """The keys that ``--expect`` asks for.
+
+    A slug is the whole operation: besides what it reverses, nothing may be swapped, reordered,
+    scaled or added. A JSON object asks for its own keys alone.
+
+    Raises:
+        InputError: neither of them.
+    """
+    keys = parse_partial(text)
+    if text.lstrip().startswith("{"):
+        return keys
+    plain = Convention()
+    more = ("channel_order", "kernel_transposed", "scale", "bias", "activation")
+    return {**keys, **{key: getattr(plain, key) for key in more}}

@@ -1,0 +1,329 @@
+"""Learn what an implementation does from small cases that tell every convention apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.campaign import DTYPES, PARAMETERS, Case
+from convcheck.checks.identify import IdentifyResult, identify
+from convcheck.checks.identify.classes import complexity
+from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.judgement import judge, wrong
+from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner
+from convcheck.convention import PADDING_MODES, Convention
+from convcheck.engine import output_shape
+from convcheck.errors import ConvcheckError, InputError
+from convcheck.worker import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from convcheck.checks.identify.nearest import Miss
+
+Array = NDArray[Any]
+
+BASE = Case(
+    seed=0,
+    number=0,
+    batch=2,
+    channels=3,
+    height=9,
+    width=11,
+    filters=4,
+    kernel_height=3,
+    kernel_width=3,
+)
+_VARIED: tuple[dict[str, int], ...] = (
+    {},
+    {"batch": 1, "height": 8, "width": 16, "kernel_width": 2},
+    {"height": 10, "width": 13, "kernel_width": 5},
+    {"batch": 1, "kernel_height": 2, "kernel_width": 3},
+    {"height": 11, "width": 12, "kernel_height": 5},
+    {"height": 12, "width": 14, "kernel_height": 1, "kernel_width": 3},
+)
+_EVEN: tuple[dict[str, int], ...] = (
+    {"kernel_height": 4, "kernel_width": 5, "height": 12, "width": 14},
+    {"height": 11, "width": 12, "kernel_height": 5, "kernel_width": 4},
+)
+"""What tells one padding rule from another."""
+MOST = 0.6
+"""The share of an output that a convention must give to be a guess at all."""
+UNEXPLAINED = 2
+"""So many outputs that nothing explains end a layout's probes: each takes seconds."""
+AGREED = 2
+"""By so many probes the answer must lead: one alone may have met the very mistake sought. Where it
+does not give all of an output, by one more."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What probing found: a model, or why there is none, and what comes nearest."""
+
+    model: Model | None
+    notes: tuple[str, ...] = ()
+    nearest: Miss | None = None
+
+
+def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Probe:
+    """Learn a model of the target.
+
+    Raises:
+        InputError: it cannot be called at all.
+    """
+    tried: list[_Layout] = []
+    for name in [layout] if layout else list(LAYOUTS):
+        seen = _called(runner, name)
+        tried.append(seen)
+        for look in (_guessed, _identified):
+            if seen.outputs:
+                look(seen)
+            if seen.decided:
+                return Probe(_learnt(runner, seen.model(), expect))
+        if seen.ended:
+            break
+    callable_in = [seen for seen in tried if seen.outputs]
+    notes = tuple(dict.fromkeys(f"{seen.name}: {seen.said}" for seen in tried))
+    if not callable_in:
+        raise InputError(
+            "the target could not be called in any layout",
+            got="; ".join(notes),
+            expected="a callable of an image and filters, such as f(image, filters)",
+            hint="say how with --layout, --arrays, --pass or --call",
+        )
+    for seen in callable_in:
+        if seen.votes or seen.nearly:
+            return Probe(_learnt(runner, seen.model(), expect))
+    if expect:
+        # What is expected can be judged case by case, whatever the target does instead.
+        name = callable_in[0].name
+        base = Convention(*LAYOUTS[name], _output_layout(LAYOUTS[name][0]))
+        return Probe(_learnt(runner, Model(name, base), expect), notes)
+    return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
+
+
+@dataclass
+class _Layout:
+    """What the probes in one layout say."""
+
+    name: str
+    outputs: list[tuple[Case, Array]] = field(default_factory=list)
+    votes: Counter[Convention] = field(default_factory=Counter)
+    """Conventions that give all of an output."""
+    nearly: Counter[Convention] = field(default_factory=Counter)
+    """Those that give most of one."""
+    transposed: bool = False
+    said: str = ""
+    ended: bool = False
+    """Whether no other layout is to be tried."""
+    nearest: Miss | None = None
+
+    @property
+    def decided(self) -> bool:
+        return _leads(self.votes, AGREED) or _leads(self.votes + self.nearly, AGREED + 1)
+
+    def vote(self, case: Case, found: Convention, *, whole: bool) -> None:
+        self.transposed = self.transposed or _is_transposed(found, case)
+        (self.votes if whole else self.nearly)[_timeless(found)] += 1
+
+    def model(self) -> Model:
+        return Model(self.name, _first(self.votes + self.nearly), transposed=self.transposed)
+
+
+def _called(runner: Runner, name: str) -> _Layout:
+    """The outputs of the probes, as far as the target gives any that can be meant so."""
+    seen = _Layout(name)
+    for variant in _VARIED:
+        case = replace(BASE, **variant).projected(*LAYOUTS[name], ())  # type: ignore[arg-type]
+        outcome = runner.run(Request(case, *LAYOUTS[name], (), repeat=False))
+        if outcome.output is None:
+            seen.said = seen.said or outcome.detail
+            seen.ended = outcome.kind == "hang" and not seen.outputs
+            if outcome.kind in ("hang", "rejected") or outcome.died or not seen.outputs:
+                break
+        elif not _plausible(case, *LAYOUTS[name], outcome.output):
+            seen.said = seen.said or f"its output is {shape_text(outcome.output.shape)}"
+            break
+        elif np.isfinite(outcome.output).any():
+            seen.outputs.append((case, outcome.output))
+    return seen
+
+
+def _guessed(seen: _Layout) -> None:
+    """Try the few conventions that most implementations follow, which is quick."""
+    layouts = LAYOUTS[seen.name]
+    base = Convention(*layouts, _output_layout(layouts[0]))
+    models = [
+        Model(seen.name, base.replace(flip=flip), rule=rule, transposed=transposed)
+        for flip in ((), ("H", "W"), ("I", "H", "W"))
+        for rule in RULES
+        for transposed in ((True, False) if layouts[1] == "IOHW" else (False,))
+        if rule == "explicit" or not transposed
+    ]
+    for case, output in seen.outputs:
+        shares = [(_share(model, case, output), model) for model in models]
+        best, model = max(shares, key=lambda pair: pair[0])
+        if best >= MOST:
+            seen.vote(case, model.convention(case), whole=best == 1)
+
+
+def _share(model: Model, case: Case, output: Array) -> float:
+    """How much of an output a model gives."""
+    image, filters = case.arrays(*model.layouts)
+    convention = model.convention(case)
+    try:
+        if output_shape(image.shape, filters.shape, convention) != output.shape:
+            return 0.0
+        mask = wrong(image, filters, output, convention)
+    except InputError:
+        return 0.0
+    return 0.0 if mask is None else 1 - float(np.count_nonzero(mask)) / mask.size
+
+
+def _identified(seen: _Layout) -> None:
+    """Search every convention there is; slow where nothing fits."""
+    seen.votes.clear()
+    seen.nearly.clear()
+    unexplained = 0
+    for case, output in seen.outputs:
+        image, filters = case.arrays(*LAYOUTS[seen.name])
+        try:
+            result = identify(image, filters, output, ignore_nonfinite=True)
+        except ConvcheckError:
+            result = None
+        found = _in_layout(result, LAYOUTS[seen.name])
+        if result is None or found is None:
+            seen.said = seen.said or (
+                f"nothing explains its output of {shape_text(output.shape)} for an image "
+                f"{shape_text(image.shape)} and filters {shape_text(filters.shape)}"
+            )
+            seen.nearest = seen.nearest or (result.nearest if result else None)
+            unexplained += 1
+        else:
+            seen.vote(case, found, whole=result.verdict in ("identified", "ambiguous"))
+        if seen.decided or (unexplained == UNEXPLAINED and not seen.votes and not seen.nearly):
+            return
+
+
+def _leads(votes: Counter[Convention], by: int) -> bool:
+    counts = [count for _, count in votes.most_common(2)]
+    return bool(counts) and counts[0] - sum(counts[1:]) >= by
+
+
+def _first(votes: Counter[Convention]) -> Convention:
+    """The answer of most probes; of two, the one that does less."""
+    most = votes.most_common(1)[0][1]
+    return min((c for c, n in votes.items() if n == most), key=complexity)
+
+
+def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array) -> bool:
+    """Whether an output can be that of filters read so: an axis must count them."""
+    if "O" in filter_layout:
+        return case.filters in output.shape
+    return "C" not in image_layout or output.ndim == 2 or 1 in output.shape
+
+
+def _in_layout(result: IdentifyResult | None, layouts: tuple[str, str]) -> Convention | None:
+    """The answer, in the layouts in which the arrays were handed over if there is such a one."""
+    named = [c.convention for c in result.candidates] if result else []
+    same = [c for c in named if (c.image_layout, c.filter_layout) == layouts]
+    return next(iter([*same, *named]), None)
+
+
+def _timeless(found: Convention) -> Convention:
+    """What does not follow from a case's sizes; numbers that were solved for lose their noise."""
+    bias = found.bias and tuple(float(f"{b:.5g}") for b in found.bias)
+    found = found.replace(scale=float(f"{found.scale:.6g}"), bias=bias)
+    return found.replace(
+        stride=1, dilation=1, input_dilation=1, padding=0, groups=1, arithmetic="exact"
+    )
+
+
+def _is_transposed(found: Convention, case: Case) -> bool:
+    """Whether it is a transposed convolution at stride 1: a bank for one, and full padding."""
+    layout = found.filter_layout
+    if not {"I", "O"} <= set(layout) or layout.index("I") > layout.index("O"):
+        return False
+    extents = (case.kernel_height, case.kernel_width)
+    return found.padding == tuple((n - 1, n - 1) for n in extents)
+
+
+def _output_layout(image_layout: str) -> str:
+    return {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}[image_layout]
+
+
+def _learnt(runner: Runner, model: Model, expect: Mapping[str, Any]) -> Model:
+    """The model with its parameters, dtypes, padding rule and reading of stride."""
+    model = replace(model, parameters=_taken(runner, model))
+    seen = [*_observations(runner, model)]
+    model = max(_variants(model), key=lambda m: _agreement(m, seen))
+    taken = tuple(d for d in DTYPES if d == "float32" or _takes_dtype(runner, model, d))
+    gives = seen[0][1].dtype.name if seen else "float32"
+    expect = dict(expect)
+    if expect and "scale" in expect:  # a slug: see model.claim
+        expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
+    return replace(model, dtypes=taken, gives=gives, expect=expect)
+
+
+def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
+    known = runner.parameters()
+    if known is not None:
+        return known
+    taken: list[str] = []
+    for parameter in PARAMETERS:
+        case = BASE.projected(*model.layouts, ())
+        outcome = runner.run(Request(case, *model.layouts, (*taken, parameter), repeat=False))
+        if outcome.kind == "ok":
+            taken.append(parameter)
+    return tuple(taken)
+
+
+def _takes_dtype(runner: Runner, model: Model, dtype: str) -> bool:
+    """Whether a dtype is not refused; to crash over it is another matter, and a finding."""
+    case = replace(BASE.projected(*model.layouts, ()), dtype=dtype)
+    return runner.run(model.request(case, repeat=False)).kind != "rejected"
+
+
+def _observations(runner: Runner, model: Model) -> Iterator[tuple[Case, Array]]:
+    settings: list[dict[str, int]] = [dict(v) for v in (*_VARIED, *_EVEN)]
+    for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
+        if parameter in model.parameters:
+            size = {"height": 12, "width": 14}
+            channels = {"channels": 4} if parameter == "groups" else {}
+            settings.append({parameter: value, **size, **channels})
+    if "stride" in model.parameters:
+        settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
+        settings.append({"stride": 3, "height": 13, "width": 14})
+    for setting in settings:
+        drawn = replace(BASE, **setting)  # type: ignore[arg-type]
+        case = drawn.projected(*model.layouts, model.parameters)
+        outcome = runner.run(model.request(case, repeat=False))
+        if outcome.output is not None:
+            yield case, outcome.output
+
+
+def _variants(model: Model) -> Iterator[Model]:
+    modes = ("constant",) if model.base.padding_mode == "constant" else PADDING_MODES[1:]
+    for transposed in dict.fromkeys((model.transposed, False, True)):
+        for rule, mode in product(RULES if not transposed else ("explicit",), modes):
+            base = model.base.replace(padding_mode=mode)
+            yield replace(model, rule=rule, transposed=transposed, base=base)
+
+
+def _agreement(model: Model, seen: Sequence[tuple[Case, Array]]) -> int:
+    """How many observed outputs the model gives: the shape alone decides most."""
+    count = 0
+    for case, output in seen:
+        image, filters = case.arrays(*model.layouts)
+        try:
+            convention = model.found().convention(case)
+            if output_shape(image.shape, filters.shape, convention) == output.shape:
+                count += judge(image, filters, output, convention).passed
+        except InputError:
+            continue
+    return count

@@ -1,0 +1,223 @@
+"""convcheck in a test of your own, under pytest, unittest or nothing at all.
+
+``assert_convolution`` holds one output to a convention; ``cases`` yields what to try a whole
+implementation on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from convcheck.campaign import PARAMETERS, Case, parse_id
+from convcheck.campaign import cases as _cases
+from convcheck.checks.audit import full_convention
+from convcheck.checks.identify import identify
+from convcheck.checks.verify.judgement import judge
+from convcheck.checks.verify.model import LAYOUTS, Model
+from convcheck.convention import Convention, parse_partial
+from convcheck.engine import convolve
+from convcheck.errors import ConvcheckError, InputError
+from convcheck.words import describe, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+__all__ = ["TestCase", "assert_convolution", "case", "cases"]
+
+Array = NDArray[Any]
+
+
+def assert_convolution(
+    image: ArrayLike,
+    filters: ArrayLike,
+    output: ArrayLike,
+    convention: str | Mapping[str, Any] | Convention = "correlation",
+) -> None:
+    """Fail unless ``output`` is this convolution of ``image`` with ``filters``.
+
+    ``convention`` is a slug (correlation, per-channel, flipped), a JSON object or a dict of a
+    convention's keys, or a :class:`convcheck.Convention`. Layouts that it does not name are the
+    usual ones for arrays of so many axes. Rounding in the coarsest of the three dtypes is allowed
+    for, and nothing else.
+
+    Raises:
+        AssertionError: it is not; the message says which convention it does follow, and where the
+            worst element is.
+        InputError: arrays or a convention that cannot be judged.
+    """
+    __tracebackhide__ = True  # pytest shows the caller's line
+    x, w, y = (_array(a) for a in (image, filters, output))
+    wanted = _convention(x, w, convention)
+    seen = judge(x, w, y, wanted)
+    if seen.passed:
+        return
+    lines = [
+        f"the output is not the one that was claimed: {seen.kind}: {seen.detail}",
+        f"claimed: {describe(wanted, image_shape=x.shape, filter_shape=w.shape)}",
+        _instead(x, w, y, wanted),
+    ]
+    raise AssertionError("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class TestCase:
+    """One case of a campaign: arrays, the parameters to call with, and the right output."""
+
+    __test__ = False  # not for pytest to collect
+
+    case: Case
+    layout: str
+    parameters: Mapping[str, int]
+    """What to pass: ``conv(image, filters, **case.parameters)``."""
+
+    def arrays(self) -> tuple[Array, Array]:
+        """The image and the filters, fresh ones at every call."""
+        return self.case.arrays(*LAYOUTS[self.layout])
+
+    def id(self) -> str:
+        """What names it in a test's name, and in :func:`case`."""
+        return self.case.id
+
+    @property
+    def dtype(self) -> str:
+        """The arrays' dtype."""
+        return self.case.dtype
+
+    def convention(
+        self, convention: str | Mapping[str, Any] | Convention = "correlation"
+    ) -> Convention:
+        """A convention with this case's layouts and parameters."""
+        image_layout, filter_layout = LAYOUTS[self.layout]
+        output = {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}
+        base = Convention(image_layout, filter_layout, output[image_layout])
+        keys = _keys(convention)
+        transposed = filter_layout == "IOHW"
+        if transposed and convention == "correlation":
+            keys = {"flip": ("H", "W")}  # what a transposed convolution is
+        return Model(self.layout, base, transposed=transposed, expect=keys).convention(self.case)
+
+    def expected(self, convention: str | Mapping[str, Any] | Convention = "correlation") -> Array:
+        """The right output, in float64 or exact integers."""
+        return convolve(*self.arrays(), self.convention(convention))
+
+    def check(
+        self,
+        output: ArrayLike,
+        convention: str | Mapping[str, Any] | Convention = "correlation",
+    ) -> None:
+        """:func:`assert_convolution` for this case.
+
+        Raises:
+            AssertionError: the output is not right.
+        """
+        __tracebackhide__ = True
+        image, filters = self.arrays()
+        assert_convolution(image, filters, output, self.convention(convention))
+
+
+def cases(
+    count: int = 100,
+    seed: int = 0,
+    *,
+    layout: str = "NCHW",
+    parameters: Collection[str] = PARAMETERS,
+    dtypes: Collection[str] = ("float32", "float64"),
+) -> Iterator[TestCase]:
+    """Cases from small to large, each the same whenever it is asked for.
+
+    Args:
+        count: how many.
+        seed: what they are drawn from.
+        layout: of the arrays: one of ``convcheck.checks.verify.LAYOUTS``.
+        parameters: those that the implementation takes, out of stride, padding, dilation, groups.
+        dtypes: those that it takes; a case of another dtype comes in the first of them.
+
+    Raises:
+        InputError: a layout or a parameter that there is not.
+    """
+    _check(layout, parameters)
+    for drawn in _cases(seed, count):
+        yield _fitted(drawn, layout, tuple(parameters), tuple(dtypes))
+
+
+def case(
+    case_id: str,
+    *,
+    layout: str = "NCHW",
+    parameters: Collection[str] = PARAMETERS,
+    dtypes: Collection[str] = ("float32", "float64"),
+) -> TestCase:
+    """The case of an id.
+
+    Raises:
+        InputError: no id.
+    """
+    _check(layout, parameters)
+    return _fitted(parse_id(case_id), layout, tuple(parameters), tuple(dtypes))
+
+
+def _check(layout: str, parameters: Collection[str]) -> None:
+    if layout not in LAYOUTS:
+        raise InputError(f"no layout is named {layout!r}", expected=f"one of {', '.join(LAYOUTS)}")
+    for name in parameters:
+        if name not in PARAMETERS:
+            expected = f"some of {', '.join(PARAMETERS)}"
+            raise InputError(f"no parameter is named {name!r}", expected=expected)
+
+
+def _fitted(
+    drawn: Case, layout: str, parameters: tuple[str, ...], dtypes: tuple[str, ...]
+) -> TestCase:
+    model = Model(layout, Convention(), parameters=parameters, dtypes=dtypes)
+    fitted = model.project(drawn)
+    return TestCase(fitted, layout, {p: getattr(fitted, p) for p in parameters})
+
+
+def _array(given: ArrayLike) -> Array:
+    detach = getattr(given, "detach", None)  # a tensor of PyTorch that may require a gradient
+    array = np.asarray(detach().cpu().numpy() if detach is not None else given)
+    if array.dtype.kind not in "biufc":
+        raise InputError("an array does not hold numbers", got=f"dtype {array.dtype}")
+    return array
+
+
+def _keys(convention: str | Mapping[str, Any] | Convention) -> dict[str, Any]:
+    if isinstance(convention, Convention):
+        return dict(vars(convention))
+    if isinstance(convention, str):
+        return parse_partial(convention)
+    return parse_partial(json.dumps(dict(convention)))
+
+
+def _convention(
+    image: Array, filters: Array, convention: str | Mapping[str, Any] | Convention
+) -> Convention:
+    if isinstance(convention, Convention):
+        return convention
+    return full_convention(image, filters, _keys(convention))
+
+
+def _instead(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
+    try:
+        result = identify(image, filters, output, ignore_nonfinite=True)
+    except ConvcheckError as error:
+        return f"it follows no convention: {error.what}"
+
+    def said(convention: Convention) -> str:
+        return describe(convention, image_shape=image.shape, filter_shape=filters.shape)
+
+    if result.verdict in ("identified", "ambiguous"):
+        found = result.candidates[0].convention
+        clauses = "; ".join(differences(found, wanted.replace(arithmetic=found.arithmetic)))
+        may = "may be" if result.verdict == "ambiguous" else "is"
+        more = f" (it has {clauses})" if clauses else ""
+        return f"what it {may}: {said(found)}{more}"
+    if result.verdict == "near-match":
+        candidate = result.candidates[0]
+        return f"what it nearly is: {said(candidate.convention)}; but for {candidate.where}"
+    return "it follows no convention that convcheck knows"

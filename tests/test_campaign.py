@@ -1,0 +1,146 @@
+"""Cases: rebuilt from their number, named by an id, shared out over shards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convcheck.campaign import DTYPES, ORDERS, VALUES, Case, case, cases, parse_id
+from convcheck.errors import InputError
+
+LAYOUTS = [
+    ("NCHW", "OIHW"),
+    ("NCHW", "IOHW"),
+    ("CHW", "OIHW"),
+    ("CHW", "IHW"),
+    ("NHWC", "HWIO"),
+    ("HW", "HW"),
+]
+
+
+def test_a_case_is_rebuilt_from_its_seed_and_number() -> None:
+    for drawn in cases(7, 60):
+        again = case(7, drawn.number)
+        assert again == drawn
+        for one, other in zip(drawn.arrays(), again.arrays(), strict=True):
+            assert one.dtype == other.dtype == np.dtype(drawn.dtype)
+            assert one.tobytes() == other.tobytes()
+
+
+def test_another_seed_is_another_campaign() -> None:
+    assert [*cases(0, 20)] != [*cases(1, 20)]
+
+
+def test_every_case_fits_and_every_kind_comes_up() -> None:
+    drawn = [*cases(0, 600)]
+    assert all(c.fits for c in drawn)
+    assert {c.dtype for c in drawn} == set(DTYPES)
+    assert {c.order for c in drawn} == set(ORDERS)
+    assert {c.values for c in drawn} == set(VALUES)
+    for name, least in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
+        assert {getattr(c, name) for c in drawn} >= {least, least + 1}
+    assert any(c.filters > 16 for c in drawn)
+    assert any(c.height != c.width for c in drawn)
+
+
+def test_cases_grow() -> None:
+    sizes = [c.size for c in cases(0, 240)]
+    assert np.median(sizes[:20]) * 10 < np.median(sizes[200:])
+    assert max(sizes) < 1 << 24
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_the_shards_are_together_the_whole(count: int) -> None:
+    parts = [list(cases(3, 50, shard=(part, count))) for part in range(1, count + 1)]
+    union = sorted((c for part in parts for c in part), key=lambda c: c.number)
+    assert union == list(cases(3, 50))
+
+
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_an_id_says_the_case_whatever_it_was_fitted_to(layouts: tuple[str, str]) -> None:
+    for drawn in cases(0, 80):
+        for parameters in ((), ("stride",), ("stride", "padding", "dilation", "groups")):
+            fitted = drawn.projected(*layouts, parameters)
+            assert fitted.fits
+            assert parse_id(fitted.id) == fitted
+            assert fitted.projected(*layouts, parameters) == fitted
+            image, filters = fitted.arrays(*layouts)
+            assert image.ndim == len(layouts[0])
+            assert filters.ndim == len(layouts[1])
+
+
+def test_the_id_of_a_drawn_case_is_its_seed_and_number() -> None:
+    assert case(12, 34).id == "12:34"
+    assert parse_id("12:34") == case(12, 34)
+
+
+def test_memory_orders() -> None:
+    plain = {"seed": 0, "number": 0, "channels": 2, "filters": 2}
+    image, _ = Case(**plain, order="F").arrays()
+    assert image.flags.f_contiguous and not image.flags.c_contiguous
+    image, _ = Case(**plain, order="strided").arrays()
+    assert not image.flags.f_contiguous and not image.flags.c_contiguous
+    image, _ = Case(**plain, order="readonly").arrays()
+    assert not image.flags.writeable
+    values = [Case(**plain, order=order).arrays()[0] for order in ORDERS]
+    assert all(np.array_equal(v, values[0]) for v in values)
+
+
+def test_half_precision_never_overflows_by_itself() -> None:
+    largest = 34 * 36  # products in one sum, as large as a case may be
+    for values in VALUES:
+        drawn = Case(seed=0, number=0, dtype="float16", values=values, height=18, width=18)
+        image, filters = (np.abs(a.astype(float)).max() for a in drawn.arrays())
+        if values == "cancelling":
+            assert image * filters * largest < np.finfo(np.float16).max
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "0",
+        ":",
+        "0:",
+        "0:1:",
+        "-1:2",
+        "1:-2",
+        "1.5:2",
+        "0:1:stride",
+        "0:1:stride=",
+        "0:1:stride=0",
+        "0:1:groups=0",
+        "0:1:height=0",
+        "0:1:kernel_width=99",
+        "0:1:height=99999,width=99999,channels=999,filters=999",
+        "0:1:stride=-1",
+        "0:1:seed=3",
+        "0:1:number=3",
+        "0:1:dtype=object",
+        "0:1:order=K",
+        "0:1:values=evil",
+        "0:1:__class__=1",
+        "0:1:groups=7",
+        "0:1:stride=1;import os",
+        "../../etc/passwd",
+        "0:1:batch=1,,",
+        "\u0660:\u0661x",
+        "9" * 30 + ":1",
+        "0:" + "9" * 30,
+        "0:1:" + "stride=1," * 50 + "x=1",
+        "0:1\n",
+        "0:1 ",
+    ],
+)
+def test_what_is_no_id_is_refused(text: str) -> None:
+    try:
+        found = parse_id(text)
+    except InputError as error:
+        assert error.expected
+    else:
+        pytest.fail(f"{text!r} was read as {found}")
+
+
+def test_a_large_number_is_a_case_too() -> None:
+    assert parse_id("0:9999999999").fits

@@ -1,0 +1,139 @@
+"""Targets: what is imported, how it is called, and that what is typed is never run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convcheck.errors import InputError
+from convcheck.target import CallableTarget, CommandTarget, adapted, parameters_of, parse_call
+
+X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
+
+
+def test_a_call_is_read_and_bound() -> None:
+    call = parse_call("f(x, w, None, strides=(stride, stride), pad=[padding, -1], mode='same')")
+    args, kwargs = call.bind({"x": 1, "w": 2, "stride": 3, "padding": 4})
+    assert args == [1, 2, None]
+    assert kwargs == {"strides": (3, 3), "pad": [4, -1], "mode": "same"}
+    assert call.names == {"x", "w", "stride", "padding"}
+
+
+def test_a_parameter_that_is_not_passed_is_at_its_default() -> None:
+    args, _ = parse_call("f(x, w, stride, padding)").bind({"x": 1, "w": 2})
+    assert args == [1, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "f",
+        "f(",
+        "f(x)",
+        "f(w)",
+        "f(x, y)",
+        "f(x, w, print(1))",
+        "f(x, w, __import__('os').system('touch ran'))",
+        "f(x, w, open('ran', 'w'))",
+        "f(x, w, x.tofile('ran'))",
+        "f(x, w, [i for i in (1,)])",
+        "f(x, w, lambda: 1)",
+        "f(x, w, *[1])",
+        "f(x, w, **{'a': 1})",
+        "f(x, w, (yield))",
+        "f(x, w, f'{x}')",
+        "f(x, w, stride + 1)",
+        "f(x, w, -x)",
+        "f(x, w, a := 1)",
+        "f(x, w); import os",
+        "f(x, w)\nimport os",
+        "import os",
+        "f(x, w, " + "(" * 300 + ")" * 300 + ")",
+        "f(x, w, \0)",
+        "f(x, w, {1: 2})",
+        "f(x, w, x[0])",
+    ],
+)
+def test_what_is_no_plain_call_is_refused_and_never_run(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--call"):
+        parse_call(text)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("scipy.signal", "is no target"),
+        (":f", "is no target"),
+        ("scipy.signal:", "is no target"),
+        ("no_such_module_here:f", "cannot be imported"),
+        ("scipy.signal:convolv", "did you mean 'convolve'"),
+        ("scipy.signal:__name__", "is not callable"),
+        ("raises:f", "fails when it is imported"),
+    ],
+)
+def test_a_target_that_is_not_there_is_said_with_a_hint(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raises.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(InputError) as caught:
+        CallableTarget(name).open()
+    assert says in str(caught.value)
+
+
+def test_parameters_come_from_the_signature() -> None:
+    assert parameters_of(lambda x, w, stride=1, groups=1: x) == ("stride", "groups")
+    assert parameters_of(lambda x, w: x) == ()
+    assert parameters_of(lambda x, w, **more: x) is None
+    assert parameters_of(lambda x, w: x, passes=("padding",)) == ("padding",)
+    assert parameters_of(lambda x, w: x, call="f(x, w, s=stride)") == ("stride",)
+
+
+def test_a_callable_gets_its_own_arrays_and_gives_numpy() -> None:
+    seen = []
+
+    def function(x, w, **more):
+        seen.append((type(x), more))
+        return [[1, 2], [3, 4]]
+
+    run = adapted(function, "function")
+    assert run(X, W, {"stride": 2}).tolist() == [[1, 2], [3, 4]]
+    assert seen == [(np.ndarray, {"stride": 2})]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["", "program", "program {image} {filters}", "program '{image} {filters} {output}", "   "],
+)
+def test_a_command_must_name_its_files(template: str) -> None:
+    with pytest.raises(InputError, match="the command"):
+        CommandTarget(template, 1.0).words()
+
+
+def test_a_command_takes_what_it_names() -> None:
+    command = CommandTarget("p {image} {filters} {output} -s={stride} {groups}", 1.0)
+    assert command.parameters() == ("stride", "groups")
+
+
+def test_a_command_runs_no_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = f"{sys.executable} -c pass {{image}} {{filters}} {{output}} ; touch ran"
+    with pytest.raises((InputError, RuntimeError)):
+        CommandTarget(line, 10.0).open()(X, W, {})
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_command_that_fails_says_its_last_line() -> None:
+    code = "import sys; print('first', file=sys.stderr); sys.exit('no such stride')"
+    line = f'{sys.executable} -c "{code}" {{image}} {{filters}} {{output}}'
+    with pytest.raises(RuntimeError, match="ended with 1: no such stride"):
+        CommandTarget(line, 10.0).open()(X, W, {})

@@ -1,0 +1,320 @@
+"""verify on implementations that are known to be wrong, and on others that are known to be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import zoo
+
+import convcheck
+from convcheck.campaign import Case, cases, parse_id
+from convcheck.checks.verify import Model, VerifyResult, judge, put_to_test, verify
+from convcheck.checks.verify.conditions import condition
+from convcheck.checks.verify.entry import _claim
+from convcheck.convention import Convention
+from convcheck.errors import ExitCode, InputError
+from convcheck.render.verify_words import name
+from convcheck.target import adapted, parameters_of
+from convcheck.worker import Inline, Outcome, Request
+
+COUNT = 100
+SOME = {w.name: w for w in zoo.ZOO}
+
+
+def put(function: Any, count: int = COUNT, expect: str | None = None, **more: Any) -> VerifyResult:
+    """As convcheck.verify, without the search for what it does: that may take seconds."""
+    runner = Inline(adapted(function, "f"), parameters_of(function))
+    more = {"patience": 0.0, "target": "f", **more}
+    return put_to_test(runner, cases(0, count), expect=_claim(expect), **more)
+
+
+@pytest.fixture(scope="module")
+def fared() -> dict[str, VerifyResult]:
+    """How every wrong implementation fared; each campaign ends soon, so this is quick."""
+    return {}
+
+
+def fare(fared: dict[str, VerifyResult], wrong: zoo.Wrong) -> VerifyResult:
+    if wrong.name not in fared:
+        fared[wrong.name] = put(wrong.function, expect=wrong.expect, smaller=False)
+    return fared[wrong.name]
+
+
+def test_the_zoo_is_large_enough() -> None:
+    assert len(zoo.ZOO) == len(SOME) >= 50
+    assert len(zoo.RIGHT) >= 14
+    assert sum(bool(w.when) for w in zoo.ZOO) >= 30
+
+
+@pytest.mark.parametrize("wrong", zoo.ZOO, ids=lambda w: w.name)
+def test_a_wrong_implementation_is_found(
+    wrong: zoo.Wrong, fared: dict[str, VerifyResult]
+) -> None:
+    result = fare(fared, wrong)
+    assert result.verdict == "fail"
+    assert result.exit_code == ExitCode.FAILED
+    assert result.failed + result.passed == result.ran
+    if wrong.kind is not None:
+        assert wrong.kind in {f.kind for f in result.findings}
+    for said in wrong.named:
+        assert said in name(result)
+    for said in wrong.when:
+        assert said in (result.when or ""), result.when
+
+
+def test_every_wrong_one_was_found(fared: dict[str, VerifyResult]) -> None:
+    found = [w.name for w in zoo.ZOO if fare(fared, w).verdict == "fail"]
+    assert len(found) == len(zoo.ZOO)
+
+
+@pytest.mark.parametrize("known", zoo.RIGHT)
+def test_a_right_implementation_is_not_accused(known: str) -> None:
+    result = put(zoo.RIGHT[known], 80)
+    assert result.verdict == "pass", (result.findings, result.notes)
+    assert result.exit_code == ExitCode.OK
+    assert result.passed + sum(result.skipped.values()) == 80
+    assert result.smallest is result.when is result.does is None
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ("taps", "f is the cross-correlation, NCHW, OIHW, zero padding, float64"),
+        ("fourier", "f is the cross-correlation, NCHW, OIHW, no padding"),
+        ("sum of scipy's", "per-channel convolution"),
+        ("channels last", "cross-correlation, NHWC, HWIO, no padding"),
+        ("same", "SAME_UPPER"),
+        ("transposed", "the transposed convolution"),
+        ("scaled relu", "ReLU"),
+        ("ndimage reflect", "symmetric"),
+    ],
+)
+def test_a_right_implementation_is_named(known: str, says: str) -> None:
+    assert says in name(put(zoo.RIGHT[known], 3))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "does"),
+    [
+        ("SAME on the wrong side where it is odd", "it pads as SAME_LOWER"),
+        ("even kernels", "it reverses the kernel's rows and columns"),
+        ("1x1 fast path forgets the stride", "it leaves the stride out"),
+        ("dilation ignored", "it leaves the dilation out"),
+        ("more than 16 filters", "the output channels from 16 on"),
+        ("last column forgotten where the width is odd", "the last column"),
+        ("first image of the batch for all", "the images of the batch after the first"),
+    ],
+)
+def test_what_it_does_instead_is_said(
+    wrong: str, does: str, fared: dict[str, VerifyResult]
+) -> None:
+    assert does in (fare(fared, SOME[wrong]).does or "")
+
+
+def test_what_it_does_is_searched_for_too() -> None:
+    result = put(SOME["sums in int8, given as int32"].function, 60, patience=60.0, smaller=False)
+    assert result.does == "it computes in wrap:int8"
+
+
+@pytest.mark.parametrize("wrong", ["even kernels", "stride with odd padding", "groups ignored"])
+def test_the_smallest_case_is_small_and_rebuilds_from_its_id(wrong: str) -> None:
+    function = SOME[wrong].function
+    result = put(function)
+    smallest = result.smallest
+    assert smallest is not None
+    case = smallest.finding.case
+    assert case.size <= min(f.case.size for f in result.findings)
+    assert case.size <= 64
+    assert (case.dtype, case.order, case.values) == ("float32", "C", "ints")
+    again = put_to_test(
+        Inline(adapted(function, "f"), parameters_of(function)),
+        [parse_id(case.id)],
+        smaller=False,
+        patience=0.0,
+    )
+    assert again.findings == (smallest.finding,)
+    assert np.array_equal(again.smallest.image, smallest.image)
+    assert np.array_equal(again.smallest.actual, smallest.actual)
+    assert not np.array_equal(smallest.actual, smallest.expected)
+
+
+def test_a_target_that_nothing_explains() -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(x: Any, w: Any) -> Any:
+        return rng.standard_normal((len(x), len(w), x.shape[2], x.shape[3]))
+
+    result = put(noise, layout="NCHW")
+    assert (result.verdict, result.exit_code, result.ran) == ("unexplained", ExitCode.FAILED, 0)
+    assert result.nearest is not None
+    expected = put(noise, 20, layout="NCHW", expect="correlation")
+    assert (expected.verdict, expected.passed) == ("fail", 0)
+
+
+def test_a_target_that_cannot_be_called() -> None:
+    def picky(x: Any, w: Any) -> Any:
+        raise ValueError("never")
+
+    with pytest.raises(InputError, match="could not be called in any layout"):
+        put(picky)
+
+
+def test_where_everything_is_skipped_nothing_ran() -> None:
+    calls = []
+
+    def tired(x: Any, w: Any, stride: int = 1) -> Any:
+        calls.append(1)
+        if len(calls) > 25:
+            raise NotImplementedError("no more")
+        return zoo.conv(x, w, stride)
+
+    result = put(tired, 20)
+    assert result.verdict == "nothing-ran"
+    assert result.exit_code == ExitCode.NOT_JUDGED
+    assert result.skipped == {"NotImplementedError: no more": 20}
+
+
+def test_ctrl_c_keeps_what_was_found() -> None:
+    def stopped(failures: int) -> None:
+        if failures >= 3:
+            raise KeyboardInterrupt
+
+    result = put(SOME["groups ignored"].function, progress=stopped)
+    assert result.interrupted
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert result.failed == 3
+    assert len(result.findings) == 3
+
+
+def test_fail_fast_ends_at_the_first() -> None:
+    result = put(SOME["groups ignored"].function, fail_fast=True)
+    assert result.failed == 1
+    assert "first failing case" in result.notes[-1]
+
+
+class _Hangs:
+    """A runner whose target hangs for wide kernels."""
+
+    def __init__(self) -> None:
+        self.hung = 0
+        self.inner = Inline(adapted(zoo.conv, "f"), ("stride",))
+
+    def parameters(self) -> tuple[str, ...]:
+        return ("stride",)
+
+    def run(self, request: Request) -> Outcome:
+        if request.case.kernel_width == 4:
+            self.hung += 1
+            return Outcome("hang", "no answer within 10 s", died=True)
+        return self.inner.run(request)
+
+    def close(self) -> None:
+        pass
+
+
+def test_after_three_hangs_a_campaign_ends() -> None:
+    runner = _Hangs()
+    result = put_to_test(runner, cases(0, 500), patience=0.0)
+    assert result.failed == 3
+    assert {f.kind for f in result.findings} == {"hang"}
+    assert result.notes == ("ended early: 3 cases hung",)
+    assert runner.hung <= 3 + 5, "and making the case smaller does not cost minutes"
+
+
+def test_a_difference_between_calls_that_rounding_explains_is_a_note() -> None:
+    calls = []
+
+    def wobbles(x: Any, w: Any) -> Any:
+        calls.append(1)
+        out = zoo.conv(x, w).astype(np.float64)
+        return out * (1 + 2.0**-52 * (len(calls) % 2))
+
+    result = put(wobbles, 30)
+    assert result.verdict == "pass"
+    assert any("no more than rounding" in note for note in result.notes)
+
+
+def test_a_slug_claims_the_whole_operation_and_json_its_own_keys() -> None:
+    doubled = SOME["scaled by two"].function
+    assert put(doubled, 10, expect="correlation").verdict == "fail"
+    assert put(doubled, 10, expect='{"flip": []}').verdict == "pass"
+    assert put(doubled, 10, expect='{"scale": 2, "flip": []}').verdict == "pass"
+
+
+def test_the_python_function() -> None:
+    result = convcheck.verify(zoo.conv, cases=10)
+    assert isinstance(result, convcheck.VerifyResult)
+    assert (result.verdict, result.passed, result.target) == ("pass", 10, "conv")
+    assert convcheck.verify(zoo.conv, cases=5, expect={"flip": ["H", "W"]}).verdict == "fail"
+    assert convcheck.verify(zoo.conv, cases=5, passes=["stride"]).model.parameters == ("stride",)
+    assert convcheck.verify("scipy.ndimage:correlate", cases=5).verdict == "pass"
+    with pytest.raises(InputError, match="no layout"):
+        verify(zoo.conv, layout="CNHW")
+
+
+CASES = [*cases(0, 200)]
+
+
+@pytest.mark.parametrize(
+    ("holds", "says"),
+    [
+        (lambda c: c.stride > 1, "whenever stride > 1 (all"),
+        (lambda c: c.stride > 1 and c.padding % 2, "whenever stride > 1 and padding is odd (all"),
+        (lambda c: c.dilation > 1, "whenever dilation > 1"),
+        (lambda c: c.filters > 16, "filters"),
+        (lambda c: c.order == "F", "whenever the memory order is Fortran's"),
+        (lambda c: c.width % 8, "whenever the width is no multiple of 8"),
+        (lambda _: True, "in every case"),
+        (lambda c: c.values != "zeros", "in nearly every case"),
+    ],
+)
+def test_a_condition_is_found(holds: Any, says: str) -> None:
+    failed = [c for c in CASES if holds(c)]
+    found = condition(failed, [c for c in CASES if not holds(c)])
+    assert found is not None
+    assert says in found.sentence
+
+
+def test_a_case_inside_the_condition_may_pass() -> None:
+    inside = [c for c in CASES if c.stride > 1]
+    lucky = inside[::12]
+    failed = [c for c in inside if c not in lucky]
+    found = condition(failed, [c for c in CASES if c not in failed])
+    assert found is not None
+    assert f"only when stride > 1 ({len(failed)} of the {len(inside)} such" in found.sentence
+
+
+def test_coincidence_is_no_condition() -> None:
+    assert condition([], CASES) is None
+    assert condition(CASES[:1], CASES[1:]) is None
+    rng = np.random.default_rng(0)
+    told = 0
+    for _ in range(40):
+        chosen = set(rng.choice(len(CASES), 12, replace=False).tolist())
+        failed = [c for i, c in enumerate(CASES) if i in chosen]
+        told += condition(failed, [c for i, c in enumerate(CASES) if i not in chosen]) is not None
+    assert told <= 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8", "int8"])
+@pytest.mark.parametrize("values", ["ints", "normal", "wide", "cancelling", "denormal", "zeros"])
+def test_no_data_accuses_a_right_implementation(dtype: str, values: str) -> None:
+    for number in range(6):
+        case = Case(
+            seed=1, number=number, channels=7, filters=3, height=9, width=11, dtype=dtype,
+            values=values,
+        )  # fmt: skip
+        convention = Model("NCHW", Convention("NCHW", "OIHW", "NOHW")).convention(case)
+        image, filters = case.arrays()
+        right = zoo.conv(image, filters)
+        assert judge(image, filters, right, convention).passed
+        if dtype.startswith("float"):
+            assert judge(image, filters, right.astype(dtype), convention).passed
+        else:
+            wrapped = judge(image, filters, right.astype(dtype), convention)
+            assert wrapped.passed
+        narrow = zoo.reversed_sum(image, filters)
+        if dtype in ("float16", "float32"):
+            assert judge(image, filters, narrow, convention).passed

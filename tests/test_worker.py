@@ -1,0 +1,198 @@
+"""The worker: it outlives whatever a target does, and says what that was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convcheck.campaign import Case
+from convcheck.errors import InputError
+from convcheck.target import CallableTarget, CommandTarget
+from convcheck.worker import Inline, Request, Worker
+
+MODULE = '''
+import ctypes, os, sys, time
+import numpy as np
+
+def right(x, w):
+    v = np.lib.stride_tricks.sliding_window_view(x, w.shape)
+    return np.einsum("hwab,ab->hw", v, w)
+def segfault(x, w): ctypes.string_at(0)
+def leaves(x, w): sys.exit(7)
+def kills(x, w): os.kill(os.getpid(), 9)
+def spins(x, w):
+    while True: pass
+def sleeps(x, w):
+    ctypes.CDLL(None).sleep(60)
+def prints(x, w):
+    print("{" * 5000)
+    os.write(1, b"raw\\n")
+    print("error", file=sys.stderr)
+    return right(x, w)
+def reads(x, w): return right(x, w) + len(sys.stdin.read())
+def mutates(x, w):
+    x[...] = 0
+    return right(x, w)
+def objects(x, w): return np.array([object()])
+def text(x, w): return "a"
+def none(x, w): return None
+def ragged(x, w): return [[1], [1, 2]]
+def dates(x, w): return np.zeros(3, "datetime64[s]")
+def record(x, w): return np.zeros(3, "i4,f8")
+def empty(x, w): return np.zeros((0, 3))
+def scalar(x, w): return 3
+def half(x, w): return right(x, w).astype(np.float16)
+def big(x, w): return right(x, w).astype(">f8")
+def large(x, w): return np.zeros((1500, 1500))
+def refuses(x, w): raise NotImplementedError("not yet")
+def misses(x, w, more): return 0
+def broken(x, w): return None + 1
+def raises(x, w): raise ValueError("bad\\nsecond line")
+def silent(x, w): raise KeyError
+class Sad(BaseException): pass
+def base(x, w): raise Sad("no Exception")
+count = 0
+def drifts(x, w):
+    global count
+    count += 1
+    return right(x, w) + count
+'''
+CASE = Case(seed=0, number=0, height=4, width=5)
+REQUEST = Request(CASE, "HW", "HW", ())
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "targets_of_worker.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    return "targets_of_worker"
+
+
+def worker(name: str, timeout: float = 20.0) -> Worker:
+    return Worker(CallableTarget(f"targets_of_worker:{name}"), timeout)
+
+
+@pytest.mark.usefixtures("module")
+class TestWorker:
+    def test_a_right_answer_comes_back_whole(self) -> None:
+        runner = worker("right")
+        try:
+            first, second = runner.run(REQUEST), runner.run(REQUEST)
+        finally:
+            runner.close()
+        image, filters = CASE.arrays("HW", "HW")
+        v = np.lib.stride_tricks.sliding_window_view(image, filters.shape)
+        assert np.array_equal(first.output, np.einsum("hwab,ab->hw", v, filters))
+        assert np.array_equal(first.output, second.output)
+        assert (first.kind, first.changed_input, first.again) == ("ok", False, None)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [("segfault", "SIGSEGV"), ("leaves", "exit code 7"), ("kills", "SIGKILL")],
+    )
+    def test_a_death_is_a_crash_and_the_next_call_works(self, name: str, says: str) -> None:
+        runner = worker(name)
+        try:
+            outcome = runner.run(REQUEST)
+            assert outcome.kind == "crash"
+            assert says in outcome.detail
+            assert outcome.died
+            assert runner.run(REQUEST).kind == "crash"
+        finally:
+            runner.close()
+
+    @pytest.mark.parametrize("name", ["spins", "sleeps"])
+    def test_a_hang_is_ended(self, name: str) -> None:
+        runner = worker(name, 0.5)
+        try:
+            assert runner.parameters() == ()
+            begun = time.monotonic()
+            outcome = runner.run(REQUEST)
+            assert time.monotonic() - begun < 5
+        finally:
+            runner.close()
+        assert outcome.kind == "hang"
+        assert "0.5 s" in outcome.detail
+
+    def test_all_else_that_can_come_back(self) -> None:
+        expected = {
+            "prints": ("ok", ""),
+            "reads": ("ok", ""),
+            "mutates": ("ok", ""),
+            "objects": ("crash", "object"),
+            "text": ("crash", "instead of numbers"),
+            "none": ("crash", "object"),
+            "ragged": ("crash", "ValueError"),
+            "dates": ("crash", "datetime64"),
+            "record": ("crash", "instead of numbers"),
+            "empty": ("ok", ""),
+            "scalar": ("ok", ""),
+            "half": ("ok", ""),
+            "big": ("ok", ""),
+            "large": ("ok", ""),
+            "refuses": ("rejected", "not yet"),
+            "misses": ("rejected", "missing 1 required"),
+            "broken": ("crash", "TypeError: unsupported operand"),
+            "raises": ("crash", "ValueError: bad"),
+            "silent": ("crash", "KeyError"),
+            "base": ("crash", "exit code"),
+            "drifts": ("ok", ""),
+        }
+        for name, (kind, says) in expected.items():
+            runner = worker(name)
+            try:
+                outcome = runner.run(REQUEST)
+            finally:
+                runner.close()
+            assert outcome.kind == kind, (name, outcome)
+            assert says in outcome.detail, (name, outcome)
+            assert "second line" not in outcome.detail
+            assert outcome.changed_input == (name == "mutates")
+            assert (outcome.again is not None) == (name == "drifts")
+            assert (outcome.output is not None) == (kind == "ok")
+
+    def test_a_module_that_ends_the_process_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "ends.py").write_text("import os\nos._exit(9)\n")
+        runner = Worker(CallableTarget("ends:f"), 5.0)
+        with pytest.raises(InputError, match="exit code 9"):
+            runner.run(REQUEST)
+
+    def test_a_target_that_is_not_there_is_said(self) -> None:
+        with pytest.raises(InputError, match="did you mean 'spins'"):
+            worker("spin").parameters()
+
+    def test_a_command_that_hangs_is_ended_with_its_children(self) -> None:
+        code = "import time; time.sleep(60)"
+        line = f"{sys.executable} -c '{code}' {{image}} {{filters}} {{output}}"
+        runner = Worker(CommandTarget(line, 0.5), 0.5)
+        begun = time.monotonic()
+        try:
+            assert runner.run(REQUEST).kind == "hang"
+        finally:
+            runner.close()
+        assert time.monotonic() - begun < 10
+
+
+def test_inline_says_the_same() -> None:
+    def mutates(image, filters, parameters):
+        image += 1
+        return image
+
+    outcome = Inline(mutates, ()).run(REQUEST)
+    assert outcome.changed_input
+    assert outcome.again is None, "the second call had fresh arrays"
+
+
+def test_writing_to_a_read_only_array_is_a_finding_of_its_own() -> None:
+    def mutates(image, filters, parameters):
+        image[0] = 1
+        return image
+
+    case = Case(seed=0, number=0, order="readonly")
+    outcome = Inline(mutates, ()).run(Request(case, "HW", "HW", ()))
+    assert outcome.kind == "changes its input"
