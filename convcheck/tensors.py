@@ -29,7 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from convcheck.errors import InputError, OutputError
+from convcheck.errors import InputError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +80,9 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
     """
     subject = f"{operand}: {'- (standard input)' if spec == '-' else _shown(spec)}"
     try:
-        array, rest = _load(spec, stdin)
+        array, rest, notes = _load(spec, stdin)
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{subject} {error.what}", error.extra) from error
     except InputError as error:
         what, got, expected, hint = error.what, error.got, error.expected, error.hint
         raise InputError(f"{subject} {what}", got=got, expected=expected, hint=hint) from error
@@ -91,7 +93,8 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
         hint = "save it as an .npy file, and name that: it is mapped, not read"
         raise InputError(f"{subject} does not fit in memory", hint=hint) from error
     note = f"{subject}: {rest} after the array ignored; was numpy.save called twice on one file?"
-    return Tensor(spec, array, (note,) if rest else ())
+    said = tuple(f"{subject}: {note}" for note in notes)
+    return Tensor(spec, array, (note, *said) if rest else said)
 
 
 def _bad(
@@ -103,21 +106,29 @@ def _bad(
     return InputError(what, got=got, expected=expected, hint=hint)
 
 
-def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
-    """Return the array and, if any, how many bytes follow it."""
+def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[str, ...]]:
+    """Return the array, how many bytes follow it, if any, and what is to be said."""
     if spec == "-":
-        return _load_stdin(stdin)
+        return *_load_stdin(stdin), ()
     path, name = _split(spec)
     with _open(path) as file:
         head = file.read(len(_MAGIC))
         file.seek(0)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             with _zip_errors(), zipfile.ZipFile(file) as archive:
-                return _load_member(archive, name)
+                return *_load_member(archive, name), ()
         if name is not None and head == _MAGIC:
             what = f"asks for {_shown(name)!r} in an .npy, which holds one array without a name"
             raise _bad(what, hint=f"leave the name out: {_shown(path)}", expected=None)
-        return _map(file)
+        if head != _MAGIC:
+            from convcheck import loaders
+
+            kind = loaders.kind(path, file.read(16))
+            file.seek(0)
+            if kind is not None:
+                array, notes = loaders.load(kind, file, name)
+                return array, "", notes
+        return *_map(file), ()
 
 
 def _split(spec: str) -> tuple[str, str | None]:
@@ -423,7 +434,9 @@ _HDF5 = _python("numpy, h5py", "h5py.File('x.h5')['NAME'][()]")
 _MATLAB = _python("numpy, scipy.io", "scipy.io.loadmat('x.mat')['NAME']")
 _SAFETENSORS = _python("numpy, safetensors.numpy as s", "s.load_file('x.safetensors')['NAME']")
 _TEXT = _python("numpy", "numpy.loadtxt('x.txt')") + " (delimiter=',' for CSV)"
-_PICKLE = "nothing is unpickled here: load it yourself where you trust it, and numpy.save the array"
+_PICKLE = "nothing is unpickled here; where you trust it: " + _python(
+    "numpy, pickle", "pickle.load(open('x.pkl', 'rb'))"
+)
 _RAW = "of raw numbers: numpy.save('x.npy', numpy.fromfile(FILE, dtype).reshape(shape))"
 _FOREIGN = (
     (b"\x89PNG", "a PNG image", _IMAGE),

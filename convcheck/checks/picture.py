@@ -1,0 +1,129 @@
+"""Where a difference lies: a map of |difference| over the output, small enough to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.explain import output_shape
+from convcheck.checks.inputs import image_and_bank
+from convcheck.engine import BLOCK, correlate
+from convcheck.errors import InputError
+from convcheck.reference import Oracle
+from convcheck.rounding import Arithmetic, choose_arithmetic
+
+Array = NDArray[Any]
+Band = tuple[int, NDArray[np.float64]]
+"""The first output row of a band, and |difference| there: (rows, width)."""
+
+ROWS = 48
+COLUMNS = 72
+"""Cells of a map at most: half a screen, two rows of cells to a line."""
+
+
+@dataclass(frozen=True)
+class DifferenceMap:
+    """|difference| over the output; what rounding explains counts as 0.
+
+    ``cells`` are rows of maxima: cell (r, c) is the largest difference in its part of an output of
+    ``shape`` (height, width). ``filter`` is the one that is shown, None for the worst of several.
+    """
+
+    name: str
+    filter: int | None
+    shape: tuple[int, int]
+    cells: tuple[tuple[float, ...], ...]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference beyond rounding."""
+        return max(max(row) for row in self.cells)
+
+
+def difference_map(
+    image: Array,
+    filters: Array,
+    flip: Sequence[str],
+    *,
+    name: str,
+    method: str,
+    only: int | None = None,
+) -> DifferenceMap:
+    """How far the decomposition that reverses ``flip`` is from scipy, ``method`` direct or fft.
+
+    Args:
+        image: as for ``compare``.
+        filters: likewise.
+        flip: the filter axes that the decomposition reverses.
+        name: what the decomposition is called.
+        method: what scipy took in the comparison.
+        only: one filter's number; the worst over all of them where it is None.
+
+    Raises:
+        InputError: no such filter.
+    """
+    x, w = image_and_bank(np.asarray(image), np.asarray(filters))
+    if only is not None and not 0 <= only < len(w):
+        raise InputError(
+            "there is no such filter to picture",
+            got=f"--filter {only}",
+            expected=f"a number from 0 to {len(w) - 1}",
+        )
+    if len(w) == 1:
+        only = 0
+    bank = w if only is None else w[only : only + 1]
+    arithmetic = choose_arithmetic(x, w)
+    bands = _bands(x, bank, tuple(flip), arithmetic, method)
+    return gather(bands, output_shape(x, w)[1:], name=name, only=only)
+
+
+def gather(
+    bands: Iterable[Band], shape: tuple[int, int], *, name: str, only: int | None = None
+) -> DifferenceMap:
+    """The map of bands that come in any order, and more than once where there are many filters."""
+    height, width = shape
+    elements = max(1.0, height / ROWS, width / COLUMNS)
+    rows, columns = ceil(height / elements), ceil(width / elements)
+    cells = np.zeros((rows, columns))
+    starts = [-(-c * width // columns) for c in range(columns)]
+    for first, difference in bands:
+        across = np.maximum.reduceat(difference, starts, axis=1)
+        home = (first + np.arange(len(difference))) * rows // height
+        np.maximum.at(cells, home, across)
+    return DifferenceMap(name, only, shape, tuple(tuple(map(float, row)) for row in cells))
+
+
+def _bands(
+    x: Array, bank: Array, flip: tuple[str, ...], arithmetic: Arithmetic, method: str
+) -> Iterable[Band]:
+    """|difference| of one filter and one band of rows at a time; 0 where rounding explains it."""
+    halo = bank.shape[2] - 1
+    step = max(1, BLOCK // (x.shape[0] * x.shape[2]))
+    terms = int(np.prod(bank.shape[1:]))
+    for first in range(0, x.shape[1] - halo, step):
+        band = np.ascontiguousarray(arithmetic.cast(x[:, first : first + step + halo]))
+        oracle = Oracle(band, arithmetic, method)
+        size = np.abs(band).astype(np.float64)
+        for stored in bank:
+            kernel = arithmetic.cast(stored)
+            axes = tuple("IHW".index(axis) for axis in flip)
+            reference = oracle(kernel)
+            values = _correlate(band, np.flip(kernel, axes))
+            magnitude = np.abs(kernel).astype(np.float64)
+            bound = arithmetic.bound(_correlate(size, np.flip(magnitude, axes)), terms)
+            if reference.bound is None:
+                bound = bound + arithmetic.bound(_correlate(size, np.flip(magnitude)), terms)
+            else:
+                bound = bound + reference.bound
+            difference = np.abs(values - reference.values).astype(np.float64)
+            yield first, np.where(difference > bound, difference, 0.0)
+
+
+def _correlate(x: Array, kernel: Array) -> Array:
+    result: Array = correlate(x[None], kernel[None], (1, 1), (1, 1))[0, 0]
+    return result

@@ -1,0 +1,299 @@
+"""Arrays out of files of other kinds: images, safetensors, ONNX models.
+
+``tensors.load`` comes here once it has seen that a file is none of its own. Errors begin with their
+predicate ("is a PNG image ..."), as there. Nothing is believed and nothing is run: a header is
+judged before memory is taken, and data that an ONNX model keeps in other files is not followed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import mmap
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+
+from convcheck.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+Loaded = tuple["NDArray[Any]", tuple[str, ...]]
+"""The array, and what is to be said about how it was read."""
+
+LIMIT = 4 << 30
+"""Bytes that an array may take that has to be held in memory."""
+_HEADER_LIMIT = 100 << 20
+_IMAGES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
+_DTYPES = dict(
+    zip(
+        ["F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"],
+        ["<f8", "<f4", "<f2", "<u2", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1", "|b1"],
+        strict=True,
+    )
+)
+"""numpy's names of the format's types; bfloat16 by its bits."""
+
+
+def kind(path: str, head: bytes) -> str | None:
+    """``image``, ``safetensors`` or ``onnx``; None where there is no loader for the file."""
+    if any(head.startswith(magic) for magic in _IMAGES):
+        return "image"
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < _HEADER_LIMIT:
+        return "safetensors"
+    # A protobuf has no magic number; an ONNX model begins with its version, field 1.
+    return "onnx" if path.lower().endswith(".onnx") and head[:1] == b"\x08" else None
+
+
+def load(found: str, file: IO[bytes], name: str | None) -> Loaded:
+    """The array that a file of this kind holds, or the one of that name."""
+    if found == "image":
+        if name is not None:
+            raise InputError(
+                f"asks for {name!r} in an image, which has no names",
+                hint="leave the part after :: out",
+            )
+        return _image(file)
+    return _safetensor(file, name) if found == "safetensors" else _initializer(file, name)
+
+
+def names(found: str, file: IO[bytes]) -> list[str]:
+    """The names of the arrays in a file of many."""
+    if found == "safetensors":
+        return list(_entries(file)[0])
+    return [tensor.name for tensor in _graph(file).initializer]
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+def _image(file: IO[bytes]) -> Loaded:
+    head = file.read(4)
+    file.seek(0)
+    form = next(form for magic, form in _IMAGES.items() if head.startswith(magic))
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtraError(f"is a {form} image, which Pillow reads", "images") from None
+    try:
+        with catch_warnings():
+            simplefilter("ignore")  # of large images, which are judged here, and odd metadata
+            with Image.open(file, formats=[form]) as image:
+                size = image.width * image.height * max(4, 2 * len(image.getbands()))
+                if size > LIMIT:
+                    raise InputError("is too large to be held in memory", got=f"{size:,} bytes")
+                _check_depth(image, form)
+                return _pixels(image, form)
+    # Pillow raises many things of broken files, its own error a subclass of OSError among them.
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"is a {form} image that cannot be read",
+            got=str(error).split("\n")[0] or type(error).__name__,
+            hint="copy it again, or open it in an image program and save it anew",
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError("is an image too large to be read safely", got=str(error)) from error
+
+
+def _check_depth(image: Any, form: str) -> None:
+    """Raise for colours of 16 bits: Pillow would cut them to 8 without a word."""
+    bits = 8
+    if form == "PNG":
+        image.fp.seek(24)
+        bits = image.fp.read(1)[0]
+    elif form == "TIFF":
+        bits = max(image.tag_v2.get(258, (8,)))
+    if bits > 8 and image.mode in {"RGB", "RGBA", "LA", "CMYK", "P", "L"}:
+        raise InputError(
+            f"is an image of {bits} bits a channel, which Pillow would cut to 8",
+            got=f"mode {image.mode}",
+            expected="8 bits a channel in colour, or one channel of 16",
+            hint="python -c \"import numpy, cv2; numpy.save('x.npy', cv2.cvtColor(cv2.imread("
+            "'IMAGE', -1), cv2.COLOR_BGR2RGB).transpose(2, 0, 1))\"",
+        )
+
+
+def _pixels(image: Any, form: str) -> Loaded:
+    notes = []
+    if image.mode in {"P", "PA"}:
+        clear = "transparency" in image.info or image.mode == "PA"
+        image = image.convert("RGBA" if clear else "RGB")
+        notes.append(f"its palette was looked up: {image.mode}")
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"the first of its {image.n_frames} pictures")
+    turned = image.getexif().get(274, 1)
+    if turned != 1:
+        notes.append(f"its EXIF orientation, {turned}, is not applied: rows are as stored")
+    array = np.asarray(image)
+    if array.ndim == 3:
+        height, width, channels = array.shape
+        array = np.ascontiguousarray(array.transpose(2, 0, 1))
+        notes.insert(
+            0,
+            f"stored as {height}x{width}x{channels} (H, W, {image.mode}), "
+            f"read as {channels}x{height}x{width} (C, H, W)",
+        )
+    if image.mode in {"RGBA", "LA"}:
+        notes.append(f"channel {len(array) - 1} is alpha")
+    array.flags.writeable = False
+    return array, tuple(f"{form} image: {note}" for note in notes)
+
+
+# --- safetensors: a length, a JSON header, the data ----------------------------------------------
+
+
+def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
+    """The header's arrays by name, and where their data begins."""
+    length = int.from_bytes(file.read(8), "little")
+    try:
+        header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        entries = {str(name): dict(entry) for name, entry in header.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _broken(f"a header that is no JSON object of arrays: {error}") from error
+    return entries, 8 + length
+
+
+def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
+    entries, start = _entries(file)
+    name = _choose(list(entries), name, "FILE.safetensors")
+    entry = entries[name]
+    code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 32:
+        raise _broken(f"the entry {str(entry)[:80]}")
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise InputError(
+            "holds numbers of a type that numpy lacks",
+            got=f"dtype {str(code)[:40]}",
+            expected=", ".join(_DTYPES),
+            hint="save them as float32",
+        )
+    dtype = np.dtype(_DTYPES[code])
+    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    first, last = start + offsets[0], start + offsets[1]
+    if last > len(data) or last - first != math.prod(shape) * dtype.itemsize:
+        raise _broken(f"{name[:40]!r}: shape {shape} in bytes {offsets} of {len(data) - start}")
+    array: NDArray[Any] = np.ndarray(tuple(shape), dtype, data, first)
+    if code == "BF16":
+        # The upper half of a float32: exact.
+        wide = (array.astype(np.uint32) << 16).view(np.float32)
+        wide.flags.writeable = False
+        return wide, ("bfloat16 read as float32, which holds it exactly",)
+    array.flags.writeable = False
+    return array, ()
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in value)
+
+
+def _broken(got: str) -> InputError:
+    return InputError(
+        "is a safetensors file that cannot be right",
+        got=got,
+        hint="copy it again, or write it again with safetensors.numpy.save_file",
+    )
+
+
+# --- ONNX ---------------------------------------------------------------------------------------
+
+
+def _graph(file: IO[bytes]) -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError("is an ONNX model, which the package onnx reads", "onnx") from None
+    try:
+        return onnx.load_model(file, load_external_data=False).graph
+    except Exception as error:  # protobuf's own errors have no public base class
+        raise InputError(
+            "is an ONNX model that cannot be read",
+            got=str(error).split("\n")[0],
+            hint="look at it with python -m onnx.checker",
+        ) from error
+
+
+def _initializer(file: IO[bytes], name: str | None) -> Loaded:
+    tensors = {tensor.name: tensor for tensor in _graph(file).initializer}
+    from onnx import TensorProto, numpy_helper
+
+    name = _choose(list(tensors), name, "MODEL.onnx")
+    tensor = tensors[name]
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise InputError(
+            "keeps this array in another file, which is not followed",
+            got=f"initializer {name[:80]!r}",
+            hint='put it into the model: python -c "import onnx; '
+            "onnx.save(onnx.load('MODEL.onnx'), 'whole.onnx')\"",
+        )
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            "has an initializer that cannot be read", got=f"{name[:40]!r}: {error}"
+        ) from error
+    notes: tuple[str, ...] = ()
+    if array.dtype.kind not in "biufc":
+        notes = (f"{array.dtype.name} read as float32, which holds it exactly",)
+        array = array.astype(np.float32)
+    array.flags.writeable = False
+    return array, notes
+
+
+def _choose(known: list[str], name: str | None, form: str) -> str:
+    shown = ", ".join(ascii(n)[1:-1][:80] for n in known[:10])
+    shown += f" and {len(known) - 10} more" if len(known) > 10 else ""
+    if not known:
+        raise InputError("holds no arrays")
+    if name is None and len(known) > 1:
+        raise InputError(
+            f"holds {len(known)} arrays: which one?",
+            got=shown,
+            expected="a name",
+            hint=f"name one of them: {form}::{_near(known[0])}",
+        )
+    if name is not None and name not in known:
+        close: Iterable[str] = difflib.get_close_matches(name, known, 1, 0.5) or known
+        raise InputError(
+            f"holds no array named {_near(name)}",
+            got=shown,
+            expected="one of these names",
+            hint=f"did you mean ::{_near(next(iter(close)))}?",
+        )
+    return known[0] if name is None else name
+
+
+def _near(name: str) -> str:
+    return ascii(name)[1:-1][:80]
+
+
+def contents(path: str) -> list[str | None]:
+    """The names of what a file holds; [None] where it holds one array without a name."""
+    import zipfile
+
+    with Path(path).open("rb") as file:
+        head = file.read(16)
+        file.seek(0)
+        found = kind(path, head)
+        if found in {"safetensors", "onnx"}:
+            return [*names(found, file)]
+        if head.startswith(b"PK\x03\x04"):
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    members = [n for n in archive.namelist() if n.endswith(".npy")]
+            except (zipfile.BadZipFile, OSError, ValueError):
+                members = []
+            # Without any, or broken: loading it says what is wrong.
+            return [n.removesuffix(".npy") for n in members] or [None]
+    return [None]
