@@ -1,0 +1,63 @@
+"""Says which convolution this is, and proves it.
+
+The command line's checks as functions on arrays. Everything is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from convcheck._version import __version__
+
+if TYPE_CHECKING:
+    from convcheck.checks.audit import AuditResult, audit
+    from convcheck.checks.compare import CompareResult, compare
+    from convcheck.checks.identify import IdentifyResult, identify
+    from convcheck.checks.verify import VerifyResult, verify
+    from convcheck.convention import Convention
+    from convcheck.engine import convolve
+    from convcheck.errors import ConvcheckError, ExitCode
+
+__all__ = [
+    "AuditResult",
+    "CompareResult",
+    "ConvcheckError",
+    "Convention",
+    "ExitCode",
+    "IdentifyResult",
+    "VerifyResult",
+    "__version__",
+    "audit",
+    "compare",
+    "convolve",
+    "identify",
+    "verify",
+]
+
+_HOMES = {
+    "AuditResult": "convcheck.checks.audit",
+    "CompareResult": "convcheck.checks.compare",
+    "ConvcheckError": "convcheck.errors",
+    "Convention": "convcheck.convention",
+    "ExitCode": "convcheck.errors",
+    "IdentifyResult": "convcheck.checks.identify",
+    "VerifyResult": "convcheck.checks.verify",
+    "audit": "convcheck.checks.audit",
+    "compare": "convcheck.checks.compare",
+    "convolve": "convcheck.engine",
+    "identify": "convcheck.checks.identify",
+    "verify": "convcheck.checks.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convcheck' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

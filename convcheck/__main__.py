@@ -1,0 +1,6 @@
+"""``python -m convcheck``."""
+
+from convcheck.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The command line: parse, load, check, render, exit code; no numerics, nothing slow to import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext, suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from convcheck._version import __version__
+from convcheck.cli.audit import audit
+from convcheck.cli.base import ExamplesGroup, write_stderr
+from convcheck.cli.compare import compare
+from convcheck.cli.identify import identify
+from convcheck.cli.inspect import inspect
+from convcheck.cli.random import random
+from convcheck.cli.verify import verify
+from convcheck.errors import ConvcheckError, ExitCode
+from convcheck.pool import one_blas_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.group(
+    cls=ExamplesGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=[
+        ("compare an image and a filter bank", "convcheck compare img.npy w.npy"),
+        ("try it without any data", "convcheck random --shape 3x5x5"),
+        ("which convolution made this output?", "convcheck identify img.npy w.npy out.npy"),
+        ("what could a test with this data not see?", "convcheck audit img.npy w.npy"),
+        ("what does this file hold?", "convcheck inspect model.safetensors"),
+        ("is my own implementation right?", "convcheck verify package.module:conv"),
+    ],
+)
+@click.version_option(__version__, message="convcheck %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> int:
+    """Say which convolution this is, and prove it."""
+    if context.invoked_subcommand is None:
+        write_stderr(context.get_help() + "\n")
+    return ExitCode.NOT_JUDGED  # of no command; that of a command takes its place
+
+
+cli.add_command(compare)
+cli.add_command(random)
+cli.add_command(identify)
+cli.add_command(audit)
+cli.add_command(inspect)
+cli.add_command(verify)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command; every ending is one of :class:`ExitCode`."""
+    code = run(argv)
+    _flush()
+    sys.exit(code)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line; whatever goes wrong is said on stderr."""
+    try:
+        # A report is the same to the byte on any number of cores. BLAS looks when it is loaded.
+        with nullcontext() if "numpy" in sys.modules else one_blas_thread():
+            code = cli.main(
+                args=None if argv is None else list(argv),
+                prog_name="convcheck",
+                standalone_mode=False,
+            )
+        return int(code or 0)
+    except click.ClickException as error:
+        return _usage_error(error)
+    except (click.Abort, KeyboardInterrupt):
+        write_stderr("convcheck: interrupted\n")
+        return ExitCode.INTERRUPTED
+    except ConvcheckError as error:
+        write_stderr(f"convcheck: error: {error}\n")
+        return error.exit_code
+    except MemoryError as error:
+        write_stderr(
+            f"convcheck: error: out of memory{f': {error}' if str(error) else ''}\n"
+            "  to do:    use smaller arrays, or a machine with more memory\n"
+        )
+        return ExitCode.NOT_JUDGED
+    except SystemExit:
+        return ExitCode.OK  # click ends so where the reader of its help has closed the pipe
+    except Exception as error:  # noqa: BLE001 - the last resort: it becomes exit code 3
+        return _internal_error(error)
+
+
+def _usage_error(error: click.ClickException) -> int:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    param = getattr(error, "param", None)
+    lines = [f"convcheck: error: {message}"]
+    if param is not None and isinstance(param.type, click.Choice):
+        given = message.partition(": '")[2].partition("'")[0]
+        close = get_close_matches(given, [str(c) for c in param.type.choices], n=1)
+        lines.extend(f"  to do:    did you mean '{c}'?" for c in close)
+    if context is not None:
+        lines.append(f"  usage:    '{context.command_path} --help' shows examples and every option")
+    write_stderr("\n".join(lines) + "\n")
+    return ExitCode.NOT_JUDGED
+
+
+def _internal_error(error: Exception) -> int:
+    if os.environ.get("CONVCHECK_DEBUG"):
+        import traceback
+
+        write_stderr(traceback.format_exc())
+    write_stderr(
+        f"convcheck: internal error: {type(error).__name__}: {error}\n"
+        "  This is a bug of convcheck's own: it says nothing about your data.\n"
+        "  to do:    run it again with CONVCHECK_DEBUG=1 and report what it prints\n"
+    )
+    return ExitCode.INTERNAL
+
+
+def _flush() -> None:
+    """Flush now, so that a reader who has gone cannot change the exit code later."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

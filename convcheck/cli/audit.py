@@ -1,0 +1,146 @@
+"""``convcheck audit IMG W``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convcheck.cli.base import (
+    ExamplesCommand,
+    check_output,
+    emit,
+    load_operands,
+    make_folder,
+    output_options,
+)
+
+if TYPE_CHECKING:
+    from convcheck.checks.audit import AuditResult
+
+CASE = ("image.npy", "filters.npy", "out.npy")
+
+
+def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    # click's own range lets NaN through, which no comparison refuses.
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number from 0 to 1.", ctx=ctx, param=param)
+    return value
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples=[
+        ("which mistakes would a test with this data miss?", "convcheck audit img.npy w.npy"),
+        (
+            "for a layer with a stride and padding",
+            """convcheck audit img.npy w.npy --as '{"stride": 2, "padding": 1}'""",
+        ),
+        (
+            "in CI: fail if less than nine in ten would show",
+            "convcheck audit img.npy w.npy --min-score 0.9",
+        ),
+        ("write a case that misses none", "convcheck audit img.npy w.npy --fix case"),
+    ],
+)
+@click.argument("img", metavar="IMG")
+@click.argument("w", metavar="W")
+@click.option(
+    "--as",
+    "convention",
+    metavar="SLUG|JSON",
+    default="correlation",
+    help="What the data is to test: correlation (the default), convolution, per-channel, flipped, "
+    "or a JSON object of a convention's keys.",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    callback=_share,
+    metavar="0..1",
+    help="The share of the mistakes that must be seen; without it, all of them.",
+)
+@click.option(
+    "--fix",
+    metavar="DIR",
+    help="Write a case that sees more to DIR: image.npy, filters.npy and the right out.npy.",
+)
+@output_options
+def audit(
+    img: str,
+    w: str,
+    convention: str,
+    min_score: float | None,
+    fix: str | None,
+    **output: Any,
+) -> int:
+    """Say which mistakes a test with the data IMG and W could not see.
+
+    An implementation may reverse a filter, read an axis as another one, pad on the wrong side.
+    Each such mistake is made here, one at a time. One that leaves the result as it was is a blind
+    spot: a test with this data passes with it. The report says why, and the smallest change with
+    which every mistake would show. IMG and W are given as for identify.
+
+    Without --min-score the claim is that there is no blind spot.
+    """
+    from convcheck.convention import parse_partial
+
+    keys = parse_partial(convention)
+    check_output(output["output"])
+    image, filters = load_operands(("IMG", img), ("W", w))
+    if fix is not None:
+        _check_apart(fix, img, w)
+    from convcheck.checks.audit import audit as check
+    from convcheck.render.report import Operand, Report
+
+    started = perf_counter()
+    result = check(image.array, filters.array, keys, min_score=min_score)
+    seconds = perf_counter() - started
+    warnings = (*image.warnings, *filters.warnings)
+    saved = None
+    if fix is not None and result.proposal is not None:
+        _save(fix, result)
+        saved = fix
+    elif fix is not None:
+        why = "is found that sees more" if result.blind_spots else "is needed: nothing is unseen"
+        warnings = (*warnings, f"--fix: no other case {why}; nothing was written")
+    report = Report(
+        command="audit",
+        image=Operand.of(image),
+        filters=Operand.of(filters),
+        result=result,
+        exit_code=result.exit_code,
+        seconds=seconds,
+        warnings=warnings,
+        saved=saved,
+    )
+    return emit(report, output)
+
+
+def _check_apart(folder: str, *given: str) -> None:
+    """Raise where the new case would be written over an array that was given."""
+    from convcheck.errors import OutputError
+
+    written = {path.resolve() for path in (Path(folder, name) for name in CASE)}
+    for spec in given:
+        if Path(spec).resolve() in written:
+            raise OutputError(
+                f"--fix: {folder!r} is where {spec} is, which would be written over",
+                hint="name a new folder",
+            )
+
+
+def _save(folder: str, result: AuditResult) -> None:
+    from convcheck.engine import convolve
+    from convcheck.tensors import save
+
+    proposal = result.proposal
+    if proposal is None:
+        return
+    right = convolve(proposal.image, proposal.filters, result.convention)
+    make_folder("--fix", folder)
+    for name, array in zip(CASE, (proposal.image, proposal.filters, right), strict=True):
+        save(Path(folder, name), array)

@@ -1,0 +1,315 @@
+"""What the commands share: help that opens with examples, output options, and the way out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from convcheck.render.report import Report, Style
+    from convcheck.tensors import Tensor
+
+FORMATS = ("table", "json", "markdown", "junit", "html", "svg")
+EXTENSIONS = {
+    ".json": "json",
+    ".md": "markdown",
+    ".xml": "junit",
+    ".html": "html",
+    ".htm": "html",
+    ".svg": "svg",
+}
+"""The format of ``-o FILE`` where none is asked for by name."""
+EXIT_CODES = (
+    ("0", "the claim holds"),
+    ("1", "it does not; with --strict also: the data could not have told"),
+    ("2", "it could not be judged: usage, unreadable or unfit input"),
+    ("3", "a bug of convcheck's own"),
+    ("130", "interrupted"),
+)
+Example = tuple[str, str]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Examples:
+    """Help that opens with examples and closes with the exit codes."""
+
+    examples: Sequence[Example] = ()
+
+    def format_help(self: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.width = max(formatter.width, 40)
+        with formatter.section("Examples"):
+            for what, command in self.examples:
+                formatter.write_text(f"# {what}")
+                # Never wrapped: it is there to be copied.
+                formatter.write(f"{'':{formatter.current_indent}}{command}\n")
+        formatter.write_paragraph()
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl(EXIT_CODES)
+
+
+class ExamplesCommand(_Examples, click.Command):
+    """A command with examples."""
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+
+class ExamplesGroup(_Examples, click.Group):
+    """A group with examples, which suggests a command where none has the name."""
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or say which name comes close."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            known = self.list_commands(ctx)
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {name!r}.{hint} The commands are: {', '.join(known)}.")
+        return super().resolve_command(ctx, args)
+
+
+def output_options(function: F) -> F:
+    """--json, --format, -o, -q, -v, --color."""
+    for option in reversed(
+        [
+            click.option(
+                *("--format", "fmt"),
+                type=click.Choice(FORMATS),
+                help="What the report is written as; by default as FILE is named, or a table.",
+            ),
+            click.option("--json", "fmt", flag_value="json", help="Short for --format json."),
+            click.option(
+                *("-o", "--output"),
+                metavar="FILE",
+                help="Write the report to FILE (whole or not at all), not to stdout.",
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="The verdict's line only."),
+            click.option("-v", "--verbose", is_flag=True, help="Say on stderr how it was done."),
+            click.option(
+                "--color",
+                type=click.Choice(["auto", "always", "never"]),
+                default="auto",
+                help="auto: as NO_COLOR, FORCE_COLOR and the terminal say.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def judge_options(function: F) -> F:
+    """The options of compare that random shares."""
+    for option in reversed(
+        [
+            click.option(
+                "--expect",
+                type=click.Choice(
+                    ["per-channel", "flipped", "correlation"],
+                ),
+                help="Claim that this decomposition matches: exit 1 if it does not.",
+            ),
+            click.option(
+                "--strict",
+                is_flag=True,
+                help="A match that the data cannot tell from another row is exit 1.",
+            ),
+            click.option("--all-flips", is_flag=True, help="Judge all eight flips of (I, H, W)."),
+            click.option(
+                "--method",
+                type=click.Choice(["auto", "direct", "fft"]),
+                default="auto",
+                help="scipy.signal.convolve's own method.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def load_operands(*named: tuple[str, str]) -> list[Tensor]:
+    """The arrays of (operand, file) pairs; at most one of them may be stdin."""
+    if sum(spec == "-" for _, spec in named) > 1:
+        operands = " and ".join(name for name, spec in named if spec == "-")
+        both = "both" if operands.count(" and ") == 1 else "all"
+        raise click.UsageError(f"Only one array can come from stdin: {operands} are {both} '-'.")
+    from convcheck.tensors import load
+
+    return [load(name, spec) for name, spec in named]
+
+
+def check_output(output: str | None) -> None:
+    """Raise before any work where the report could not be written after it."""
+    if output is not None:
+        from convcheck.tensors import check_writable
+
+        check_writable(output)
+
+
+def make_folder(option: str, folder: str) -> None:
+    """Make the folder that an option names, if it is not there."""
+    from pathlib import Path
+
+    from convcheck.errors import OutputError
+
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise OutputError(
+            f"{option}: the folder {folder!r} could not be made",
+            got=getattr(error, "strerror", None) or str(error),
+            hint="name a folder that you may write, or a new one",
+        ) from None
+
+
+def emit(report: Report, options: dict[str, Any]) -> int:
+    """Render the report, write it to its place, and give the exit code."""
+    if not options["quiet"]:
+        for warning in report.warnings:
+            write_stderr(f"convcheck: warning: {warning}\n")
+    if options["verbose"]:
+        from convcheck.render.how import how
+
+        write_stderr("".join(f"convcheck: {line}\n" for line in how(report)))
+    rendered = _render(report, chosen_format(options), style(options))
+    if options["output"] is not None:
+        from convcheck.tensors import write_text
+
+        write_text(options["output"], rendered)
+    else:
+        write_stdout(rendered)
+    return report.exit_code
+
+
+def chosen_format(options: dict[str, Any]) -> str:
+    """The format that was asked for, by name or by the name of the file."""
+    if options["fmt"] is not None:
+        return str(options["fmt"])
+    ending = os.path.splitext(options["output"] or "")[1].lower()  # noqa: PTH122 - no import
+    return EXTENSIONS.get(ending, "table")
+
+
+def _render(report: Report, fmt: str, look: Style) -> str:
+    if fmt == "json":
+        from convcheck.render import json_report
+
+        return json_report.render(report)
+    if fmt == "junit":
+        from convcheck.render import junit
+
+        return junit.render(report)
+    if fmt == "markdown":
+        from convcheck.render import markdown
+
+        return markdown.render(report, look.quiet)
+    if fmt in {"html", "svg"}:
+        from convcheck.render import export
+
+        made = export.html if fmt == "html" else export.svg
+        return made(report, look.quiet)
+    from convcheck.render import table
+
+    return table.render(report, look)
+
+
+def style(options: dict[str, Any]) -> Style:
+    """How the report is to look, from the options, the environment and the terminal."""
+    from convcheck.render.report import Style
+
+    if options["output"] is not None:
+        return Style(color=options["color"] == "always", quiet=options["quiet"])
+    terminal = _is_terminal(sys.stdout)
+    return Style(
+        width=_terminal_width() if terminal else None,
+        color=wants_color(options["color"], terminal),
+        unicode=_speaks_unicode(),
+        quiet=options["quiet"],
+    )
+
+
+def wants_color(asked: str, terminal: bool) -> bool:
+    """Whether to colour: as was asked for, else as the environment and the terminal say."""
+    if asked != "auto":
+        return asked == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return terminal and os.environ.get("TERM") != "dumb"
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def stderr_is_terminal() -> bool:
+    """Whether a progress bar has somebody to look at it."""
+    return _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size
+
+    return max(get_terminal_size().columns, 10)
+
+
+def _speaks_unicode() -> bool:
+    asked = os.environ.get
+    # Python makes the C locale speak UTF-8 and says so in LC_CTYPE; its user asked for plain ASCII.
+    ctype = asked("LC_CTYPE")
+    locale = asked("LC_ALL") or (ctype if ctype not in {"C.UTF-8", "C.utf8", "UTF-8"} else None)
+    if (locale or asked("LANG")) in {"C", "POSIX"} and not asked("PYTHONUTF8"):
+        return False
+    try:
+        "Σ─│█×".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def write_stdout(text: str) -> None:
+    """Write text to stdout; a reader who has gone is no error of ours."""
+    if sys.stdout is None:
+        return
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        from convcheck.errors import OutputError
+
+        raise OutputError("stdout could not be written", got=error.strerror) from None
+
+
+def write_stderr(text: str) -> None:
+    """Write text to stderr, where there is one."""
+    if sys.stderr is None:
+        return
+    if not text.isascii() and not _speaks_unicode():
+        from convcheck.render.plain import plain
+
+        text = plain(text)
+    with suppress(OSError, ValueError):
+        _write(sys.stderr, text)
+
+
+def _write(stream: Any, text: str) -> None:
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

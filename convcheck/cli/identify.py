@@ -1,0 +1,97 @@
+"""``convcheck identify IMG W OUT``."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import click
+
+from convcheck.cli.base import (
+    ExamplesCommand,
+    check_output,
+    emit,
+    load_operands,
+    output_options,
+)
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples=[
+        ("which convolution made out.npy?", "convcheck identify img.npy w.npy out.npy"),
+        (
+            "in CI: fail unless no axis of the filters is reversed",
+            "convcheck identify img.npy w.npy out.npy --expect correlation",
+        ),
+        (
+            "fail unless these keys are so",
+            """convcheck identify img.npy w.npy out.npy --expect '{"stride": [2, 2]}'""",
+        ),
+        (
+            "an output from a pipe, the answer for a program",
+            "python make.py | convcheck identify img.npy w.npy - --json",
+        ),
+    ],
+)
+@click.argument("img", metavar="IMG")
+@click.argument("w", metavar="W")
+@click.argument("out", metavar="OUT")
+@click.option(
+    "--expect",
+    metavar="SLUG|JSON",
+    help="Claim that the answer is so: correlation, per-channel, flipped, or a JSON object of a "
+    "convention's keys. Exit 1 if it is not.",
+)
+@click.option("--strict", is_flag=True, help="An answer that is not the only one is exit 1.")
+@click.option(
+    "--ignore-nonfinite",
+    is_flag=True,
+    help="Judge the other elements of an OUT that holds NaN or infinity.",
+)
+@output_options
+def identify(
+    img: str,
+    w: str,
+    out: str,
+    expect: str | None,
+    strict: bool,
+    ignore_nonfinite: bool,
+    **output: Any,
+) -> int:
+    """Name the convention under which the filters W make OUT from the image IMG.
+
+    A convention says what is reversed, how the axes are laid out, stride, dilation, padding,
+    groups, and what is done to the sums. The answer comes in words, as JSON, and as code for SciPy,
+    PyTorch, ONNX, JAX and TensorFlow. Each of the three is a .npy file of 2 to 4 axes in any
+    layout, FILE.npz::NAME, or - for a .npy on stdin.
+
+    Without --expect the claim is that some convention makes all of OUT.
+    """
+    from convcheck.convention import parse_partial
+
+    claim = None if expect is None else parse_partial(expect)
+    check_output(output["output"])
+    loaded = load_operands(("IMG", img), ("W", w), ("OUT", out))
+    from convcheck.checks.identify import identify as check
+    from convcheck.render.report import Operand, Report
+
+    started = perf_counter()
+    result = check(
+        *(tensor.array for tensor in loaded),
+        expect=claim,
+        strict=strict,
+        ignore_nonfinite=ignore_nonfinite,
+    )
+    image, filters, given = (Operand.of(tensor) for tensor in loaded)
+    report = Report(
+        command="identify",
+        image=image,
+        filters=filters,
+        output=given,
+        result=result,
+        exit_code=result.exit_code,
+        seconds=perf_counter() - started,
+        warnings=(*(warning for t in loaded for warning in t.warnings), *result.warnings),
+    )
+    return emit(report, output)

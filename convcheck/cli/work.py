@@ -1,0 +1,188 @@
+"""How the work is done: options, workers, the plan in words, and a bar to look at meanwhile."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from threading import Lock, Timer
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+import click
+
+from convcheck.cli.base import F, stderr_is_terminal, write_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convcheck.checks.tiles import Plan
+    from convcheck.pool import Workers
+
+BAR_AFTER = 1.0
+"""Seconds of work before it is worth a bar."""
+WORTH_WORKERS = 1.0
+"""Seconds that work must last for processes to be started unasked: they take one to be ready."""
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+
+
+class Work(TypedDict):
+    """What the options say about how the work is done."""
+
+    jobs: int | None
+    memory: int | None
+    dask: str | None
+
+
+def _bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = _SIZE.fullmatch(value.strip())
+    if found is None or float(found[1]) == 0:
+        raise click.BadParameter(
+            f"{value!r} is not a size: expected one such as 256MiB or 1GiB.", ctx=ctx, param=param
+        )
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def work_options(function: F) -> F:
+    """--jobs, --memory, --dask."""
+    for option in reversed(
+        [
+            click.option(
+                "--jobs",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="How many processes compute a large case; all cores by default.",
+            ),
+            click.option(
+                "--memory",
+                callback=_bytes,
+                metavar="SIZE",
+                help="What they may take together, beside the inputs; 256MiB by default.",
+            ),
+            click.option(
+                "--dask",
+                metavar="ADDRESS|local",
+                help="Compute a large case on the workers of a dask scheduler.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@contextmanager
+def workers(work: Work) -> Iterator[Workers]:
+    """Who does the work; they are started when the first tile needs them, and always ended."""
+    from convcheck.pool import Workers, cores
+
+    jobs = work["jobs"] or cores()
+    address = work["dask"]
+    if address is None:
+        made = Workers(jobs, worth=0 if work["jobs"] else WORTH_WORKERS)
+    else:
+        from convcheck.cluster import LOCAL, Cluster
+
+        if address == LOCAL:
+            made = Workers(jobs, lambda fitting: Cluster(LOCAL, fitting))
+        else:
+            # Reached now: a cluster that is not there is said before anything is computed.
+            cluster = Cluster(address)
+            made = Workers(cluster.jobs, lambda _: cluster, remote=True)
+            made.executor(cluster.jobs, 0)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Bar:
+    """How far the work is: a bar with rate and time left, once it has lasted a second."""
+
+    def __init__(self, unit: str, total: int | None = None, *, verbose: bool = False) -> None:
+        self._unit = unit
+        self._total = total
+        self._verbose = verbose
+        self._done = 0
+        self._begun = 0.0
+        self._shown: Any = None
+        self._lock = Lock()
+        self._timer = Timer(BAR_AFTER, self._show)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        if self._total is not None:
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._total = None  # a timer that is just going off has nothing to show any more
+            if self._shown is not None:
+                self._shown.stop()
+
+    def begin(self, plan: Plan) -> None:
+        """Before the first tile of a comparison."""
+        if self._total is None:
+            self._total = len(plan.tiles)
+            self._start()
+        if self._verbose:
+            write_stderr(f"convcheck: {plan_words(plan)}\n")
+            self._verbose = False
+
+    def advance(self) -> None:
+        """After each tile, or case."""
+        self._done += 1
+        if self._shown is not None:
+            rate = self._done / (perf_counter() - self._begun)
+            self._shown.update(0, completed=self._done, rate=f"{rate:.3g}/s")
+
+    def _start(self) -> None:
+        self._begun = perf_counter()
+        if stderr_is_terminal():
+            self._timer.start()
+
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        with self._lock:
+            if self._total is None or self._total < 2:
+                return
+            shown = Progress(
+                TextColumn(self._unit),
+                BarColumn(),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            shown.add_task("", total=self._total, completed=self._done, rate="")
+            shown.start()
+            self._shown = shown
+
+
+def plan_words(plan: Plan) -> str:
+    """A plan in a line."""
+    tiles = "1 tile" if len(plan.tiles) == 1 else f"{len(plan.tiles)} tiles"
+    workers = "1 worker" if plan.jobs == 1 else f"{plan.jobs} workers"
+    short = ""
+    if plan.jobs < min(plan.asked, len(plan.tiles)):
+        short = f" ({plan.asked} were asked for: that takes a larger --memory)"
+    return (
+        f"plan: {tiles} of up to {_mebibytes(plan.bytes_each)}, {workers}{short}, "
+        f"at most {_mebibytes(plan.memory)} beside the inputs, {_duration(plan.seconds)}"
+    )
+
+
+def _mebibytes(count: int) -> str:
+    return f"{-(-count >> 20)} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "less than a second"
+    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"

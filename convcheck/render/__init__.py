@@ -1,0 +1,1 @@
+"""Results become strings here, one module a format; nothing here opens a file or computes."""

@@ -1,0 +1,182 @@
+"""One output cell worked out, for a terminal of 80 columns; --impulse's picture too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convcheck.render.terminal import text
+from convcheck.render.words import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.text import Text
+
+    from convcheck.checks.explain import Block, Explanation, Impulse, Working
+    from convcheck.comparison import Number
+    from convcheck.render.report import Style
+
+CHANNELS = 4
+ROWS = 4
+NUMBERS = 4
+"""What is shown of a window at most: channels, rows, and numbers in a row."""
+CUT = "…"
+WIDTH = 78
+
+
+def render(explanation: Explanation, style: Style) -> list[Text]:
+    """The window and the filter, then each decomposition's products, sums and total."""
+    return [text(f"  {line}" if line else "", style) for line in _lines(explanation)]
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    k, y, x = found.at
+    height, width = len(found.window[0]), len(found.window[0][0])
+    yield ""
+    yield f"One output cell worked out: (k, y, x) = ({k}, {y}, {x})"
+    yield (
+        f"The window is x[:, {y}:{y + height}, {x}:{x + width}]; the filter is "
+        f"{'w' if len(found.filters_shape) < 4 else f'w[{k}]'}, as it is stored:"
+    )
+    yield ""
+    yield from _stacked(
+        [(f"x[{c}]", f"w[{c}]", found.window[c], found.stored[c]) for c in _shown(found)],
+        len(found.window),
+    )
+    for working in found.workings:
+        yield ""
+        yield from _working(found, working)
+    yield ""
+    yield from _why(found)
+
+
+def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Iterator[str]:
+    """Each channel's window beside the filter's channel of the same number."""
+    for image_name, filter_name, window, stored in channels:
+        left, right = _square(window), _square(stored)
+        for i, (a, b) in enumerate(zip(left, right, strict=True)):
+            names = (image_name, filter_name) if i == 0 else ("", "")
+            yield f"  {names[0]:6} {a}      {names[1]:6} {b}".rstrip()
+    if count > len(channels):
+        yield _more(count - len(channels))
+
+
+def _working(found: Explanation, working: Working) -> Iterator[str]:
+    reversed_axes = [{"I": "channels", "H": "rows", "W": "columns"}[axis] for axis in working.flip]
+    how = f"{', '.join(reversed_axes)} reversed" if reversed_axes else "nothing reversed"
+    yield f"{working.name}: {how}"
+    shown = _shown(found)
+    for c in shown:
+        partner = working.partners[c]
+        blocks = (found.window[c], working.applied[c], working.products[c])
+        for most in (NUMBERS, 3, 2):
+            squares = [_square(block, most, tight=most < NUMBERS) for block in blocks]
+            if sum(len(square[0]) for square in squares) <= WIDTH - 44:
+                break
+        for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
+            names = (f"x[{c}] w[{partner}]", "×", "=") if i == 0 else ("", " ", " ")
+            end = f"   sum {_short(working.sums[c])}" if i == len(squares[0]) - 1 else ""
+            yield f"  {names[0]:12} {a}  {names[1]}  {b}  {names[2]}  {p}{end}".rstrip()
+    terms = [_short(working.sums[c]) for c in shown]
+    if len(working.sums) > len(shown):
+        left = len(working.sums) - len(shown)
+        yield _more(left)
+        terms.append(CUT)
+    total = number(working.total)
+    equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(working.sums) > 1 else ""
+    agrees = "as scipy" if found.matches(working) else f"scipy: {number(found.reference)}"
+    yield f"  total {equal}{total}   ({agrees})"
+
+
+def _why(found: Explanation) -> Iterator[str]:
+    """The arithmetic of N-D convolution along the channel axis."""
+    channels = len(found.window)
+    last = channels - 1
+    yield "Why scipy pairs channel c with C-1-c: an N-D convolution adds the products"
+    yield "x[i] w[j] whose indices add up to the same number, i + j = n, on every axis."
+    if channels == 1:
+        yield "With one channel there is nothing to pair: only rows and columns are reversed."
+        return
+    yield "Filter and image have C channels each, so one n alone uses all of them, and"
+    yield f"'valid' keeps only that: n = C-1 = {last}. So image channel c meets channel C-1-c:"
+    pairs = [f"{c} + {last - c}" for c in range(channels)]
+    if channels > 5:
+        pairs = [*pairs[:3], CUT, pairs[-1]]
+    yield f"  {' = '.join(pairs)} = {last}"
+
+
+def _shown(found: Explanation) -> range:
+    return range(min(len(found.window), CHANNELS))
+
+
+def _square(block: Block, most: int = NUMBERS, *, tight: bool = False) -> list[str]:
+    """Rows of numbers in columns; what is left out is marked, never dropped in silence."""
+    cut_row, cut_column = len(block) > ROWS, len(block[0]) > most
+    rows = [
+        [_short(value, tight=tight) for value in row[: most - cut_column]] + [CUT] * cut_column
+        for row in block[: ROWS - cut_row]
+    ]
+    if cut_row:
+        rows.append([CUT] * len(rows[0]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        " ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+
+
+def _more(left: int) -> str:
+    return f"  {CUT} and {left} channel{'s' * (left > 1)} more"
+
+
+def _short(value: Number, *, tight: bool = False) -> str:
+    """A number in a few characters; totals are given in full."""
+    if isinstance(value, complex):
+        sign = "-" if value.imag < 0 else "+"
+        return f"{_short(value.real, tight=tight)}{sign}{_short(abs(value.imag), tight=tight)}j"
+    exact = number(value)
+    return exact if len(exact) <= 5 else f"{value:.{2 if tight else 3}g}"
+
+
+def render_impulse(impulse: Impulse, style: Style) -> list[Text]:
+    """The filter that comes out of an image of zeros with a single 1."""
+    return [text(f"  {line}" if line else "", style) for line in _impulse_lines(impulse)]
+
+
+def _impulse_lines(impulse: Impulse) -> Iterator[str]:
+    c, y, x = impulse.at
+    top, left = impulse.origin
+    yield ""
+    yield f"IMG is 0 but for a single 1, x[{c}, {y}, {x}]. The filter comes out around it:"
+    yield ""
+    for channel in range(min(len(impulse.stored), CHANNELS)):
+        yield from _named(f"w[{channel}] as stored", impulse.stored[channel])
+    if len(impulse.stored) > CHANNELS:
+        yield _more(len(impulse.stored) - CHANNELS)
+    yield ""
+    yield f"out[{top}:, {left}:], by"
+    for name, block in impulse.outputs.items():
+        yield from _named(name, block, _origin(block, impulse))
+    yield from _named("scipy", impulse.reference, _origin(impulse.reference, impulse))
+
+
+def _named(name: str, block: Block, note: str = "") -> Iterator[str]:
+    for i, row in enumerate(_square(block)):
+        yield f"  {name if i == 0 else '':20} {row}{f'   {note}' if note and i == 0 else ''}"
+
+
+def _origin(block: Block, impulse: Impulse) -> str:
+    """Which channel of the filter this is, and how it lies."""
+    ways = (
+        ("as stored", lambda b: b),
+        ("reversed", lambda b: tuple(row[::-1] for row in b[::-1])),
+        ("its rows reversed", lambda b: b[::-1]),
+        ("its columns reversed", lambda b: tuple(row[::-1] for row in b)),
+    )
+    found: Sequence[str] = [
+        f"w[{channel}], {how}"
+        for channel, stored in enumerate(impulse.stored)
+        for how, way in ways
+        if way(stored) == block
+    ]
+    return found[0] if found else ""

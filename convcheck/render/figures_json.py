@@ -1,0 +1,73 @@
+"""What --explain, --impulse and --picture found, as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convcheck.render.json_parts import number
+
+if TYPE_CHECKING:
+    from convcheck.checks.explain import Block, Explanation, Impulse
+    from convcheck.checks.picture import DifferenceMap
+    from convcheck.render.report import Report
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """The keys of what was asked for, and no others."""
+    made: dict[str, Any] = {}
+    if report.explanation is not None:
+        made["explanation"] = _explanation(report.explanation)
+    if report.impulse is not None:
+        made["impulse"] = _impulse(report.impulse)
+    if report.picture is not None:
+        made["picture"] = _picture(report.picture)
+    return made
+
+
+def _explanation(found: Explanation) -> dict[str, Any]:
+    return {
+        "at": list(found.at),
+        "window": _blocks(found.window),
+        "stored": _blocks(found.stored),
+        "reference": number(found.reference),
+        "workings": [
+            {
+                "name": working.name,
+                "partners": list(working.partners),
+                "applied": _blocks(working.applied),
+                "products": _blocks(working.products),
+                "sums": [number(s) for s in working.sums],
+                "total": number(working.total),
+                "matches": found.matches(working),
+            }
+            for working in found.workings
+        ],
+    }
+
+
+def _impulse(impulse: Impulse) -> dict[str, Any]:
+    return {
+        "at": list(impulse.at),
+        "origin": list(impulse.origin),
+        "stored": _blocks(impulse.stored),
+        "outputs": {name: _block(block) for name, block in impulse.outputs.items()},
+        "reference": _block(impulse.reference),
+    }
+
+
+def _picture(shown: DifferenceMap) -> dict[str, Any]:
+    return {
+        "name": shown.name,
+        "filter": shown.filter,
+        "shape": list(shown.shape),
+        "largest": shown.largest,
+        "cells": [list(row) for row in shown.cells],
+    }
+
+
+def _blocks(blocks: tuple[Block, ...]) -> list[Any]:
+    return [_block(block) for block in blocks]
+
+
+def _block(block: Block) -> list[Any]:
+    return [[number(value) for value in row] for row in block]

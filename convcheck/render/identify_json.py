@@ -1,0 +1,62 @@
+"""identify's report as a JSON object; ``schemas/identify.json`` says what it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convcheck.render.convention_words import calls, sentence
+from convcheck.render.json_parts import head, number
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.checks.identify.nearest import Miss
+    from convcheck.render.report import Report
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The object, its candidates best first."""
+    result: IdentifyResult = report.result
+    return {
+        **head(report),
+        "candidates": [_candidate(c, report) for c in result.candidates],
+        "nearest": None if result.nearest is None else _nearest(result.nearest, report),
+        "hypotheses": result.hypotheses,
+        "elapsed_s": round(result.elapsed, 6),
+        "expect": None if result.expect is None else dict(result.expect),
+        "expect_met": result.expect_met,
+        "strict": result.strict,
+        "reasons": list(result.reasons),
+        "remedy": result.remedy,
+        "warnings": list(report.warnings),
+    }
+
+
+def _candidate(candidate: Candidate, report: Report) -> dict[str, Any]:
+    seen = candidate.comparison
+    return {
+        "convention": candidate.convention.to_dict(),
+        "in_words": sentence(candidate.convention, report),
+        "calls": calls(candidate.convention, report),
+        "mismatched": seen.mismatched,
+        "total": seen.total,
+        "worst_index": list(seen.worst_index),
+        "max_abs_diff": number(seen.max_abs_diff),
+        "actual": number(seen.actual),
+        "expected": number(seen.expected),
+        "threshold": number(seen.threshold),
+        "agreement_bits": round(seen.agreement_bits, 3),
+        "where": candidate.where,
+    }
+
+
+def _nearest(miss: Miss, report: Report) -> dict[str, Any]:
+    return {
+        "convention": miss.convention.to_dict(),
+        "in_words": sentence(miss.convention, report, output="The nearest miss"),
+        "mismatched": miss.mismatched,
+        "total": miss.total,
+        "max_abs_diff": number(miss.max_abs_diff),
+        "correlation": number(miss.correlation),
+        "scale": number(miss.scale),
+        "where": miss.where,
+    }

@@ -1,0 +1,130 @@
+"""identify's report for a terminal or a log: the answer first, then what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from convcheck.calls import CANNOT
+from convcheck.render.convention_words import audit_command, calls, sentence, short_json
+from convcheck.render.identify_words import evidence, expectation, nearest, verdict_line
+from convcheck.render.terminal import operand_lines, text, to_string
+from convcheck.words import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.convention import Convention
+    from convcheck.render.report import Report, Style
+
+LISTED = 8
+"""How many of the conventions that cannot be told apart are listed; JSON has them all."""
+LIBRARIES = {
+    "scipy": "NumPy and SciPy",
+    "torch": "PyTorch",
+    "onnx": "ONNX, where Conv(...) and its like stand for the operator",
+    "jax": "JAX",
+    "tensorflow": "TensorFlow",
+}
+
+
+def render(report: Report, style: Style) -> str:
+    """The whole report, or its verdict alone where quiet was asked for."""
+    result: IdentifyResult = report.result
+    look = "bold green" if result.verdict == "identified" else "bold yellow"
+    look = "bold red" if report.exit_code else look
+    verdict = text(verdict_line(report), style, look, whole=style.quiet)
+    if style.quiet:
+        return to_string([verdict], style)
+    parts = [verdict, *(text(line, style) for line in expectation(result)), Text()]
+    parts += operand_lines(report.operands, style)
+    parts.append(Text())
+    body = _BODIES[result.verdict]
+    parts += [text(line, style) for line in body(report, result)]
+    return to_string(parts, style)
+
+
+def lines(report: Report) -> list[str]:
+    """The report's sentences, without its operands; a line of two spaces is code."""
+    result: IdentifyResult = report.result
+    said = [verdict_line(report), *expectation(result), ""]
+    return [*said, *_BODIES[result.verdict](report, result)]
+
+
+def _identified(report: Report, result: IdentifyResult) -> Iterator[str]:
+    candidate = result.candidates[0]
+    yield from evidence(candidate)
+    yield from _said(candidate.convention)
+    yield from _code(candidate.convention, report)
+
+
+def _ambiguous(report: Report, result: IdentifyResult) -> Iterator[str]:
+    first = result.candidates[0].convention
+    listed = result.candidates[:LISTED]
+    for count, candidate in enumerate(listed, 1):
+        if count > 1:
+            yield ""
+        yield f"{count}. {sentence(candidate.convention, report)}."
+        if count > 1:
+            yield f"Unlike 1: {'; '.join(differences(candidate.convention, first))}."
+        yield f"  {short_json(candidate.convention)}"
+    yield ""
+    if len(result.candidates) > len(listed):
+        yield f"And {len(result.candidates) - len(listed)} more, which --json lists."
+    yield from (f"Why: {reason}." for reason in result.reasons)
+    if result.remedy is not None:
+        yield f"To tell them apart: {result.remedy}."
+    yield (
+        "Each gives all of OUT; --json has the code for each. What else this image and these "
+        "filters cannot tell:"
+    )
+    yield f"  {audit_command(report, first)}"
+    if result.strict:
+        yield "With --strict an answer that is not the only one is a failure."
+
+
+def _near(report: Report, result: IdentifyResult) -> Iterator[str]:
+    candidate: Candidate = result.candidates[0]
+    yield from evidence(candidate)
+    yield from _said(candidate.convention)
+    yield from _code(candidate.convention, report)
+
+
+def _unexplained(report: Report, result: IdentifyResult) -> Iterator[str]:
+    if result.nearest is None:
+        yield "Nothing comes near it."
+    else:
+        yield from nearest(result.nearest, report)
+        yield f"  {short_json(result.nearest.convention)}"
+    yield ""
+    yield (
+        "To do: check that OUT was made from these two arrays, by one convolution, with nothing "
+        "after it but a factor, a bias and a ReLU."
+    )
+
+
+def _said(convention: Convention) -> Iterator[str]:
+    yield ""
+    yield "The convention as JSON, which --expect takes too; what it leaves out is the default:"
+    yield f"  {short_json(convention)}"
+
+
+def _code(convention: Convention, report: Report) -> Iterator[str]:
+    yield ""
+    yield "As code, where image and filters are IMG and W as NumPy arrays:"
+    for library, code in calls(convention, report).items():
+        if code == CANNOT:
+            yield f"{LIBRARIES[library]}: {CANNOT}"
+            continue
+        yield f"{LIBRARIES[library]}:"
+        yield from (f"  {line}" for line in code.split("\n"))
+
+
+_BODIES = {
+    "identified": _identified,
+    "ambiguous": _ambiguous,
+    "near-match": _near,
+    "unexplained": _unexplained,
+}

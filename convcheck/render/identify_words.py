@@ -1,0 +1,111 @@
+"""The sentences of identify's report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convcheck.render.convention_words import compact, sentence
+from convcheck.render.words import number, size
+from convcheck.words import differences
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.checks.identify.nearest import Miss
+    from convcheck.render.report import Report
+
+
+def verdict_line(report: Report) -> str:
+    """The answer, in one sentence."""
+    result: IdentifyResult = report.result
+    name = result.verdict
+    if result.expect_met is False and result.candidates:
+        name += ", and not as expected"
+    return f"{name}: {_answer(report, result)}."
+
+
+def _answer(report: Report, result: IdentifyResult) -> str:
+    if result.verdict == "identified":
+        return sentence(result.candidates[0].convention, report)
+    if result.verdict == "ambiguous":
+        # A crowd of them is cut short: what is listed fits, but it may not be all that does.
+        count = len(result.candidates)
+        fits = f"{count} different conventions" if count > 1 else "more than one convention"
+        return f"OUT fits {fits}, and this data cannot tell which of them made it"
+    if result.verdict == "near-match":
+        candidate = result.candidates[0]
+        seen = candidate.comparison
+        return (
+            f"but for {seen.mismatched} of its {_elements(seen.total)}, "
+            f"{sentence(candidate.convention, report)}"
+        )
+    return "no convention that convcheck knows makes OUT from IMG and W"
+
+
+def expectation(result: IdentifyResult) -> list[str]:
+    """What --expect asked for, and what is otherwise; a line of two spaces and JSON is code."""
+    if result.expect is None:
+        return []
+    asked = f"  {compact(result.expect)}"
+    if result.expect_met:
+        who = "" if result.verdict != "ambiguous" else " by at least one of them"
+        return [f"As expected{who}:", asked]
+    if not result.candidates:
+        return ["Expected:", asked]
+    convention = result.candidates[0].convention
+    found = "; ".join(differences(convention, convention.replace(**result.expect)))
+    one = f"It has {found}." if len(result.candidates) == 1 else f"The first has {found}."
+    return ["Expected:", asked, one]
+
+
+def evidence(candidate: Candidate) -> list[str]:
+    """How many elements fit, how well, and which of them fits worst."""
+    seen = candidate.comparison
+    bits = f"{seen.agreement_bits:.1f} bits agree"
+    fits = f"Elements that fit: {seen.total - seen.mismatched} of {seen.total}"
+    if seen.max_abs_diff == 0:
+        return [f"{fits}, to the last digit: {bits}."]
+    index = ", ".join(map(str, seen.worst_index))
+    worst = (
+        f"Worst element, at ({index}): {number(seen.actual)} in OUT, {number(seen.expected)} by "
+        f"this convention; {size(seen.max_abs_diff)} apart, where rounding explains up to "
+        f"{size(seen.threshold)}."
+    )
+    if seen.mismatched:
+        return [
+            f"{fits}.",
+            f"Where it does not fit: {candidate.where}.",
+            f"{worst} At worst {bits}.",
+        ]
+    return [f"{fits}, within what rounding explains: {bits}.", worst]
+
+
+def nearest(miss: Miss, report: Report) -> list[str]:
+    """The nearest miss, never to be taken for an answer."""
+    said = sentence(miss.convention, report, output="The nearest miss")
+    given = miss.total - miss.mismatched
+    return [
+        f"{said}. This is not an answer.",
+        (
+            f"It gives {given} of the {_elements(miss.total)}. Where it differs: {miss.where}. The "
+            f"largest difference is {size(miss.max_abs_diff)}."
+        ),
+        (
+            f"Correlation with OUT: {size(miss.correlation)}, where 1 would be the same numbers "
+            f"but for a factor and an offset; the factor that fits best: {size(miss.scale)}."
+        ),
+    ]
+
+
+def how(report: Report) -> list[str]:
+    """How the answer was come by."""
+    result: IdentifyResult = report.result
+    return [
+        f"{result.hypotheses} hypotheses considered, {len(result.candidates)} explain OUT"
+        if result.verdict in {"identified", "ambiguous"}
+        else f"{result.hypotheses} hypotheses considered, none explains OUT",
+        f"time: {result.elapsed:.2g} s",
+    ]
+
+
+def _elements(count: int) -> str:
+    return "1 element" if count == 1 else f"{count} elements"

@@ -1,0 +1,133 @@
+"""The report as JUnit XML, which CI systems list among their tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+from convcheck.render import table, verify_words
+from convcheck.render.report import Style
+from convcheck.render.terminal import path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convcheck.checks.audit import AuditResult
+    from convcheck.checks.verify import VerifyResult
+    from convcheck.render.report import Report
+
+
+@dataclass(frozen=True)
+class TestCase:
+    """One line of a CI system's list. ``outcome`` is one of ``OUTCOMES``."""
+
+    name: str
+    outcome: str = "passed"
+    kind: str = ""
+    message: str = ""
+    text: str = ""
+
+
+OUTCOMES = ("passed", "failure", "error", "skipped")
+
+
+def render(report: Report) -> str:
+    """One suite: ``failure`` is a claim that does not hold, ``error`` a target that crashed."""
+    cases = list(_CASES.get(report.command, _claim)(report))
+    counts = [f'tests="{len(cases)}"']
+    counts += [
+        f'{plural}="{sum(case.outcome == outcome for case in cases)}"'
+        for plural, outcome in (
+            ("failures", "failure"),
+            ("errors", "error"),
+            ("skipped", "skipped"),
+        )
+    ]
+    totals = f'{" ".join(counts)} time="{report.seconds:.3f}"'
+    suite = f"convcheck {report.command}"
+    each = f"{report.seconds / max(len(cases), 1):.3f}"
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="convcheck" {totals}>',
+        f"  <testsuite name={quoteattr(suite)} {totals}>",
+    ]
+    for case in cases:
+        lines += _case(case, f"convcheck.{report.command}", each)
+    lines.append(f"    <system-out>{_text(_table(report))}</system-out>")
+    return "\n".join([*lines, "  </testsuite>", "</testsuites>", ""])
+
+
+def _case(case: TestCase, classname: str, seconds: str) -> list[str]:
+    opening = f'    <testcase name={_attribute(case.name)} classname="{classname}" time="{seconds}"'
+    if case.outcome == "passed":
+        return [f"{opening}/>"]
+    kind = "" if case.outcome == "skipped" else f" type={_attribute(case.kind)}"
+    inside = f"      <{case.outcome} message={_attribute(case.message)}{kind}"
+    if case.outcome == "skipped" or not case.text:
+        return [f"{opening}>", f"{inside}/>", "    </testcase>"]
+    return [f"{opening}>", f"{inside}>{_text(case.text)}</{case.outcome}>", "    </testcase>"]
+
+
+def _claim(report: Report) -> Iterator[TestCase]:
+    """The one claim of a command, with all that its report says where it does not hold."""
+    name = " ".join(path_text(operand.path) for operand in report.operands.values())
+    if report.command == "random":
+        name = report.replay or name
+    if not report.exit_code:
+        yield TestCase(name)
+        return
+    message = table.render(report, Style(quiet=True)).strip()
+    yield TestCase(name, "failure", report.result.verdict, message, _table(report))
+
+
+def _audit(report: Report) -> Iterator[TestCase]:
+    """Each mistake that was made on purpose; one that stays unseen is a failure."""
+    result: AuditResult = report.result
+    for deviation in result.deviations:
+        if deviation.seen:
+            yield TestCase(deviation.name)
+            continue
+        why = f"{deviation.what}: not seen, because {deviation.reason}"
+        # As many as --min-score asks for are seen: a build that goes by this file passes, too.
+        allowed = not report.exit_code
+        yield TestCase(deviation.name, "skipped" if allowed else "failure", "blind spot", why, why)
+
+
+def _verify(report: Report) -> Iterator[TestCase]:
+    """The cases that passed as one, each finding, and each reason for which cases were skipped."""
+    result: VerifyResult = report.result
+    name = result.target
+    if result.passed:
+        yield TestCase(f"{name}: {result.passed} cases pass")
+    for finding in result.findings:
+        text = f"{finding.detail}\n{verify_words.replay(report, finding)}"
+        outcome = "error" if finding.kind in {"crash", "hang"} else "failure"
+        case = f"{name}: {verify_words.case_words(finding.case)}"
+        yield TestCase(case, outcome, finding.kind, finding.detail, text)
+    for reason, count in result.skipped.items():
+        yield TestCase(f"{name}: {count} cases skipped", "skipped", message=reason)
+    if report.exit_code and not result.findings:
+        line = verify_words.verdict_line(result)
+        outcome = "error" if result.verdict == "nothing-ran" else "failure"
+        yield TestCase(name, outcome, result.verdict, line, _table(report))
+
+
+_CASES = {"audit": _audit, "verify": _verify}
+
+
+def _table(report: Report) -> str:
+    return "\n" + table.render(report, Style(width=None, color=False))
+
+
+def _text(content: str) -> str:
+    """Character data; XML has no escape for what it does not allow, so that is spelt out."""
+    return escape("".join(c if _allowed(c) else repr(c)[1:-1] for c in content))
+
+
+def _attribute(content: str) -> str:
+    return quoteattr("".join(c if _allowed(c) else repr(c)[1:-1] for c in content))
+
+
+def _allowed(character: str) -> bool:
+    return character in "\t\n" or (character.isprintable() and character not in "\ufffe\uffff")

@@ -1,0 +1,92 @@
+"""verify's report as a JSON object; ``schemas/verify.json`` says what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from convcheck.render import verify_words as words
+from convcheck.render.report import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convcheck.checks.verify import Finding, Model, Smallest, VerifyResult
+    from convcheck.render.report import Report
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The object; ``interrupted`` says that it is partial."""
+    result: VerifyResult = report.result
+    campaign = report.campaign
+    if campaign is None:
+        raise AssertionError("a report of verify has a campaign")
+    part, of = campaign.shard
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": report.command,
+        "verdict": result.verdict,
+        "exit_code": int(report.exit_code),
+        "target": result.target,
+        "convention": None if result.convention is None else result.convention.to_dict(),
+        "in_words": words.name(result),
+        "parameters": None if result.model is None else _parameters(result.model),
+        "expect": None if campaign.expect is None else _plain(campaign.expect),
+        "ran": result.ran,
+        "passed": result.passed,
+        "failed": result.failed,
+        "skipped": dict(result.skipped),
+        "findings": [_finding(f, report) for f in result.findings],
+        "when": result.when,
+        "does": result.does,
+        "smallest": None if result.smallest is None else _smallest(result.smallest, report),
+        "nearest": next(iter(words.nearest(result)), None),
+        "saved": report.saved,
+        "notes": list(result.notes),
+        "seed": report.seed,
+        "cases": campaign.cases,
+        "shard": {"part": part, "of": of},
+        "interrupted": result.interrupted,
+        "elapsed_s": round(result.elapsed, 6),
+        "warnings": list(report.warnings),
+    }
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    return {
+        "passed": list(model.parameters),
+        "layout": model.layout,
+        "padding_rule": model.rule,
+        "transposed": model.transposed,
+        "dtypes": list(model.dtypes),
+    }
+
+
+def _finding(finding: Finding, report: Report) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "detail": finding.detail,
+        "id": finding.case.id,
+        "replay": words.replay(report, finding),
+        "case": asdict(finding.case),
+    }
+
+
+def _smallest(smallest: Smallest, report: Report) -> dict[str, Any]:
+    return {
+        **_finding(smallest.finding, report),
+        "image_shape": list(smallest.image.shape),
+        "filters_shape": list(smallest.filters.shape),
+        "actual_shape": _shape(smallest.actual),
+        "expected_shape": _shape(smallest.expected),
+    }
+
+
+def _shape(array: NDArray[Any] | None) -> list[int] | None:
+    return None if array is None else list(array.shape)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

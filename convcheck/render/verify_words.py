@@ -1,0 +1,162 @@
+"""The sentences of verify's report."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from convcheck.render.convention_words import compact
+from convcheck.render.words import enumerate_words, size
+from convcheck.words import describe, differences, headline, padding_words
+
+if TYPE_CHECKING:
+    from convcheck.campaign import Case
+    from convcheck.checks.verify import Finding, Model, VerifyResult
+    from convcheck.render.report import Report
+
+_RULES = {
+    "explicit": "",
+    "SAME_UPPER": "SAME_UPPER: as much that the output is as large as the image",
+    "SAME_LOWER": "SAME_LOWER: as much that the output is as large as the image",
+    "centred": "as much that the kernel's middle meets every pixel",
+    "centred, the extra row before": "as much that the kernel's middle meets every pixel",
+    "full": "full: every place where the kernel meets the image",
+}
+
+
+def name(result: VerifyResult) -> str:
+    """What the target is, in one clause."""
+    model, convention = result.model, result.convention
+    if model is None or convention is None:
+        if result.interrupted:
+            return f"{result.target}: interrupted before it was learnt what it does"
+        return f"{result.target} follows no convention that convcheck knows"
+    if model.transposed:
+        convention = convention.replace(padding=0)
+    said = headline(convention, _padding(model), model.gives)
+    if model.transposed:
+        kind = said.partition(", ")[0]
+        said = said.replace(kind, "the transposed convolution (the gradient of a layer)", 1)
+    return f"{result.target} is {said}"
+
+
+def _padding(model: Model) -> str:
+    rule = _RULES[model.rule]
+    if rule:
+        return f"{padding_words(model.base)} ({rule})"
+    if "padding" in model.parameters or model.transposed:
+        return padding_words(model.base)
+    return "no padding"
+
+
+def verdict_line(result: VerifyResult) -> str:
+    """How it fared, in one sentence."""
+    cut = "interrupted, partial: " if result.interrupted else ""
+    if result.verdict == "unexplained":
+        return f"{cut}unexplained: nothing explains what it gives."
+    if result.verdict == "nothing-ran":
+        return f"{cut}nothing-ran: no case could be judged."
+    cases = "case" if result.ran == 1 else "cases"
+    if result.verdict == "pass":
+        if result.ran == 1:
+            return f"{cut}pass: the one case that ran passes."
+        return f"{cut}pass: all {result.ran} {cases} that ran pass."
+    fails = "fails" if result.failed == 1 else "fail"
+    return f"{cut}fail: {result.failed} of the {result.ran} {cases} that ran {fails}."
+
+
+def understood(result: VerifyResult) -> list[str]:
+    """How it was called."""
+    model = result.model
+    if model is None:
+        return []
+    passed = enumerate_words(model.parameters) or "none"
+    return [
+        (
+            f"Called with an image {model.layouts[0]} and filters {model.layouts[1]}; parameters "
+            f"passed: {passed}; dtypes: {', '.join(model.dtypes)}."
+        )
+    ]
+
+
+def skips(result: VerifyResult) -> list[str]:
+    """How many cases were skipped, and why."""
+    if not result.skipped:
+        return []
+    total = sum(result.skipped.values())
+    return [
+        f"{_cases(total)} skipped:",
+        *(f"- {_cases(count)}: {reason}" for reason, count in result.skipped.items()),
+    ]
+
+
+def expectation(report: Report, result: VerifyResult) -> list[str]:
+    """What --expect asked for, and what the target is instead."""
+    campaign = report.campaign
+    if campaign is None or campaign.expect is None:
+        return []
+    lines = ["Judged by what was expected:", f"  {compact(campaign.expect)}"]
+    if result.convention is not None and result.failed:
+        wanted = result.convention.replace(**campaign.expect)
+        clauses = differences(result.convention, wanted)
+        if clauses:
+            lines.append(f"It has {'; '.join(clauses)}.")
+    return lines
+
+
+def failing(result: VerifyResult) -> list[str]:
+    """When it fails and what it does there."""
+    lines = []
+    if result.when is not None:
+        lines.append(f"When: {result.when}.")
+    if result.does is not None:
+        lines.append(f"What it does there: {result.does}.")
+    return lines
+
+
+def replay(report: Report, finding: Finding) -> str:
+    """The command that runs one case again."""
+    return f"{report.replay} {shlex.join(['--replay', finding.case.id])}"
+
+
+def case_words(case: Case) -> str:
+    """A case on one line; parameters at their defaults go without saying."""
+    image = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
+    filters = (
+        f"{case.filters}x{case.channels // case.groups}x{case.kernel_height}x{case.kernel_width}"
+    )
+    clauses = [f"image {image}, filters {filters}"]
+    for key, plain in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
+        if getattr(case, key) != plain:
+            clauses.append(f"{key} {getattr(case, key)}")
+    clauses.append(case.dtype)
+    order = {"F": "Fortran order", "strided": "strided views", "readonly": "read-only"}
+    clauses += [order[case.order]] if case.order in order else []
+    return ", ".join([*clauses, f"values: {case.values}"])
+
+
+def nearest(result: VerifyResult) -> list[str]:
+    """What comes nearest where nothing explains the target."""
+    miss = result.nearest
+    if miss is None:
+        return []
+    said = describe(miss.convention, output="The nearest miss")
+    return [
+        (
+            f"{said}. This is not an answer: it gives {miss.total - miss.mismatched} of {miss.total} "
+            f"elements (correlation {size(miss.correlation)})."
+        )
+    ]
+
+
+def how(report: Report) -> list[str]:
+    """How it was come by."""
+    result: VerifyResult = report.result
+    return [
+        f"{_cases(result.ran)} run, {sum(result.skipped.values())} skipped",
+        f"time: {report.seconds:.2g} s",
+    ]
+
+
+def _cases(count: int) -> str:
+    return "1 case" if count == 1 else f"{count} cases"

@@ -1,0 +1,840 @@
+"""The command line as its users meet it: real processes, streams, signals and terminals."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+import numpy as np
+import pytest
+
+from convcheck import __version__, cli
+from convcheck.cli import base
+from convcheck.convention import Convention
+from convcheck.engine import convolve
+from convcheck.render.words import number
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "fixtures"
+QUESTION = (str(FIXTURES / "question/image.npy"), str(FIXTURES / "question/filters.npy"))
+STEERING = (
+    *("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TERM", "CONVCHECK_DEBUG"),
+    *("LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8", "PYTHONIOENCODING"),
+)
+CONVCHECK = (sys.executable, "-m", "convcheck")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in STEERING}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    fixed = {"PYTHONPATH": path, "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", "TERM": "xterm"}
+    return kept | fixed | changes
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: Any, cwd: Path | None = None, stdin: bytes = b"", **changes: str) -> Ended:
+    done = subprocess.run(
+        [*CONVCHECK, *arguments],
+        cwd=cwd or ROOT,
+        env=environment(**changes),
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def shell(script: str, cwd: Path | None = None, **changes: str) -> Ended:
+    """A line of bash in which ``$convcheck`` is the command."""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=cwd or ROOT,
+        env=environment(convcheck=" ".join(CONVCHECK), **changes),
+        capture_output=True,
+        timeout=60,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
+    """The same without a process, for what is no matter of streams and signals."""
+    code = cli.run(arguments)
+    return Ended(code, *capsys.readouterr())
+
+
+def listing(folder: Path) -> set[tuple[str, int]]:
+    return {(str(p), p.lstat().st_mtime_ns) for p in folder.rglob("*")}
+
+
+SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/compare.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+# --- endings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["compare", *QUESTION], 0),
+        (["compare", *QUESTION, "--expect", "per-channel"], 1),
+        (["random", "--shape", "1x4x4", "--strict", "--seed", "1"], 1),
+    ],
+)
+def test_the_exit_code_is_the_verdict(arguments: list[str], code: int) -> None:
+    ended = run(*arguments)
+    assert (ended.code, ended.err) == (code, "")
+    assert ended.out
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "words"),
+    [
+        (
+            "ZeroDivisionError('x')",
+            3,
+            ["internal error: ZeroDivisionError: x", "bug", "CONVCHECK_D"],
+        ),
+        ("MemoryError('12 GiB')", 2, ["out of memory: 12 GiB", "smaller"]),
+        ("KeyboardInterrupt()", 130, ["interrupted"]),
+        ("SystemExit(5)", 0, []),
+        ("RecursionError()", 3, ["internal error: RecursionError"]),
+    ],
+)
+def test_whatever_is_raised_ends_with_a_code_of_ours(
+    failure: str, code: int, words: list[str]
+) -> None:
+    script = (
+        "import convcheck.tensors as t, convcheck.cli as c\n"
+        f"def load(*_): raise {failure}\n"
+        "t.load = load\n"
+        f"c.main(['compare', {QUESTION[0]!r}, {QUESTION[1]!r}])\n"
+    )
+    for debug in ("", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment(CONVCHECK_DEBUG=debug),
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (code, "")
+        assert ("Traceback" in done.stderr) == (code == 3 and bool(debug))
+        assert all(word in done.stderr for word in words)
+
+
+def test_an_oracle_that_fails_is_not_judged() -> None:
+    script = (
+        "import scipy.signal, convcheck.cli as c\n"
+        "def convolve(*_, **__): raise ValueError('no')\n"
+        "scipy.signal.convolve = convolve\n"
+        "c.main(['random', '--shape', '3x5x5'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "scipy.signal.convolve itself failed" in done.stderr
+    assert "found:    ValueError: no" in done.stderr
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def header(shape: str, descr: str = "'<f4'") -> bytes:
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files that are no image and no filters."""
+    folder = tmp_path_factory.mktemp("bad")
+    rng = np.random.default_rng(0)
+    good = rng.integers(0, 9, (3, 5, 6)).astype(np.float32)
+
+    def save(name: str, array: Any) -> None:
+        np.save(folder / name, array, allow_pickle=True)
+
+    save("image.npy", good)
+    save("filters.npy", good[None, :, :2, :3])
+    whole = (folder / "image.npy").read_bytes()
+    (folder / "cut.npy").write_bytes(whole[:200])
+    (folder / "cut-header.npy").write_bytes(whole[:40])
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "huge.npy").write_bytes(header("(99999, 99999, 99999)") + bytes(100))
+    (folder / "endless.npy").write_bytes(header("(9" + "9" * 30 + ", 3, 3)") + bytes(100))
+    (folder / "text.npy").write_text("1 2 3\n4 5 6\n")
+    (folder / "picture.npy").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    (folder / "a-folder.npy").mkdir()
+    save("object.npy", np.array([{"a": 1}, None], object))
+    save("structured.npy", np.zeros(3, [("r", "u1"), ("g", "u1")]))
+    save("strings.npy", np.array(["a", "b"]))
+    save("dates.npy", np.zeros(3, "datetime64[s]"))
+    np.savez(folder / "several.npz", image=good, other=good)
+    np.savez(folder / "one.npz", image=good)
+    with zipfile.ZipFile(folder / "none.npz", "w") as archive:
+        archive.writestr("readme.txt", "nothing here")
+    save("line.npy", good[0, 0])
+    save("batch.npy", good[None])
+    save("hollow.npy", good[:, :0])
+    save("hwc.npy", np.ascontiguousarray(good.transpose(1, 2, 0)))
+    save("hwio.npy", np.zeros((2, 2, 3, 4), np.float32))
+    save("two.npy", good[None, :2, :2, :3])
+    save("large.npy", rng.random((1, 3, 6, 7)))
+    save("wide.npy", rng.random((1, 3, 2, 7)))
+    holes = good.copy()
+    holes[1, 2, 3] = np.nan
+    holes[2, 0, 0] = np.inf
+    save("holes.npy", holes)
+    save("heavy.npy", good.astype(float) * 1e307)
+    return folder
+
+
+W = "filters.npy"
+BAD_INPUT: list[tuple[list[str], list[str]]] = [
+    (["compare", "imgae.npy", W], ["IMG: imgae.npy does not exist", "did you mean image.npy"]),
+    (["compare", "image.npy", "no/such.npy"], ["W: no/such.npy does not exist"]),
+    (["compare", "a-folder.npy", W], ["IMG: a-folder.npy is a directory"]),
+    (["compare", "empty.npy", W], ["IMG: empty.npy is empty", "0 bytes"]),
+    (["compare", "cut.npy", W], ["IMG: cut.npy is cut off", "360 bytes"]),
+    (["compare", "cut-header.npy", W], ["IMG: cut-header.npy is cut off inside its header"]),
+    (["compare", "huge.npy", W], ["IMG: huge.npy is cut off", "(99999, 99999, 99999)"]),
+    (["compare", "endless.npy", W], ["IMG: endless.npy has an .npy header that cannot be right"]),
+    (["compare", "object.npy", W], ["IMG: object.npy holds pickled Python objects", "unpickled"]),
+    (["compare", "structured.npy", W], ["IMG: structured.npy holds a structured array"]),
+    (["compare", "strings.npy", W], ["IMG: strings.npy holds strings"]),
+    (["compare", "image.npy", "dates.npy"], ["W: dates.npy holds dates"]),
+    (["compare", "several.npz", W], ["IMG: several.npz holds 2 arrays", "several.npz::image"][:1]),
+    (["compare", "several.npz::imgae", W], ["no array named imgae", "did you mean ::image"]),
+    (["compare", "none.npz", W], ["IMG: none.npz is a zip archive without arrays", "readme.txt"]),
+    (["compare", "text.npy", W], ["IMG: text.npy is text", "numpy.loadtxt"]),
+    (["compare", "picture.npy", W], ["IMG: picture.npy is a PNG image"]),
+    (["compare", "", W], ["names no file"]),
+    (["compare", "line.npy", W], ["IMG has the wrong number of axes", "shape 6, 1 axes"]),
+    (["compare", "batch.npy", W], ["1x3x5x6, 4 axes", "save img[0]"]),
+    (["compare", "hollow.npy", W], ["IMG is empty", "3x0x6"]),
+    (["compare", "hwc.npy", W], ["looks like (H, W, C)", "img.transpose(2, 0, 1)"]),
+    (["compare", "image.npy", "hwio.npy"], ["HWIO", "w.transpose(3, 2, 0, 1)"]),
+    (["compare", "image.npy", "two.npy"], ["IMG 3x5x6 has 3", "W 1x2x2x3 has 2"]),
+    (["compare", "image.npy", "large.npy"], ["W is larger than IMG", "silently swap"]),
+    (["compare", "image.npy", "wide.npy"], ["W is larger than IMG", "refuses this pair"]),
+    (["compare", "holes.npy", W], ["IMG holds", "2 of 90", "index (1, 2, 3): nan", "nan_to_num"]),
+    (["compare", "heavy.npy", "heavy.npy"], ["overflow float64", "divide the data"]),
+    (["compare", "-", "-"], ["Only one array can come from stdin: IMG and W are both '-'"]),
+    (["compare", "-", W], ["IMG: - (standard input) is empty"]),
+    (["compare", "image.npy"], ["Missing argument 'W'"]),
+    (["compare", "image.npy", W, "more"], ["unexpected extra argument", "more"]),
+    (["compare", "image.npy", W, "-o", "no/such/file"], ["cannot write no/such/file", "mkdir"]),
+    (["compare", "image.npy", W, "-o", "a-folder.npy"], ["cannot write a-folder.npy", "directory"]),
+    (["compare", "image.npy", W, "-o", ""], ["cannot write"]),
+    (["compare", "image.npy", W, "-o", "/proc/report"], ["cannot write /proc/report"]),
+    (["compare", "image.npy", W, "--strct"], ["No such option", "--strct", "--strict"]),
+    (["compare", "image.npy", W, "--expect", "fliped"], ["'fliped'", "did you mean 'flipped'?"]),
+    (["compare", "image.npy", W, "--method", "dirct"], ["'dirct'", "did you mean 'direct'?"]),
+    (["compare", "image.npy", W, "--format", "jsn"], ["'jsn'", "did you mean 'json'?"]),
+    (["compare", "image.npy", W, "--color", "red"], ["'red'", "'never'"]),
+    (["compar", "image.npy", W], ["No such command 'compar'", "Did you mean 'compare'?"]),
+    (["random"], ["Missing option '--shape'"]),
+    (["random", "--shape", "3x5"], ["'3x5' has 2 axes: expected CxHxW, such as 3x5x5"]),
+    (["random", "--shape", "5"], ["'5' has 1 axis"]),
+    (["random", "--shape", "3xAx5"], ["'3xAx5' is not a shape"]),
+    (["random", "--shape", "0x5x5"], ["'0x5x5' has an axis of length 0"]),
+    (["random", "--shape", "-1x5x5"], ["'-1x5x5' is not a shape"]),
+    (["random", "--shape=3x5x5x"], ["'3x5x5x' is not a shape"]),
+    (["random", "--shape", "99999999x99999999x99999999"], ["memory", "17,347,234 EiB", "at most"]),
+    (["random", "--shape", "9" * 18 + "x1x1"], ["larger than the image"]),
+    (["random", "--shape", "3x5x5", "--filters", "2x2x2"], ["filters of 2, an image of 3"]),
+    (["random", "--shape", "3x5x5", "--filters", "3x6x6"], ["6x6", "5x5", "larger"]),
+    (["random", "--shape", "3x5x5", "--filters", "2x2"], ["'2x2' has 2 axes", "[Kx]CxFhxFw"]),
+    (["random", "--shape", "3x5x5", "--filters", "3x2x2", "--count", "2"], ["leave out the other"]),
+    (["random", "--shape", "3x5x5", "--count", "0"], ["0 is not in the range"]),
+    (["random", "--shape", "3x5x5", "--trials", "0"], ["0 is not in the range"]),
+    (["random", "--shape", "3x5x5", "--seed", "-1"], ["-1 is not in the range"]),
+    (["random", "--shape", "3x5x5", "--seed", "one"], ["'one' is not a valid integer"]),
+    (["random", "--shape", "3x5x5", "--dtype", "flot32"], ["'flot32'", "did you mean 'float32'?"]),
+    (["random", "--shape", "3x5x5", "--dtype", "int8", "--values", "normal"], ["normal values"]),
+    (["random", "--shape", "3x5x5", "--save", "image.npy"], ["image.npy", "folder"]),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(bad: Path) -> list[Ended]:
+    """How each of them ended, two at a time, in a folder that is as it was after all of them."""
+    before = listing(bad)
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda case: run(*case[0], cwd=bad), BAD_INPUT))
+    assert listing(bad) == before
+    return ended
+
+
+@pytest.mark.parametrize(
+    "number", range(len(BAD_INPUT)), ids=lambda number: " ".join(BAD_INPUT[number][0])[:60]
+)
+def test_bad_input_gets_a_clear_error_and_nothing_else(number: int, refusals: list[Ended]) -> None:
+    ended, words = refusals[number], BAD_INPUT[number][1]
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("convcheck: error: ")
+    assert "Traceback" not in ended.err
+    for word in words:
+        assert word in ended.err
+    # What was found or given, and what to do about it.
+    assert re.search(r"^  (found|expected|usage): ", ended.err, re.MULTILINE)
+    assert re.search(r"^  (to do|usage): ", ended.err, re.MULTILINE)
+
+
+def test_a_header_larger_than_the_file_takes_no_memory(bad: Path) -> None:
+    script = f"ulimit -v 4000000; $convcheck compare {bad}/huge.npy {bad}/filters.npy"
+    ended = shell(script)
+    assert ended.code == 2
+    assert "cut off" in ended.err
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def test_o_writes_the_report_and_nothing_to_stdout(tmp_path: Path) -> None:
+    target = tmp_path / "report"
+    target.write_text("old")
+    assert run("compare", *QUESTION, "-o", target) == (0, "", "")
+    assert target.read_text(encoding="utf-8") == PLAIN_REPORT
+    assert run("compare", *QUESTION, "--json", "-o", target, FORCE_COLOR="1") == (0, "", "")
+    VALIDATOR.validate(json.loads(target.read_bytes()))
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_o_to_devices() -> None:
+    ended = run("compare", *QUESTION, "-o", "/dev/full")
+    assert (ended.code, ended.out) == (2, "")
+    assert "cannot write /dev/full" in ended.err
+    assert "No space left" in ended.err
+    assert run("compare", *QUESTION, "-o", "/dev/null", "--expect", "correlation") == (1, "", "")
+
+
+def test_a_full_stdout_is_an_error() -> None:
+    ended = shell(f"$convcheck compare {' '.join(QUESTION)} > /dev/full")
+    assert ended.code == 2
+    assert "stdout could not be written" in ended.err
+
+
+def test_quiet_is_one_line_and_verbose_says_on_stderr_how_it_was_done() -> None:
+    ended = run("compare", *QUESTION, "-q", "-v")
+    assert (ended.code, ended.out) == (
+        0,
+        "match: flipped matches scipy.signal.convolve to the last digit, all 16 elements.\n",
+    )
+    assert f"convcheck: convcheck {__version__}, numpy {np.__version__}, scipy " in ended.err
+    assert "both sides computed in float64: every sum is exact" in ended.err
+    assert "scipy's method: direct" in ended.err
+    assert re.search(r"time: [0-9.e-]+ s", ended.err)
+    assert ended.err.startswith("convcheck: plan: 1 tile of up to ")
+    assert len(ended.err.splitlines()) == 5
+
+
+def test_warnings_go_to_stderr() -> None:
+    ended = run("compare", *[FIXTURES / "wraps" / name for name in ("image.npy", "filters.npy")])
+    assert ended.code == 0
+    assert ended.err.startswith("convcheck: warning: scipy.signal.convolve on the arrays as they")
+    assert "on 9 of 30 elements" in ended.err
+
+
+def test_an_array_from_stdin_and_from_an_npz(tmp_path: Path) -> None:
+    image, filters = (np.load(path) for path in QUESTION)
+    np.savez(tmp_path / "both.npz", x=image, w=filters)
+    np.savez(tmp_path / "lone.npz", image)
+    for arguments in (["-", "both.npz::w"], ["lone.npz", "both.npz::w"]):
+        ended = run("compare", *arguments, cwd=tmp_path, stdin=Path(QUESTION[0]).read_bytes())
+        expected = PLAIN_REPORT.replace(QUESTION[0], arguments[0])
+        assert ended == (0, expected.replace(QUESTION[1], "both.npz::w"), "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["compare", *QUESTION, "--expect", "correlation"], ["--help"]]
+)
+def test_a_reader_who_has_gone_is_no_error(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*CONVCHECK, *arguments], env=environment(), stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode == (0 if "--help" in arguments else 1)
+
+
+def test_head_ends_quietly() -> None:
+    ended = shell(f"$convcheck compare {' '.join(QUESTION)} | head -1; exit ${{PIPESTATUS[0]}}")
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (f"compare {' '.join(QUESTION)}", 0),
+        (f"compare {' '.join(QUESTION)} -v --expect correlation", 1),
+        ("compare no.npy no.npy", 2),
+        ("--help", 0),
+    ],
+)
+def test_closed_streams(arguments: str, code: int) -> None:
+    ended = shell(f"$convcheck {arguments} >&- <&-")
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith("convcheck: ") == (code == 2 or "-v" in arguments)
+    assert "Traceback" not in ended.err
+    assert shell(f"$convcheck {arguments} >&- 2>&- <&-") == (code, "", "")
+
+
+def test_closed_stdin_is_said() -> None:
+    ended = shell(f"$convcheck compare - {QUESTION[1]} <&-")
+    assert (ended.code, ended.out) == (2, "")
+    assert "standard input" in ended.err
+
+
+# --- interrupts ---------------------------------------------------------------------------------
+
+
+def read_some(descriptor: int, until: bytes = b"", seconds: float = 30) -> bytes:
+    """What a terminal gets, up to ``until`` or the end."""
+    data, deadline = b"", time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            chunk = os.read(descriptor, 65536)
+        except OSError:  # how Linux says that nobody holds the other end any more
+            return data
+        data += chunk
+        if not chunk or (until and until in data):
+            return data
+    raise AssertionError(f"still waiting after {data!r}")
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[[int], tuple[int, int]]]:
+    """Open pseudo-terminals of a width: (what the test reads, what the program writes to)."""
+    opened: list[int] = []
+
+    def make(columns: int) -> tuple[int, int]:
+        master, slave = pty.openpty()
+        opened.append(master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        return master, slave
+
+    yield make
+    for master in opened:
+        os.close(master)
+
+
+def test_ctrl_c_ends_with_130_and_leaves_no_bar(tmp_path: Path, terminal: Any) -> None:
+    master, slave = terminal(80)
+    process = subprocess.Popen(
+        [*CONVCHECK, "random", "--shape", "3x5x5", "--trials", "100000"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = read_some(master, until=b"cases")  # the progress bar is up, the work has begun
+    process.send_signal(signal.SIGINT)
+    seen += read_some(master)
+    assert process.wait(timeout=10) == 130
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    assert b"convcheck: interrupted" in seen
+    assert b"Traceback" not in seen
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_off_a_terminal() -> None:
+    script = (
+        "import convcheck.cases as cases, os, signal, sys\n"
+        "true = cases.draw\n"
+        "def draw(*shapes, seed, **options):\n"
+        "    if seed == 20: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return true(*shapes, seed=seed, **options)\n"
+        "cases.draw = draw\n"
+        "from convcheck.cli import main\n"
+        "main(['random', '--shape', '3x5x5', '--trials', '100000', '--seed', '1'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr.strip() == b"convcheck: interrupted"
+
+
+# --- colour and characters ----------------------------------------------------------------------
+
+ESCAPE = "\x1b["
+
+
+def on_terminal(terminal: Any, columns: int, *arguments: str, **changes: str) -> tuple[str, int]:
+    master, slave = terminal(columns)
+    process = subprocess.Popen(
+        [*CONVCHECK, *arguments],
+        env=environment(**changes),
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(slave)
+    out = read_some(master).decode().replace("\r\n", "\n")
+    return out, process.wait(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option", "pipe", "tty"),
+    [
+        ({}, "auto", False, True),
+        ({"FORCE_COLOR": "1"}, "auto", True, True),
+        ({"NO_COLOR": "1"}, "auto", False, False),
+        ({"NO_COLOR": ""}, "auto", False, True),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, "auto", False, False),
+        ({"NO_COLOR": "1"}, "always", True, True),
+        ({"FORCE_COLOR": "1"}, "never", False, False),
+        ({"TERM": "dumb"}, "auto", False, False),
+        ({"TERM": "dumb"}, "always", True, True),
+    ],
+)
+def test_who_decides_on_colour(
+    changes: dict[str, str], option: str, pipe: bool, tty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in STEERING:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    assert base.wants_color(option, terminal=False) is pipe
+    assert base.wants_color(option, terminal=True) is tty
+
+
+def test_colour_in_a_pipe_changes_nothing_else() -> None:
+    ended = run("compare", *QUESTION, FORCE_COLOR="1")
+    assert ESCAPE in ended.out
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", ended.out)
+    assert [line.rstrip() for line in bare.splitlines()] == PLAIN_REPORT.splitlines()
+
+
+def test_colour_on_a_terminal(terminal: Any) -> None:
+    coloured, code = on_terminal(terminal, 80, "compare", *QUESTION)
+    assert code == 0
+    assert f"{ESCAPE}1;32mmatch: flipped" in coloured
+    plain, code = on_terminal(terminal, 80, "compare", *QUESTION, NO_COLOR="1")
+    assert (code, ESCAPE in plain) == (0, False)
+
+
+def test_colour_never_gets_into_json() -> None:
+    assert ESCAPE not in run("random", "--shape", "3x5x5", "--json", "--color", "always").out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"LANG": "C"},
+        {"LANG": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+    ids=str,
+)
+def test_plain_characters_where_the_locale_has_no_others(changes: dict[str, str]) -> None:
+    ended = run("compare", *QUESTION, **changes)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.isascii()
+    assert "sum_c conv2d(x[c], w[k,C-1-c])" in ended.out
+    ended = run("compare", "no\u2026such", QUESTION[1], **changes)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    assert ended.err.isascii() or "PYTHONIOENCODING" in changes
+
+
+NAMES = [
+    (b"with space", b"[red]x[bold]"),
+    (b"new\nline", b"tab\t\x1b[31mred"),
+    ("λ…".encode(), b":-) :smile: \\"),
+    (b"byte\xff\xfe", b"--x"),
+]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_names_show_as_they_are(names: tuple[bytes, bytes], tmp_path: Path) -> None:
+    for source, name in zip(QUESTION, names, strict=True):
+        shutil.copyfile(source, tmp_path / os.fsdecode(name))
+    shown = [
+        "".join(c if c.isprintable() else ascii(c)[1:-1] for c in os.fsdecode(name))
+        for name in names
+    ]
+    ended = run("compare", "--", *names, cwd=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
+    first, second, *_ = ended.out.splitlines()
+    assert first == f"IMG    3x5x5 float32  {shown[0]}"
+    assert second == f"W      3x2x2 float32  {shown[1]}"
+    ended = run("compare", "--", *[name + b".no" for name in names], cwd=tmp_path)
+    assert ended.code == 2
+    assert f"IMG: {shown[0]}.no does not exist" in ended.err
+    assert ESCAPE not in ended.err
+
+
+def test_names_in_json_are_the_names(tmp_path: Path) -> None:
+    shutil.copyfile(QUESTION[0], tmp_path / os.fsdecode(NAMES[3][0]))
+    ended = run("compare", NAMES[3][0], QUESTION[1], "--json", cwd=tmp_path)
+    assert os.fsencode(json.loads(ended.out)["inputs"]["image"]["path"]) == NAMES[3][0]
+
+
+# --- layout -------------------------------------------------------------------------------------
+
+PLAIN_REPORT = f"""\
+IMG    3x5x5 float32  {QUESTION[0]}
+W      3x2x2 float32  {QUESTION[1]}
+scipy  1x4x4 float64  scipy.signal.convolve(x, w, 'valid', method='direct')
+
+ decomposition                   differ     largest difference, at (k, y, x)
+ ───────────────────────────────────────────────────────────────────────────
+ per-channel                     DIFFERS    58 at (0, 1, 0)
+ Σ_c conv2d(x[c], w[k,c])        15 of 16   256 here
+                                            198 by scipy
+                                            threshold 0, 2.1 bits agree
+
+ flipped                         MATCHES    none, every element is equal
+ Σ_c conv2d(x[c], w[k,C-1-c])    0 of 16    threshold 0, 53.0 bits agree
+
+ correlation                     DIFFERS    66 at (0, 3, 3)
+ Σ_c correlate2d(x[c], w[k,c])   16 of 16   306 here
+                                            372 by scipy
+                                            threshold 0, 2.0 bits agree
+
+match: flipped matches scipy.signal.convolve to the last digit, all 16 elements.
+Why: scipy's N-D convolution reverses every axis of the filter: rows, columns
+and the channel axis too. So image channel c meets filter channel C-1-c (here 0
+with 2, 1 with 1, 2 with 0).
+If you wanted another row, call instead:
+  per-channel  scipy.signal.convolve(x, w[::-1], 'valid')
+  correlation  scipy.signal.correlate(x, w, 'valid')
+"""
+
+
+def test_the_whole_report_to_the_letter(tmp_path: Path) -> None:
+    assert run("compare", *QUESTION, cwd=tmp_path, COLUMNS="40").out == PLAIN_REPORT
+
+
+@pytest.mark.parametrize(
+    ("columns", "dtype"),
+    [(60, "float64"), (60, "complex128"), (80, "complex128"), (120, "complex128")],
+)
+def test_every_number_is_whole_and_no_line_too_wide(
+    columns: int,
+    dtype: str,
+    terminal: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rng = np.random.default_rng(5)
+    image = rng.standard_normal((3, 9, 9)) * 1e-123
+    filters = rng.standard_normal((2, 3, 2, 3)) / 3
+    if dtype == "complex128":
+        image, filters = image * (1 + 0.1j), filters * (2 - 3j)
+    paths = [str(tmp_path / name) for name in ("image.npy", "filters.npy")]
+    np.save(paths[0], image)
+    np.save(paths[1], filters)
+    arguments = ["compare", *paths, "--method", "direct"]
+    found = json.loads(in_process(capsys, *arguments, "--json").out)
+    out, code = on_terminal(terminal, columns, *arguments, NO_COLOR="1")
+    assert code == 0
+    lines = out.splitlines()
+    wide = [line for line in lines if len(line) > columns and not line.startswith("  ")]
+    assert wide == []
+    assert any(line.startswith("  correlation") for line in lines)
+    assert "…" not in out
+    for row in found["decompositions"]:
+        for key in ("actual", "expected"):
+            value = row[key]
+            if isinstance(value, dict):
+                value = complex(value["real"], value["imag"])
+            assert any(number(value) in line for line in lines), key
+        assert any(f"at ({', '.join(map(str, row['worst_index']))})" in line for line in lines)
+        for size in (row["max_abs_diff"], row["threshold"]):
+            assert any(f"{size:.3g}" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["random"]])
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_help_opens_with_examples_and_closes_with_exit_codes(
+    command: list[str], columns: str
+) -> None:
+    ended = run(*command, "--help", COLUMNS=columns)
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[0] == "Examples:"
+    assert lines[2].startswith("  convcheck ")
+    codes = lines[lines.index("Exit codes:") + 1 :]
+    found = [line.split()[0] for line in codes if re.match(r"  \d", line)]
+    assert found == ["0", "1", "2", "3", "130"]
+    assert all(re.match(r"  \d|     ", line) for line in codes)
+
+
+def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
+    image, filters = (np.load(path) for path in QUESTION)
+    np.save(tmp_path / "img.npy", image)
+    np.save(tmp_path / "w.npy", filters)
+    np.savez(tmp_path / "data.npz", image=image, filters=filters)
+    np.save(tmp_path / "out.npy", convolve(image, filters, Convention(filter_layout="IHW")))
+    (tmp_path / "make.py").write_text(
+        "import sys, pathlib; sys.stdout.buffer.write(pathlib.Path('img.npy').read_bytes())\n"
+    )
+    examples = {
+        line.strip()
+        for command in ([], ["compare"], ["random"])
+        for line in run(*command, "--help").out.partition("Usage:")[0].splitlines()[1:]
+        if re.search(r"convcheck (compare|random) ", line) and "64x56x56" not in line
+    }
+    assert len(examples) > 5
+    scripts = [
+        re.sub(r"\bconvcheck ", "$convcheck ", line).replace("python ", f"{sys.executable} ")
+        for line in examples
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for script, ended in zip(
+            scripts, pool.map(lambda script: shell(script, cwd=tmp_path), scripts), strict=True
+        ):
+            assert (ended.code, ended.err) == (0, ""), script
+
+
+def test_no_command_is_a_usage_error_that_shows_the_help() -> None:
+    ended = run()
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == run("--help").out
+
+
+def test_help_and_version_load_nothing_slow() -> None:
+    for arguments in (["--help"], ["--version"], ["compare", "--help"], ["random", "--help"]):
+        script = (
+            "import sys, convcheck.cli as c\n"
+            f"code = c.run({arguments!r})\n"
+            "slow = {'numpy', 'scipy', 'rich'} & set(sys.modules)\n"
+            "sys.exit(f'{code} {slow}' if slow or code else 0)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert run("--version").out == f"convcheck {__version__}\n"
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_a_schema_and_lets_nothing_else_in(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    found = json.loads(in_process(capsys, "compare", *QUESTION, "--json").out)
+    VALIDATOR.validate(found)
+    for change in (
+        {"schema_version": 2},
+        {"extra": 1},
+        {"verdict": "maybe"},
+        {"exit_code": 3},
+        {"seed": 1},
+        {"command": "random"},
+        {"decompositions": found["decompositions"][:2]},
+        {"matching": ["fliped"]},
+        {"reference": found["reference"] | {"method": "auto"}},
+    ):
+        assert not VALIDATOR.is_valid(found | change), change
+    for key in found:
+        assert not VALIDATOR.is_valid({k: v for k, v in found.items() if k != key}), key
+    for part in (found["inputs"], found["decompositions"][0], found["reference"]):
+        part["more"] = 1
+        assert not VALIDATOR.is_valid(found)
+        del part["more"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *[
+            ["compare", *[f"{FIXTURES}/{n}/{f}.npy" for f in ("image", "filters")]]
+            for n in ("bank", "complex")
+        ],
+        ["compare", *QUESTION, "--all-flips", "--expect", "correlation", "--strict"],
+        ["random", "--shape", "1x4x4", "--dtype", "int64", "--trials", "3", "--strict"],
+        [
+            "random",
+            "--shape",
+            "3x5x5",
+            "--values",
+            "normal",
+            "--dtype",
+            "complex128",
+            "--method",
+            "fft",
+        ],
+        ["random", "--shape", "3x5x5", "--dtype", "longdouble", "--trials", "2", "--all-flips"],
+    ],
+)
+def test_real_outputs_hold_to_the_schema(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = in_process(capsys, *arguments, "--json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"JSON has no {constant}")
+
+    found = json.loads(ended.out, parse_constant=refuse)
+    VALIDATOR.validate(found)
+    assert found["exit_code"] == ended.code
+    assert found["command"] == arguments[0]
+    assert found["matching"] == [d["name"] for d in found["decompositions"] if d["matches"]]
+    assert found["indistinguishable"] == [group["names"] for group in found["blindness"]]
+    assert ended.out == json.dumps(found, indent=2) + "\n"
+
+
+def test_json_of_the_published_question() -> None:
+    found = json.loads(run("compare", *QUESTION, "--format", "json").out)
+    VALIDATOR.validate(found)
+    assert found["verdict"] == "match"
+    assert found["reference"] == {
+        "name": "scipy.signal.convolve",
+        "method": "direct",
+        "shape": [1, 4, 4],
+        "dtype": "float64",
+        "exact": True,
+    }
+    assert found["decompositions"][0] == {
+        "name": "per-channel",
+        "formula": "Σ_c conv2d(x[c], w[k,c])",
+        "flip": ["H", "W"],
+        "matches": False,
+        "mismatched": 15,
+        "total": 16,
+        "max_abs_diff": 58.0,
+        "worst_index": [0, 1, 0],
+        "actual": 256.0,
+        "expected": 198.0,
+        "threshold": 0.0,
+        "agreement_bits": 2.067,
+    }

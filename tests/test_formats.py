@@ -1,0 +1,368 @@
+"""Markdown, JUnit, HTML and SVG: what each holds, and that no text of the user's gets loose."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+
+from convcheck import cli
+from convcheck.checks.compare import compare
+from convcheck.checks.explain import explain
+from convcheck.checks.picture import difference_map
+from convcheck.render import table
+from convcheck.render.report import Operand, Report, Style
+
+ROOT = Path(__file__).resolve().parent.parent
+QUESTION = [str(ROOT / f"fixtures/question/{name}.npy") for name in ("image", "filters")]
+SYMMETRIC = [str(ROOT / f"fixtures/symmetric/{name}.npy") for name in ("image", "filters")]
+IDENTIFY = [str(ROOT / f"fixtures/identify/{name}.npy") for name in ("image", "filters", "out")]
+COMMANDS = {
+    "compare": ["compare", *QUESTION],
+    "mismatch": ["compare", *QUESTION, "--expect", "correlation"],
+    "random": ["random", "--shape", "3x5x5", "--seed", "1", "--trials", "3"],
+    "identify": ["identify", *IDENTIFY],
+    "unexplained": ["identify", *IDENTIFY, "--expect", "flipped"],
+    "audit": ["audit", *SYMMETRIC],
+    "enough": ["audit", *SYMMETRIC, "--min-score", "0.5"],
+    "figures": ["compare", *QUESTION, "--explain", "--picture"],
+}
+NASTY = [
+    "a b.npy",
+    "[bold]x[bold].npy",
+    "<script>alert(1).npy",
+    "new\nline.npy",
+    "`ticks`|pipe.npy",
+    "esc\x1b[31m.npy",
+    "]]>&amp;\"'.npy",
+]
+
+
+def written(tmp_path: Path, name: str, *arguments: str) -> str:
+    cli.run([*arguments, "-o", str(tmp_path / name)])
+    return (tmp_path / name).read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: the text, the tags, whatever they name."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [f"{k}={v}" for k, v in attrs if k in {"src", "href", "onload", "srcset"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def junit(document: str) -> ET.Element:
+    """The document, held to what the common XSD of JUnit's reports allows."""
+    root = ET.fromstring(document)
+    numbers = ("tests", "failures", "errors", "skipped")
+    assert root.tag == "testsuites"
+    assert set(root.attrib) == {"name", *numbers, "time"}
+    assert [child.tag for child in root] == ["testsuite"]
+    suite = root[0]
+    assert set(suite.attrib) == {"name", *numbers, "time"}
+    tags = [child.tag for child in suite]
+    assert tags == ["testcase"] * (len(tags) - 1) + ["system-out"], "in the XSD's order"
+    cases = suite.findall("testcase")
+    for case in cases:
+        assert set(case.attrib) == {"name", "classname", "time"}
+        assert float(case.attrib["time"]) >= 0
+        assert len(case) <= 1
+        for outcome in case:
+            assert outcome.tag in {"failure", "error", "skipped"}
+            wanted = {"message"} if outcome.tag == "skipped" else {"message", "type"}
+            assert set(outcome.attrib) == wanted
+            assert len(outcome) == 0
+    for element in (root, suite):
+        assert int(element.attrib["tests"]) == len(cases) > 0
+        for plural, tag in zip(numbers[1:], ("failure", "error", "skipped"), strict=True):
+            assert int(element.attrib[plural]) == len(suite.findall(f"testcase/{tag}"))
+    return suite
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_junit_has_a_failure_where_the_exit_code_is_1(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.xml"
+    code = cli.run([*COMMANDS[command], "-o", str(path)])
+    suite = junit(path.read_text(encoding="utf-8"))
+    assert (int(suite.attrib["failures"]) > 0) == (code == 1)
+    assert suite.attrib["errors"] == "0"
+
+
+def test_junit_names_every_blind_spot(tmp_path: Path) -> None:
+    suite = junit(written(tmp_path, "a.xml", *COMMANDS["audit"]))
+    failed = [case.attrib["name"] for case in suite.iter("testcase") if len(case)]
+    assert failed == ["flip I", "channels reversed"]
+    allowed = junit(written(tmp_path, "b.xml", *COMMANDS["enough"]))
+    assert (allowed.attrib["failures"], allowed.attrib["skipped"]) == ("0", "2")
+
+
+def test_junit_of_random_has_the_line_that_runs_it_again(tmp_path: Path) -> None:
+    failing = ["random", "--shape", "3x5x5", "--seed", "7", "--expect", "correlation"]
+    suite = junit(written(tmp_path, "a.xml", *failing))
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.text is not None
+    line = "convcheck random --shape 3x5x5 --filters 1x3x2x2 --expect correlation --seed 7"
+    assert line in failure.text
+    assert suite[0].attrib["name"] == line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_html_is_one_page_that_asks_for_nothing(command: str, tmp_path: Path) -> None:
+    page = written(tmp_path, "report.html", *COMMANDS[command])
+    assert page.startswith('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+    assert "http:" not in page.lower()
+    assert "https:" not in page.lower()
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "prefers-color-scheme: dark" in page
+    parsed = Page(page)
+    assert parsed.links == []
+    assert (
+        {"title", "style", "pre"}
+        <= set(parsed.tags)
+        <= {
+            *("html", "head", "meta", "title", "style", "body", "pre", "span"),
+        }
+    )
+
+
+def test_html_says_what_the_table_says(tmp_path: Path) -> None:
+    page = Page(written(tmp_path, "report.html", *COMMANDS["figures"]))
+    table = written(tmp_path, "report.txt", *COMMANDS["compare"])
+    shown = [line.rstrip() for line in page.text.split("\n")]
+    at = shown.index(table.split("\n")[0])
+    lines = table.rstrip("\n").split("\n")
+    assert shown[at : at + len(lines)] == lines
+
+
+def test_both_themes_name_the_same_rules(tmp_path: Path) -> None:
+    page = written(tmp_path, "report.html", *COMMANDS["figures"])
+    light, dark = page.split("@media")
+    rules = re.compile(r"^\.(r\d+) ", re.MULTILINE)
+    assert rules.findall(light) == rules.findall(dark.split("</style>")[0])
+    used = set(re.findall(r'class="(r\d+)"', page))
+    assert used <= set(rules.findall(light))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_svg_is_xml_that_fetches_nothing(command: str, tmp_path: Path) -> None:
+    picture = written(tmp_path, "report.svg", *COMMANDS[command])
+    root = ET.fromstring(picture)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+    assert picture == written(tmp_path, "again.svg", *COMMANDS[command]) or command in {
+        "identify",
+        "unexplained",
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_markdown_has_the_verdict_and_closed_fences(command: str, tmp_path: Path) -> None:
+    page = written(tmp_path, "report.md", *COMMANDS[command])
+    verdict = json.loads(written(tmp_path, "r.json", *COMMANDS[command]))["verdict"]
+    assert re.match(rf"### (✅|❌) convcheck \w+: {verdict}\n\n", page)
+    assert page.count("```") % 2 == 0
+    assert "\n\n\n" not in re.sub(r"```.*?```", "code", page, flags=re.DOTALL)
+
+
+def test_markdown_is_exactly_this(tmp_path: Path) -> None:
+    page = written(tmp_path, "report.md", *COMMANDS["compare"])
+    assert page.replace(str(ROOT) + "/", "") == (
+        "### ✅ convcheck compare: match\n"
+        "\n"
+        "| array | shape | dtype | from |\n"
+        "|---|---|---|---|\n"
+        "| IMG | 3×5×5 | float32 | `fixtures/question/image.npy` |\n"
+        "| W | 3×2×2 | float32 | `fixtures/question/filters.npy` |\n"
+        "\n"
+        "Judged against `scipy.signal.convolve(x, w, 'valid', method='direct')`.\n"
+        "\n"
+        "| decomposition | verdict | elements that differ | largest difference | threshold |\n"
+        "|---|---|---|---|---|\n"
+        "| **per-channel** `Σ_c conv2d(x[c], w[k,c])` | DIFFERS | 15 of 16 | "
+        "58 at (0, 1, 0): 256, scipy 198 | 0 |\n"
+        "| **flipped** `Σ_c conv2d(x[c], w[k,C-1-c])` | **MATCHES** | 0 of 16 | none | 0 |\n"
+        "| **correlation** `Σ_c correlate2d(x[c], w[k,c])` | DIFFERS | 16 of 16 | "
+        "66 at (0, 3, 3): 306, scipy 372 | 0 |\n"
+        "\n"
+        "match: flipped matches scipy.signal.convolve to the last digit, all 16 elements.\n"
+        "\n"
+        "Why: scipy's N-D convolution reverses every axis of the filter: rows, columns and the "
+        "channel axis too. So image channel c meets filter channel C-1-c (here 0 with 2, 1 with "
+        "1, 2 with 0).\n"
+        "\n"
+        "If you wanted another row, call instead:\n"
+        "\n"
+        "```text\n"
+        "per-channel  scipy.signal.convolve(x, w[::-1], 'valid')\n"
+        "correlation  scipy.signal.correlate(x, w, 'valid')\n"
+        "```\n"
+    )
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("ending", ["html", "svg", "xml", "md", "txt"])
+def test_a_name_is_shown_as_it_is(
+    name: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save(name, np.load(QUESTION[0]))
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    made = written(tmp_path, f"report.{ending}", "compare", name, QUESTION[1])
+    assert "\x1b" not in made
+    if ending == "html":
+        page = Page(made)
+        assert shown in page.text
+        assert "script" not in page.tags
+    elif ending == "svg":
+        words = "".join(ET.fromstring(made).itertext()).replace("\xa0", " ")
+        assert shown in words
+    elif ending == "xml":
+        assert shown in str(junit(made).findtext("system-out"))
+    elif ending == "md":
+        row = next(line for line in made.split("\n") if line.startswith("| IMG "))
+        assert shown.replace("|", "\\|") in row
+        assert row.replace("\\|", "").count("|") == 5
+    else:
+        assert shown in made
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.json", "{"),
+        ("a.JSON", "{"),
+        ("a.md", "###"),
+        ("a.xml", "<?xml"),
+        ("a.html", "<!DOCTYPE"),
+        ("a.svg", "<svg"),
+        ("a.txt", "IMG"),
+        ("a", "IMG"),
+    ],
+)
+def test_the_file_names_the_format(name: str, begins: str, tmp_path: Path) -> None:
+    assert written(tmp_path, name, *COMMANDS["compare"]).startswith(begins)
+    named = written(tmp_path, name, *COMMANDS["compare"], "--format", "table")
+    assert named.startswith("IMG")
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "html", "svg", "junit", "json"])
+def test_a_format_can_go_to_a_pipe(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*COMMANDS["compare"], "--format", form]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+CONV = """\
+import numpy as np
+from scipy.signal import correlate
+
+
+def conv(x, w, stride=1):
+    if x.shape[-1] == 7:
+        raise ZeroDivisionError("<seven> & ]]>")
+    y = np.stack([np.stack([correlate(i, f, "valid")[0] for f in w]) for i in x])
+    return y[:, :, ::stride, ::stride]
+
+
+def right(x, w):
+    return np.stack([np.stack([correlate(i, f, "valid")[0] for f in w]) for i in x])
+"""
+
+
+@pytest.mark.parametrize(("target", "code"), [("mine:conv", 1), ("mine:right", 0)])
+def test_a_target_that_crashes_is_an_error(
+    target: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(CONV)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    case = ["verify", target, "--cases", "20"]
+    assert cli.run([*case, "-o", "report.xml"]) == code
+    suite = junit((tmp_path / "report.xml").read_text(encoding="utf-8"))
+    assert suite.attrib["failures"] == "0"
+    assert (suite.attrib["errors"] != "0") == (code == 1)
+    for error in suite.iter("error"):
+        assert error.attrib["type"] == "crash"
+        assert "<seven> & ]]>" in error.attrib["message"]
+        assert f"convcheck verify {target} --replay " in str(error.text)
+    page = written(tmp_path, "report.md", *case)
+    assert page.startswith("### ")
+    assert "| IMG" not in page
+
+
+# --- the terminal -------------------------------------------------------------------------------
+
+
+def looked(tmp_path: Path, *arguments: str, **changes: str) -> str:
+    """stdout of a real process, with no locale and no terminal but what is asked for."""
+    steering = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8")
+    kept = {name: value for name, value in os.environ.items() if name not in steering}
+    done = subprocess.run(
+        [sys.executable, "-m", "convcheck", *arguments],
+        cwd=tmp_path,
+        env={**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **changes},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def test_lang_c_gets_plain_characters(tmp_path: Path) -> None:
+    case = ["compare", *QUESTION, "--explain", "--picture", "--color", "always"]
+    plain = looked(tmp_path, *case, LANG="C")
+    assert plain.isascii()
+    assert "x[0] w[2]    4 8  x  6 6  =  24 48" in plain
+    assert "  0 .:-=+*#%@ 66" in plain
+    full = looked(tmp_path, *case)
+    assert "x[0] w[2]    4 8  ×  6 6  =  24 48" in full
+    assert "▀" in full
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("color", [False, True])
+def test_a_report_at_every_width(width: int, color: bool) -> None:
+    image, filters = (np.load(path) for path in QUESTION)
+    result = compare(image, filters)
+    flips = {row.name: row.flip for row in result.decompositions}
+    report = Report(
+        command="compare",
+        image=Operand("image.npy", image.shape, "float32"),
+        filters=Operand("filters.npy", filters.shape, "float32"),
+        result=result,
+        exit_code=result.exit_code,
+        explanation=explain(image, filters, flips, (0, 3, 3)),
+        picture=difference_map(image, filters, (), name="correlation", method="direct"),
+    )
+    shown = table.render(report, Style(width=width, color=color))
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    lines = [line.rstrip() for line in bare.split("\n")]
+    assert ("\x1b" in shown) == color
+    assert max(map(cell_len, lines)) <= max(width, 80)
+    if width >= 80:
+        assert lines[4] == (
+            " decomposition                   differ     largest difference, at (k, y, x)"
+        )
+    else:
+        at = lines.index("per-channel")
+        assert lines[at + 1 : at + 3] == ["Σ_c conv2d(x[c], w[k,c])", "DIFFERS 15 of 16"]
