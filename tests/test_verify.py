@@ -49,9 +49,7 @@ def test_the_zoo_is_large_enough() -> None:
 
 
 @pytest.mark.parametrize("wrong", zoo.ZOO, ids=lambda w: w.name)
-def test_a_wrong_implementation_is_found(
-    wrong: zoo.Wrong, fared: dict[str, VerifyResult]
-) -> None:
+def test_a_wrong_implementation_is_found(wrong: zoo.Wrong, fared: dict[str, VerifyResult]) -> None:
     result = fare(fared, wrong)
     assert result.verdict == "fail"
     assert result.exit_code == ExitCode.FAILED

@@ -14,7 +14,7 @@ from convcheck.errors import InputError
 from convcheck.target import CallableTarget, CommandTarget
 from convcheck.worker import Inline, Request, Worker
 
-MODULE = '''
+MODULE = """
 import ctypes, os, sys, time
 import numpy as np
 
@@ -60,7 +60,7 @@ def drifts(x, w):
     global count
     count += 1
     return right(x, w) + count
-'''
+"""
 CASE = Case(seed=0, number=0, height=4, width=5)
 REQUEST = Request(CASE, "HW", "HW", ())
 

@@ -547,7 +547,7 @@ def _(x, w, stride, padding, dilation, groups):
 @wrong("None where the kernel is wide", kind="crash")
 @layer
 def _(x, w, *p):
-    return None if w.shape[3] > 4 else conv(x, w, *p)
+    return None if w.shape[3] > 3 else conv(x, w, *p)
 
 
 @wrong("a batch axis too few", when=("batch",), kind="wrong shape")

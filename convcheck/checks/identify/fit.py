@@ -521,7 +521,9 @@ def _arithmetics(output: Array) -> list[str]:
     """The arithmetics that an output of this dtype and these values can have, finest first."""
     kind = output.dtype.kind
     if kind in "biu":
-        return ["exact", *_integer_arithmetics(output)]
+        # Above 2^24 integers may have been summed as floats.
+        sums = _FLOATING if max(-int(output.min()), int(output.max())) > 2**24 else ()
+        return ["exact", *_integer_arithmetics(output), *sums]
     finite = output[np.isfinite(output)]
     names = ["exact"]
     if finite.size and kind == "f" and np.array_equal(np.rint(finite), finite):

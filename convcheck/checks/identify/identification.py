@@ -100,9 +100,24 @@ def identify(
     Raises:
         InputError: arrays that hold no finite numbers, or shapes that no convention connects.
     """
+    # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
+    with np.errstate(all="ignore"):
+        return _identify(image, filters, output, expect, strict, ignore_nonfinite)
+
+
+def _identify(
+    image: Array,
+    filters: Array,
+    output: Array,
+    expect: Mapping[str, Any] | None,
+    strict: bool,
+    ignore_nonfinite: bool,
+) -> IdentifyResult:
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     warnings = _check(image, filters, output, ignore_nonfinite)
+    if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
+        output = output.astype(np.complex128)
     found = list(readings(image, filters, output))
     if not found:
         raise _no_reading(image, filters, output)
@@ -158,15 +173,21 @@ def _confirmed(
 ) -> tuple[list[tuple[Reading, Fit]], bool]:
     """The plainest of what a search found, confirmed over the whole output; and if there is more."""
     survivors: dict[Convention, Reading] = {}
+    votes: dict[Convention, float] = {}
     for hypothesis in found:
         kernel = hypothesis.reading.filters.shape[2:]
-        survivors.setdefault(canonical(hypothesis.convention, kernel), hypothesis.reading)
+        convention = canonical(hypothesis.convention, kernel)
+        survivors.setdefault(convention, hypothesis.reading)
+        votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
     fits = []
-    for convention in sorted(survivors, key=complexity)[:MANY]:
+    ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
+    for convention in ordered[:MANY]:
         reading = survivors[convention]
         usable = to_axes(problem.usable, convention.output_layout, "NOHW")
         fits.append((reading, confirm(problem, convention, reading.output, usable)))
-    return fits, len(survivors) > MANY
+    # What gives fewer of the samples than another is no rival of it.
+    crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
+    return fits, crowded
 
 
 def _simplest(explaining: list[tuple[Reading, Fit]]) -> list[tuple[Reading, Fit]]:

@@ -132,7 +132,8 @@ class _Layout:
         (self.votes if whole else self.nearly)[_timeless(found)] += 1
 
     def model(self) -> Model:
-        return Model(self.name, _first(self.votes + self.nearly), transposed=self.transposed)
+        first = self.votes if _leads(self.votes, AGREED) else self.votes + self.nearly
+        return Model(self.name, _first(first), transposed=self.transposed)
 
 
 def _called(runner: Runner, name: str) -> _Layout:
@@ -159,9 +160,10 @@ def _guessed(seen: _Layout) -> None:
     layouts = LAYOUTS[seen.name]
     base = Convention(*layouts, _output_layout(layouts[0]))
     models = [
-        Model(seen.name, base.replace(flip=flip), rule=rule, transposed=transposed)
+        Model(seen.name, base.replace(flip=flip, padding_mode=mode), rule, transposed)
         for flip in ((), ("H", "W"), ("I", "H", "W"))
         for rule in RULES
+        for mode in (PADDING_MODES if rule.startswith("SAME") else ("constant",))
         for transposed in ((True, False) if layouts[1] == "IOHW" else (False,))
         if rule == "explicit" or not transposed
     ]
@@ -205,7 +207,10 @@ def _identified(seen: _Layout) -> None:
             seen.nearest = seen.nearest or (result.nearest if result else None)
             unexplained += 1
         else:
-            seen.vote(case, found, whole=result.verdict in ("identified", "ambiguous"))
+            # A coarse arithmetic explains much: it must not outvote what gives every digit.
+            fine = found.arithmetic in ("exact", "float64", "float32")
+            whole = result.verdict in ("identified", "ambiguous")
+            seen.vote(case, found, whole=whole and fine)
         if seen.decided or (unexplained == UNEXPLAINED and not seen.votes and not seen.nearly):
             return
 
