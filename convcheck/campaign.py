@@ -208,10 +208,8 @@ def _made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
         if (
-            (drawn.padding > 0
-            and drawn.padding >= min(drawn.height, drawn.width))
-            or drawn.padding > min(drawn.kernel_height, drawn.kernel_width) * drawn.dilation
-        ):
+            drawn.padding > 0 and drawn.padding >= min(drawn.height, drawn.width)
+        ) or drawn.padding > min(drawn.kernel_height, drawn.kernel_width) * drawn.dilation:
             drawn = replace(drawn, padding=drawn.padding - 1)
         elif drawn.dilation > 1:
             drawn = replace(drawn, dilation=drawn.dilation - 1)

@@ -70,5 +70,9 @@ class MissingExtraError(ConvcheckError):
     """A feature whose optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(what, hint=f"pip install 'convcheck[{extra}]'")
+        super().__init__(
+            what,
+            expected=f"the optional extra {extra!r} to be installed",
+            hint=f"pip install 'convcheck[{extra}]'",
+        )
         self.extra = extra

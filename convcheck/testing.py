@@ -1,6 +1,6 @@
 """convcheck in a test of your own, under pytest, unittest or nothing at all.
 
-``assert_convolution`` holds one output to a convention; ``cases`` yields what to try a whole
+``assert_convolution`` holds one output to a convention; ``cases`` are what to try a whole
 implementation on.
 """
 
@@ -25,7 +25,7 @@ from convcheck.errors import ConvcheckError, InputError
 from convcheck.words import describe, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["TestCase", "assert_convolution", "case", "cases"]
 
@@ -127,8 +127,10 @@ def cases(
     layout: str = "NCHW",
     parameters: Collection[str] = PARAMETERS,
     dtypes: Collection[str] = ("float32", "float64"),
-) -> Iterator[TestCase]:
+) -> list[TestCase]:
     """Cases from small to large, each the same whenever it is asked for.
+
+    A list, which is what pytest wants to parametrise with; arrays are made when asked for.
 
     Args:
         count: how many.
@@ -141,8 +143,8 @@ def cases(
         InputError: a layout or a parameter that there is not.
     """
     _check(layout, parameters)
-    for drawn in _cases(seed, count):
-        yield _fitted(drawn, layout, tuple(parameters), tuple(dtypes))
+    fitting = layout, tuple(parameters), tuple(dtypes)
+    return [_fitted(drawn, *fitting) for drawn in _cases(seed, count)]
 
 
 def case(
@@ -173,7 +175,8 @@ def _check(layout: str, parameters: Collection[str]) -> None:
 def _fitted(
     drawn: Case, layout: str, parameters: tuple[str, ...], dtypes: tuple[str, ...]
 ) -> TestCase:
-    model = Model(layout, Convention(), parameters=parameters, dtypes=dtypes)
+    transposed = LAYOUTS[layout][1] == "IOHW"
+    model = Model(layout, Convention(), transposed=transposed, parameters=parameters, dtypes=dtypes)
     fitted = model.project(drawn)
     return TestCase(fitted, layout, {p: getattr(fitted, p) for p in parameters})
 

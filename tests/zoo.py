@@ -122,8 +122,8 @@ def transposed(x, w, stride=1, padding=0):
     return out[:, :, padding : out.shape[2] - padding, padding : out.shape[3] - padding]
 
 
-def biased(x, w):
-    return np.maximum(conv(x, w) * 2, 0)
+def rectified(x, w):
+    return np.maximum(conv(x, w), 0)
 
 
 def picky(x, w, stride=1, padding=0, dilation=1, groups=1):
@@ -146,7 +146,7 @@ RIGHT: dict[str, Callable[..., Array]] = {
     "channels last": channels_last,
     "same": same,
     "transposed": transposed,
-    "scaled relu": biased,
+    "relu": rectified,
     "picky": picky,
     "ndimage reflect": lambda x, w: scipy.ndimage.correlate(x.astype(float), w.astype(float)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from contextlib import contextmanager
 from time import perf_counter
@@ -50,6 +51,13 @@ def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
             f"{value!r} is no shard such as 1/4, the first of four.", ctx=ctx, param=param
         )
     return int(part), int(of)
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    # click's own range lets NaN through, which no comparison refuses.
+    if math.isnan(value):
+        raise click.BadParameter("nan is no time.", ctx=ctx, param=param)
+    return value
 
 
 @click.command(
@@ -102,6 +110,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.01, max=86400),
+    callback=_seconds,
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -50,6 +50,7 @@ def operand_lines(operands: Mapping[str, Operand], style: Style) -> list[Text]:
             f"{name:{width}}  {'x'.join(map(str, given.shape))} {given.dtype}  "
             f"{path_text(given.path)}",
             style,
+            whole=style.width is None,  # where no terminal bounds it, a long path is left whole
         )
         for name, given in operands.items()
     ]

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 
 _RULES = {
     "explicit": "",
-    "SAME_UPPER": "SAME_UPPER: as much that the output is as large as the image",
-    "SAME_LOWER": "SAME_LOWER: as much that the output is as large as the image",
-    "centred": "as much that the kernel's middle meets every pixel",
-    "centred, the extra row before": "as much that the kernel's middle meets every pixel",
-    "full": "full: every place where the kernel meets the image",
+    "centred": "centred on the kernel's middle",
+    "centred, the extra row before": "centred on the kernel's middle, rounded down",
+    "full": "FULL",
 }
 
 
@@ -41,9 +39,9 @@ def name(result: VerifyResult) -> str:
 
 
 def _padding(model: Model) -> str:
-    rule = _RULES[model.rule]
+    rule = _RULES.get(model.rule, model.rule)
     if rule:
-        return f"{padding_words(model.base)} ({rule})"
+        return f"{padding_words(model.base)}, {rule}"
     if "padding" in model.parameters or model.transposed:
         return padding_words(model.base)
     return "no padding"
@@ -143,8 +141,8 @@ def nearest(result: VerifyResult) -> list[str]:
     said = describe(miss.convention, output="The nearest miss")
     return [
         (
-            f"{said}. This is not an answer: it gives {miss.total - miss.mismatched} of {miss.total} "
-            f"elements (correlation {size(miss.correlation)})."
+            f"{said}. This is not an answer: it gives {miss.total - miss.mismatched} of the "
+            f"{miss.total} elements (correlation {size(miss.correlation)})."
         )
     ]
 

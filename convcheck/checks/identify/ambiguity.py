@@ -20,7 +20,7 @@ def why_ambiguous(
     problem: Problem, conventions: Sequence[Convention], crowded: bool
 ) -> tuple[tuple[str, ...], str]:
     """Reasons, one for each convention after the first, and the data that would tell them apart."""
-    reasons = list(dict.fromkeys(_degenerate(problem)))
+    reasons = list(dict.fromkeys(degenerate(problem)))
     if conventions and not reasons:
         first = conventions[0]
         reasons = [_reason(problem, first, other) for other in conventions[1:]]
@@ -33,7 +33,8 @@ def why_ambiguous(
     return tuple(dict.fromkeys(reasons)), remedy
 
 
-def _degenerate(problem: Problem) -> list[str]:
+def degenerate(problem: Problem) -> list[str]:
+    """Which arrays are the same number throughout, and what that means."""
     reasons = []
     for name, array in (("IMG", problem.image), ("W", problem.filters), ("OUT", problem.output)):
         if array.size > 1 and (array == array.flat[0]).all():

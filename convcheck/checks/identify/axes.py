@@ -14,6 +14,9 @@ from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
+LONG, VERY_LONG = 7, 32
+"""Taps above which a dilated kernel that reaches further than the image is rare, and above which a
+kernel is a whole image itself, that nobody dilates or strides."""
 MAX_STRIDE, MAX_DILATION, MAX_INPUT_DILATION = 8, 4, 8
 
 
@@ -83,9 +86,14 @@ def axis_options(
     for gap, dilation in product(gaps, dilations):
         extent = dilation * (kernel - 1) + 1
         length = (size - 1) * gap + 1
+        if dilation > 1 and kernel > LONG and extent > length and not wide:
+            continue
+        if max(gap, dilation) > 1 and kernel > VERY_LONG and not wide:
+            continue
+        strides = MAX_STRIDE if gap == 1 and outputs > 1 and (wide or kernel <= VERY_LONG) else 1
         # A transposed convolution's padding crops at most what its kernel adds.
         crop = length if wide else (extent + 1 if gap == 1 else 1)
-        for stride in range(1, MAX_STRIDE + 1 if gap == 1 and outputs > 1 else 2):
+        for stride in range(1, strides + 1):
             reach = (outputs - 1) * stride
             low = max(1 - extent, length - reach - extent - stride - crop + 1)
             high = min(crop, length + gap - 2 - reach)
@@ -133,6 +141,22 @@ def padding(
         return -start, end - length
     slack = length - end
     return -start, 0 if slack < stride else -(slack - stride + 1)
+
+
+def met(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array:
+    """(outputs, taps): what each stored tap meets along an axis; -1 a zero between samples, -2 the
+    border's constant.
+    """
+    taps = np.arange(kernel)
+    if "HW"[axis] in c.flip:
+        taps = taps[::-1]
+    starts = np.arange(outputs) * c.stride[axis] - c.padding[axis][0]
+    position = starts[:, None] + c.dilation[axis] * taps
+    gap = c.input_dilation[axis]
+    outside = (position < 0) | (position > (size - 1) * gap)
+    if c.padding_mode != "constant":
+        return wrapped_index(position, size, c.padding_mode)
+    return np.where(outside, -2, np.where(position % gap == 0, position // gap, -1))
 
 
 def window(image: Array, c: Convention, kernel: Sequence[int], at: Sequence[int]) -> Array:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.axes import met
 from convcheck.checks.identify.fit import Linear, Problem
+from convcheck.checks.identify.readings import Reading
 from convcheck.convention import (
     FILTER_LAYOUTS,
     IMAGE_LAYOUTS,
@@ -43,6 +45,22 @@ def canonical(convention: Convention, kernel: Sequence[int]) -> Convention:
     if max(map(max, convention.padding)) <= 0:
         convention = convention.replace(padding_mode="constant", padding_value=0.0)
     return convention
+
+
+def signature(convention: Convention, reading: Reading) -> tuple[Any, ...]:
+    """The same for conventions that meet the same samples with the same taps, whatever the data."""
+    c = convention
+    kernel = reading.filters.shape[2:]
+    if c.kernel_transposed:
+        kernel = kernel[::-1]
+    axes = (
+        met(c, axis, *sizes).tobytes()
+        for axis, sizes in enumerate(
+            zip(reading.image.shape[2:], kernel, reading.output.shape[2:], strict=True)
+        )
+    )
+    layouts = (c.image_layout, c.filter_layout, c.output_layout, c.groups)
+    return (*layouts, c.channel_order, "I" in c.flip, c.kernel_transposed, *axes)
 
 
 def complexity(convention: Convention) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
 from convcheck.checks.identify.fit import (
     Fit,
     Problem,
@@ -18,8 +19,8 @@ from convcheck.checks.identify.fit import (
     informative,
     same_with_other_borders,
 )
-from convcheck.checks.identify.classes import canonical, classes, complexity
-from convcheck.checks.identify.ambiguity import why_ambiguous
+from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
+from convcheck.checks.identify.classes import canonical, classes, complexity, signature
 from convcheck.checks.identify.nearest import Miss, nearest_miss, where
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.search import Found
@@ -124,11 +125,11 @@ def _identify(
     problem = Problem.of(image, filters, output)
     fits: list[tuple[Reading, Fit]] = []
     hypotheses, crowded = 0, False
-    for one in passes(output):
-        if hypotheses > ENOUGH:
-            warnings += ("the search ended early: the rarest conventions were not tried",)
+    mute = tuple(degenerate(problem))
+    for one in passes(output)[: 1 if mute else None]:
+        if hypotheses >= ENOUGH:
             break
-        seen = survey(one, found, problem.usable)
+        seen = survey(one, found, problem.usable, ENOUGH - hypotheses)
         hypotheses += seen.considered
         for survivors in seen.found:
             some, crowd = _confirmed(problem, survivors)
@@ -138,6 +139,10 @@ def _identify(
                 break
         if any(fit.misses < 0.1 * output.size for _, fit in fits):
             break
+    if not hypotheses:
+        raise _no_size(image, filters, output)
+    if hypotheses >= ENOUGH:
+        warnings += ("the search ended early: not all rare conventions were tried",)
     explaining = _simplest([f for f in fits if not f[1].misses])
     if explaining:
         fitted = {fit.convention: fit for _, fit in explaining}
@@ -145,11 +150,13 @@ def _identify(
             for other in same_with_other_borders(problem, fit):
                 fitted.setdefault(other, replace(fit, convention=other))
         groups = classes(problem, fitted)
-        candidates = tuple(_candidate(problem, fitted[group[0]]) for group in groups)
+        crowded |= len(groups) > MANY
+        candidates = tuple(_candidate(problem, fitted[group[0]]) for group in groups[:MANY])
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
-        verdict, candidates, miss = _unexplained(problem, found, fits)
+        verdict, candidates, miss = _unexplained(problem, found, [] if mute else fits)
+        warnings += mute
     reasons, remedy = (), None
     if verdict == "ambiguous":
         reasons, remedy = why_ambiguous(problem, [c.convention for c in candidates], crowded)
@@ -181,6 +188,11 @@ def _confirmed(
         votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
     fits = []
     ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
+    if len(ordered) > 1:
+        alike: dict[tuple[Any, ...], Convention] = {}
+        for convention in ordered:
+            alike.setdefault(signature(convention, survivors[convention]), convention)
+        ordered = list(alike.values())
     for convention in ordered[:MANY]:
         reading = survivors[convention]
         usable = to_axes(problem.usable, convention.output_layout, "NOHW")
@@ -217,7 +229,7 @@ def _candidate(problem: Problem, fit: Fit) -> Candidate:
         arrange_output(sums, convention),
     )
     total = int(np.count_nonzero(problem.usable))
-    return Candidate(convention, replace(comparison, total=total), where(fit) if fit.misses else None)
+    return Candidate(convention, replace(comparison, total=total), where(fit, problem) if fit.misses else None)
 
 
 def _unexplained(
@@ -286,6 +298,20 @@ def _no_reading(image: Array, filters: Array, output: Array) -> InputError:
         expected="the image's channels equal to those of a filter (or of its groups together), and "
         "as many output channels as there are filters, in some order of the axes",
         hint=_mismatched_axis(image, filters, output),
+    )
+
+
+def _no_size(image: Array, filters: Array, output: Array) -> InputError:
+    """Channels and filters fit, but the output's rows or columns do not."""
+    return InputError(
+        "no stride, dilation or padding of the vocabulary gives OUT its size",
+        got=f"IMG {shape_text(image.shape)}, W {shape_text(filters.shape)}, "
+        f"OUT {shape_text(output.shape)}",
+        expected="rows and columns for each of which some window still meets the image, at a stride "
+        f"of at most {MAX_STRIDE}, a dilation of at most {MAX_DILATION} and an input dilation of at "
+        f"most {MAX_INPUT_DILATION}",
+        hint="the sizes of channels and filters do fit: check whether OUT was cropped, resized or "
+        "stitched together, or is the output of several layers",
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.convention import FILTER_LAYOUTS, IMAGE_LAYOUTS, OUTPUT_LAYOUTS, Convention
@@ -26,6 +29,22 @@ class Reading:
     image: Array = field(repr=False)
     filters: Array = field(repr=False)
     output: Array = field(repr=False)
+
+    @property
+    def terms(self) -> int:
+        """The products in one output element."""
+        inputs = min(self.filters.shape[1], self.image.shape[1] // self.base.groups)
+        return inputs * math.prod(self.filters.shape[2:])
+
+    @cached_property
+    def heaviest(self) -> float:
+        """The largest sum of magnitudes of one filter."""
+        sizes = np.abs(self.filters.astype(np.result_type(self.filters, np.float64)))
+        inputs, groups = self.image.shape[1], self.base.groups
+        if groups > 1 and sizes.shape[1] == inputs:  # a bank over all groups' channels
+            sizes = sizes.reshape(len(sizes), groups, inputs // groups, -1)
+            return float(sizes.sum(axis=(2, 3)).max())
+        return float(sizes.sum(axis=(1, 2, 3)).max())
 
 
 def readings(image: Array, filters: Array, output: Array) -> Iterator[Reading]:

@@ -11,6 +11,7 @@ is confirmed over the whole output elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -88,13 +89,14 @@ def channel_options(reading: Reading) -> list[Channels]:
 
 @dataclass
 class Search:
-    """One pass over a reading's hypotheses; ``considered`` counts them."""
+    """One pass over a reading's hypotheses; ``considered`` counts them, up to about ``limit``."""
 
     reading: Reading
     samples: Sequence[Sample]
     wide: bool = False
     circular: bool = False
     modes: Sequence[str] = ("constant",)
+    limit: float = math.inf
     considered: int = 0
 
     def run(self, judges: Sequence[Judge]) -> list[list[Found]]:
@@ -127,13 +129,15 @@ class Search:
                     for axis in (0, 1)
                 )
                 for some_rows, some_columns in self._blocks(rows, columns, mode):
+                    if self.considered > self.limit:
+                        return
                     block = _Block(self.reading.image, self.samples, bank, some_rows, some_columns)
+                    self.considered += block.size
                     for which, r, c, k, votes in block.survivors(judges):
                         convention = self._convention(
                             channels[k], transposed, (some_rows, r), (some_columns, c), mode
                         )
                         yield which, Found(self.reading, convention, votes)
-                    self.considered += block.size
 
     def _blocks(self, rows: Table, columns: Table, mode: str) -> Iterator[tuple[Table, Table]]:
         """The pairs to try: where no window reaches over the edge, all modes are the constant's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,23 +71,31 @@ def passes(output: Array) -> list[Pass]:
     ]
 
 
-def survey(one: Pass, readings: Iterable[Reading], usable: Array) -> Survey:
-    """Run one pass over every reading; ``usable`` marks the output's elements, as stored."""
+def survey(one: Pass, readings: Iterable[Reading], usable: Array, limit: float) -> Survey:
+    """Run one pass over every reading, the smallest kernels first.
+
+    ``usable`` marks the output's elements, as stored; about ``limit`` hypotheses are considered.
+    """
     found: list[list[Found]] = [[] for _ in one.judges]
     considered = 0
     drawn: dict[str, list[Sample]] = {}
-    for reading in readings:
+    for reading in sorted(readings, key=lambda r: math.prod(r.filters.shape[2:])):
         layout = reading.base.output_layout
         if layout not in drawn:
             seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
-            drawn[layout] = choose_samples(
+            samples = choose_samples(
                 reading.output, SAMPLES, seen, one_channel=one.one_channel
             )
+            if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
+                # Elements at a dtype's limit say at least on which side of it the sum is.
+                everywhere = to_axes(usable, layout, "NOHW")
+                samples += choose_samples(reading.output, SAMPLES - len(samples), everywhere & ~seen)
+            drawn[layout] = samples
         samples = drawn[layout]
         made = [make(samples, reading) for make in one.judges] if samples else []
         if not any(judge.first for judge in made):
             continue
-        search = Search(reading, samples, one.wide, one.circular, one.modes)
+        search = Search(reading, samples, one.wide, one.circular, one.modes, limit - considered)
         for kept, more in zip(found, search.run(made), strict=True):
             kept.extend(more)
         considered += search.considered

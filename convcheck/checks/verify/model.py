@@ -149,7 +149,15 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        if self.transposed:
+            # Padding crops a transposed convolution's result: something must be left of it.
+            fitted = replace(fitted, padding=min(fitted.padding, _croppable(fitted)))
         return fitted
+
+
+def _croppable(case: Case) -> int:
+    spans = ((case.height, case.kernel_height), (case.width, case.kernel_width))
+    return min(((n - 1) * case.stride + case.dilation * (f - 1)) // 2 for n, f in spans)
 
 
 def claim(text: str) -> dict[str, Any]:

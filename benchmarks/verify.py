@@ -1,0 +1,112 @@
+"""What verify costs beside the implementation that it tests, and whether its memory stays flat.
+
+Cases are put to a NumPy target in this process; the target's own time is taken out. Then a whole
+campaign goes on to 100 000 cases, and the memory is looked at on the way.
+
+    python benchmarks/verify.py [CASES] [CASES FOR MEMORY]
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import resource
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from convcheck.campaign import Case, case, cases
+from convcheck.checks.verify import put_to_test
+from convcheck.worker import Inline
+
+GOAL = 300
+"""Small cases a second on one core."""
+MEMORY_GOAL = 1.10
+"""How much more memory may be held after the last look than after the first."""
+SMALL = 200
+"""Numbers below this are drawn for the look at memory, over and over under new seeds."""
+
+
+class Target:
+    """A cross-correlation of NumPy's that keeps account of its own time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.calls = 0
+
+    def __call__(self, x: Any, w: Any, parameters: Any) -> Any:
+        """One call."""
+        begun = time.perf_counter()
+        x = np.pad(x, ((0, 0), (0, 0), *((parameters.get("padding", 0),) * 2,) * 2))
+        step = parameters.get("stride", 1)
+        views = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+        views = views[:, :, ::step, ::step].astype(np.float64)
+        out = np.einsum("nchwab,ocab->nohw", views, w.astype(np.float64), optimize=False)
+        self.seconds += time.perf_counter() - begun
+        self.calls += 1
+        return out
+
+
+def rate(count: int) -> tuple[float, float]:
+    """Cases a second without the target's time, and with it."""
+    target = Target()
+    begun = time.perf_counter()
+    result = put_to_test(Inline(target, ("stride", "padding")), cases(0, count))
+    spent = time.perf_counter() - begun
+    if result.verdict != "pass":
+        raise AssertionError(result.findings)
+    return count / (spent - target.seconds), count / spent
+
+
+def memory(looks: list[int]) -> list[tuple[int, float, float]]:
+    """After so many cases: what Python holds, and the process's peak, in MB."""
+    seen: list[tuple[int, float, float]] = []
+
+    def drawn() -> Iterator[Case]:
+        for number in range(looks[-1]):
+            if number in looks:
+                look(number)
+            yield case(number // SMALL, number % SMALL)
+
+    def look(number: int) -> None:
+        gc.collect()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        seen.append((number, tracemalloc.get_traced_memory()[0] / 2**20, peak))
+
+    tracemalloc.start()
+    put_to_test(Inline(Target(), ("stride", "padding")), drawn())
+    look(looks[-1])
+    tracemalloc.stop()
+    return seen
+
+
+def main() -> None:
+    """Print the figures and whether they meet their goals."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    most = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    rate(20)  # imports
+    runs = [rate(count) for _ in range(5)]
+    ours, whole = (statistics.median(column) for column in zip(*runs, strict=True))
+    met = "met" if ours >= GOAL else "MISSED"
+    print(f"{count} cases: {ours:.0f} a second without the target's own time ({whole:.0f} with it)")
+    print(f"goal: >= {GOAL} {met}")
+    looks = [n for n in (1_000, 10_000, 100_000) if n <= most]
+    seen = memory(looks)
+    for number, held, peak in seen:
+        held_now = f"{held:6.2f} MB held by Python"
+        print(f"after {number:6} cases: {held_now}, {peak:.0f} MB at the peak")
+    grown = [later[1] / earlier[1] for earlier, later in itertools.pairwise(seen[1:])]
+    if grown:
+        flat = "met" if max(grown) <= MEMORY_GOAL else "MISSED"
+        print(
+            f"growth from 10 000 to 100 000 cases: {max(grown):.2f}, goal <= {MEMORY_GOAL} {flat}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""``convcheck verify`` as its users meet it: exit codes, replays, saved cases, programs, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/verify.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+TESTS = Path(__file__).resolve().parent
+STUCK = """
+import numpy as np
+
+def hangs(x, w):
+    while w.shape[1] > 3:
+        pass
+    v = np.lib.stride_tricks.sliding_window_view(x, w.shape)
+    return np.einsum("hwab,ab->hw", v.astype(float), w.astype(float))
+"""
+MODULE = """
+from pathlib import Path
+import time
+import numpy as np
+from zoo import SOME, conv
+
+right = conv
+groups = SOME["groups ignored"]
+
+calls = 0
+
+def slow(x, w, stride=1):
+    global calls
+    calls += 1
+    if calls == 60:
+        Path("sixty").touch()
+    time.sleep(0.01)
+    return groups(x, w, 1 if stride == 1 else 2)
+
+def even(x, w):
+    return conv(x, w[:, :, ::-1, ::-1] if w.shape[2] % 2 == 0 else w)
+
+def shadow(x, w, padding=0):
+    raise NotImplementedError("never")
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    zoo = (TESTS / "zoo.py").read_text()
+    (tmp_path / "zoo.py").write_text(zoo + "\nSOME = {w.name: w.function for w in ZOO}\n")
+    (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "stuck.py").write_text(STUCK)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "convcheck", "verify", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "PYTHONUTF8": "1", "NO_COLOR": "1"},
+    )
+
+
+def report(*arguments: str) -> tuple[int, dict]:
+    ended = run(*arguments, "--json")
+    document = json.loads(ended.stdout)
+    VALIDATOR.validate(document)
+    assert document["exit_code"] == ended.returncode
+    return ended.returncode, document
+
+
+@pytest.mark.usefixtures("here")
+class TestVerify:
+    def test_a_right_one_is_named_and_passes(self) -> None:
+        ended = run("mine:right", "--cases", "30")
+        lines = ended.stdout.splitlines()
+        assert ended.returncode == 0
+        assert lines[0] == (
+            "mine:right is the cross-correlation, NCHW, OIHW, zero padding, float64."
+        )
+        assert lines[1] == "pass: all 30 cases that ran pass."
+        assert "Seed 0, 30 cases asked for." in lines
+        assert not ended.stderr
+        again = run("mine:right", "--cases", "30")
+        assert again.stdout == ended.stdout, "nothing of the clock is in it"
+
+    def test_a_failure_is_replayed_by_its_line(self, here: Path) -> None:
+        code, document = report("mine:even", "--cases", "40", "--timeout", "33")
+        assert (code, document["verdict"]) == (1, "fail")
+        assert "the kernel's height is even" in document["when"]
+        assert document["does"] == "it reverses the kernel's rows and columns"
+        smallest = document["smallest"]
+        saved = here / document["saved"]
+        assert saved.name.startswith("convcheck-case-0-")
+        arrays = {p.stem: np.load(p) for p in saved.iterdir()}
+        assert set(arrays) == {"image", "filters", "actual", "expected"}
+        assert list(arrays["image"].shape) == smallest["image_shape"]
+        assert not np.array_equal(arrays["actual"], arrays["expected"])
+        words = shlex.split(smallest["replay"])
+        assert words[:5] == ["convcheck", "verify", "mine:even", "--timeout", "33"]
+        assert words[-2:] == ["--replay", smallest["id"]]
+        code, again = report(*words[2:], "--save", "again")
+        assert (code, again["failed"], again["ran"], again["saved"]) == (1, 1, 1, "again")
+        (one,) = again["findings"]
+        assert one["case"] == smallest["case"]
+        assert one["detail"] == smallest["detail"]
+        for file in saved.iterdir():
+            assert np.array_equal(np.load(file), np.load(here / "again" / file.name))
+
+    def test_the_table_has_the_replay_lines_whole(self) -> None:
+        ended = run("mine:even", "--cases", "40", "--call", "f(x, w)", "--layout", "NCHW")
+        lines = [line for line in ended.stdout.splitlines() if "--replay" in line]
+        assert 2 <= len(lines) <= 11
+        for line in lines:
+            assert line.startswith("  convcheck verify mine:even --call 'f(x, w)' --layout NCHW ")
+        assert "(all " in ended.stdout or " such cases fail)" in ended.stdout
+
+    def test_expect_is_a_claim(self) -> None:
+        assert run("mine:right", "--cases", "10", "--expect", "correlation").returncode == 0
+        code, document = report("mine:right", "--cases", "10", "--expect", "per-channel")
+        assert code == 1
+        assert document["in_words"].startswith("mine:right is the cross-correlation")
+        assert document["does"] == "it reverses no axis of the filters"
+        assert document["expect"]["flip"] == ["H", "W"]
+
+    def test_fail_fast_shards_and_seed(self) -> None:
+        code, first = report("mine:even", "--cases", "40", "--fail-fast", "--seed", "5")
+        assert (code, first["failed"], first["seed"]) == (1, 1, 5)
+        whole = report("mine:even", "--cases", "20")[1]
+        parts = [report("mine:even", "--cases", "20", "--shard", f"{i}/3")[1] for i in (1, 2, 3)]
+        for key in ("ran", "passed", "failed"):
+            assert sum(p[key] for p in parts) == whole[key]
+        assert parts[1]["shard"] == {"part": 2, "of": 3}
+        ids = {f["id"] for p in parts for f in p["findings"]}
+        assert ids == {f["id"] for f in whole["findings"]}
+
+    def test_a_hang_is_a_finding(self) -> None:
+        code, document = report("stuck:hangs", "--layout", "HW", "--timeout", "0.5")
+        assert code == 1
+        assert {f["kind"] for f in document["findings"]} == {"hang"}
+        assert document["failed"] == 3
+        assert "ended early: 3 cases hung" in document["notes"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            ([], "Name one target"),
+            (["mine:right", "--command", "p {image} {filters} {output}"], "Name one target"),
+            (["mine:nothing"], "has no 'nothing'"),
+            (["nowhere:f"], "cannot be imported"),
+            (["mine"], "is no target"),
+            (["mine:shadow"], "could not be called"),
+            (["mine:right", "--replay", "x"], "is no case"),
+            (["mine:right", "--replay", "0:1:groups=0"], "is no case"),
+            (["mine:right", "--shard", "3/2"], "is no shard"),
+            (["mine:right", "--pass", "strides"], "is none of"),
+            (["mine:right", "--call", "f(x, w, exit())"], "cannot be read"),
+            (["mine:right", "--expect", "corelation"], "did you mean"),
+            (["mine:right", "--cases", "0"], "Invalid value"),
+            (["mine:right", "--layout", "CNHW"], "Invalid value"),
+            (["mine:right", "--timeout", "nan"], "Invalid value"),
+            (["--command", "p {image}"], "does not name its files"),
+            (["--command", "no-such-program {image} {filters} {output}"], "could not be called"),
+            (["--command", "p", "--call", "f(x, w)"], "are for a TARGET"),
+        ],
+    )
+    def test_what_cannot_be_judged_is_exit_2(self, arguments: list[str], says: str) -> None:
+        ended = run(*arguments)
+        assert ended.returncode == 2, ended.stderr
+        assert says in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not ended.stdout
+
+    @pytest.mark.parametrize("more", [[], ["--json"]])
+    def test_ctrl_c_prints_what_was_found(self, here: Path, more: list[str]) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "convcheck", "verify", "mine:slow", "--cases", "5000", *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(600):
+            if (here / "sixty").exists():
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        if more:
+            document = json.loads(out)
+            VALIDATOR.validate(document)
+            assert document["interrupted"]
+            assert document["exit_code"] == 130
+            assert 0 < document["ran"] < 5000
+        else:
+            assert "interrupted, partial: " in out
+            assert "mine:slow is the cross-correlation" in out
+
+    def test_quiet_and_verbose(self, here: Path) -> None:
+        ended = run("mine:right", "--cases", "5", "-q", "-o", "report.txt")
+        assert (ended.stdout, ended.stderr) == ("", "")
+        assert (here / "report.txt").read_text() == "pass: all 5 cases that ran pass.\n"
+        ended = run("mine:right", "--cases", "5", "-v")
+        assert "about to run mine:right" in ended.stderr
+        assert "time: " in ended.stderr
+
+
+C_PROGRAM = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A 2-D cross-correlation of float32 .npy files; BUG leaves the last column out. */
+static float *load(const char *path, int *h, int *w) {
+  FILE *f = fopen(path, "rb");
+  unsigned char head[10];
+  if (!f || fread(head, 1, 10, f) != 10) exit(3);
+  int size = head[8] | head[9] << 8;
+  char *text = malloc(size + 1);
+  if (fread(text, 1, size, f) != (size_t)size) exit(4);
+  text[size] = 0;
+  if (!strstr(text, "<f4") || !strstr(text, "False")) {
+    fprintf(stderr, "this dtype is not supported\n");
+    exit(5);
+  }
+  char *shape = strchr(text, '(');
+  if (sscanf(shape, "(%d, %d)", h, w) != 2) exit(6);
+  float *data = malloc(sizeof(float) * *h * *w);
+  if (fread(data, sizeof(float), *h * *w, f) != (size_t)(*h * *w)) exit(7);
+  fclose(f);
+  return data;
+}
+
+int main(int argc, char **argv) {
+  int h, w, fh, fw, stride = atoi(argv[4]);
+  float *x = load(argv[1], &h, &w), *k = load(argv[2], &fh, &fw);
+  int oh = (h - fh) / stride + 1, ow = (w - fw) / stride + 1;
+  FILE *f = fopen(argv[3], "wb");
+  char text[118];
+  memset(text, ' ', sizeof text);
+  int n = sprintf(text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", oh, ow);
+  text[n] = ' ';
+  text[117] = '\n';
+  fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
+  fwrite(text, 1, sizeof text, f);
+  for (int i = 0; i < oh; i++)
+    for (int j = 0; j < ow; j++) {
+      float sum = 0;
+      for (int a = 0; a < fh; a++)
+        for (int b = 0; b < fw; b++) {
+#ifdef BUG
+          if (stride > 1 && b == fw - 1 && fw > 1) continue;
+#endif
+          sum += x[(i * stride + a) * w + j * stride + b] * k[a * fw + b];
+        }
+      fwrite(&sum, sizeof sum, 1, f);
+    }
+  fclose(f);
+  return argc > 5;
+}
+"""
+CC = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+
+@pytest.mark.skipif(CC is None, reason="no C compiler")
+def test_a_c_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conv.c").write_text(C_PROGRAM)
+    for name, more in (("right", []), ("wrong", ["-DBUG"])):
+        subprocess.run([str(CC), "-O1", *more, "-o", name, "conv.c"], check=True, timeout=60)
+    line = "./{} {{image}} {{filters}} {{output}} {{stride}}"
+    code, document = report("--command", line.format("right"), "--cases", "25", "--layout", "HW")
+    assert (code, document["verdict"]) == (0, "pass"), document["findings"]
+    assert document["parameters"]["passed"] == ["stride"]
+    assert document["parameters"]["dtypes"] == ["float32"]
+    code, document = report("--command", line.format("wrong"), "--cases", "40", "--layout", "HW")
+    assert (code, document["verdict"]) == (1, "fail")
+    assert "stride > 1" in document["when"]
+    words = shlex.split(document["smallest"]["replay"])
+    assert words[2:4] == ["--command", line.format("wrong")]
+    assert run(*words[2:]).returncode == 1

@@ -1,0 +1,166 @@
+"""convcheck.testing: in pytest, in unittest, and by itself."""
+
+from __future__ import annotations
+
+import unittest
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zoo
+
+from convcheck import Convention, convolve
+from convcheck.errors import InputError
+from convcheck.testing import TestCase, assert_convolution, case, cases
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(-9, 10, (3, 6, 7)).astype(np.float32)
+W = RNG.integers(-9, 10, (2, 3, 3, 2)).astype(np.float32)
+FLIPPED = convolve(X, W, Convention(flip=("I", "H", "W")))
+
+
+@pytest.mark.parametrize(
+    "convention",
+    [
+        "flipped",
+        '{"flip": ["I", "H", "W"]}',
+        {"flip": ["I", "H", "W"]},
+        Convention(flip=("I", "H", "W")),
+    ],
+)
+def test_a_right_output_passes_however_it_is_claimed(convention: object) -> None:
+    assert_convolution(X, W, FLIPPED, convention)
+    assert_convolution(X.tolist(), W, FLIPPED.astype(np.float32), convention)
+
+
+def test_a_wrong_output_says_what_it_is_and_where() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_convolution(X, W, FLIPPED)
+    said = str(caught.value)
+    assert "48 of 48 elements differ" in said
+    assert "the most at (" in said
+    assert "claimed: OUT is the cross-correlation" in said
+    assert "what it is: OUT is the N-D convolution" in said
+
+
+def test_one_wrong_element_is_said() -> None:
+    spoiled = convolve(X, W).astype(np.float32)
+    spoiled[1, 2, 3] += 1
+    with pytest.raises(AssertionError, match=r"1 of 48 elements differ, the most at \(1, 2, 3\)"):
+        assert_convolution(X, W, spoiled)
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        (np.zeros((2, 4, 5)), "wrong shape: gave 2x4x5, expected 2x4x6"),
+        (np.full((2, 4, 6), np.nan), "not finite"),
+    ],
+)
+def test_other_wrongs(output: np.ndarray, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        assert_convolution(X, W, output)
+
+
+def test_what_cannot_be_judged_is_no_assertion() -> None:
+    with pytest.raises(InputError):
+        assert_convolution(X, W, np.array(["a"]))
+    with pytest.raises(InputError, match="no convention is named"):
+        assert_convolution(X, W, FLIPPED, "corelation")
+    with pytest.raises(InputError):
+        assert_convolution(X, W[:, :2], FLIPPED)
+
+
+@pytest.mark.parametrize("drawn", cases(25), ids=TestCase.id)
+def test_a_layer_of_ones_own(drawn: TestCase) -> None:
+    image, filters = drawn.arrays()
+    output = zoo.conv(image, filters, **drawn.parameters)
+    drawn.check(output)
+    assert output.shape == drawn.expected().shape
+
+
+@pytest.mark.parametrize(
+    ("layout", "function", "parameters"),
+    [
+        ("NHWC", zoo.channels_last, ["stride"]),
+        ("NCHW/IOHW", zoo.transposed, ["stride", "padding"]),
+        ("CHW/IHW", lambda x, w: zoo.conv(x[None], w[None])[0], []),
+        ("HW", lambda x, w: zoo.conv(x[None, None], w[None, None])[0, 0], []),
+    ],
+)
+def test_in_other_layouts(layout: str, function: object, parameters: list[str]) -> None:
+    for drawn in cases(12, layout=layout, parameters=parameters, dtypes=["float64"]):
+        assert drawn.dtype == "float64"
+        drawn.check(function(*drawn.arrays(), **drawn.parameters))
+
+
+def test_a_case_is_had_again_by_its_id() -> None:
+    for drawn in cases(20, seed=4):
+        again = case(drawn.id())
+        assert again == drawn
+        assert all(
+            np.array_equal(a, b) for a, b in zip(again.arrays(), drawn.arrays(), strict=True)
+        )
+
+
+def test_a_mistake_shows_in_the_cases() -> None:
+    failed = 0
+    for drawn in cases(10):
+        image, filters = drawn.arrays()
+        try:
+            drawn.check(zoo.conv(image, filters[:, :, ::-1, ::-1], **drawn.parameters))
+        except AssertionError as error:
+            failed += "what it" in str(error) or "follows no" in str(error)
+    assert failed >= 5
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(InputError, match="no layout"):
+        list(cases(1, layout="CNHW"))
+    with pytest.raises(InputError, match="no parameter"):
+        list(cases(1, parameters=["strides"]))
+
+
+class TestUnderUnittest(unittest.TestCase):
+    def test_cases(self) -> None:
+        for drawn in cases(5):
+            with self.subTest(drawn.id()):
+                drawn.check(zoo.conv(*drawn.arrays(), **drawn.parameters))
+
+    def test_failure(self) -> None:
+        with self.assertRaisesRegex(AssertionError, "N-D convolution"):  # noqa: PT027
+            assert_convolution(X, W, FLIPPED)
+
+
+def test_it_needs_no_plugin(pytester_free: Path) -> None:
+    import subprocess
+    import sys
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "unittest", "-q", "mine"],
+        cwd=pytester_free,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "what it is: OUT is the per-channel convolution" in ended.stderr
+    assert "FAILED (failures=1)" in ended.stderr
+
+
+@pytest.fixture
+def pytester_free(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(
+        "import unittest\n"
+        "import numpy as np\n"
+        "from convcheck import Convention, convolve\n"
+        "from convcheck.testing import assert_convolution\n"
+        "class Mine(unittest.TestCase):\n"
+        "    def test_it(self):\n"
+        "        rng = np.random.default_rng(0)\n"
+        "        x = rng.integers(-9, 10, (3, 6, 7))\n"
+        "        w = rng.integers(-9, 10, (2, 3, 3, 2))\n"
+        "        y = convolve(x, w, Convention(flip=('H', 'W')))\n"
+        "        assert_convolution(x, w, y)\n"
+    )
+    return tmp_path
