@@ -16,8 +16,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
@@ -27,6 +26,9 @@ from scipy.signal import convolve
 from convcheck import compare
 from convcheck.cases import draw
 from convcheck.checks.tiles import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GOAL_BARE, GOAL_SCRIPT = 1.10, 3.0
 CASES = {

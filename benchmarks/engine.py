@@ -9,12 +9,15 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convcheck.convention import Convention
 from convcheck.engine import convolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LAYERS = {
     "1x1, 64 to 256": ((64, 56, 56), (256, 64, 1, 1), {}),

@@ -11,13 +11,15 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import scipy.signal
 
 from convcheck import compare
 from convcheck.cases import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GOAL = 0.10
 SHAPES = (64, 56, 56), (64, 64, 3, 3)

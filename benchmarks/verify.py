@@ -15,14 +15,16 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convcheck.campaign import Case, case, cases
 from convcheck.checks.verify import put_to_test
 from convcheck.worker import Inline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GOAL = 300
 """Small cases a second on one core."""

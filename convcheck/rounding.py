@@ -8,14 +8,17 @@ the fast Fourier transform (theorem 24.2), each with the term that underflow add
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from convcheck.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = NDArray[np.generic]
 

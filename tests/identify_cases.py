@@ -147,7 +147,9 @@ def _attempt(rng: np.random.Generator, data: str) -> tuple[np.ndarray, np.ndarra
         image_layout=image_layout,
         filter_layout=filter_layout,
         output_layout=output_layout,
-        flip=pick((), (), ("H", "W"), ("H", "W"), ("I", "H", "W"), ("I",), ("H",), ("W",), ("I", "W")),
+        flip=pick(
+            (), (), ("H", "W"), ("H", "W"), ("I", "H", "W"), ("I",), ("H",), ("W",), ("I", "W")
+        ),
         stride=stride,
         dilation=dilation,
         input_dilation=gaps,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,9 @@ from convcheck.errors import InputError
 
 sys.path.append(str(Path(__file__).parent / "peers"))
 from drawn_conventions import Drawn, draw, expected, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COUNT = 600
 

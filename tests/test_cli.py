@@ -15,11 +15,10 @@ import sys
 import termios
 import time
 import zipfile
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema
 import numpy as np
@@ -30,6 +29,9 @@ from convcheck.cli import base
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.render.words import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "fixtures"

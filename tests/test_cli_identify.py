@@ -6,10 +6,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -19,6 +18,9 @@ from test_cli import FIXTURES, Ended, environment, in_process, run, shell
 from convcheck.calls import CANNOT, LIBRARIES
 from convcheck.convention import KEYS, Convention
 from convcheck.engine import convolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/identify.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain, combinations, count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +23,9 @@ from convcheck.errors import ExitCode, InputError, OracleError
 from convcheck.reference import Oracle, Reference
 from convcheck.render import words
 from convcheck.rounding import choose_arithmetic, fft_bound, norm, sum_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"

@@ -7,10 +7,8 @@ import io
 import json
 import re
 import struct
-from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -20,6 +18,10 @@ from convcheck import cli
 from convcheck.checks.inspect import guess, look
 from convcheck.errors import InputError, MissingExtraError
 from convcheck.tensors import Tensor, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/inspect.json").read_text())
 RGB = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from convcheck.errors import InputError
 from convcheck.target import CallableTarget, CommandTarget, adapted, parameters_of, parse_call
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import zoo
 from convcheck import Convention, convolve
 from convcheck.errors import InputError
 from convcheck.testing import TestCase, assert_convolution, case, cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(-9, 10, (3, 6, 7)).astype(np.float32)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,9 @@ from convcheck.errors import ExitCode, InputError
 from convcheck.render.verify_words import name
 from convcheck.target import adapted, parameters_of
 from convcheck.worker import Inline, Outcome, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COUNT = 100
 SOME = {w.name: w for w in zoo.ZOO}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from convcheck.campaign import Case
 from convcheck.errors import InputError
 from convcheck.target import CallableTarget, CommandTarget
 from convcheck.worker import Inline, Request, Worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODULE = """
 import ctypes, os, sys, time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from convcheck.calls.geometry import measure
@@ -14,6 +13,8 @@ from convcheck.calls.text import CANNOT
 from convcheck.calls.torch_code import torch_code
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convcheck.convention import Convention
 
 __all__ = ["CANNOT", "LIBRARIES", "equivalent_calls", "onnx_node"]

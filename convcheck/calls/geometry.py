@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convcheck.convention import Convention
 
 DENSE, TRANSPOSED, SHARED = "dense", "transposed", "shared"

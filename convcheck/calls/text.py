@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convcheck.calls.geometry import SHARED, TRANSPOSED, Geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from convcheck.convention import Convention
 
 CANNOT = "cannot be said in one call"

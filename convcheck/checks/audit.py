@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,9 @@ from convcheck.convention import (
 from convcheck.engine import arrange_filters, arrange_image
 from convcheck.errors import ExitCode, InputError
 from convcheck.rounding import gamma
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -157,9 +159,7 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
     )
 
 
-def _judge(
-    problem: Problem, base: Linear, name: str, what: str, other: Convention
-) -> Deviation:
+def _judge(problem: Problem, base: Linear, name: str, what: str, other: Convention) -> Deviation:
     try:
         changed = Linear(problem, other)
     except InputError:
@@ -168,7 +168,7 @@ def _judge(
     if changed.values.shape != base.values.shape:
         return Deviation(name, what, other, True, None)
     difference = np.abs(changed.values - base.values)
-    bound = 0.0
+    bound: Array | float = 0.0
     if not problem.arithmetic.exact:
         bound = gamma(2 * base.terms + 4) * (changed.magnitude + base.magnitude)
     seen = bool(np.any(difference > bound))
@@ -196,11 +196,17 @@ def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convent
     )
     if channels > 2:
         rolled = (*order[1:], order[0])
-        yield "channels rotated", "the image's channels shifted by one", c.replace(channel_order=rolled)
+        yield (
+            "channels rotated",
+            "the image's channels shifted by one",
+            c.replace(channel_order=rolled),
+        )
     if 1 < c.groups < channels:
         shuffled = tuple(np.reshape(order, (c.groups, -1)).T.ravel().tolist())
-        yield "group order", "the channels dealt out to the groups in turn", c.replace(
-            channel_order=shuffled
+        yield (
+            "group order",
+            "the channels dealt out to the groups in turn",
+            c.replace(channel_order=shuffled),
         )
     yield from _layout_deviations(base, c)
     for axis, name in enumerate(("rows", "columns")):
@@ -236,12 +242,10 @@ def _fits(base: Linear, other: Convention) -> bool:
         w = arrange_filters(base.problem.filters, other, x.shape[1])
     except InputError:
         return False
-    return w.shape[0] == base.values.shape[1]
+    return bool(w.shape[0] == base.values.shape[1])
 
 
-def _axis_deviations(
-    c: Convention, axis: int, name: str
-) -> Iterator[tuple[str, str, Convention]]:
+def _axis_deviations(c: Convention, axis: int, name: str) -> Iterator[tuple[str, str, Convention]]:
     before, after = c.padding[axis]
 
     def padded(pads: tuple[int, int]) -> Convention:
@@ -252,7 +256,7 @@ def _axis_deviations(
     if before != after:
         yield (
             f"padding sides of {name}",
-            f"padding of {after} before and {before} after the {name} instead of {before} and {after}",
+            f"padding of {after} before and {before} after the {name}, not {before} and {after}",
             padded((after, before)),
         )
     if c.stride[axis] > 1 or before > 0:
@@ -325,8 +329,8 @@ def _propose(
                 continue
             if proposal.seen == proposal.total:
                 return proposal
-            blind, least = proposal.total - proposal.seen, best and best.total - best.seen
-            if blind < len(result.blind_spots) and (least is None or blind < least):
+            least = len(result.blind_spots) if best is None else best.total - best.seen
+            if proposal.total - proposal.seen < least:
                 best = proposal
     return best
 
@@ -353,7 +357,9 @@ def _drawn(
             shapes["image"][layouts["image"].index("C")] = new
         elif operand == "filters":
             # The image grows with the kernel, so that the output keeps its size.
-            shapes["image"][layouts["image"].index(axis)] += (new - old) * c.dilation["HW".index(axis)]
+            shapes["image"][layouts["image"].index(axis)] += (new - old) * c.dilation[
+                "HW".index(axis)
+            ]
         changes.append(f"{new} {words} instead of {old}")
     rng = np.random.default_rng(0)
     drawn = [

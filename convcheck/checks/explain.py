@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from convcheck.reference import Oracle
 from convcheck.rounding import choose_arithmetic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from convcheck.checks.compare import CompareResult
     from convcheck.comparison import Number
 

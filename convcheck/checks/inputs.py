@@ -134,9 +134,7 @@ def _channels_differ(image: Array, filters: Array, x: Array, w: Array) -> InputE
             "w.transpose(3, 2, 0, 1)"
         )
     elif image.ndim == 3 and filters.ndim == 3 and image.shape[2] == filters.shape[2]:
-        hint = (
-            "both look like (H, W, C): save img.transpose(2, 0, 1) and w.transpose(2, 0, 1)"
-        )
+        hint = "both look like (H, W, C): save img.transpose(2, 0, 1) and w.transpose(2, 0, 1)"
     return InputError(
         "IMG and W have different numbers of channels",
         got=f"IMG {shape_text(image.shape)} has {channels}, "

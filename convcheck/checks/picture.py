@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,9 @@ from convcheck.engine import BLOCK, correlate
 from convcheck.errors import InputError
 from convcheck.reference import Oracle
 from convcheck.rounding import Arithmetic, choose_arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 Array = NDArray[Any]
 Band = tuple[int, NDArray[np.float64]]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from drawn_conventions import draw, expected, run
 
 from convcheck.calls import CANNOT, equivalent_calls, onnx_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,9 @@ import pytest
 from convcheck import cluster, compare
 from convcheck.cluster import Cluster, ClusterError
 from convcheck.pool import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytest.importorskip("distributed")
 

@@ -41,7 +41,9 @@ def test_same(padding: str, kernel: Any, stride: Any, size: Any) -> None:
         stride=stride,
     )
     for axis in (0, 1):
-        total = max((-(-size[axis] // stride[axis]) - 1) * stride[axis] + kernel[axis] - size[axis], 0)
+        total = max(
+            (-(-size[axis] // stride[axis]) - 1) * stride[axis] + kernel[axis] - size[axis], 0
+        )
         before, after = total // 2, total - total // 2
         if padding == "SAME_LOWER":
             before, after = after, before

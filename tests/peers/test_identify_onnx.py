@@ -84,9 +84,7 @@ def test_conv_transpose(group: int) -> None:
         output_padding=[1, 0],
         group=group,
     )
-    explain(
-        x, w, y, input_dilation=(2, 3), filter_layout="IOHW", flip=("H", "W"), groups=group
-    )
+    explain(x, w, y, input_dilation=(2, 3), filter_layout="IOHW", flip=("H", "W"), groups=group)
 
 
 def test_conv_integer() -> None:

@@ -109,9 +109,7 @@ def circular(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 def test_circular_convolution() -> None:
     x, w = normal(13, 16), normal(3, 4)
-    explain(
-        x, w, circular(x, w), flip=("H", "W"), padding_mode="wrap", padding=((2, 0), (3, 0))
-    )
+    explain(x, w, circular(x, w), flip=("H", "W"), padding_mode="wrap", padding=((2, 0), (3, 0)))
 
 
 @pytest.mark.parametrize("shift", [(-1, -1), (3, 0), (0, -5), (6, 7)])
@@ -123,9 +121,7 @@ def test_a_rolled_circular_convolution(shift: tuple[int, int]) -> None:
 
 def test_circular_layers() -> None:
     x, w = normal(3, 12, 14), normal(4, 3, 3, 3)
-    y = sum(
-        np.stack([circular(x[c], w[k, c]) for k in range(4)]) for c in range(3)
-    )
+    y = sum(np.stack([circular(x[c], w[k, c]) for k in range(4)]) for c in range(3))
     explain(x, w, y, flip=("H", "W"), padding_mode="wrap")
 
 

@@ -84,9 +84,7 @@ def test_conv_transpose2d(stride: Any, padding: int, groups: int, more: int) -> 
     y = F.conv_transpose2d(
         x, w, stride=stride, padding=padding, groups=groups, output_padding=output_padding
     )
-    explain(
-        x, w, y, filter_layout="IOHW", flip=("H", "W"), input_dilation=stride, groups=groups
-    )
+    explain(x, w, y, filter_layout="IOHW", flip=("H", "W"), input_dilation=stride, groups=groups)
 
 
 def test_conv_transpose2d_of_stride_1_is_a_full_convolution() -> None:
@@ -192,13 +190,26 @@ def test_tf32_by_its_operands() -> None:
 def test_modules_with_all_their_arguments() -> None:
     torch.manual_seed(3)
     layer = torch.nn.Conv2d(
-        4, 6, (3, 5), stride=(2, 1), padding=(1, 4), dilation=(1, 2), groups=2, padding_mode="reflect"
+        4,
+        6,
+        (3, 5),
+        stride=(2, 1),
+        padding=(1, 4),
+        dilation=(1, 2),
+        groups=2,
+        padding_mode="reflect",
     )
     x = normal(1, 4, 16, 18)
     with torch.no_grad():
         y = layer(x)
     explain(
-        x, layer.weight.detach(), y, stride=(2, 1), dilation=(1, 2), groups=2, padding_mode="reflect"
+        x,
+        layer.weight.detach(),
+        y,
+        stride=(2, 1),
+        dilation=(1, 2),
+        groups=2,
+        padding_mode="reflect",
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,9 @@ from convcheck.campaign import cases
 from convcheck.checks.verify import put_to_test, verify
 from convcheck.render.verify_words import name
 from convcheck.worker import Inline
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PEERS: list[tuple[str, dict[str, Any], str, int]] = [
     ("torch.nn.functional:conv2d", {}, "cross-correlation, NCHW, OIHW, zero padding, float32", 150),

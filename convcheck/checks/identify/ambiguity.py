@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import why_equal
-from convcheck.checks.identify.fit import Problem
 from convcheck.convention import KEYS, Convention
 from convcheck.engine import arrange_filters, arrange_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcheck.checks.identify.fit import Problem
 
 Array = NDArray[Any]
 
@@ -28,7 +30,8 @@ def why_ambiguous(
         reasons.append("so many conventions give this output that only the plainest are listed")
     remedy = (
         "use random integers for both, at least 3 channels, another number of filters than of "
-        "channels, and heights that differ from widths: convcheck random --save DIR draws such a case"
+        "channels, and heights that differ from widths, such as those that convcheck random "
+        "--shape 3x9x8 --kernel 3x2 --count 4 --save case draws"
     )
     return tuple(dict.fromkeys(reasons)), remedy
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.convention import Convention
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
@@ -121,14 +123,10 @@ def table(
     windows = start + stride * np.array([[min(places)], [max(places)]], np.int64)
     last = windows[1] + dilation * (kernel - 1)
     touches = (windows[0] < 0) | (last > (size - 1) * gap)
-    return Table(
-        size, kernel, mode, places, gap, dilation, stride, start, backwards, touches
-    )
+    return Table(size, kernel, mode, places, gap, dilation, stride, start, backwards, touches)
 
 
-def padding(
-    option: Sequence[int], size: int, outputs: int, kernel: int
-) -> tuple[int, int]:
+def padding(option: Sequence[int], size: int, outputs: int, kernel: int) -> tuple[int, int]:
     """Before and after: what the windows need, zero where the convolution's own rounding does.
 
     ``option`` is input dilation, dilation, stride and the first window's place.
@@ -144,9 +142,7 @@ def padding(
 
 
 def met(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array:
-    """(outputs, taps): what each stored tap meets along an axis; -1 a zero between samples, -2 the
-    border's constant.
-    """
+    """(outputs, taps): what each stored tap meets; -1 a zero between samples, -2 the border."""
     taps = np.arange(kernel)
     if "HW"[axis] in c.flip:
         taps = taps[::-1]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import met
 from convcheck.checks.identify.fit import Linear, Problem
-from convcheck.checks.identify.readings import Reading
 from convcheck.convention import (
     FILTER_LAYOUTS,
     IMAGE_LAYOUTS,
@@ -19,6 +17,11 @@ from convcheck.convention import (
     PADDING_MODES,
     Convention,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from convcheck.checks.identify.readings import Reading
 
 Array = NDArray[Any]
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,9 @@ from convcheck.engine import (
     spread,
 )
 from convcheck.rounding import TINY, Arithmetic, choose_arithmetic, gamma
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = NDArray[Any]
 
@@ -130,7 +132,8 @@ class Linear:
             ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
             length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
             inside.append((starts >= 0) & (ends < length))
-        return inside[0][:, None] & inside[1][None, :]
+        both: Array = inside[0][:, None] & inside[1][None, :]
+        return both
 
     def rounded(self, precision: str) -> Linear:
         """The same with operands of fewer bits."""
@@ -149,7 +152,8 @@ class Linear:
 
 
 def _magnitudes(array: Array) -> Array:
-    return np.abs(array.astype(np.result_type(array, np.float64)))
+    sizes: Array = np.abs(array.astype(np.result_type(array, np.float64)))
+    return sizes
 
 
 def confirm(problem: Problem, convention: Convention, output: Array, usable: Array) -> Fit:
@@ -275,11 +279,7 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     best: Fit | None = None
     for convention in _forms(linear, output, usable):
         fit = _judge(linear, convention, output, usable)
-        if best is None or fit.misses < best.misses:
-            best = fit
-        elif fit.misses == best.misses and 8 * _left(fit, output, usable) < _left(
-            best, output, usable
-        ):
+        if best is None or _better(fit, best, output, usable):
             best = fit
         if not best.misses and not _suspicious(best, output, usable):
             break
@@ -288,6 +288,13 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     if best.misses < EXPLAINED * np.count_nonzero(usable):
         best = _simplified(linear, best, output, usable)
     return best
+
+
+def _better(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
+    """Whether a fit misses fewer elements, or as many and leaves far less unexplained."""
+    if fit.misses != best.misses:
+        return fit.misses < best.misses
+    return 8 * _left(fit, output, usable) < _left(best, output, usable)
 
 
 def _left(fit: Fit, output: Array, usable: Array) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
+from convcheck.checks.identify.classes import canonical, classes, complexity, signature
 from convcheck.checks.identify.fit import (
     Fit,
     Problem,
@@ -19,11 +20,8 @@ from convcheck.checks.identify.fit import (
     informative,
     same_with_other_borders,
 )
-from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
-from convcheck.checks.identify.classes import canonical, classes, complexity, signature
 from convcheck.checks.identify.nearest import Miss, nearest_miss, where
 from convcheck.checks.identify.readings import Reading, readings
-from convcheck.checks.identify.search import Found
 from convcheck.checks.identify.stages import MANY, passes, survey
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.comparison import Comparison
@@ -31,6 +29,11 @@ from convcheck.comparison import compare as judge
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import arrange_output, to_axes
 from convcheck.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from convcheck.checks.identify.search import Found
 
 Array = NDArray[Any]
 
@@ -75,7 +78,10 @@ class IdentifyResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        explained = self.verdict == "identified" or (self.verdict == "ambiguous" and not self.strict)
+        """0 where the output is explained, and as it was expected to be."""
+        explained = self.verdict == "identified" or (
+            self.verdict == "ambiguous" and not self.strict
+        )
         return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
 
 
@@ -157,7 +163,8 @@ def _identify(
     else:
         verdict, candidates, miss = _unexplained(problem, found, [] if mute else fits)
         warnings += mute
-    reasons, remedy = (), None
+    reasons: tuple[str, ...] = ()
+    remedy = None
     if verdict == "ambiguous":
         reasons, remedy = why_ambiguous(problem, [c.convention for c in candidates], crowded)
     return IdentifyResult(
@@ -175,10 +182,8 @@ def _identify(
     )
 
 
-def _confirmed(
-    problem: Problem, found: Sequence[Found]
-) -> tuple[list[tuple[Reading, Fit]], bool]:
-    """The plainest of what a search found, confirmed over the whole output; and if there is more."""
+def _confirmed(problem: Problem, found: Sequence[Found]) -> tuple[list[tuple[Reading, Fit]], bool]:
+    """The plainest of what a search found, confirmed over the output; whether there is more."""
     survivors: dict[Convention, Reading] = {}
     votes: dict[Convention, float] = {}
     for hypothesis in found:
@@ -229,7 +234,9 @@ def _candidate(problem: Problem, fit: Fit) -> Candidate:
         arrange_output(sums, convention),
     )
     total = int(np.count_nonzero(problem.usable))
-    return Candidate(convention, replace(comparison, total=total), where(fit, problem) if fit.misses else None)
+    return Candidate(
+        convention, replace(comparison, total=total), where(fit, problem) if fit.misses else None
+    )
 
 
 def _unexplained(
@@ -250,7 +257,7 @@ def _is_near(fit: Fit, problem: Problem) -> bool:
     telling = informative(fit.predicted, usable)
     given = int(np.count_nonzero(telling & ~fit.mismatched))
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
-    return (
+    return bool(
         given - solved >= 4
         and given >= NEAR * np.count_nonzero(telling)
         and fit.misses <= (1 - NEAR) * np.count_nonzero(usable)
@@ -264,9 +271,7 @@ def _meets(candidates: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
     )
 
 
-def _check(
-    image: Array, filters: Array, output: Array, ignore_nonfinite: bool
-) -> tuple[str, ...]:
+def _check(image: Array, filters: Array, output: Array, ignore_nonfinite: bool) -> tuple[str, ...]:
     check_numbers("IMG", image)
     check_numbers("W", filters)
     for operand, array in (("IMG", image), ("W", filters), ("OUT", output)):
@@ -281,12 +286,17 @@ def _check(
         return ()
     bad = ~np.isfinite(output)
     if bad.all():
-        raise InputError("OUT holds no finite value", got=f"{bad.size} of {bad.size} not finite")
+        raise InputError(
+            "OUT holds no finite value",
+            got=f"{bad.size} of {bad.size} elements are NaN or infinite",
+            expected="some finite elements to judge",
+        )
     first = tuple(int(i) for i in np.argwhere(bad)[0])
-    return (
-        f"{int(bad.sum())} of {bad.size} elements of OUT are NaN or infinite, the first at {first}; "
-        "the others are judged",
+    warning = (
+        f"{int(bad.sum())} of {bad.size} elements of OUT are NaN or infinite, the first at "
+        f"{first}; the others are judged"
     )
+    return (warning,)
 
 
 def _no_reading(image: Array, filters: Array, output: Array) -> InputError:
@@ -307,9 +317,9 @@ def _no_size(image: Array, filters: Array, output: Array) -> InputError:
         "no stride, dilation or padding of the vocabulary gives OUT its size",
         got=f"IMG {shape_text(image.shape)}, W {shape_text(filters.shape)}, "
         f"OUT {shape_text(output.shape)}",
-        expected="rows and columns for each of which some window still meets the image, at a stride "
-        f"of at most {MAX_STRIDE}, a dilation of at most {MAX_DILATION} and an input dilation of at "
-        f"most {MAX_INPUT_DILATION}",
+        expected="rows and columns for each of which a window still meets the image, at a stride "
+        f"of at most {MAX_STRIDE}, a dilation of at most {MAX_DILATION} and an input dilation of "
+        f"at most {MAX_INPUT_DILATION}",
         hint="the sizes of channels and filters do fit: check whether OUT was cropped, resized or "
         "stitched together, or is the output of several layers",
     )

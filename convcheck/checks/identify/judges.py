@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, targets
 from convcheck.checks.identify.search import Judge
 from convcheck.rounding import gamma, largest_magnitude
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from convcheck.checks.identify.readings import Reading
 
 Array = NDArray[Any]
 
@@ -60,7 +63,10 @@ def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
 
     def votes(values: Array) -> Array:
         targets_ = wanted[: len(values), None]
-        return np.max([_enough(fits(values, targets_, modulus)) for modulus in moduli], axis=0)
+        counts: Array = np.max(
+            [_enough(fits(values, targets_, modulus)) for modulus in moduli], axis=0
+        )
+        return counts
 
     exact = not _narrow(samples, reading)
     return Judge(first if moduli else (), min(FEW, len(samples)), quick, votes, exact)
@@ -68,7 +74,9 @@ def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
 
 def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
     """Multiples of the sums, one factor for all."""
-    return _linear(samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=False)
+    return _linear(
+        samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=False
+    )
 
 
 def affine(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -268,7 +276,9 @@ def _linear(
 
 def _apart(half: list[int], wanted: Array, count: int) -> list[int]:
     """The samples of a half whose values are furthest apart: those say most about a line."""
-    order = sorted(half, key=lambda s: float(abs(wanted[s])) if count == 2 else float(wanted[s].real))
+    order = sorted(
+        half, key=lambda s: float(abs(wanted[s])) if count == 2 else float(wanted[s].real)
+    )
     if count == 2:
         return [order[-1], order[-2]]
     return [order[0], order[-1], order[len(order) // 2]]
@@ -298,7 +308,7 @@ def _fine(reading: Reading) -> float:
 
 
 def _fine_sums(reading: Reading) -> float:
-    """What single precision loses, at worst or, with many terms, 8 times as much as it usually does.
+    """What single precision loses at worst or, with many terms, 8 times what it usually does.
 
     The worst case of thousands of terms would let everything through (Higham and Mary, 2019).
     """

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.fit import Fit, Linear, Problem
-from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.judges import correlated
 from convcheck.checks.identify.samples import choose_samples
 from convcheck.checks.identify.search import Found, Search
 from convcheck.checks.identify.stages import telling
-from convcheck.convention import Convention
 from convcheck.engine import to_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcheck.checks.identify.readings import Reading
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
@@ -74,7 +77,9 @@ def _place(fit: Fit) -> str:
     interior = fit.linear.interior
     if not (wrong & interior).any() and not interior.all():
         border = int(np.count_nonzero(~interior)) * every
-        return "the border, where windows reach over the image's edge" + part + _filled(count, border)
+        return (
+            "the border, where windows reach over the image's edge" + part + _filled(count, border)
+        )
     if full and box != whole:
         rows, columns = f"rows {h[0]} to {h[-1]}", f"columns {w[0]} to {w[-1]}"
         what = f"a tile, {rows} and {columns}"
@@ -158,4 +163,4 @@ def _factor_a_channel(target: Array, sums: Array, usable: Array, magnitude: Arra
         slope, constant = np.polyfit(y, t, 1)
         room = 2.0**-18 * (np.abs(slope) * size + np.abs(constant))
         fitting += int(np.mean(np.abs(t - slope * y - constant) <= room) > 0.9)
-    return fitting == target.shape[1]
+    return bool(fitting == target.shape[1])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.convention import FILTER_LAYOUTS, IMAGE_LAYOUTS, OUTPUT_LAYOUTS, Convention
 from convcheck.engine import to_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = NDArray[Any]
 
@@ -34,7 +36,7 @@ class Reading:
     def terms(self) -> int:
         """The products in one output element."""
         inputs = min(self.filters.shape[1], self.image.shape[1] // self.base.groups)
-        return inputs * math.prod(self.filters.shape[2:])
+        return int(inputs * math.prod(self.filters.shape[2:]))
 
     @cached_property
     def heaviest(self) -> float:

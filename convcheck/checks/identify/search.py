@@ -12,19 +12,22 @@ is confirmed over the whole output elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import Table, axis_options, padding, table
-from convcheck.checks.identify.readings import Reading
-from convcheck.checks.identify.samples import Sample
 from convcheck.convention import Convention
 from convcheck.engine import arrange_filters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from convcheck.checks.identify.readings import Reading
+    from convcheck.checks.identify.samples import Sample
 
 Array = NDArray[Any]
 
@@ -232,7 +235,9 @@ class _Block:
             step = max(1, ROOM // count)
             for first in range(0, len(r), step):
                 part = slice(first, first + step)
-                values = np.stack([self._single(s, r[part], c[part], k[part]) for s in range(count)])
+                values = np.stack(
+                    [self._single(s, r[part], c[part], k[part]) for s in range(count)]
+                )
                 votes[part] = judge.votes(values)
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
@@ -278,7 +283,7 @@ class _Block:
     def _sums(self, s: int, half: Array, columns: slice) -> Array:
         """(columns, options * rows): one sample under every hypothesis."""
         source = self._maps(s)[2][columns]
-        total = half[0].take(source[:, 0], axis=0)
+        total: Array = half[0].take(source[:, 0], axis=0)
         for v in range(1, len(half)):
             total += half[v].take(source[:, v], axis=0)
         return total

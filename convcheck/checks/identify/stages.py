@@ -83,13 +83,13 @@ def survey(one: Pass, readings: Iterable[Reading], usable: Array, limit: float) 
         layout = reading.base.output_layout
         if layout not in drawn:
             seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
-            samples = choose_samples(
-                reading.output, SAMPLES, seen, one_channel=one.one_channel
-            )
+            samples = choose_samples(reading.output, SAMPLES, seen, one_channel=one.one_channel)
             if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
                 everywhere = to_axes(usable, layout, "NOHW")
-                samples += choose_samples(reading.output, SAMPLES - len(samples), everywhere & ~seen)
+                samples += choose_samples(
+                    reading.output, SAMPLES - len(samples), everywhere & ~seen
+                )
             drawn[layout] = samples
         samples = drawn[layout]
         made = [make(samples, reading) for make in one.judges] if samples else []
@@ -112,7 +112,9 @@ def _of_few_bits(output: Array) -> bool:
     if output.dtype.kind != "f":
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.array_equal(output.astype(np.float32).astype(output.dtype), output, equal_nan=True)
+        return np.array_equal(
+            output.astype(np.float32).astype(output.dtype), output, equal_nan=True
+        )
 
 
 def telling(output: Array, usable: Array) -> Array:

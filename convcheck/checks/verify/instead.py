@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,9 @@ from convcheck.convention import Convention
 from convcheck.engine import convolve, to_axes
 from convcheck.errors import ConvcheckError
 from convcheck.words import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Array = NDArray[Any]
 Evidence = tuple[Case, Array]
