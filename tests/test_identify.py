@@ -1,0 +1,175 @@
+"""identify: the convention behind an output, and nothing claimed that is not so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from identify_cases import draw, same_function
+
+from convcheck.checks.identify import IdentifyResult, identify
+from convcheck.convention import Convention
+from convcheck.engine import convolve
+from convcheck.errors import ConvcheckError, ExitCode, InputError
+
+RNG = np.random.default_rng(5)
+IMAGE = RNG.integers(-9, 10, (3, 9, 8)).astype(np.float32)
+BANK = RNG.integers(-9, 10, (4, 3, 3, 2)).astype(np.float32)
+
+
+def answer(result: IdentifyResult) -> Convention:
+    assert result.verdict == "identified", (result.verdict, result.candidates, result.nearest)
+    assert result.exit_code == ExitCode.OK
+    return result.candidates[0].convention
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"flip": ["H", "W"]},
+        {"flip": ["I", "H", "W"]},
+        {"flip": ["W"], "stride": [2, 1]},
+        {"stride": 2, "padding": [[0, 1], [1, 0]]},
+        {"dilation": [2, 3], "padding": 2},
+        {"kernel_transposed": True, "padding": 1},
+        {"channel_order": [2, 1, 0], "padding": [[1, 0], [0, 0]]},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"padding": [[2, 1], [1, 1]], "padding_mode": "symmetric"},
+        {"padding": 1, "padding_mode": "wrap"},
+        {"padding": 1, "padding_value": 3.0},
+        {"input_dilation": 2, "padding": [[2, 3], [1, 2]], "flip": ["H", "W"]},
+        {"padding": 1, "bias": [1, -2, 3, 4]},
+        {"padding": 1, "scale": 0.25, "bias": [1, -2, 3, 4], "activation": "relu"},
+        {"padding": [[-1, 0], [0, -2]]},
+    ],
+    ids=str,
+)
+def test_each_category_alone(keys: dict) -> None:
+    made = Convention(**keys)
+    output = convolve(IMAGE, BANK, made)
+    found = answer(identify(IMAGE, BANK, output))
+    assert same_function(found, made, IMAGE, BANK)
+    assert np.array_equal(convolve(IMAGE, BANK, found), output)
+    assert found.activation == made.activation
+    assert found.scale == made.scale
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16", "float16"])
+def test_arithmetic_is_named(arithmetic: str) -> None:
+    rng = np.random.default_rng(1)
+    image, bank = rng.standard_normal((3, 9, 8)), rng.standard_normal((4, 3, 3, 2))
+    output = convolve(image, bank, Convention(padding=1, arithmetic=arithmetic))
+    assert answer(identify(image, bank, output)).arithmetic == arithmetic
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "int16"])
+@pytest.mark.parametrize("how", ["wrap", "saturate"])
+def test_integers_that_wrapped_or_saturated(how: str, name: str) -> None:
+    factor = 1000 if name == "int16" else 1
+    image = (factor * IMAGE).astype(np.int32)
+    output = convolve(image, BANK.astype(np.int32), Convention(arithmetic=f"{how}:{name}"))
+    found = answer(identify(image, BANK.astype(np.int32), output))
+    assert found.arithmetic == f"{how}:{name}"
+
+
+def test_drawn_conventions_are_found_and_never_mistaken() -> None:
+    found = 0
+    seeds = range(12)
+    for seed in seeds:
+        case = draw(seed)
+        result = identify(case.image, case.filters, case.output)
+        if result.verdict in ("identified", "ambiguous"):
+            same = [
+                same_function(c.convention, case.convention, case.image, case.filters)
+                for c in result.candidates
+            ]
+            assert any(same), (seed, case.convention, result.candidates)
+            found += 1
+    assert found >= 0.75 * len(seeds)
+
+
+def _noise(image: np.ndarray, bank: np.ndarray, output: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal(output.shape)
+
+
+def _of_another_image(image: np.ndarray, bank: np.ndarray, output: np.ndarray) -> np.ndarray:
+    other = np.random.default_rng(3).standard_normal(image.shape)
+    return convolve(other, bank, Convention())
+
+
+def _squared(image: np.ndarray, bank: np.ndarray, output: np.ndarray) -> np.ndarray:
+    return output**2
+
+
+def _shuffled(image: np.ndarray, bank: np.ndarray, output: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(4).permutation(output.ravel()).reshape(output.shape)
+
+
+@pytest.mark.parametrize("spoil", [_noise, _of_another_image, _squared, _shuffled])
+def test_what_is_no_convolution_is_unexplained(spoil) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(1)
+    image, bank = rng.standard_normal((5, 9, 8)), rng.standard_normal((4, 5, 3, 2))
+    result = identify(image, bank, spoil(image, bank, convolve(image, bank, Convention())))
+    assert result.verdict == "unexplained"
+    assert result.exit_code == ExitCode.FAILED
+    assert not result.candidates
+
+
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        ((1, 2, 3), "one element, in output channel 1, at row 2, column 3"),
+        ((slice(None), 8), "row 8"),
+        ((slice(None), slice(None), 5), "column 5"),
+        ((2, slice(1, 4), slice(2, 5)), "a tile, rows 1 to 3 and columns 2 to 4"),
+    ],
+    ids=str,
+)
+def test_a_defect_is_placed(place: tuple, where: str) -> None:
+    output = convolve(IMAGE, BANK, Convention(padding=1))
+    output[place] += 1000 + np.arange(output[place].size).reshape(output[place].shape)
+    result = identify(IMAGE, BANK, output)
+    assert result.verdict == "near-match"
+    assert result.exit_code == ExitCode.FAILED
+    assert (result.candidates[0].where or "").startswith(where)
+    assert result.candidates[0].convention.padding == ((1, 1), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("image", "bank", "said"),
+    [
+        (IMAGE, np.ones_like(BANK), "W is constant"),
+        (IMAGE, np.zeros_like(BANK), "W is all zeros"),
+        (np.zeros_like(IMAGE), BANK, "IMG is all zeros"),
+        (IMAGE, BANK + BANK[:, :, ::-1], "symmetric"),
+    ],
+    ids=["ones", "no filters", "no image", "symmetric rows"],
+)
+def test_blind_data_has_no_winner(image: np.ndarray, bank: np.ndarray, said: str) -> None:
+    result = identify(image, bank, convolve(image, bank, Convention()))
+    assert result.verdict == "ambiguous"
+    assert len(result.candidates) > 1
+    assert any(said in reason for reason in result.reasons)
+    assert identify(image, bank, convolve(image, bank, Convention()), strict=True).exit_code == 1
+
+
+def test_expectations() -> None:
+    output = convolve(IMAGE, BANK, Convention(stride=2))
+    assert identify(IMAGE, BANK, output, expect={"stride": (2, 2), "flip": ()}).exit_code == 0
+    assert identify(IMAGE, BANK, output, expect={"flip": ("H", "W")}).exit_code == 1
+
+
+def test_shapes_that_nothing_connects() -> None:
+    with pytest.raises(InputError, match="no convention connects"):
+        identify(IMAGE, BANK, np.ones((7, 5, 5)))
+
+
+def test_values_that_are_not_finite() -> None:
+    output = convolve(IMAGE, BANK, Convention())
+    output[0, 1, 2] = np.nan
+    with pytest.raises(ConvcheckError, match="not finite"):
+        identify(IMAGE, BANK, output)
+    result = identify(IMAGE, BANK, output, ignore_nonfinite=True)
+    assert result.verdict == "identified"
+    assert result.candidates[0].comparison.total == output.size - 1
+    assert result.warnings
