@@ -131,7 +131,8 @@ def _identify(
     problem = Problem.of(image, filters, output)
     fits: list[tuple[Reading, Fit]] = []
     hypotheses, crowded = 0, False
-    mute = tuple(degenerate(problem))
+    # A constant kernel says nothing about order, but its scale and border can still be told.
+    mute = tuple(r for r in degenerate(problem) if not r.startswith("W is constant"))
     for one in passes(output)[: 1 if mute else None]:
         if hypotheses >= ENOUGH:
             break
