@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import window
+from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.convention import INTEGER_ARITHMETICS, PADDING_MODES, PRECISIONS, Convention
 from convcheck.engine import (
     arrange_filters,
@@ -37,6 +38,8 @@ Array = NDArray[Any]
 
 EXPLAINED = 0.5
 """The share of the telling elements that a convention must give to be worth naming."""
+PLAINER = 1.25
+"""How much more a plainer number may leave unexplained than the best: estimates overfit."""
 _FLOATING = ("float64", "float32")
 LOOSE = 0.12
 """Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
@@ -169,23 +172,33 @@ def confirm(problem: Problem, convention: Convention, output: Array, usable: Arr
     return best
 
 
-def same_with_other_borders(problem: Problem, fit: Fit) -> Iterator[Convention]:
-    """The padding modes that would give the same output on this data."""
+def same_on_this_data(problem: Problem, fit: Fit) -> Iterator[Convention]:
+    """Other padding modes and orders of few channels that would give the same output."""
     convention = fit.convention
-    if max(map(max, convention.padding)) <= 0 or max(convention.input_dilation) > 1:
-        return
-    for mode in PADDING_MODES:
-        if mode == convention.padding_mode:
-            continue
-        other = fit.linear.convention.replace(padding_mode=mode, padding_value=0.0)
-        if _rim_differs(fit.linear, other):
-            continue
-        if np.array_equal(Linear(problem, other).values, fit.linear.values):
-            yield convention.replace(padding_mode=mode, padding_value=0.0)
+    if max(map(max, convention.padding)) > 0 and max(convention.input_dilation) == 1:
+        for mode in PADDING_MODES:
+            if mode != convention.padding_mode:
+                other = {"padding_mode": mode, "padding_value": 0.0}
+                if _same(problem, fit, other):
+                    yield convention.replace(**other)
+    channels = arrange_image(problem.image, convention).shape[1]
+    if 1 < channels <= ALL_ORDERS and not convention.padding_value:
+        for order in permutations(range(channels)):
+            if order != (convention.channel_order or tuple(range(channels))):
+                kept = None if order == tuple(range(channels)) else order
+                if _same(problem, fit, {"channel_order": kept}):
+                    yield convention.replace(channel_order=kept)
+
+
+def _same(problem: Problem, fit: Fit, changes: dict[str, Any]) -> bool:
+    other = fit.linear.convention.replace(**changes)
+    return not _rim_differs(fit.linear, other) and np.array_equal(
+        Linear(problem, other).values, fit.linear.values
+    )
 
 
 def _rim_differs(linear: Linear, other: Convention) -> bool:
-    """Whether a few elements of the output's rim already tell two borders apart."""
+    """Whether a few elements, most of them of the output's rim, already tell two apart."""
     image = arrange_image(linear.problem.image, other)[0]
     bank, c = linear.bank, other
     inputs, per_group = bank.shape[1], len(bank) // c.groups
@@ -229,14 +242,16 @@ def _borders(
     if within.sum() > 2 and agreed > EXPLAINED:
         return
     if within.sum() > 2:
-        yield _judge(linear, first.convention, output, usable)
+        yield judge(linear, first.convention, output, usable)
     yield from _constant(linear, first.convention, output, usable & ~inside, usable)
+    if max(convention.input_dilation) == 1:
+        yield from _jointly(linear, output, usable)
     if max(convention.input_dilation) == 1:
         for mode in PADDING_MODES[1:]:
             other = Linear(problem, convention.replace(padding_mode=mode))
             if within.sum() > 2:
                 kept = first.convention.replace(padding_mode=mode)
-                yield _judge(other, kept, output, usable)
+                yield judge(other, kept, output, usable)
             yield solve(other, output, usable)
 
 
@@ -260,7 +275,7 @@ def _constant(
         for number in _simple_numbers(value):
             convention = known.replace(padding_value=number)
             bordered = linear.with_border(number)
-            fit = _judge(bordered, convention, output, usable)
+            fit = judge(bordered, convention, output, usable)
             if fit.misses and known is fitted and ":" in fit.convention.arithmetic:
                 # Rounded numbers say more about the scale with the border's elements among them.
                 fit = min(fit, solve(bordered, output, usable), key=lambda f: f.misses)
@@ -268,6 +283,51 @@ def _constant(
                 yield fit
             if not fit.misses:
                 return
+
+
+def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
+    """The border's constant where hardly an element is clear of it: solved with all the rest."""
+    if output.dtype.kind == "c" or linear.values.dtype.kind == "c":
+        return
+    telling = usable & _within_limits(output)
+    if (output[usable] >= 0).all():
+        telling &= output > 0
+    for scaled, biased in product((False, True), repeat=2):
+        value = _edge_value(linear, output, telling, scaled=scaled, biased=biased)
+        if value is None:
+            continue
+        for number in _simple_numbers(value):
+            fit = solve(linear.with_border(number), output, usable)
+            fit = replace(fit, convention=fit.convention.replace(padding_value=number))
+            if not fit.misses or number == value:
+                yield fit
+            if not fit.misses:
+                return
+
+
+def _edge_value(
+    linear: Linear, output: Array, telling: Array, *, scaled: bool, biased: bool
+) -> float | None:
+    """What a border must hold, by least squares without the elements that fit worst."""
+    arrays = [a.astype(np.float64) for a in (linear.values, linear.edge, output)]
+    if biased:
+        count = np.maximum(telling.sum(axis=(0, 2, 3), keepdims=True), 1)
+        arrays = [a - (a * telling).sum(axis=(0, 2, 3), keepdims=True) / count for a in arrays]
+    sums, edge, target = (a[telling] for a in arrays)
+    columns = np.stack([sums, edge] if scaled else [edge], axis=-1)
+    wanted = target if scaled else target - sums
+    kept = np.ones(len(wanted), bool)
+    for _ in range(3):
+        if np.count_nonzero(kept) < 4:
+            return None
+        solved = np.linalg.lstsq(columns[kept], wanted[kept], rcond=None)[0]
+        off = np.abs(columns @ solved - wanted)
+        kept = off <= 3 * np.median(off[kept]) + TINY
+    scale = float(solved[0]) if scaled else 1.0
+    if not scale or np.median(off) > 0.02 * np.std(target) + 0.6 * (output.dtype.kind in "iu"):
+        return None
+    value = float(solved[-1]) / scale
+    return value if math.isfinite(value) and abs(value) > 1e-9 else None
 
 
 def solve(linear: Linear, output: Array, usable: Array) -> Fit:
@@ -278,10 +338,11 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     """
     best: Fit | None = None
     for convention in _forms(linear, output, usable):
-        fit = _judge(linear, convention, output, usable)
-        if best is None or _better(fit, best, output, usable):
+        fit = judge(linear, convention, output, usable)
+        if best is None or _preferred(fit, best, output, usable):
             best = fit
-        if not best.misses and not _suspicious(best, output, usable):
+        fine = not best.misses and _unit(best) <= PRECISIONS["float32"]
+        if fine and not _suspicious(best, output, usable):
             break
     if best is None:
         raise AssertionError("there is always the plain form")
@@ -290,11 +351,21 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     return best
 
 
-def _better(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
-    """Whether a fit misses fewer elements, or as many and leaves far less unexplained."""
+def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
+    """Whether a more elaborate form explains more, or in a finer arithmetic, or leaves much less.
+
+    Few bits explain a small bias away as rounding.
+    """
     if fit.misses != best.misses:
         return fit.misses < best.misses
+    if _unit(fit) != _unit(best):
+        return _unit(fit) < _unit(best)
     return 8 * _left(fit, output, usable) < _left(best, output, usable)
+
+
+def _unit(fit: Fit) -> float:
+    unit = PRECISIONS.get(fit.convention.arithmetic, 0.0)
+    return unit if unit > PRECISIONS["float32"] else 0.0
 
 
 def _left(fit: Fit, output: Array, usable: Array) -> float:
@@ -324,26 +395,27 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
     rectified = bool((target[usable] >= 0).all() and (target[usable] == 0).any())
     if rectified:
         yield base.replace(activation="relu")
-    telling = usable
-    if output.dtype.kind in "iu":
-        limits = np.iinfo(output.dtype)
-        telling = usable & (target > limits.min) & (target < limits.max)
+    telling = usable & _within_limits(output)
     for activation, seen in ((None, telling), ("relu", telling & (target > 0))):
         if activation == "relu" and not rectified:
             continue
         if np.count_nonzero(seen) < 3:
             continue
         kept = base.replace(activation=activation)
-        scale = _scale(sums, target, seen)
-        if scale is not None:
-            yield kept.replace(scale=scale)
+        whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
+        for away in (0.0, 0.5) if whole else (0.0,):
+            # Numbers that were truncated are half too near to zero.
+            scale = _scale(sums, target + away * np.sign(target), seen)
+            if scale is not None:
+                for number in _simple_numbers(scale) if whole else [scale]:
+                    yield kept.replace(scale=number)
         if _degrees_of_freedom(seen) < 3:
             continue
         yield kept.replace(bias=_bias(target - sums, seen))
         slope = _slope(sums, target, seen)
         if slope is not None:
             yield kept.replace(scale=slope, bias=_bias(target - slope * sums, seen))
-            if np.array_equal(np.rint(target[seen]), target[seen]):
+            if whole:
                 yield kept.replace(**_rounded_line(sums, target, seen, slope))
 
 
@@ -399,13 +471,26 @@ def _rounded_line(sums: Array, target: Array, seen: Array, guess: float) -> dict
             low += third
     scale = (low + high) / 2
     residual = target - scale * sums
-    middles = tuple(
+    return {"scale": scale, "bias": _middles(residual, seen)}
+
+
+def _middles(residual: Array, seen: Array) -> tuple[float, ...]:
+    """Half way between each channel's ends: what is left of a rounded channel with its bias."""
+    return tuple(
         float(residual[:, o][seen[:, o]].min() + residual[:, o][seen[:, o]].max()) / 2
         if seen[:, o].any()
         else 0.0
-        for o in range(sums.shape[1])
+        for o in range(residual.shape[1])
     )
-    return {"scale": scale, "bias": middles}
+
+
+def _within_limits(output: Array) -> Array:
+    """Elements that are at no end of an integer dtype."""
+    if output.dtype.kind not in "iu":
+        return np.ones(output.shape, bool)
+    limits = np.iinfo(output.dtype)
+    inside: Array = (output > limits.min) & (output < limits.max)
+    return inside
 
 
 def _refined(y: Array, t: Array, guess: float) -> float | None:
@@ -438,20 +523,30 @@ def _simple_numbers(value: float) -> list[float]:
 
 def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same explanation with plainer numbers, where they leave no more unexplained."""
-    limit = 1.05 * _left(fit, output, usable)
+    limit = PLAINER * _left(fit, output, usable)
     if fit.convention.scale != 1.0:
         for number in _simple_numbers(fit.convention.scale):
             trial = fit.convention.replace(scale=number)
             if trial.bias is not None:
                 seen = usable & (output > 0) if trial.activation else usable
-                trial = trial.replace(bias=_bias(output - number * linear.values, seen))
-            other = _judge(linear, trial, output, usable)
+                middle = _bias if ":" not in trial.arithmetic else _middles
+                seen = seen & _within_limits(output)
+                trial = trial.replace(bias=middle(output - number * linear.values, seen))
+            other = judge(linear, trial, output, usable)
             if other.misses <= fit.misses and _left(other, output, usable) <= limit:
                 fit = other
                 break
     if fit.convention.bias is not None:
         fit = _plainer_bias(linear, fit, output, usable)
     return fit
+
+
+def _apart(residual: Array, bias: float, whole: bool) -> float:
+    """How far a bias leaves the residuals: at most, where they were rounded; else usually."""
+    left = np.abs(residual - bias)
+    if whole:
+        return max(float(left.max()) - 0.5, 0.0)
+    return float(np.sqrt(np.mean(left**2)))
 
 
 def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
@@ -467,18 +562,19 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
         if not residual.size:
             plain[o] = 0.0
             continue
-        limit = 1.05 * np.sqrt(np.mean((residual - bias[o]) ** 2))
+        whole = ":" in fit.convention.arithmetic
+        limit = _apart(residual, float(bias[o]), whole)
         for number in (0.0, *_simple_numbers(float(bias[o]))):
-            if np.sqrt(np.mean((residual - number) ** 2)) <= limit:
+            if _apart(residual, number, whole) <= (limit if whole else PLAINER * limit):
                 plain[o] = number
                 break
     numbers = tuple(map(float, plain))
     trial = fit.convention.replace(bias=numbers if any(numbers) else None)
-    other = _judge(linear, trial, output, usable)
+    other = judge(linear, trial, output, usable)
     return other if other.misses <= fit.misses else fit
 
 
-def _judge(
+def judge(
     linear: Linear,
     convention: Convention,
     output: Array,
@@ -664,6 +760,9 @@ def _under_integers(
         off = np.abs(np.clip(wanted, limits.min, limits.max) - target)
         threshold = np.where(np.rint(wanted) == wanted, 0.0, 0.5 + slack)
         predicted = np.clip(np.rint(wanted), limits.min, limits.max)
+        if np.array_equal(predicted[usable], target[usable]):
+            threshold = np.zeros(target.shape)
+            off = np.abs(predicted - target)
     else:
         span = float(limits.max) - float(limits.min) + 1
         predicted = round_to(wanted, convention.arithmetic).astype(np.float64)
