@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import met
-from convcheck.checks.identify.fit import Linear, Problem
+from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
     IMAGE_LAYOUTS,

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import axis_options, padding
 from convcheck.checks.identify.classes import canonical, complexity
-from convcheck.checks.identify.fit import Fit, Linear, Problem, confirm, judge
+from convcheck.checks.identify.fit import confirm
+from convcheck.checks.identify.judging import Fit, judge
+from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import NAMED, Convention
 from convcheck.engine import to_axes
 

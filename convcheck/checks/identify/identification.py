@@ -12,20 +12,16 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
 from convcheck.checks.identify.classes import canonical, classes, complexity, signature
-from convcheck.checks.identify.fit import (
-    Fit,
-    Problem,
-    afterwards,
-    confirm,
-    informative,
-    same_on_this_data,
-)
+from convcheck.checks.identify.fit import confirm, same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
+from convcheck.checks.identify.judging import Fit, informative
 from convcheck.checks.identify.nearest import Miss, miss_of, nearest, where
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.search import CROWD
+from convcheck.checks.identify.solving import afterwards
 from convcheck.checks.identify.stages import MANY, passes, survey
 from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.sums import Problem
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as judge
 from convcheck.convention import PRECISIONS, Convention

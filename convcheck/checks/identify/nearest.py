@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.fit import Fit, Linear, Problem
 from convcheck.checks.identify.judges import correlated
+from convcheck.checks.identify.judging import Fit
 from convcheck.checks.identify.samples import choose_samples
 from convcheck.checks.identify.search import Found, Search
 from convcheck.checks.identify.stages import telling
+from convcheck.checks.sums import Linear, Problem
 from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
