@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.judging import usual_scales
 from convcheck.checks.identify.samples import Sample, targets
 from convcheck.checks.identify.search import Judge
 from convcheck.rounding import gamma, largest_magnitude
@@ -43,33 +45,51 @@ def coarse(samples: Sequence[Sample], reading: Reading) -> Judge:
 
 
 def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
-    """Equal modulo 2^8, 2^16 or 2^32: integers that wrapped."""
+    """The sums and a bias, truncated and modulo 2^8, 2^16 or 2^32: integers that wrapped."""
+    return _modular(samples, reading, (1.0,))
+
+
+def modular_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same after one of the usual scales."""
+    return _modular(samples, reading, usual_scales(reading.terms, reading.filters.shape[2:]))
+
+
+def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float]) -> Judge:
+    """Differences from one of two samples, as all are of one output channel: its bias drops out."""
     wanted = targets(samples)
-    tolerance = 1e-6 if _whole(reading) else 1.0
+    # Truncated numbers are off by less than one; integers by none, or by a bias that is no integer.
+    tolerance = (1 if scales == (1.0,) and _whole(reading) else 2) + 2.0**-18
     low, high = float(reading.output.min()), float(reading.output.max())
     moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
+    count = len(samples)
+    rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
 
     def fits(value: Array, target: Any, modulus: float) -> Array:
         close: Array = np.mod(value - target + tolerance, modulus) <= 2 * tolerance
         return close
 
-    first = _first(len(samples), 0)
-
     def quick(values: Mapping[int, Array]) -> Array:
         passed = np.zeros(values[0].shape, bool)
-        for s in first:
-            passed |= fits(values[s], wanted[s], moduli[0])  # equal modulo 2^16 is so modulo 2^8
+        for (origin, *others), scale in product(rounds, scales):
+            good = np.zeros(passed.shape, np.int8)
+            for s in others:
+                # Equal modulo 2^16 is so modulo 2^8.
+                step = scale * (values[s] - values[origin])
+                good += fits(step, wanted[s] - wanted[origin], moduli[0])
+            passed |= good >= len(others) - 1
         return passed
 
     def votes(values: Array) -> Array:
-        targets_ = wanted[: len(values), None]
-        counts: Array = np.max(
-            [_enough(fits(values, targets_, modulus)) for modulus in moduli], axis=0
-        )
-        return counts
+        some = wanted[: len(values), None]
+        best = np.zeros(values.shape[1:], np.int64)
+        for (origin, *_), scale, modulus in product(rounds, scales, moduli):
+            steps = scale * (values - values[origin])
+            best = np.maximum(best, _enough(fits(steps, some - wanted[origin], modulus)))
+        return best
 
     exact = not _narrow(samples, reading)
-    return Judge(first if moduli else (), min(FEW, len(samples)), quick, votes, exact)
+    first = tuple(range(5)) if moduli and rounds else ()
+    return Judge(first, min(2 * FEW, count), quick, votes, exact)
 
 
 def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:

@@ -14,6 +14,8 @@ from convcheck.engine import finish, round_to
 from convcheck.rounding import TINY, gamma
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convcheck.checks.sums import Linear
     from convcheck.convention import Convention
 Array = NDArray[Any]
@@ -39,6 +41,12 @@ class Fit:
     def misses(self) -> int:
         """How many elements the convention does not give."""
         return int(np.count_nonzero(self.mismatched))
+
+
+def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
+    """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
+    numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
+    return tuple(1 / n for n in dict.fromkeys(numbers))
 
 
 def judge(
@@ -93,11 +101,11 @@ def _arithmetics(output: Array) -> list[str]:
     if kind in "biu":
         # Above 2^24 integers may have been summed as floats.
         sums = FLOATING if max(-int(output.min()), int(output.max())) > 2**24 else ()
-        return ["exact", *_integer_arithmetics(output), *sums]
+        return ["exact", *integer_arithmetics(output), *sums]
     finite = output[np.isfinite(output)]
     names = ["exact"]
     if finite.size and kind == "f" and np.array_equal(np.rint(finite), finite):
-        names += _integer_arithmetics(finite)
+        names += integer_arithmetics(finite)
     if output.dtype not in (np.float16, np.float32, np.complex64):
         names.append("float64")
     if output.dtype != np.float16:
@@ -115,7 +123,7 @@ def _survives(values: Array, arithmetic: str) -> bool:
         return bool(np.array_equal(round_to(values, arithmetic).astype(values.dtype), values))
 
 
-def _integer_arithmetics(output: Array) -> list[str]:
+def integer_arithmetics(output: Array) -> list[str]:
     """The output's own integers, and others where the values give them away.
 
     Integers that wrapped fill their range, integers that saturated have elements at its end.

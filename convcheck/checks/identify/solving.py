@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.judging import EXPLAINED, FLOATING, judge
+from convcheck.checks.identify.judging import (
+    EXPLAINED,
+    FLOATING,
+    integer_arithmetics,
+    judge,
+    usual_scales,
+)
 from convcheck.convention import PRECISIONS
 from convcheck.rounding import TINY
 
@@ -106,20 +112,69 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
             continue
         kept = base.replace(activation=activation)
         whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
-        for away in (0.0, 0.5) if whole else (0.0,):
-            # Numbers that were truncated are half too near to zero.
-            scale = _scale(sums, target + away * np.sign(target), seen)
+        ways = [(target, seen), *([_untruncated(target, seen)] if whole else [])]
+        for wanted, told in ways:
+            scale = _scale(sums, wanted, told)
             if scale is not None:
                 for number in simple_numbers(scale) if whole else [scale]:
                     yield kept.replace(scale=number)
-        if _degrees_of_freedom(seen) < 3:
-            continue
-        yield kept.replace(bias=_bias(target - sums, seen))
-        slope = _slope(sums, target, seen)
-        if slope is not None:
-            yield kept.replace(scale=slope, bias=_bias(target - slope * sums, seen))
-            if whole:
-                yield kept.replace(**_rounded_line(sums, target, seen, slope))
+        for wanted, told in ways:
+            if _degrees_of_freedom(told) < 3:
+                continue
+            yield _with_bias(kept, sums, usable, _bias(wanted - sums, told), told)
+            slope = _slope(sums, wanted, told)
+            if slope is not None:
+                sloped = kept.replace(scale=slope)
+                bias = _bias(wanted - slope * sums, told)
+                yield _with_bias(sloped, sums, usable, bias, told)
+                if whole:
+                    yield kept.replace(**_rounded_line(sums, wanted, told, slope))
+    if np.array_equal(np.rint(target[usable]), target[usable]):
+        yield from _wrapped(linear, output, usable)
+
+
+def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
+    """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
+    moduli = [
+        2.0 ** np.iinfo(name.partition(":")[2]).bits
+        for name in integer_arithmetics(output[usable])
+        if name.startswith("wrap:")
+    ]
+    base = linear.convention
+    for scale in usual_scales(linear.terms, linear.bank.shape[2:]):
+        if moduli and scale != 1:
+            yield base.replace(scale=scale)
+        for modulus in moduli:
+            bias = []
+            for o in range(output.shape[1]):
+                residual = (output[:, o] - scale * linear.values[:, o])[usable[:, o]]
+                first = residual[0] if residual.size else 0.0
+                steps = _wound(residual - first, modulus)
+                middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
+                bias.append(float(_wound(middle, modulus)))
+            yield base.replace(scale=scale, bias=tuple(bias))
+
+
+def _wound(value: Any, modulus: float) -> Any:
+    """The number nearest to zero that is equal to ``value`` modulo ``modulus``."""
+    return (value + modulus / 2) % modulus - modulus / 2
+
+
+def _untruncated(target: Array, seen: Array) -> tuple[Array, Array]:
+    """Truncated numbers in the middle of what they may have been; of zeros not even the sign is."""
+    return target + 0.5 * np.sign(target), seen & (target != 0)
+
+
+def _with_bias(
+    kept: Convention, sums: Array, usable: Array, bias: tuple[float, ...], seen: Array
+) -> Convention:
+    """``kept`` with a bias, low enough in channels of which ReLU left nothing."""
+    numbers = list(bias)
+    if kept.activation == "relu":
+        for o in np.flatnonzero(~seen.any(axis=(0, 2, 3)) & usable.any(axis=(0, 2, 3))):
+            highest = float((kept.scale * sums[:, o])[usable[:, o]].max())
+            numbers[o] = min(0.0, -float(math.ceil(highest)))
+    return kept.replace(bias=tuple(numbers))
 
 
 def _degrees_of_freedom(seen: Array) -> int:
@@ -231,10 +286,10 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
         for number in simple_numbers(fit.convention.scale):
             trial = fit.convention.replace(scale=number)
             if trial.bias is not None:
-                seen = usable & (output > 0) if trial.activation else usable
+                wanted, seen = _told(trial, output, usable & within_limits(output))
                 middle = _bias if ":" not in trial.arithmetic else _middles
-                seen = seen & within_limits(output)
-                trial = trial.replace(bias=middle(output - number * linear.values, seen))
+                sums = linear.values
+                trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
             other = judge(linear, trial, output, usable)
             if other.misses <= fit.misses and _left(other, output, usable) <= limit:
                 fit = other
@@ -242,6 +297,15 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     if fit.convention.bias is not None:
         fit = _plainer_bias(linear, fit, output, usable)
     return fit
+
+
+def _told(convention: Convention, output: Array, seen: Array) -> tuple[Array, Array]:
+    """What the numbers before rounding to integers may have been, and which elements say so."""
+    if convention.activation == "relu":
+        seen = seen & (output > 0)
+    if convention.arithmetic.startswith("wrap:") and convention.scale != 1:
+        return _untruncated(output.astype(np.float64), seen)
+    return output, seen
 
 
 def _apart(residual: Array, bias: float, whole: bool) -> float:
@@ -255,15 +319,12 @@ def _apart(residual: Array, bias: float, whole: bool) -> float:
 def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """Each channel's bias in the fewest digits that leave no more of the channel unexplained."""
     bias = np.array(fit.convention.bias)
-    seen = usable & ~fit.mismatched
-    if fit.convention.activation == "relu":
-        seen &= output > 0
+    wanted, seen = _told(fit.convention, output, usable & ~fit.mismatched)
     sums = linear.values * fit.convention.scale
     plain = bias.copy()
     for o in range(len(bias)):
-        residual = (output[:, o] - sums[:, o])[seen[:, o]]
+        residual = (wanted[:, o] - sums[:, o])[seen[:, o]]
         if not residual.size:
-            plain[o] = 0.0
             continue
         whole = ":" in fit.convention.arithmetic
         limit = _apart(residual, float(bias[o]), whole)

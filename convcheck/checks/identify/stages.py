@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
+from convcheck.checks.identify.judging import integer_arithmetics
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, choose_samples
 from convcheck.checks.identify.search import CROWD, Found, Judge, Search
@@ -56,7 +57,10 @@ def passes(output: Array) -> list[Pass]:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
     lines: tuple[Making, ...] = (judges.affine,)
-    if np.array_equal(np.rint(output), output):
+    wrapped = np.array_equal(np.rint(output), output) and any(
+        name.startswith("wrap:") for name in integer_arithmetics(output)
+    )
+    if wrapped:
         lines += (judges.modular,)
     without: tuple[Making, ...] = (judges.scaled,)
     if _of_few_bits(output):
@@ -73,6 +77,7 @@ def passes(output: Array) -> list[Pass]:
         *usual,
         circular,
         beyond,
+        *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
         *(replace(one, shuffled=True) for one in (*usual, beyond)),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         Pass((judges.affine,), wide=True, one_channel=True),
