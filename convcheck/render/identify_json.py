@@ -8,6 +8,7 @@ from convcheck.render.convention_words import calls, sentence
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
+    from convcheck.checks.audit import AuditResult
     from convcheck.checks.identify import Candidate, IdentifyResult
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
@@ -27,7 +28,17 @@ def document(report: Report) -> dict[str, Any]:
         "strict": result.strict,
         "reasons": list(result.reasons),
         "remedy": result.remedy,
+        "audit": None if result.audit is None else _audit(result.audit),
         "warnings": list(report.warnings),
+    }
+
+
+def _audit(audit: AuditResult) -> dict[str, Any]:
+    return {
+        "seen": audit.seen,
+        "total": audit.total,
+        "score": round(audit.score, 6),
+        "blind_spots": [{"name": d.name, "reason": d.reason} for d in audit.blind_spots],
     }
 
 

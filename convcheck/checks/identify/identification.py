@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.audit import AuditResult, audit
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
-from convcheck.checks.identify.classes import canonical, classes, complexity, signature
+from convcheck.checks.identify.classes import (
+    canonical,
+    classes,
+    complexity,
+    signature,
+    telling_probe,
+)
+from convcheck.checks.identify.expectation import meets
 from convcheck.checks.identify.fit import confirm, same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.judging import Fit, informative
@@ -73,6 +81,8 @@ class IdentifyResult:
     expect_met: bool | None
     strict: bool
     warnings: tuple[str, ...]
+    audit: AuditResult | None = None
+    """What else the data cannot tell, where it is too blind for one answer."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -172,9 +182,10 @@ def _identify(
         verdict, candidates, miss = _unexplained(problem, closest, [] if mute else fits)
         warnings += tuple(said)
     reasons: tuple[str, ...] = ()
-    remedy = None
+    remedy = blindness = None
     if verdict == "ambiguous":
         reasons, remedy = why_ambiguous(problem, [c.convention for c in candidates], crowded)
+        blindness = audit(image, filters, candidates[0].convention.to_dict(), propose=False)
     return IdentifyResult(
         verdict=verdict,
         candidates=candidates,
@@ -184,9 +195,10 @@ def _identify(
         reasons=reasons,
         remedy=remedy,
         expect=expect,
-        expect_met=None if expect is None else _meets(candidates, expect),
+        expect_met=None if expect is None else _meets(problem, candidates, expect),
         strict=strict,
         warnings=warnings,
+        audit=blindness,
     )
 
 
@@ -276,11 +288,11 @@ def _is_near(fit: Fit, problem: Problem) -> bool:
     )
 
 
-def _meets(candidates: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
-    return bool(candidates) and any(
-        all(getattr(c.convention, key) == value for key, value in expect.items())
-        for c in candidates
-    )
+def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
+    # Of an only answer the operation must be the expected one; of several, the expected one must
+    # give this output.
+    data = telling_probe(problem) if len(result) == 1 else problem
+    return any(meets(data, c.convention, expect) for c in result)
 
 
 def _check(image: Array, filters: Array, output: Array, ignore_nonfinite: bool) -> tuple[str, ...]:
