@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import mmap
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
@@ -18,6 +17,7 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from convcheck.errors import InputError, MissingExtraError
+from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -180,7 +180,7 @@ def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
             hint="save them as float32",
         )
     dtype = np.dtype(_DTYPES[code])
-    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = map_file(file)
     first, last = start + offsets[0], start + offsets[1]
     if last > len(data) or last - first != math.prod(shape) * dtype.itemsize:
         raise _broken(f"{name[:40]!r}: shape {shape} in bytes {offsets} of {len(data) - start}")

@@ -11,7 +11,6 @@ import ast
 import codecs
 import difflib
 import math
-import mmap
 import os
 import re
 import secrets
@@ -30,8 +29,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from convcheck.errors import InputError, MissingExtraError, OutputError
+from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
@@ -211,11 +212,7 @@ class _Header:
 
 def _map(file: IO[bytes]) -> tuple[NDArray[Any], str]:
     header = _read_header(file)
-    try:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: it has become empty
-        hint = "redirect it: convcheck … - < FILE"
-        raise _bad("cannot be mapped into memory", _reason(error), hint, None) from error
+    data = map_file(file)
     available = len(data) - header.start  # of what is mapped, however the file has changed since
     header.check(available)
     return header.view(data, header.start), _rest(available - header.nbytes)

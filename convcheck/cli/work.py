@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import click
 
-from convcheck.cli.base import F, stderr_is_terminal, write_stderr
+from convcheck.cli.base import F, check_inputs, stderr_is_terminal, write_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +134,7 @@ class Bar:
 
     def advance(self) -> None:
         """After each tile, or case."""
+        check_inputs()  # or hours go by before it is said
         self._done += 1
         if self._shown is not None:
             rate = self._done / (perf_counter() - self._begun)
