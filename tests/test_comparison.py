@@ -98,6 +98,8 @@ def test_agreement_in_bits_is_that_of_the_worst_element() -> None:
     assert judge([3.0], [0.0], magnitude=1.0).agreement_bits == 0.0
     assert judge([1e-300], [0.0], magnitude=0.0).agreement_bits == 0.0
     assert judge([1e308], [0.0], magnitude=0.0).agreement_bits == 0.0
+    # (1 - 1) + 5e-324 and (1 + 5e-324) - 1: what is left of the difference underflows.
+    assert judge([5e-324], [0.0], 1e-15, magnitude=2.0).agreement_bits == 53.0
 
 
 def test_an_element_that_cannot_tell_is_measured_by_its_threshold() -> None:

@@ -287,6 +287,23 @@ def test_operands_that_were_rounded_are_counted(
     assert choose_arithmetic(x, w).input_roundings == roundings
 
 
+def test_long_doubles_that_float64_is_too_coarse_for() -> None:
+    """What is lost is the smallest float64 at most, but times the other operand."""
+    for x, w in (([np.longdouble(3) * np.longdouble(2) ** -1076], [1e300]), ([1e300], [0.1])):
+        sample = np.array(x, "longdouble").reshape(1, 1, 1)
+        kernel = np.array(w, "longdouble").reshape(1, 1, 1, 1)
+        if w == [0.1]:
+            kernel *= np.longdouble(2) ** -1070
+        chosen = choose_arithmetic(sample, kernel)
+        values = correlate(chosen.cast(sample)[None], chosen.cast(kernel), (1, 1), (1, 1))[0]
+        true = Fraction(*sample.item().as_integer_ratio()) * Fraction(
+            *kernel.item().as_integer_ratio()
+        )
+        error = abs(Fraction(float(values[0, 0, 0])) - true)
+        assert error > TINY * 10
+        assert error <= Fraction(float(chosen.bound(np.abs(values), 1)[0, 0, 0]))
+
+
 def test_sums_called_exact_are() -> None:
     rng = np.random.default_rng(4)
     for dtype, high in (("float32", 2**20), ("int64", 2**45), ("uint8", 255), ("complex64", 99)):
