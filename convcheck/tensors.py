@@ -112,7 +112,7 @@ def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[s
     if spec == "-":
         return *_load_stdin(stdin), ()
     path, name = _split(spec)
-    with _open(path) as file:
+    with open_regular(path) as file:
         head = file.read(len(_MAGIC))
         file.seek(0)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -143,7 +143,12 @@ def _split(spec: str) -> tuple[str, str | None]:
     return (path, name) if found else (spec, None)
 
 
-def _open(path: str) -> IO[bytes]:
+def open_regular(path: str) -> IO[bytes]:
+    """Open a file for reading, if it is one that ends: no FIFO, no device.
+
+    Raises:
+        InputError: it is none, is not there or may not be read.
+    """
     if not path:
         raise _bad("names no file", "an empty path", "check the command line: is a variable empty?")
     try:

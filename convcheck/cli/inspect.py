@@ -38,7 +38,7 @@ def inspect(file: str, **output: Any) -> int:
     started = perf_counter()
     try:
         names = contents(file)
-    except OSError:
+    except (InputError, OSError):
         names = [None]  # loading it says what is wrong
     entries: list[Entry] = []
     warnings: list[str] = []

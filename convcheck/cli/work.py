@@ -23,7 +23,7 @@ BAR_AFTER = 1.0
 WORTH_WORKERS = 1.0
 """Seconds that work must last for processes to be started unasked: they take one to be ready."""
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 
 class Work(TypedDict):
