@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convcheck.checks.tiles import Plan
+    from convcheck.errors import InputError
     from convcheck.pool import Workers
 
 BAR_AFTER = 1.0
@@ -108,6 +109,7 @@ class Bar:
         self._begun = 0.0
         self._shown: Any = None
         self._lock = Lock()
+        self._plan: Plan | None = None
         self._timer = Timer(BAR_AFTER, self._show)
         self._timer.daemon = True
 
@@ -116,15 +118,18 @@ class Bar:
             self._start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
         with self._lock:
             self._total = None  # a timer that is just going off has nothing to show any more
             if self._shown is not None:
                 self._shown.stop()
+        if isinstance(error, MemoryError) and self._plan is not None:
+            raise _out_of_memory(self._plan) from error
 
     def begin(self, plan: Plan) -> None:
         """Before the first tile of a comparison."""
+        self._plan = plan
         if self._total is None:
             self._total = len(plan.tiles)
             self._start()
@@ -164,6 +169,22 @@ class Bar:
             shown.add_task("", total=self._total, completed=self._done, rate="")
             shown.start()
             self._shown = shown
+
+
+def _out_of_memory(plan: Plan) -> InputError:
+    """A tile that did not fit in what the machine, or a limit, has left: with a plan that would."""
+    from convcheck.checks.tiles import PROCESS_BYTES
+    from convcheck.errors import InputError
+
+    each = _mebibytes(PROCESS_BYTES + plan.bytes_each)
+    return InputError(
+        "out of memory in a tile",
+        got=plan_words(plan),
+        expected=f"{each} for each process",
+        hint=f"--jobs 1: that takes {each} in all"
+        if plan.jobs > 1
+        else f"free {each}, or raise the limit that it ran into: ulimit -v",
+    )
 
 
 def plan_words(plan: Plan) -> str:
