@@ -241,9 +241,10 @@ def round_to(y: Array, arithmetic: str) -> Array:
     how, _, name = arithmetic.partition(":")
     dtype = np.dtype(name)
     limits = np.iinfo(dtype)
+    whole = y.dtype.kind in "biu"  # older numpys would make floats of them
     if how == "saturate":
-        return np.clip(np.rint(y), limits.min, limits.max).astype(dtype)
-    remainder: Array = np.mod(np.trunc(y), 2 ** (8 * dtype.itemsize))
+        return np.clip(y if whole else np.rint(y), limits.min, limits.max).astype(dtype)
+    remainder: Array = np.mod(y if whole else np.trunc(y), 2 ** (8 * dtype.itemsize))
     return remainder.astype(np.int64).astype(dtype)
 
 

@@ -87,6 +87,11 @@ def check_unchanged() -> None:
         )
 
 
+def forget() -> None:
+    """Whatever is mapped now is no longer asked about: a new run is about to begin."""
+    _mapped.clear()
+
+
 def outlive_faults() -> None:
     """From now on a page that cannot be read is zeros, and its mapping is lost.
 

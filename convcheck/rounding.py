@@ -81,7 +81,8 @@ def norm(array: Array) -> float:
     largest = largest_magnitude(array)
     if largest == 0.0 or not math.isfinite(largest):
         return largest
-    scaled = np.abs(array.ravel()).astype(np.float64) / largest
+    with np.errstate(all="ignore"):  # numpy 1.26 speaks of an overflow where there is none
+        scaled = np.abs(array.ravel()).astype(np.float64) / largest
     return largest * math.sqrt(float(np.dot(scaled, scaled))) * (1 + gamma(array.size + 4))
 
 

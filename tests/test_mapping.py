@@ -182,3 +182,15 @@ def test_a_bug_over_a_changed_file_is_the_files_fault(
     monkeypatch.setattr(home, "compare", fail)
     assert cli.run(["compare", str(path), str(path)]) == 2
     assert "changed while it was read" in capsys.readouterr().err
+
+
+def test_a_run_does_not_mind_what_another_one_has_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((3, 4)))
+    tensor = load("IMG", str(path))
+    os.utime(path, ns=(0, 0))
+    assert cli.run(["random", "--shape", "3x5x5"]) == 0
+    assert tensor.array.all()
+    assert capsys.readouterr().err == ""

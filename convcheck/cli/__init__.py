@@ -64,6 +64,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line; whatever goes wrong is said on stderr."""
+    if "convcheck.mapping" in sys.modules:  # an earlier run in this process may still hold arrays
+        from convcheck.mapping import forget
+
+        forget()
     try:
         # A report is the same to the byte on any number of cores. BLAS looks when it is loaded.
         with nullcontext() if "numpy" in sys.modules else one_blas_thread():
