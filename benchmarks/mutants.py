@@ -2,9 +2,9 @@
 
     python benchmarks/mutants.py [MODULE ...]      # rounding comparison convention ...
 
-cosmic-ray makes the mutants (``pip install -e '.[dev]'``). Its own runner starts a process for each,
-which takes longer to import numpy and scipy than to run the tests. So here each is a fork of one
-process that has them already; the mutant is put in the module's place there, never on the disk.
+cosmic-ray makes the mutants (``pip install -e '.[dev]'``). Its own runner starts a process for
+each, which takes longer to import numpy and scipy than to run the tests. So here each is a fork of
+one process that has them already; the mutant takes the module's place there, never on the disk.
 Mutants that differ in annotations alone are left out: nothing reads those.
 """
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
+IDENTIFY = (
+    *("axes", "classes", "fit", "identification", "judges", "nearest", "readings", "samples"),
+    "search",
+)
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
     "convention": "test_convention",
@@ -33,20 +37,7 @@ TESTS = {
     "comparison": "test_comparison",
     "reference": "test_compare",
     "mapping": "test_mapping",
-    **{
-        f"checks.identify.{name}": "test_identify test_identify_report"
-        for name in [
-            "axes",
-            "classes",
-            "fit",
-            "identification",
-            "judges",
-            "nearest",
-            "readings",
-            "samples",
-            "search",
-        ]
-    },
+    **{f"checks.identify.{name}": "test_identify test_identify_report" for name in IDENTIFY},
 }
 SWAPS = (
     *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul", "FloorDiv_Mul"),
