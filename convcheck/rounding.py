@@ -124,7 +124,7 @@ def blocks(array: Array, size: int = 1 << 19) -> Iterator[Array]:
         for part in array:
             yield from blocks(part, size)
     else:
-        step = max(1, size * len(array) // array.size)
+        step = size * len(array) // array.size  # 1 or more: a part of length 1 is no larger
         for first in range(0, len(array), step):
             yield array[first : first + step]
 
@@ -214,7 +214,7 @@ def largest_magnitude(array: Array) -> float:
 
 def _sum_of_magnitudes(largest: float, filters: Array) -> float:
     """A bound on S over all outputs: the largest sample times the heaviest filter."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # 0 times infinity
         sizes = np.abs(filters.astype(np.complex128 if filters.dtype.kind == "c" else np.float64))
         heaviest = sizes.reshape(len(filters), -1).sum(axis=1).max(initial=0.0)
         return float(largest * heaviest)
