@@ -19,12 +19,16 @@ def _cell(
     if value is None:
         return None
     parts = value.replace("(", "").replace(")", "").split(",")
-    if len(parts) != 3 or not all(p.strip().isascii() and p.strip().isdigit() for p in parts):
+    if len(parts) != 3 or not all(_is_index(p.strip()) for p in parts):
         raise click.BadParameter(
             f"{value!r} is not a cell: expected k,y,x, such as 0,1,2.", ctx=ctx, param=param
         )
     k, y, x = map(int, parts)
     return (k, y, x)
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def figure_options(function: F) -> F:
