@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from convcheck import cli
+from convcheck.checks import picture
 from convcheck.checks.compare import compare
 from convcheck.checks.explain import explain, follow_impulse, impulse_like, worst_cell
 from convcheck.checks.picture import DifferenceMap, difference_map, gather
 from convcheck.convention import NAMED
-from convcheck.engine import convolve
+from convcheck.engine import convolve, correlate
 from convcheck.errors import InputError
 from convcheck.render import explain as render_explain
 from convcheck.render import picture as render_picture
@@ -267,6 +268,20 @@ def test_the_map_agrees_with_the_comparison(method: str) -> None:
             assert shown.cells[y][left] == shown.largest
     one = difference_map(x, w, (), name="correlation", method=method, only=1)
     assert one.filter == 1
+
+
+def test_windows_are_made_once_for_all_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    banks: list[int] = []
+
+    def counted(x: Map, w: Map, *steps: tuple[int, int]) -> Map:
+        banks.append(len(w))
+        return correlate(x, w, *steps)
+
+    monkeypatch.setattr(picture, "correlate", counted)
+    rng = np.random.default_rng(2)
+    x, w = rng.normal(size=(3, 30, 20)), rng.normal(size=(16, 3, 3, 2))
+    difference_map(x, w, (), name="correlation", method="direct")
+    assert banks == [16, 16, 16], "the sums, and S for each of the two sides"
 
 
 def test_no_such_filter() -> None:

@@ -14,6 +14,7 @@ from convcheck.cli.base import (
     load_operands,
     output_options,
 )
+from convcheck.cli.figures import figure_options, identify_figures
 
 
 @click.command(
@@ -32,6 +33,10 @@ from convcheck.cli.base import (
             "an output from a pipe, the answer for a program",
             "python make.py | convcheck identify img.npy w.npy - --json",
         ),
+        (
+            "show one output cell worked out, and where OUT departs from the answer",
+            "convcheck identify img.npy w.npy out.npy --explain --picture",
+        ),
     ],
 )
 @click.argument("img", metavar="IMG")
@@ -49,6 +54,7 @@ from convcheck.cli.base import (
     is_flag=True,
     help="Judge the other elements of an OUT that holds NaN or infinity.",
 )
+@figure_options
 @output_options
 def identify(
     img: str,
@@ -76,13 +82,15 @@ def identify(
     from convcheck.checks.identify import identify as check
     from convcheck.render.report import Operand, Report
 
+    arrays = [tensor.array for tensor in loaded]
     started = perf_counter()
     result = check(
-        *(tensor.array for tensor in loaded),
+        *arrays,
         expect=claim,
         strict=strict,
         ignore_nonfinite=ignore_nonfinite,
     )
+    seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
     report = Report(
         command="identify",
@@ -91,7 +99,8 @@ def identify(
         output=given,
         result=result,
         exit_code=result.exit_code,
-        seconds=perf_counter() - started,
+        seconds=seconds,
         warnings=(*(warning for t in loaded for warning in t.warnings), *result.warnings),
+        **identify_figures(arrays, result, output),
     )
     return emit(report, output)

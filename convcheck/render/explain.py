@@ -21,6 +21,8 @@ ROWS = 4
 NUMBERS = 4
 """What is shown of a window at most: channels, rows, and numbers in a row."""
 CUT = "…"
+Marks = tuple[tuple[tuple[str, str], ...], ...]
+"""What stands before and after each number of a block."""
 WIDTH = 78
 
 
@@ -53,12 +55,12 @@ def _lines(found: Explanation) -> Iterator[str]:
 def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Iterator[str]:
     """Each channel's window beside the filter's channel of the same number."""
     for image_name, filter_name, window, stored in channels:
-        left, right = _square(window), _square(stored)
+        left, right = square(window), square(stored)
         for i, (a, b) in enumerate(zip(left, right, strict=True)):
             names = (image_name, filter_name) if i == 0 else ("", "")
             yield f"  {names[0]:6} {a}      {names[1]:6} {b}".rstrip()
     if count > len(channels):
-        yield _more(count - len(channels))
+        yield more(count - len(channels))
 
 
 def _working(found: Explanation, working: Working) -> Iterator[str]:
@@ -67,25 +69,37 @@ def _working(found: Explanation, working: Working) -> Iterator[str]:
     yield f"{working.name}: {how}"
     shown = _shown(found)
     for c in shown:
-        partner = working.partners[c]
         blocks = (found.window[c], working.applied[c], working.products[c])
-        for most in (NUMBERS, 3, 2):
-            squares = [_square(block, most, tight=most < NUMBERS) for block in blocks]
-            if sum(len(square[0]) for square in squares) <= WIDTH - 44:
-                break
-        for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
-            names = (f"x[{c}] w[{partner}]", "×", "=") if i == 0 else ("", " ", " ")
-            end = f"   sum {_short(working.sums[c])}" if i == len(squares[0]) - 1 else ""
-            yield f"  {names[0]:12} {a}  {names[1]}  {b}  {names[2]}  {p}{end}".rstrip()
-    terms = [_short(working.sums[c]) for c in shown]
+        yield from products(f"x[{c}] w[{working.partners[c]}]", blocks, working.sums[c])
     if len(working.sums) > len(shown):
-        left = len(working.sums) - len(shown)
-        yield _more(left)
-        terms.append(CUT)
-    total = number(working.total)
-    equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(working.sums) > 1 else ""
+        yield more(len(working.sums) - len(shown))
     agrees = "as scipy" if found.matches(working) else f"scipy: {number(found.reference)}"
-    yield f"  total {equal}{total}   ({agrees})"
+    yield f"  {sum_of(working.sums, working.total)}   ({agrees})"
+
+
+def products(
+    names: str, blocks: tuple[Block, Block, Block], total: Number, marks: Marks | None = None
+) -> Iterator[str]:
+    """A channel's window times the filter there, number by number, and what they add up to."""
+    for most in (NUMBERS, 3, 2):
+        around = (marks, None, None)
+        squares = [
+            square(block, most, tight=most < NUMBERS, marks=mark)
+            for block, mark in zip(blocks, around, strict=True)
+        ]
+        if sum(len(lines[0]) for lines in squares) <= WIDTH - 44:
+            break
+    for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
+        said = (names, "×", "=") if i == 0 else ("", " ", " ")
+        end = f"   sum {short(total)}" if i == len(squares[0]) - 1 else ""
+        yield f"  {said[0]:12} {a}  {said[1]}  {b}  {said[2]}  {p}{end}".rstrip()
+
+
+def sum_of(sums: Sequence[Number], total: Number) -> str:
+    """What the channels' sums add up to."""
+    terms = [short(value) for value in sums[:CHANNELS]] + [CUT] * (len(sums) > CHANNELS)
+    equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(sums) > 1 else ""
+    return f"total {equal}{number(total)}"
 
 
 def _why(found: Explanation) -> Iterator[str]:
@@ -109,12 +123,21 @@ def _shown(found: Explanation) -> range:
     return range(min(len(found.window), CHANNELS))
 
 
-def _square(block: Block, most: int = NUMBERS, *, tight: bool = False) -> list[str]:
-    """Rows of numbers in columns; what is left out is marked, never dropped in silence."""
+def square(
+    block: Block, most: int = NUMBERS, *, tight: bool = False, marks: Marks | None = None
+) -> list[str]:
+    """Rows of numbers in columns; what is left out is marked, never dropped in silence.
+
+    ``marks`` says what stands around each number, such as ``()``.
+    """
     cut_row, cut_column = len(block) > ROWS, len(block[0]) > most
     rows = [
-        [_short(value, tight=tight) for value in row[: most - cut_column]] + [CUT] * cut_column
-        for row in block[: ROWS - cut_row]
+        [
+            short(value, tight=tight).join(marks[i][j] if marks else ("", ""))
+            for j, value in enumerate(row[: most - cut_column])
+        ]
+        + [CUT] * cut_column
+        for i, row in enumerate(block[: ROWS - cut_row])
     ]
     if cut_row:
         rows.append([CUT] * len(rows[0]))
@@ -125,15 +148,16 @@ def _square(block: Block, most: int = NUMBERS, *, tight: bool = False) -> list[s
     ]
 
 
-def _more(left: int) -> str:
+def more(left: int) -> str:
+    """How many channels are not shown."""
     return f"  {CUT} and {left} channel{'s' * (left > 1)} more"
 
 
-def _short(value: Number, *, tight: bool = False) -> str:
+def short(value: Number, *, tight: bool = False) -> str:
     """A number in a few characters; totals are given in full."""
     if isinstance(value, complex):
         sign = "-" if value.imag < 0 else "+"
-        return f"{_short(value.real, tight=tight)}{sign}{_short(abs(value.imag), tight=tight)}j"
+        return f"{short(value.real, tight=tight)}{sign}{short(abs(value.imag), tight=tight)}j"
     exact = number(value)
     return exact if len(exact) <= 5 else f"{value:.{2 if tight else 3}g}"
 
@@ -152,7 +176,7 @@ def _impulse_lines(impulse: Impulse) -> Iterator[str]:
     for channel in range(min(len(impulse.stored), CHANNELS)):
         yield from _named(f"w[{channel}] as stored", impulse.stored[channel])
     if len(impulse.stored) > CHANNELS:
-        yield _more(len(impulse.stored) - CHANNELS)
+        yield more(len(impulse.stored) - CHANNELS)
     yield ""
     yield f"out[{top}:, {left}:], by"
     for name, block in impulse.outputs.items():
@@ -161,7 +185,7 @@ def _impulse_lines(impulse: Impulse) -> Iterator[str]:
 
 
 def _named(name: str, block: Block, note: str = "") -> Iterator[str]:
-    for i, row in enumerate(_square(block)):
+    for i, row in enumerate(square(block)):
         yield f"  {name if i == 0 else '':20} {row}{f'   {note}' if note and i == 0 else ''}"
 
 

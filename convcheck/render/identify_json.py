@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convcheck.render.convention_words import calls, sentence
+from convcheck.render.figures_json import figures
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def document(report: Report) -> dict[str, Any]:
         "reasons": list(result.reasons),
         "remedy": result.remedy,
         "warnings": list(report.warnings),
+        **figures(report),
     }
 
 

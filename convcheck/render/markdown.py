@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from convcheck.render import audit_table, identify_table, table
+from convcheck.render import audit_table, figures, identify_table, table
 from convcheck.render.export import title
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text, to_string
@@ -116,12 +116,13 @@ def _compare(report: Report) -> Iterator[str]:
 def fence_figures(report: Report) -> list[str]:
     """What --explain and --picture show, as they show it."""
     style = Style()
-    parts = table.figures(report, style)
+    parts = figures.render(report, style)
     return fence(to_string(parts, style).strip("\n").split("\n")) if parts else []
 
 
 def _identify(report: Report) -> Iterator[str]:
     yield from paragraphs(identify_table.lines(report))
+    yield from fence_figures(report)
 
 
 def _audit(report: Report) -> Iterator[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convcheck.calls.geometry import Axis
+    from convcheck.checks.agreement import Cell
     from convcheck.checks.explain import Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
     from convcheck.errors import ExitCode
@@ -83,6 +85,10 @@ class Report:
     """``--impulse``: what comes out of a single 1."""
     picture: DifferenceMap | None = None
     """``--picture``: where the difference lies."""
+    cell: Cell | None = None
+    """``identify --explain``: one element of OUT worked out."""
+    windows: tuple[Axis, Axis] | None = None
+    """``identify --explain`` or ``--picture``: how the windows lie, where that is not plain."""
 
     @property
     def operands(self) -> dict[str, Operand]:
