@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,6 +150,20 @@ def load_operands(*named: tuple[str, str]) -> list[Tensor]:
     from convcheck.tensors import load
 
     return [load(name, spec) for name, spec in named]
+
+
+def judging_words(judging: Mapping[str, Any]) -> list[str]:
+    """The options of ``judge_options`` that are not at their defaults, as they are typed."""
+    words = [f"--{key.replace('_', '-')}" for key in ("strict", "all_flips") if judging[key]]
+    if judging["expect"] is not None:
+        words += ["--expect", judging["expect"]]
+    return [*words, "--method", judging["method"]] if judging["method"] != "auto" else words
+
+
+def again(command: str, options: Sequence[str], *files: str) -> str:
+    """The command that judges these files again."""
+    dashes = ["--"] if any(file.startswith("-") and file != "-" for file in files) else []
+    return shlex.join(["convcheck", command, *options, *dashes, *files])
 
 
 def check_output(output: str | None) -> None:

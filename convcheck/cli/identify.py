@@ -9,6 +9,7 @@ import click
 
 from convcheck.cli.base import (
     ExamplesCommand,
+    again,
     check_output,
     emit,
     load_operands,
@@ -92,6 +93,9 @@ def identify(
     )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
+    options = [] if expect is None else ["--expect", expect]
+    options += ["--strict"] if strict else []
+    options += ["--ignore-nonfinite"] if ignore_nonfinite else []
     report = Report(
         command="identify",
         image=image,
@@ -101,6 +105,7 @@ def identify(
         exit_code=result.exit_code,
         seconds=seconds,
         warnings=(*(warning for t in loaded for warning in t.warnings), *result.warnings),
+        replay=again("identify", options, img, w, out),
         **identify_figures(arrays, result, output),
     )
     return emit(report, output)

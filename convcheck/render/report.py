@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convcheck.calls.geometry import Axis
     from convcheck.checks.agreement import Cell
+    from convcheck.checks.compare import CompareResult
     from convcheck.checks.explain import Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
     from convcheck.errors import ExitCode
@@ -40,6 +41,8 @@ class Trials:
     first_failure: str | None
     """The command that replays the first failing case."""
     saved: str | None
+    cases: tuple[tuple[str, CompareResult], ...] = ()
+    """Every case: the command that replays it alone, and how it ended."""
 
 
 NOTHING = Operand("", (), "")

@@ -78,7 +78,7 @@ def _render(report: Report, style: Style) -> str:
     if report.trials is not None:
         parts.extend(text(line, style) for line in trial_lines(report.trials))
     parts.extend(figures.render(report, style))
-    if report.replay is not None:
+    if report.seed is not None and report.replay is not None:
         parts.append(text(f"Seed {report.seed}. To run this again:", style))
         parts.append(text(f"  {report.replay}", style))
     return to_string(parts, style)
