@@ -357,6 +357,8 @@ def test_a_target_that_crashes_is_an_error(
         junit_schema().validate((tmp_path / "report.xml").read_text(encoding="utf-8"))
     assert suite.attrib["failures"] == "0"
     assert (suite.attrib["errors"] != "0") == (code == 1)
+    passed = next(case for case in suite.iter("testcase") if not case.findall("error"))
+    assert passed.findtext("system-out") == f"convcheck verify {target} --seed 0 --cases 20"
     for error in suite.iter("error"):
         assert error.attrib["type"] == "crash"
         assert "<seven> & ]]>" in error.attrib["message"]

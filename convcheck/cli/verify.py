@@ -171,6 +171,9 @@ def verify(
     if save is not None:
         make_folder("--save", save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
+    same = ["--seed", str(seed), "--cases", str(count)]
+    same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
+    same = same if replay is None else ["--replay", replay]
     total = 1 if alone is not None else len(range(shard[0] - 1, count, shard[1]))
     if output["verbose"]:
         _announce(chosen, total, seed, shard, timeout)
@@ -205,7 +208,7 @@ def verify(
         seed=seed,
         replay=shlex.join(again),
         saved=saved,
-        campaign=Campaign(total, shard, wanted, replay),
+        campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
 

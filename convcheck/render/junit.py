@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from convcheck.render import table, verify_words
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text
-from convcheck.render.words import verdict_line, verdict_name
+from convcheck.render.words import explanation, verdict_line, verdict_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,8 @@ def _random(report: Report) -> Iterator[TestCase]:
     for replay, result in cases:
         if result.exit_code:
             message = f"{verdict_name(result)}: {verdict_line(result)}"
-            text = _table(report) if report.trials is None else message
+            why = "\n".join([message, *explanation(result)])
+            text = _table(report) if report.trials is None else why
             yield TestCase(replay, "failure", result.verdict, message, text, replay)
         else:
             yield TestCase(replay, replay=replay)
@@ -119,7 +120,7 @@ def _verify(report: Report) -> Iterator[TestCase]:
     """The cases that passed as one, each finding, and each reason for which cases were skipped."""
     result: VerifyResult = report.result
     name = result.target
-    replay = report.replay or ""
+    replay = report.campaign.again if report.campaign else ""
     if result.passed:
         yield TestCase(f"{name}: {result.passed} cases pass", replay=replay)
     for finding in result.findings:

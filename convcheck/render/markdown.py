@@ -36,8 +36,9 @@ def render(report: Report, quiet: bool = False) -> str:
         lines += _BODIES.get(report.command, _as_it_is)(report)
         if report.warnings:
             lines += [*(f"- ⚠️ {prose(warning)}" for warning in report.warnings), ""]
-        if report.seed is not None and report.replay is not None:
-            lines += [f"Seed {report.seed}. To run this again:", "", *fence([report.replay])]
+        again = report.campaign.again if report.campaign else report.replay
+        if report.seed is not None and again is not None:
+            lines += [f"Seed {report.seed}. To run this again:", "", *fence([again])]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

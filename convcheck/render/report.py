@@ -58,6 +58,8 @@ class Campaign:
     expect: dict[str, Any] | None = None
     only: str | None = None
     """The id of the one case that was replayed."""
+    again: str = ""
+    """The command that runs the same cases."""
 
 
 @dataclass(frozen=True)
