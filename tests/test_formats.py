@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -424,3 +425,50 @@ def test_a_report_at_every_width(width: int, color: bool) -> None:
     else:
         at = lines.index("per-channel")
         assert lines[at + 1 : at + 3] == ["Σ_c conv2d(x[c], w[k,c])", "DIFFERS 15 of 16"]
+
+
+# --- markdown, as a renderer reads it -----------------------------------------------------------
+
+
+def read_as_markdown(page: str) -> list[Any]:
+    """The page's tokens; rich brings the parser along."""
+    from markdown_it import MarkdownIt
+
+    return list(MarkdownIt("commonmark", {"html": True}).enable("table").parse(page))
+
+
+def inline(tokens: list[Any]) -> list[Any]:
+    return [child for token in tokens for child in token.children or []]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_markdown_is_read_as_it_was_meant(command: str, tmp_path: Path) -> None:
+    tokens = read_as_markdown(written(tmp_path, "report.md", *COMMANDS[command]))
+    assert tokens[0].tag == "h3"
+    assert not [t for t in [*tokens, *inline(tokens)] if t.type.startswith(("html", "image", "em"))]
+    fences = [token for token in tokens if token.type == "fence"]
+    assert all(token.info == "text" for token in fences)
+
+
+def table_rows(tokens: list[Any]) -> list[list[str]]:
+    """The cells of every table's rows, as their text."""
+    rows: list[list[str]] = []
+    for before, token in pairwise(tokens):
+        if before.type == "tr_open":
+            rows.append([])
+        if before.type in {"th_open", "td_open"}:
+            rows[-1].append("".join(c.content for c in token.children))
+    return rows
+
+
+@pytest.mark.parametrize("name", [*NASTY, "x" * 200 + ".npy", "``.npy", "a\\|b.npy", "`", "|"])
+def test_a_name_stays_in_its_cell(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open(name, "wb") as file:  # noqa: PTH123 - np.save would add an ending
+        np.save(file, np.load(QUESTION[0]))
+    tokens = read_as_markdown(written(tmp_path, "report.md", "compare", name, QUESTION[1]))
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    assert table_rows(tokens)[1] == ["IMG", "3×5×5", "float32", shown]
+    assert not [token for token in inline(tokens) if token.type == "html_inline"]
