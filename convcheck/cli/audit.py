@@ -34,6 +34,11 @@ def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> f
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which mistakes would a test with this data miss?",
+    claim=(
+        "every mistake would show; with --min-score, enough of them",
+        "there is a blind spot; with --min-score, there are too many",
+    ),
     examples=[
         ("which mistakes would a test with this data miss?", "convcheck audit img.npy w.npy"),
         (

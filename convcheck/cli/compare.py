@@ -23,6 +23,11 @@ from convcheck.cli.work import Bar, Work, work_options, workers
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which decomposition equals scipy.signal.convolve?",
+    claim=(
+        "a decomposition matches; with --expect, it is that one",
+        "none does, or not that one; with --strict also: the data cannot tell which",
+    ),
     examples=[
         ("which decomposition is scipy's N-D convolution?", "convcheck compare img.npy w.npy"),
         ("in CI: fail unless it is this one", "convcheck compare img.npy w.npy --expect flipped"),

@@ -20,6 +20,11 @@ from convcheck.cli.figures import figure_options, identify_figures
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which convention made this output?",
+    claim=(
+        "OUT is explained; with --expect, as that says",
+        "it is not, or not so; with --strict also: not by one convention alone",
+    ),
     examples=[
         ("which convolution made out.npy?", "convcheck identify img.npy w.npy out.npy"),
         (
@@ -35,7 +40,7 @@ from convcheck.cli.figures import figure_options, identify_figures
             "python make.py | convcheck identify img.npy w.npy - --json",
         ),
         (
-            "show one output cell worked out, and where OUT departs from the answer",
+            "one output cell worked out, and where OUT departs",
             "convcheck identify img.npy w.npy out.npy --explain --picture",
         ),
     ],

@@ -55,6 +55,11 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="compare on drawn data: no files are needed.",
+    claim=(
+        "a decomposition matches; with --expect, it is that one",
+        "none does, or not that one; with --strict also: the data cannot tell which",
+    ),
     examples=[
         ("one random case, digits 0 to 9", "convcheck random --shape 3x5x5"),
         (
