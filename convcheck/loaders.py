@@ -11,6 +11,7 @@ import difflib
 import json
 import math
 import mmap
+import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
@@ -155,7 +156,11 @@ def _pixels(image: Any, form: str) -> Loaded:
 
 def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     """The header's arrays by name, and where their data begins."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     length = int.from_bytes(file.read(8), "little")
+    if length > size - 8:
+        raise _broken(f"a header of {length:,} bytes in a file of {size:,}")
     try:
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)
