@@ -391,10 +391,10 @@ def test_lang_c_gets_plain_characters(tmp_path: Path) -> None:
     case = ["compare", *QUESTION, "--explain", "--picture", "--color", "always"]
     plain = looked(tmp_path, *case, LANG="C")
     assert plain.isascii()
-    assert "x[0] w[2]    4 8  x  6 6  =  24 48" in plain
+    assert "x[0] w[2]  4 8 x 6 6 = 24 48" in plain
     assert "  0 .:-=+*#%@ 66" in plain
     full = looked(tmp_path, *case)
-    assert "x[0] w[2]    4 8  ×  6 6  =  24 48" in full
+    assert "x[0] w[2]  4 8 × 6 6 = 24 48" in full
     assert "▀" in full
 
 

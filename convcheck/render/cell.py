@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from convcheck.render.explain import CHANNELS, CUT, Marks, more, products, square, sum_of
-from convcheck.render.terminal import text
+from convcheck.render.explain import (
+    CHANNELS,
+    CUT,
+    ROUNDED,
+    Marks,
+    indented,
+    is_rounded,
+    more,
+    products,
+    room,
+    square,
+    sum_of,
+)
 from convcheck.render.words import enumerate_words, number, size
 
 if TYPE_CHECKING:
@@ -24,15 +36,15 @@ PLACES = 8
 
 def render(cell: Cell, style: Style) -> list[Text]:
     """What meets what, the sum, and what is done to it."""
-    return [text(f"  {line}" if line else "", style) for line in _lines(cell)]
+    return indented(_lines(cell, room(style)), style)
 
 
-def _lines(cell: Cell) -> Iterator[str]:
+def _lines(cell: Cell, width: int) -> Iterator[str]:
     n, k, y, x = cell.at
-    batch = f"image {n} of the batch, " if n or "N" in cell.convention.output_layout else ""
+    batch = f", of image {n} of the batch" if "N" in cell.convention.output_layout else ""
     yield ""
     yield f"One cell of OUT worked out by {cell.role}: OUT[{', '.join(map(str, cell.index))}]"
-    yield f"It is {batch}filter k = {k}, row y = {y}, column x = {x} of the output."
+    yield f"It is filter k = {k}, row y = {y}, column x = {x}{batch}."
     yield (
         f"Its window lies on rows {_places(cell.rows)} and columns {_places(cell.columns)} of IMG."
     )
@@ -40,22 +52,13 @@ def _lines(cell: Cell) -> Iterator[str]:
         yield "Numbers in (round) brackets are padding: they are not in IMG."
     if "gap" in cell.rows + cell.columns:
         yield "Numbers in [square] brackets are zeros put between the samples of IMG."
+    if is_rounded([*cell.window, *cell.stored]):
+        yield ROUNDED
     shown = range(min(len(cell.window), CHANNELS))
     marks = _marks(cell)
     yield ""
     yield "The window, and the filter as it is stored:"
-    left = max(len(f"x[{cell.channels[c]}] = IMG{cell.image_parts[c]}") for c in shown)
-    right = max(len(_stored_name(cell, c)) for c in shown)
-    for c in shown:
-        window = square(cell.window[c], marks=marks)
-        stored = square(cell.stored[c])
-        tall = max(len(window), len(stored))
-        for i in range(tall):
-            a = window[i] if i < len(window) else " " * len(window[0])
-            b = stored[i] if i < len(stored) else ""
-            names = (f"x[{cell.channels[c]}] = IMG{cell.image_parts[c]}", _stored_name(cell, c))
-            here = names if i == 0 else ("", "")
-            yield f"  {here[0]:{left}}  {a}    {here[1]:{right}}  {b}".rstrip()
+    yield from _stored(cell, shown, marks, width)
     if len(cell.window) > len(shown):
         yield more(len(cell.window) - len(shown))
     yield ""
@@ -63,7 +66,7 @@ def _lines(cell: Cell) -> Iterator[str]:
     for c in shown:
         blocks = (cell.window[c], cell.applied[c], cell.products[c])
         pair = f"x[{cell.channels[c]}] {_filter_name(cell, c)}"
-        yield from products(pair, blocks, cell.sums[c], marks)
+        yield from products(pair, blocks, cell.sums[c], width, marks)
     if len(cell.window) > len(shown):
         yield more(len(cell.window) - len(shown))
     yield f"  {sum_of(cell.sums, cell.total)}"
@@ -72,12 +75,31 @@ def _lines(cell: Cell) -> Iterator[str]:
     yield f"OUT has {number(cell.given)} there: {_verdict(cell)}."
 
 
+def _stored(cell: Cell, shown: range, marks: Marks, width: int) -> Iterator[str]:
+    """Each channel's window and filter, side by side where there is room."""
+    pairs = []
+    for c in shown:
+        window = square(cell.window[c], marks=marks)
+        image = f"x[{cell.channels[c]}] = IMG{cell.image_parts[c]}"
+        stored = f"{_filter_name(cell, c)} = W{cell.filter_parts[c]}"
+        pairs.append((_named(image, window), _named(stored, square(cell.stored[c]))))
+    beside = all(len(f"  {a[0]}    {b[0]}") <= width for a, b in pairs)
+    for left, right in pairs:
+        if beside:
+            # A kernel that is swapped has as many rows as the window has columns.
+            blank = " " * len(left[0])
+            for a, b in zip_longest(left, right):
+                yield f"  {a or blank}    {b or ''}".rstrip()
+        else:
+            yield from (f"  {line}" for line in (*left, *right))
+
+
+def _named(name: str, rows: list[str]) -> list[str]:
+    return [f"{name if i == 0 else '':{len(name)}}  {row}" for i, row in enumerate(rows)]
+
+
 def _filter_name(cell: Cell, c: int) -> str:
     return f"w[{cell.partners[c]}]"
-
-
-def _stored_name(cell: Cell, c: int) -> str:
-    return f"{_filter_name(cell, c)} = W{cell.filter_parts[c]}"
 
 
 def _marks(cell: Cell) -> Marks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from convcheck.render.terminal import text
+from convcheck.render.terminal import PIPE_WIDTH, text
 from convcheck.render.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
 
@@ -23,15 +24,17 @@ NUMBERS = 4
 CUT = "…"
 Marks = tuple[tuple[tuple[str, str], ...], ...]
 """What stands before and after each number of a block."""
-WIDTH = 78
+INDENT = "  "
+MOST = 120
+"""Columns beyond which a line is no longer read at a glance."""
 
 
 def render(explanation: Explanation, style: Style) -> list[Text]:
     """The window and the filter, then each decomposition's products, sums and total."""
-    return [text(f"  {line}" if line else "", style) for line in _lines(explanation)]
+    return indented(_lines(explanation, room(style)), style)
 
 
-def _lines(found: Explanation) -> Iterator[str]:
+def _lines(found: Explanation, limit: int) -> Iterator[str]:
     k, y, x = found.at
     height, width = len(found.window[0]), len(found.window[0][0])
     yield ""
@@ -40,6 +43,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         f"The window is x[:, {y}:{y + height}, {x}:{x + width}]; the filter is "
         f"{'w' if len(found.filters_shape) < 4 else f'w[{k}]'}, as it is stored:"
     )
+    if is_rounded([*found.window, *found.stored]):
+        yield ROUNDED
     yield ""
     yield from _stacked(
         [(f"x[{c}]", f"w[{c}]", found.window[c], found.stored[c]) for c in _shown(found)],
@@ -47,9 +52,17 @@ def _lines(found: Explanation) -> Iterator[str]:
     )
     for working in found.workings:
         yield ""
-        yield from _working(found, working)
+        yield from _working(found, working, limit)
     yield ""
     yield from _why(found)
+
+
+ROUNDED = "Numbers are rounded here, to be read; the totals are given in full."
+
+
+def is_rounded(blocks: Sequence[Block]) -> bool:
+    """Whether some number is not shown in full."""
+    return any(short(value) != number(value) for block in blocks for row in block for value in row)
 
 
 def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Iterator[str]:
@@ -63,36 +76,64 @@ def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Itera
         yield more(count - len(channels))
 
 
-def _working(found: Explanation, working: Working) -> Iterator[str]:
+def _working(found: Explanation, working: Working, width: int) -> Iterator[str]:
     reversed_axes = [{"I": "channels", "H": "rows", "W": "columns"}[axis] for axis in working.flip]
     how = f"{', '.join(reversed_axes)} reversed" if reversed_axes else "nothing reversed"
     yield f"{working.name}: {how}"
     shown = _shown(found)
     for c in shown:
         blocks = (found.window[c], working.applied[c], working.products[c])
-        yield from products(f"x[{c}] w[{working.partners[c]}]", blocks, working.sums[c])
+        names = f"x[{c}] w[{working.partners[c]}]"
+        yield from products(names, blocks, working.sums[c], width)
     if len(working.sums) > len(shown):
         yield more(len(working.sums) - len(shown))
     agrees = "as scipy" if found.matches(working) else f"scipy: {number(found.reference)}"
-    yield f"  {sum_of(working.sums, working.total)}   ({agrees})"
+    total = f"  {sum_of(working.sums, working.total)}"
+    if len(total) + len(agrees) + 5 <= width:
+        yield f"{total}   ({agrees})"
+    else:
+        yield from (total, f"  ({agrees})")
 
 
 def products(
-    names: str, blocks: tuple[Block, Block, Block], total: Number, marks: Marks | None = None
+    names: str,
+    blocks: tuple[Block, Block, Block],
+    total: Number,
+    width: int,
+    marks: Marks | None = None,
 ) -> Iterator[str]:
     """A channel's window times the filter there, number by number, and what they add up to."""
-    for most in (NUMBERS, 3, 2):
-        around = (marks, None, None)
+    for most, tight in ((NUMBERS, False), (NUMBERS, True), (3, True), (2, True)):
         squares = [
-            square(block, most, tight=most < NUMBERS, marks=mark)
-            for block, mark in zip(blocks, around, strict=True)
+            square(block, most, tight=tight, marks=mark)
+            for block, mark in zip(blocks, (marks, None, None), strict=True)
         ]
-        if sum(len(lines[0]) for lines in squares) <= WIDTH - 44:
+        long = len(f"  {names}   ×  = ") + sum(len(rows[0]) for rows in squares)
+        if long <= width:
             break
+    last = f"   sum {short(total)}"
     for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
-        said = (names, "×", "=") if i == 0 else ("", " ", " ")
-        end = f"   sum {short(total)}" if i == len(squares[0]) - 1 else ""
-        yield f"  {said[0]:12} {a}  {said[1]}  {b}  {said[2]}  {p}{end}".rstrip()
+        said = (names, "×", "=") if i == 0 else (" " * len(names), " ", " ")
+        end = last if i == len(squares[0]) - 1 and long + len(last) <= width else ""
+        yield f"  {said[0]}  {a} {said[1]} {b} {said[2]} {p}{end}".rstrip()
+    if long + len(last) > width:
+        yield f"  {'':{len(names)}}  sum {short(total)}"
+
+
+def indented(lines: Iterable[str], style: Style) -> list[Text]:
+    """The lines as they are shown: sentences wrapped; rows of numbers, indented ones, never."""
+    limit = room(style)
+    shown = (
+        part
+        for line in lines
+        for part in ([line] if not line or line.startswith(" ") else wrap(line, limit))
+    )
+    return [text(f"{INDENT}{line}" if line else "", style) for line in shown]
+
+
+def room(style: Style) -> int:
+    """The columns of a line: no fewer than 80 columns give where no terminal says otherwise."""
+    return min(style.width or PIPE_WIDTH, MOST) - len(INDENT)
 
 
 def sum_of(sums: Sequence[Number], total: Number) -> str:
@@ -164,7 +205,7 @@ def short(value: Number, *, tight: bool = False) -> str:
 
 def render_impulse(impulse: Impulse, style: Style) -> list[Text]:
     """The filter that comes out of an image of zeros with a single 1."""
-    return [text(f"  {line}" if line else "", style) for line in _impulse_lines(impulse)]
+    return indented(_impulse_lines(impulse), style)
 
 
 def _impulse_lines(impulse: Impulse) -> Iterator[str]:
