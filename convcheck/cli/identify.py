@@ -78,6 +78,9 @@ def identify(
     PyTorch, ONNX, JAX and TensorFlow. Each of the three is a .npy file of 2 to 4 axes in any
     layout, FILE.npz::NAME, or - for a .npy on stdin.
 
+    --explain and --picture show the best convention that was found; where the arrays are batches,
+    --at takes n,k,y,x too.
+
     Without --expect the claim is that some convention makes all of OUT.
     """
     from convcheck.convention import parse_partial

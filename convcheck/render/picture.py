@@ -35,7 +35,7 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
         exactly = "Nothing differs: every number is the same, to the last digit."
         return [*lines, text(exactly if shown.share else nothing, style)]
     if shown.share:
-        lines += [text(f"{nothing} How much of that is used:", style)]
+        lines += [text(nothing, style), text("The differences, in % of what it can:", style)]
     room = (style.width or PIPE_WIDTH) - 2 * len(INDENT)
     cells = _fitted(shown, room)
     depth = len(COLORS) if style.color and style.unicode else len(_ramp(style))
