@@ -384,8 +384,8 @@ def test_rounding_is_shown_as_a_share_of_what_it_may_be(
     output = convolve(image, filters, Convention()).astype(np.float32)
     paths = saved(tmp_path, image.astype(np.float32), filters.astype(np.float32), output)
     out = shown(capsys, *paths, "--picture")
-    said = "Nothing differs by more than rounding can explain.\nThe differences, in % of what it can:\n"
-    assert said in out
+    assert "Nothing differs by more than rounding can explain.\n" in out
+    assert "\nThe differences, in % of what it can:\n" in out
     (scale,) = [line for line in out.split("\n") if line.startswith("  0 ·░▒▓█ ")]
     assert scale.endswith(" %")
     assert 0 < float(scale.split()[2]) <= 100
