@@ -33,10 +33,11 @@ MODULE = """
 from pathlib import Path
 import time
 import numpy as np
-from zoo import SOME, conv
+from zoo import conv
+from zoo_wrong import ZOO
 
 right = conv
-groups = SOME["groups ignored"]
+groups = next(w.function for w in ZOO if w.name == "groups ignored")
 
 calls = 0
 
@@ -58,8 +59,8 @@ def shadow(x, w, padding=0):
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    zoo = (TESTS / "zoo.py").read_text()
-    (tmp_path / "zoo.py").write_text(zoo + "\nSOME = {w.name: w.function for w in ZOO}\n")
+    for name in ("zoo.py", "zoo_wrong.py"):
+        (tmp_path / name).write_text((TESTS / name).read_text())
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "stuck.py").write_text(STUCK)
     monkeypatch.chdir(tmp_path)

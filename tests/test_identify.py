@@ -173,3 +173,45 @@ def test_values_that_are_not_finite() -> None:
     assert result.verdict == "identified"
     assert result.candidates[0].comparison.total == output.size - 1
     assert result.warnings
+
+
+@pytest.mark.parametrize(
+    ("made", "expect", "met"),
+    [
+        ({"flip": ["I", "H", "W"]}, {"flip": ("I", "H", "W")}, True),
+        ({"flip": ["I", "H", "W"]}, {"flip": ("H", "W")}, False),
+        ({"flip": ["I", "H", "W"]}, {"flip": ("H", "W"), "channel_order": (2, 1, 0)}, True),
+        ({"channel_order": [2, 1, 0]}, {"flip": ("I",)}, True),
+        ({"channel_order": [2, 1, 0]}, {"flip": ()}, True),
+        ({"channel_order": [2, 1, 0]}, {"flip": (), "channel_order": None}, False),
+        ({"stride": 2, "padding": [[1, 0], [0, 0]]}, {"padding": ((1, 1), (0, 0))}, False),
+        ({"stride": 2, "padding": [[2, 0], [0, 0]]}, {"padding": ((2, 1), (0, 0))}, True),
+        ({"kernel_transposed": True}, {"filter_layout": "OIWH"}, True),
+        ({"scale": 0.5}, {"scale": 0.5, "flip": ()}, True),
+        ({"scale": 0.5}, {"scale": 1.0}, False),
+        ({}, {"stride": (1, 1)}, True),
+        ({}, {"groups": 3}, False),
+    ],
+)
+def test_what_is_expected_may_be_said_in_other_words(made: dict, expect: dict, met: bool) -> None:
+    convention = Convention(**made)
+    result = identify(IMAGE, BANK, convolve(IMAGE, BANK, convention), expect=expect)
+    assert result.verdict == "identified"
+    assert result.expect_met is met
+    assert result.exit_code == (ExitCode.OK if met else ExitCode.FAILED)
+
+
+def test_a_flip_of_one_channel_is_none() -> None:
+    image, bank = IMAGE[:1], BANK[:, :1]
+    output = convolve(image, bank, Convention(flip=("H", "W")))
+    assert identify(image, bank, output, expect={"flip": ("I", "H", "W")}).expect_met
+    assert not identify(image, bank, output, expect={"flip": ("I", "H")}).expect_met
+
+
+def test_an_ambiguous_answer_says_what_else_is_unseen() -> None:
+    bank = BANK + BANK[:, ::-1]
+    result = identify(IMAGE, bank, convolve(IMAGE, bank))
+    assert result.verdict == "ambiguous"
+    assert result.audit is not None
+    assert {spot.name for spot in result.audit.blind_spots} == {"flip I", "channels reversed"}
+    assert identify(IMAGE, BANK, convolve(IMAGE, BANK)).audit is None

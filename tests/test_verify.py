@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import zoo
+import zoo_wrong
 
 import convcheck
 from convcheck.campaign import Case, cases, parse_id
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COUNT = 100
-SOME = {w.name: w for w in zoo.ZOO}
+SOME = {w.name: w for w in zoo_wrong.ZOO}
 
 
 def put(function: Any, count: int = COUNT, expect: str | None = None, **more: Any) -> VerifyResult:
@@ -39,20 +40,22 @@ def fared() -> dict[str, VerifyResult]:
     return {}
 
 
-def fare(fared: dict[str, VerifyResult], wrong: zoo.Wrong) -> VerifyResult:
+def fare(fared: dict[str, VerifyResult], wrong: zoo_wrong.Wrong) -> VerifyResult:
     if wrong.name not in fared:
         fared[wrong.name] = put(wrong.function, expect=wrong.expect, smaller=False)
     return fared[wrong.name]
 
 
 def test_the_zoo_is_large_enough() -> None:
-    assert len(zoo.ZOO) == len(SOME) >= 50
+    assert len(zoo_wrong.ZOO) == len(SOME) >= 50
     assert len(zoo.RIGHT) >= 14
-    assert sum(bool(w.when) for w in zoo.ZOO) >= 30
+    assert sum(bool(w.when) for w in zoo_wrong.ZOO) >= 30
 
 
-@pytest.mark.parametrize("wrong", zoo.ZOO, ids=lambda w: w.name)
-def test_a_wrong_implementation_is_found(wrong: zoo.Wrong, fared: dict[str, VerifyResult]) -> None:
+@pytest.mark.parametrize("wrong", zoo_wrong.ZOO, ids=lambda w: w.name)
+def test_a_wrong_implementation_is_found(
+    wrong: zoo_wrong.Wrong, fared: dict[str, VerifyResult]
+) -> None:
     result = fare(fared, wrong)
     assert result.verdict == "fail"
     assert result.exit_code == ExitCode.FAILED
@@ -66,8 +69,8 @@ def test_a_wrong_implementation_is_found(wrong: zoo.Wrong, fared: dict[str, Veri
 
 
 def test_every_wrong_one_was_found(fared: dict[str, VerifyResult]) -> None:
-    found = [w.name for w in zoo.ZOO if fare(fared, w).verdict == "fail"]
-    assert len(found) == len(zoo.ZOO)
+    found = [w.name for w in zoo_wrong.ZOO if fare(fared, w).verdict == "fail"]
+    assert len(found) == len(zoo_wrong.ZOO)
 
 
 @pytest.mark.parametrize("known", zoo.RIGHT)

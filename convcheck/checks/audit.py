@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import why_equal
-from convcheck.checks.identify.fit import Linear, Problem
 from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
     FLIP_AXES,

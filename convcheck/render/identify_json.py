@@ -9,6 +9,7 @@ from convcheck.render.figures_json import figures
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
+    from convcheck.checks.audit import AuditResult
     from convcheck.checks.identify import Candidate, IdentifyResult
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
@@ -28,8 +29,18 @@ def document(report: Report) -> dict[str, Any]:
         "strict": result.strict,
         "reasons": list(result.reasons),
         "remedy": result.remedy,
+        "audit": None if result.audit is None else _audit(result.audit),
         "warnings": list(report.warnings),
         **figures(report),
+    }
+
+
+def _audit(audit: AuditResult) -> dict[str, Any]:
+    return {
+        "seen": audit.seen,
+        "total": audit.total,
+        "score": round(audit.score, 6),
+        "blind_spots": [{"name": d.name, "reason": d.reason} for d in audit.blind_spots],
     }
 
 

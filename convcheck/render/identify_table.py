@@ -78,10 +78,15 @@ def _ambiguous(report: Report, result: IdentifyResult) -> Iterator[str]:
     yield from (f"Why: {reason}." for reason in result.reasons)
     if result.remedy is not None:
         yield f"To tell them apart: {result.remedy}."
-    yield (
-        "Each gives all of OUT; --json has the code for each. What else this image and these "
-        "filters cannot tell:"
-    )
+    yield "Each gives all of OUT; --json has the code for each."
+    if result.audit is not None:
+        blind = [spot.name for spot in result.audit.blind_spots]
+        more = [f"{len(blind) - LISTED} more"] if len(blind) > LISTED else []
+        yield (
+            f"Audit: this data sees {result.audit.seen} of {result.audit.total} mistakes that an "
+            f"implementation could make. Unseen: {', '.join([*blind[:LISTED], *more])}. The whole "
+            "of it, and what data would do:"
+        )
     yield f"  {audit_command(report, first)}"
     if result.strict:
         yield "With --strict an answer that is not the only one is a failure."

@@ -13,7 +13,7 @@ from convcheck.engine import arrange_filters, arrange_image
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcheck.checks.identify.fit import Problem
+    from convcheck.checks.sums import Problem
 
 Array = NDArray[Any]
 

@@ -73,14 +73,22 @@ class Table:
 
 
 def axis_options(
-    size: int, kernel: int, outputs: int, *, wide: bool, circular: bool = False
+    size: int,
+    kernel: int,
+    outputs: int,
+    *,
+    wide: bool,
+    circular: bool = False,
+    bordered: bool = False,
 ) -> list[Axis]:
     """The options of one axis: image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
     Ordinarily a window crops no more than about its own extent; ``wide`` allows every window that
-    touches the image. ``circular`` is for a whole period of a wrapped image, rolled by any amount.
+    touches the image. ``circular`` is for a whole period of a wrapped image, rolled by any amount;
+    ``bordered`` leaves out zeros between samples.
     """
-    gaps = range(1, 2 if wide or circular or size == 1 else MAX_INPUT_DILATION + 1)
+    apart = wide or circular or bordered or size == 1
+    gaps = range(1, 2 if apart else MAX_INPUT_DILATION + 1)
     dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
     if circular:
         return [Axis(1, d, 1, 1 - size, size) for d in dilations if outputs == size]

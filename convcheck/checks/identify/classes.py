@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import met
-from convcheck.checks.identify.fit import Linear, Problem
+from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
     IMAGE_LAYOUTS,
@@ -89,6 +89,14 @@ def complexity(convention: Convention) -> tuple[Any, ...]:
     )
 
 
+def telling_probe(problem: Problem) -> Problem:
+    """Other data of the same shapes, which tells apart whatever differs."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(-99, 100, problem.image.shape)
+    filters = rng.integers(-99, 100, problem.filters.shape)
+    return Problem.of(image, filters, problem.output)
+
+
 def classes(problem: Problem, conventions: Iterable[Convention]) -> list[list[Convention]]:
     """Conventions grouped by what they do to other data of the same shapes, the plainest first.
 
@@ -97,10 +105,7 @@ def classes(problem: Problem, conventions: Iterable[Convention]) -> list[list[Co
     listed = sorted(dict.fromkeys(conventions), key=complexity)
     if len(listed) < 2:
         return [[c] for c in listed]
-    rng = np.random.default_rng(0)
-    image = rng.integers(-99, 100, problem.image.shape)
-    filters = rng.integers(-99, 100, problem.filters.shape)
-    probe = Problem.of(image, filters, problem.output)
+    probe = telling_probe(problem)
     groups: dict[bytes, list[Convention]] = {}
     for convention in listed:
         groups.setdefault(Linear(probe, convention).values.tobytes(), []).append(convention)

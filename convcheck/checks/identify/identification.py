@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.audit import AuditResult, audit
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
-from convcheck.checks.identify.classes import canonical, classes, complexity, signature
-from convcheck.checks.identify.fit import (
-    Fit,
-    Problem,
-    afterwards,
-    confirm,
-    informative,
-    same_with_other_borders,
+from convcheck.checks.identify.classes import (
+    canonical,
+    classes,
+    complexity,
+    signature,
+    telling_probe,
 )
-from convcheck.checks.identify.nearest import Miss, nearest_miss, where
+from convcheck.checks.identify.expectation import meets
+from convcheck.checks.identify.fit import confirm, same_on_this_data
+from convcheck.checks.identify.flat import flat_fits
+from convcheck.checks.identify.judging import Fit, informative
+from convcheck.checks.identify.nearest import Miss, miss_of, nearest, where
 from convcheck.checks.identify.readings import Reading, readings
+from convcheck.checks.identify.search import CROWD
+from convcheck.checks.identify.solving import afterwards
 from convcheck.checks.identify.stages import MANY, passes, survey
 from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.sums import Problem
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as judge
 from convcheck.convention import PRECISIONS, Convention
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-ENOUGH = 400_000_000
+ENOUGH = 150_000_000
 """Hypotheses after which no further pass over the space is begun."""
 NEAR = 0.5
 """A convention that gives at least this share of the output is a near match."""
@@ -75,6 +81,8 @@ class IdentifyResult:
     expect_met: bool | None
     strict: bool
     warnings: tuple[str, ...]
+    audit: AuditResult | None = None
+    """What else the data cannot tell, where it is too blind for one answer."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -131,12 +139,13 @@ def _identify(
     problem = Problem.of(image, filters, output)
     fits: list[tuple[Reading, Fit]] = []
     hypotheses, crowded = 0, False
-    # A constant kernel says nothing about order, but its scale and border can still be told.
-    mute = tuple(r for r in degenerate(problem) if not r.startswith("W is constant"))
-    for one in passes(output)[: 1 if mute else None]:
+    said = degenerate(problem)
+    # A constant filter still tells one place from another, zeros tell nothing.
+    mute = any(not reason.startswith("W is constant") for reason in said)
+    for one in passes(output):
         if hypotheses >= ENOUGH:
             break
-        seen = survey(one, found, problem.usable, ENOUGH - hypotheses)
+        seen = survey(one, found, problem.usable, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
         hypotheses += seen.considered
         for survivors in seen.found:
             some, crowd = _confirmed(problem, survivors)
@@ -150,11 +159,19 @@ def _identify(
         raise _no_size(image, filters, output)
     if hypotheses >= ENOUGH:
         warnings += ("the search ended early: not all rare conventions were tried",)
+    closest = None
+    if mute and all(fit.misses for _, fit in fits):
+        fits.extend(flat_fits(problem, found))
+        crowded = True
+    elif not any(not fit.misses or _is_near(fit, problem) for _, fit in fits):
+        # What correlates best may be right but for more defects than the passes' samples bear.
+        closest = nearest(problem, found)
+        fits.extend(_confirmed(problem, [closest] if closest else [])[0])
     explaining = _simplest([f for f in fits if not f[1].misses])
     if explaining:
         fitted = {fit.convention: fit for _, fit in explaining}
-        for fit in list(fitted.values()):
-            for other in same_with_other_borders(problem, fit):
+        for fit in list(fitted.values()) if len(fitted) < MANY else ():
+            for other in same_on_this_data(problem, fit):
                 fitted.setdefault(other, replace(fit, convention=other))
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
@@ -162,12 +179,13 @@ def _identify(
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
-        verdict, candidates, miss = _unexplained(problem, found, [] if mute else fits)
-        warnings += mute
+        verdict, candidates, miss = _unexplained(problem, closest, [] if mute else fits)
+        warnings += tuple(said)
     reasons: tuple[str, ...] = ()
-    remedy = None
+    remedy = blindness = None
     if verdict == "ambiguous":
         reasons, remedy = why_ambiguous(problem, [c.convention for c in candidates], crowded)
+        blindness = audit(image, filters, candidates[0].convention.to_dict(), propose=False)
     return IdentifyResult(
         verdict=verdict,
         candidates=candidates,
@@ -177,9 +195,10 @@ def _identify(
         reasons=reasons,
         remedy=remedy,
         expect=expect,
-        expect_met=None if expect is None else _meets(candidates, expect),
+        expect_met=None if expect is None else _meets(problem, candidates, expect),
         strict=strict,
         warnings=warnings,
+        audit=blindness,
     )
 
 
@@ -241,7 +260,7 @@ def _candidate(problem: Problem, fit: Fit) -> Candidate:
 
 
 def _unexplained(
-    problem: Problem, found: Sequence[Reading], fits: list[tuple[Reading, Fit]]
+    problem: Problem, closest: Found | None, fits: list[tuple[Reading, Fit]]
 ) -> tuple[str, tuple[Candidate, ...], Miss | None]:
     near = sorted(
         (fit for _, fit in fits if _is_near(fit, problem)),
@@ -249,13 +268,17 @@ def _unexplained(
     )
     if near:
         return "near-match", (_candidate(problem, near[0]),), None
-    return "unexplained", (), nearest_miss(problem, found)
+    return "unexplained", (), None if closest is None else miss_of(problem, closest)
 
 
 def _is_near(fit: Fit, problem: Problem) -> bool:
     """Whether a convention gives most of the output, of its telling elements too."""
     usable = to_axes(problem.usable, fit.convention.output_layout, "NOHW")
     telling = informative(fit.predicted, usable)
+    if fit.convention.activation == "relu":
+        # That both are zero says little.
+        output = to_axes(problem.output, fit.convention.output_layout, "NOHW")
+        telling = telling & ((output != 0) | (fit.predicted != 0))
     given = int(np.count_nonzero(telling & ~fit.mismatched))
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
     return bool(
@@ -265,11 +288,11 @@ def _is_near(fit: Fit, problem: Problem) -> bool:
     )
 
 
-def _meets(candidates: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
-    return bool(candidates) and any(
-        all(getattr(c.convention, key) == value for key, value in expect.items())
-        for c in candidates
-    )
+def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
+    # Of an only answer the operation must be the expected one; of several, the expected one must
+    # give this output.
+    data = telling_probe(problem) if len(result) == 1 else problem
+    return any(meets(data, c.convention, expect) for c in result)
 
 
 def _check(image: Array, filters: Array, output: Array, ignore_nonfinite: bool) -> tuple[str, ...]:

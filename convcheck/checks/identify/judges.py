@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.judging import usual_scales
 from convcheck.checks.identify.samples import Sample, targets
 from convcheck.checks.identify.search import Judge
 from convcheck.rounding import gamma, largest_magnitude
@@ -43,33 +45,51 @@ def coarse(samples: Sequence[Sample], reading: Reading) -> Judge:
 
 
 def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
-    """Equal modulo 2^8, 2^16 or 2^32: integers that wrapped."""
+    """The sums and a bias, truncated and modulo 2^8, 2^16 or 2^32: integers that wrapped."""
+    return _modular(samples, reading, (1.0,))
+
+
+def modular_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same after one of the usual scales."""
+    return _modular(samples, reading, usual_scales(reading.terms, reading.filters.shape[2:]))
+
+
+def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float]) -> Judge:
+    """Differences from one of two samples, as all are of one output channel: its bias drops out."""
     wanted = targets(samples)
-    tolerance = 1e-6 if _whole(reading) else 1.0
+    # Truncated numbers are off by less than one; integers by none, or by a bias that is no integer.
+    tolerance = (1 if scales == (1.0,) and _whole(reading) else 2) + 2.0**-18
     low, high = float(reading.output.min()), float(reading.output.max())
     moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
+    count = len(samples)
+    rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
 
     def fits(value: Array, target: Any, modulus: float) -> Array:
         close: Array = np.mod(value - target + tolerance, modulus) <= 2 * tolerance
         return close
 
-    first = _first(len(samples), 0)
-
     def quick(values: Mapping[int, Array]) -> Array:
         passed = np.zeros(values[0].shape, bool)
-        for s in first:
-            passed |= fits(values[s], wanted[s], moduli[0])  # equal modulo 2^16 is so modulo 2^8
+        for (origin, *others), scale in product(rounds, scales):
+            good = np.zeros(passed.shape, np.int8)
+            for s in others:
+                # Equal modulo 2^16 is so modulo 2^8.
+                step = scale * (values[s] - values[origin])
+                good += fits(step, wanted[s] - wanted[origin], moduli[0])
+            passed |= good >= len(others) - 1
         return passed
 
     def votes(values: Array) -> Array:
-        targets_ = wanted[: len(values), None]
-        counts: Array = np.max(
-            [_enough(fits(values, targets_, modulus)) for modulus in moduli], axis=0
-        )
-        return counts
+        some = wanted[: len(values), None]
+        best = np.zeros(values.shape[1:], np.int64)
+        for (origin, *_), scale, modulus in product(rounds, scales, moduli):
+            steps = scale * (values - values[origin])
+            best = np.maximum(best, _enough(fits(steps, some - wanted[origin], modulus)))
+        return best
 
     exact = not _narrow(samples, reading)
-    return Judge(first if moduli else (), min(FEW, len(samples)), quick, votes, exact)
+    first = tuple(range(5)) if moduli and rounds else ()
+    return Judge(first, min(2 * FEW, count), quick, votes, exact)
 
 
 def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -89,9 +109,77 @@ def coarse_affine(samples: Sequence[Sample], reading: Reading) -> Judge:
     return _linear(samples, reading, _coarse_tolerance(samples, reading), 0.0, centred=True)
 
 
+def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """A line of the sums and of what a border of ones adds to them: an unknown constant beyond it.
+
+    All samples are of one output channel. Scale, bias and constant are three unknowns, so that four
+    samples already say whether there can be any.
+    """
+    wanted = targets(samples)
+    slack = 2 * _absolute(samples, reading)
+    few = min(2 * FEW, len(wanted))
+    halves = [[*range(0, few, 2)], [*range(1, few, 2)]] if few >= 10 else []
+    usable = [h for h in halves if len(np.unique(wanted[h])) > 3]
+    rounds = [h[:4] for h in usable]
+    first = tuple(way(s) for which in rounds for s in which for way in (_same, _border))
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        alive = np.zeros(values[first[0]].size, bool)
+        for which in rounds:
+            t = wanted[which[1:]] - wanted[which[0]]
+            v, e = (
+                [values[way(s)] - values[way(which[0])] for s in which[1:]]
+                for way in (_same, _border)
+            )
+            volume = np.zeros(v[0].shape, v[0].dtype)
+            area, whole = np.zeros_like(volume), np.zeros_like(volume)
+            for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+                one, other = v[j] * e[k], v[k] * e[j]
+                minor = one - other
+                volume += t[i] * minor
+                area += np.abs(minor)
+                whole += abs(t[i]) * (np.abs(one) + np.abs(other))
+            alive |= ((np.abs(volume) <= slack * area + 2.0**-18 * whole) & (area > 0)).ravel()
+        return alive
+
+    def votes(values: Array) -> Array:
+        count = len(values) // 2
+        v, e = values[:count].T, values[count:].T
+        columns = np.stack([v, e, np.ones_like(v)], axis=-1)
+        sizes = np.abs(columns).max(axis=1, keepdims=True)
+        columns = columns / np.where(sizes > 0, sizes, 1)
+        best = np.zeros(len(v), np.int64)
+        for half in usable:
+            some = columns[:, half]
+            solved = np.linalg.pinv(some, rcond=1e-9) @ wanted[half]
+            parts = columns * solved[:, None]
+            off = np.abs(parts.sum(axis=-1) - wanted[:count])
+            room = 4 * (slack + 2.0**-18 * np.abs(parts).sum(axis=-1))
+            fits = off <= room
+            total = np.count_nonzero(fits, axis=1)
+            good = fits[:, half].all(axis=1) & (np.abs(e[:, half]).max(axis=1) > 0)
+            best = np.maximum(best, np.where(good & (total >= needed(count)), total, 0))
+        return best
+
+    return Judge(first, few, quick, votes, not _narrow(samples, reading))
+
+
+def _same(s: int) -> int:
+    return s
+
+
+def _border(s: int) -> int:
+    return ~s
+
+
 def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:
     """The hypotheses that beat all before them in correlation with the samples."""
     wanted = targets(samples)
+    if wanted.dtype.kind == "f":
+        # A few wild elements must not decide it.
+        middle = float(np.median(wanted))
+        room = 8 * float(np.median(np.abs(wanted - middle)))
+        wanted = np.clip(wanted, middle - room, middle + room) if room else wanted
     some = tuple(range(min(MEASURE, len(samples))))
     best = [0.0, 0.0]
 
@@ -334,6 +422,6 @@ def _coarse_tolerance(samples: Sequence[Sample], reading: Reading) -> Array:
 
 
 def _absolute(samples: Sequence[Sample], reading: Reading) -> float:
-    """The rounding of the outputs themselves."""
-    rounded = 0.6 if reading.output.dtype.kind in "biu" else 0.0
+    """The rounding of the outputs themselves; truncation to integers costs up to one."""
+    rounded = 1.05 if reading.output.dtype.kind in "biu" else 0.0
     return rounded + 2.0**-20 * max(abs(s.value) for s in samples)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.fit import Fit, Linear, Problem
 from convcheck.checks.identify.judges import correlated
+from convcheck.checks.identify.judging import Fit
 from convcheck.checks.identify.samples import choose_samples
 from convcheck.checks.identify.search import Found, Search
 from convcheck.checks.identify.stages import telling
+from convcheck.checks.sums import Linear, Problem
 from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _filled(count: int, of: int) -> str:
     return "" if count == of else f" ({count} of its {of} elements)"
 
 
-def nearest_miss(problem: Problem, readings: Sequence[Reading]) -> Miss | None:
+def nearest(problem: Problem, readings: Sequence[Reading]) -> Found | None:
     """The hypothesis whose sampled values correlate best with the output's."""
     best: Found | None = None
     for reading in readings:
@@ -121,10 +122,11 @@ def nearest_miss(problem: Problem, readings: Sequence[Reading]) -> Miss | None:
         for found in search.run([correlated(samples, reading)])[0]:
             if best is None or found.votes > best.votes:
                 best = found
-    return None if best is None else _miss(problem, best)
+    return best
 
 
-def _miss(problem: Problem, found: Found) -> Miss:
+def miss_of(problem: Problem, found: Found) -> Miss:
+    """How the output differs from what a hypothesis gives, up to a factor and a constant."""
     linear = Linear(problem, found.convention)
     usable = to_axes(problem.usable, found.convention.output_layout, "NOHW")
     wide = np.complex128 if found.reading.output.dtype.kind == "c" else np.float64

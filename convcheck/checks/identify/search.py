@@ -65,7 +65,8 @@ class Judge:
     ``quick`` takes the values of the samples in ``first``, an array of hypotheses for each, and
     says which hypotheses are worth another look. ``votes`` takes the values of the first ``few``
     samples, then of all, a row for each, and returns zero for a hypothesis that is out. ``exact``
-    says that values must not be rounded to single precision.
+    says that values must not be rounded to single precision. Sample ``~s`` is what a border of ones
+    adds to sample ``s``; ``votes`` takes these after the others if there are any in ``first``.
     """
 
     first: tuple[int, ...]
@@ -74,14 +75,21 @@ class Judge:
     votes: Callable[[Array], Array]
     exact: bool = False
 
+    @property
+    def bordered(self) -> bool:
+        """Whether the border's constant is among the unknowns."""
+        return any(s < 0 for s in self.first)
 
-def channel_options(reading: Reading) -> list[Channels]:
-    """Every order of few channels; identity and reversal of many; the filters' own reversal."""
+
+def channel_options(reading: Reading, *, shuffled: bool) -> list[Channels]:
+    """Identity and reversal, of the filters' channels too; ``shuffled``: all orders of a few."""
     channels, inputs = reading.image.shape[1], reading.filters.shape[1]
     grouped = reading.base.groups > 1
     orders: list[tuple[int, ...] | None] = [None]
     if 1 < channels <= ALL_ORDERS:
-        orders += list(permutations(range(channels)))[1:]
+        orders.append(tuple(range(channels))[::-1])
+        if shuffled:
+            orders += [p for p in list(permutations(range(channels)))[1:] if p not in orders]
     elif channels > 1 and grouped:
         orders.append(tuple(range(channels))[::-1])
     flips: list[tuple[str, ...]] = [()]
@@ -98,29 +106,32 @@ class Search:
     samples: Sequence[Sample]
     wide: bool = False
     circular: bool = False
+    shuffled: bool = False
+    bordered: bool = False
     modes: Sequence[str] = ("constant",)
     limit: float = math.inf
+    crowd: int = CROWD
     considered: int = 0
 
     def run(self, judges: Sequence[Judge]) -> list[list[Found]]:
-        """The hypotheses that each judge accepts; ``CROWD`` of them where it gave up."""
+        """The hypotheses that each judge accepts; ``crowd`` of them where it gave up."""
         found: list[list[Found]] = [[] for _ in judges]
         for which, hypothesis in self._survivors(judges):
-            if len(found[which]) < CROWD:
+            if len(found[which]) < self.crowd:
                 found[which].append(hypothesis)
-            if all(len(f) >= CROWD for f in found):
+            if all(len(f) >= self.crowd for f in found):
                 break
         return found
 
     def _survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, Found]]:
-        channels = channel_options(self.reading)
+        channels = channel_options(self.reading, shuffled=self.shuffled)
         kernel = self.reading.filters.shape[2:]
         sizes = self.reading.image.shape[2:]
         places = [[s.index[axis] for s in self.samples] for axis in (2, 3)]
         for transposed in (False, True) if kernel != (1, 1) else (False,):
             spatial = kernel[::-1] if transposed else kernel
             options = [
-                axis_options(*each, wide=self.wide, circular=self.circular)
+                axis_options(*each, wide=self.wide, circular=self.circular, bordered=self.bordered)
                 for each in zip(sizes, spatial, self.reading.output.shape[2:], strict=True)
             ]
             if not all(options):
@@ -146,7 +157,7 @@ class Search:
         """The pairs to try: where no window reaches over the edge, all modes are the constant's."""
         if not len(rows) or not len(columns):
             return
-        if mode == "constant" or "constant" not in self.modes:
+        if not self.bordered and (mode == "constant" or "constant" not in self.modes):
             yield rows, columns
             return
         over, within = np.flatnonzero(rows.touches), np.flatnonzero(~rows.touches)
@@ -235,9 +246,8 @@ class _Block:
             step = max(1, ROOM // count)
             for first in range(0, len(r), step):
                 part = slice(first, first + step)
-                values = np.stack(
-                    [self._single(s, r[part], c[part], k[part]) for s in range(count)]
-                )
+                which = [*range(count), *(~s for s in range(count) if judge.bordered)]
+                values = np.stack([self._single(s, r[part], c[part], k[part]) for s in which])
                 votes[part] = judge.votes(values)
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
@@ -249,16 +259,19 @@ class _Block:
         """(options, Fh, Fw, places, places): taps summed over the channels, and who reads where."""
         if s not in self._made:
             size = self.image.shape[2:]
-            row_source, column_source = self.rows.source(s), self.columns.source(s)
+            sample, edge = (s, False) if s >= 0 else (~s, True)
+            row_source, column_source = self.rows.source(sample), self.columns.source(sample)
             ys, rows = _met(row_source, size[0])
             xs, columns = _met(column_source, size[1])
-            n = self.samples[s].index[0]
             inside = (ys < size[0])[:, None] & (xs < size[1])
-            region = self.image[n][:, np.minimum(ys, size[0] - 1)][
-                :, :, np.minimum(xs, size[1] - 1)
-            ].astype(self.bank.dtype)
-            region *= inside
-            taps = np.moveaxis(self.bank[s], 1, -1)
+            if edge:
+                region = np.broadcast_to(~inside, (len(self.image[0]), *inside.shape))
+            else:
+                within = self.image[self.samples[sample].index[0]]
+                within = within[:, np.minimum(ys, size[0] - 1)][:, :, np.minimum(xs, size[1] - 1)]
+                region = within * inside
+            region = region.astype(self.bank.dtype)
+            taps = np.moveaxis(self.bank[sample], 1, -1)
             maps = taps.reshape(-1, taps.shape[-1]) @ region.reshape(len(region), -1)
             self._made[s] = (
                 maps.reshape(*taps.shape[:-1], len(ys), len(xs)),

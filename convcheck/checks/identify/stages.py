@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
+from convcheck.checks.identify.judging import integer_arithmetics
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, choose_samples
-from convcheck.checks.identify.search import Found, Judge, Search
+from convcheck.checks.identify.search import CROWD, Found, Judge, Search
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
 
@@ -33,6 +34,8 @@ class Pass:
     wide: bool = False
     circular: bool = False
     one_channel: bool = False
+    shuffled: bool = False
+    bordered: bool = False
     modes: tuple[str, ...] = PADDING_MODES
 
 
@@ -49,32 +52,45 @@ def passes(output: Array) -> list[Pass]:
     first: tuple[Making, ...] = (judges.plain,)
     circular = Pass((judges.plain,), circular=True, modes=("wrap",))
     if output.dtype.kind == "c":
-        return [Pass(first), circular, Pass(first, wide=True)]
+        return [Pass(first), circular, Pass(first, shuffled=True), Pass(first, wide=True)]
     if output.dtype == np.float16:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
     lines: tuple[Making, ...] = (judges.affine,)
-    if np.array_equal(np.rint(output), output):
+    wrapped = np.array_equal(np.rint(output), output) and any(
+        name.startswith("wrap:") for name in integer_arithmetics(output)
+    )
+    if wrapped:
         lines += (judges.modular,)
     without: tuple[Making, ...] = (judges.scaled,)
     if _of_few_bits(output):
         lines += (judges.coarse_affine,)
         without += (judges.coarse,)
     few = _few_a_channel(output)
-    return [
+    usual = [
         Pass(first),
         *([Pass(without)] if few else []),
         Pass(lines, one_channel=True),
+    ]
+    beyond = Pass((judges.bordered,), one_channel=True, bordered=True, modes=("constant",))
+    return [
+        *usual,
         circular,
+        beyond,
+        *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
+        *(replace(one, shuffled=True) for one in (*usual, beyond)),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         Pass((judges.affine,), wide=True, one_channel=True),
     ]
 
 
-def survey(one: Pass, readings: Iterable[Reading], usable: Array, limit: float) -> Survey:
+def survey(
+    one: Pass, readings: Iterable[Reading], usable: Array, limit: float, crowd: int = CROWD
+) -> Survey:
     """Run one pass over every reading, the smallest kernels first.
 
-    ``usable`` marks the output's elements, as stored; about ``limit`` hypotheses are considered.
+    ``usable`` marks the output's elements, as stored; about ``limit`` hypotheses are considered,
+    and a reading is left where ``crowd`` of its hypotheses are accepted.
     """
     found: list[list[Found]] = [[] for _ in one.judges]
     considered = 0
@@ -95,7 +111,17 @@ def survey(one: Pass, readings: Iterable[Reading], usable: Array, limit: float) 
         made = [make(samples, reading) for make in one.judges] if samples else []
         if not any(judge.first for judge in made):
             continue
-        search = Search(reading, samples, one.wide, one.circular, one.modes, limit - considered)
+        search = Search(
+            reading,
+            samples,
+            wide=one.wide,
+            circular=one.circular,
+            shuffled=one.shuffled,
+            bordered=one.bordered,
+            modes=one.modes,
+            limit=limit - considered,
+            crowd=crowd,
+        )
         for kept, more in zip(found, search.run(made), strict=True):
             kept.extend(more)
         considered += search.considered

@@ -1,0 +1,249 @@
+"""How an output fares under a convention with all its numbers, by the arithmetic that fits best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS
+from convcheck.engine import finish, round_to
+from convcheck.rounding import TINY, gamma
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcheck.checks.sums import Linear
+    from convcheck.convention import Convention
+Array = NDArray[Any]
+
+EXPLAINED = 0.5
+"""The share of the telling elements that a convention must give to be worth naming."""
+FLOATING = ("float64", "float32")
+LOOSE = 0.12
+"""Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A convention with everything solved for, and how each element of the output fares."""
+
+    convention: Convention
+    linear: Linear
+    predicted: Array
+    threshold: Array
+    mismatched: Array
+
+    @property
+    def misses(self) -> int:
+        """How many elements the convention does not give."""
+        return int(np.count_nonzero(self.mismatched))
+
+
+def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
+    """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
+    numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
+    return tuple(1 / n for n in dict.fromkeys(numbers))
+
+
+def judge(
+    linear: Linear,
+    convention: Convention,
+    output: Array,
+    usable: Array,
+) -> Fit:
+    """Every element under the finest arithmetic that explains most of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = finish(linear.values, convention.replace(arithmetic="exact"))
+    seen = informative(wanted, usable)
+    fits = []
+    partly = False
+    for arithmetic in _arithmetics(output):
+        if partly and not _survives(output[usable], arithmetic):
+            continue
+        fit = _under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
+        if fit is None or (partly and fit.misses):
+            continue
+        if not fit.misses:
+            return fit
+        share = float(fit.mismatched[seen].mean()) if seen.any() else 1.0
+        if share < 1 - EXPLAINED and arithmetic in FLOATING:
+            # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
+            # every element was rounded to so few bits.
+            partly = True
+        fits.append(fit)
+    if not fits:
+        everything = np.zeros(output.shape)
+        fits = [Fit(convention, linear, wanted, everything, usable.copy())]
+    return min(fits, key=lambda fit: fit.misses)
+
+
+def informative(wanted: Array, usable: Array) -> Array:
+    """Elements whose value is not the commonest one: agreement on a background says nothing."""
+    flat = wanted[usable]
+    if flat.size == 0:
+        return usable
+    low, high = flat.real.min(), flat.real.max()
+    middle = np.median(flat.real)
+    common = np.isclose(wanted.real, middle, rtol=0, atol=1e-9 * float(high - low))
+    if np.count_nonzero(common & usable) * 4 < np.count_nonzero(usable):
+        return usable
+    telling: Array = usable & ~common
+    return telling if telling.any() else usable
+
+
+def _arithmetics(output: Array) -> list[str]:
+    """The arithmetics that an output of this dtype and these values can have, finest first."""
+    kind = output.dtype.kind
+    if kind in "biu":
+        # Above 2^24 integers may have been summed as floats.
+        sums = FLOATING if max(-int(output.min()), int(output.max())) > 2**24 else ()
+        return ["exact", *integer_arithmetics(output), *sums]
+    finite = output[np.isfinite(output)]
+    names = ["exact"]
+    if finite.size and kind == "f" and np.array_equal(np.rint(finite), finite):
+        names += integer_arithmetics(finite)
+    if output.dtype not in (np.float16, np.float32, np.complex64):
+        names.append("float64")
+    if output.dtype != np.float16:
+        names.append("float32")
+    if kind == "c":
+        return names
+    if output.dtype == np.float16:
+        return [*names, "float16"]
+    stored = [a for a in ("bfloat16", "float16") if _survives(finite, a)]
+    return [*names, *(stored or ["tf32", "float16", "bfloat16"])]
+
+
+def _survives(values: Array, arithmetic: str) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.array_equal(round_to(values, arithmetic).astype(values.dtype), values))
+
+
+def integer_arithmetics(output: Array) -> list[str]:
+    """The output's own integers, and others where the values give them away.
+
+    Integers that wrapped fill their range, integers that saturated have elements at its end.
+    """
+    low, high = int(output.min(initial=0)), int(output.max(initial=0))
+    own = output.dtype.name
+    fitting = []
+    for arithmetic in INTEGER_ARITHMETICS:
+        how, _, name = arithmetic.partition(":")
+        limits = np.iinfo(name)
+        if low < limits.min or high > limits.max:
+            continue
+        ends = high == limits.max or (limits.min < 0 and low == limits.min)
+        half = high > limits.max // 2 or low < limits.min // 2
+        if name == own or (ends if how == "saturate" else half):
+            fitting.append(arithmetic)
+    return sorted(fitting, key=lambda a: a.partition(":")[2] != own)
+
+
+def _under(
+    linear: Linear, convention: Convention, wanted: Array, output: Array, usable: Array
+) -> Fit | None:
+    """How the output fares under one arithmetic; None where that cannot be what made it."""
+    arithmetic = convention.arithmetic
+    if arithmetic == "exact":
+        if not linear.problem.arithmetic.exact:
+            return None
+        fit = Fit(convention, linear, wanted, np.zeros(output.shape), usable & (wanted != output))
+        # Only a scale that is a power of two leaves sums exact: with another, rounding may differ.
+        power = abs(math.frexp(convention.scale)[0]) == 0.5
+        return fit if power or not fit.misses else None
+    sums = linear.magnitude * abs(convention.scale)
+    if convention.bias is not None:
+        sums = sums + np.abs(np.reshape(convention.bias, (1, -1, 1, 1)))
+    # The engine's own rounding, and that of scale and bias.
+    own = gamma(2 * linear.terms + 8) * sums + TINY * linear.terms
+    if arithmetic not in PRECISIONS:
+        return _under_integers(linear, convention, wanted, own, sums, output, usable)
+    if arithmetic in FLOATING:
+        threshold = own + gamma(linear.terms + 16, PRECISIONS[arithmetic]) * sums
+        return _within(linear, convention, wanted, threshold, output, usable)
+    return _under_few_bits(linear, convention, own, sums, output, usable)
+
+
+def _within(
+    linear: Linear,
+    convention: Convention,
+    wanted: Array,
+    threshold: Array,
+    output: Array,
+    usable: Array,
+) -> Fit:
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = np.abs(output.astype(np.result_type(output, np.float64)) - wanted)
+    return Fit(convention, linear, wanted, threshold, usable & ~(difference <= threshold))
+
+
+def _under_few_bits(
+    linear: Linear,
+    convention: Convention,
+    own: Array,
+    sums: Array,
+    output: Array,
+    usable: Array,
+) -> Fit | None:
+    """Below single precision: operands rounded, then summed in single or in the same few bits.
+
+    Sums in single precision are the usual hardware, and a sharp test: the operands are rounded here
+    too. An accumulator of few bits is allowed sqrt(n) units of S, four times over (its statistical
+    bound: Higham and Mary, 2019); the worst case n * u * S would explain anything.
+    """
+    arithmetic = convention.arithmetic
+    unit = PRECISIONS[arithmetic]
+    wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
+    is_stored = _survives(output[usable], arithmetic)
+    stored = unit * np.abs(wanted) * 1.01 if is_stored else 0.0
+    # Rounding the operands can change S by two units of it.
+    single = own + gamma(linear.terms + 16, PRECISIONS["float32"]) * sums * (1 + 3 * unit) + stored
+    sharp = _within(linear, convention, wanted, single, output, usable)
+    if not sharp.misses or not is_stored:
+        return sharp
+    rough = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
+    fit = _within(linear, convention, wanted, rough, output, usable)
+    return fit if not fit.misses and _tells(fit, output, usable) else sharp
+
+
+def _tells(fit: Fit, output: Array, usable: Array) -> bool:
+    """Whether what is left is small against the output's own spread: else it explains nothing."""
+    seen = output[usable].astype(np.float64)
+    left = seen - fit.predicted[usable]
+    return float(np.sqrt(np.mean(left**2))) <= LOOSE * float(np.std(seen))
+
+
+def _under_integers(
+    linear: Linear,
+    convention: Convention,
+    wanted: Array,
+    own: Array,
+    sums: Array,
+    output: Array,
+    usable: Array,
+) -> Fit:
+    how, _, name = convention.arithmetic.partition(":")
+    limits = np.iinfo(name)
+    target = output.astype(np.float64)
+    # An accumulator of single precision may tip a value over the middle between two integers.
+    slack = own + 2.0**-22 * sums * (wanted != np.rint(wanted))
+    if how == "saturate":
+        off = np.abs(np.clip(wanted, limits.min, limits.max) - target)
+        threshold = np.where(np.rint(wanted) == wanted, 0.0, 0.5 + slack)
+        predicted = np.clip(np.rint(wanted), limits.min, limits.max)
+        if np.array_equal(predicted[usable], target[usable]):
+            threshold = np.zeros(target.shape)
+            off = np.abs(predicted - target)
+    else:
+        span = float(limits.max) - float(limits.min) + 1
+        predicted = round_to(wanted, convention.arithmetic).astype(np.float64)
+        whole = np.trunc(wanted)
+        off = np.abs(target - predicted)
+        off = np.minimum(off, span - off)
+        near = np.abs(wanted - np.rint(wanted)) <= slack
+        threshold = np.where(near & (whole != wanted), 1.0, 0.0)
+    return Fit(convention, linear, predicted, threshold, usable & (off > threshold))

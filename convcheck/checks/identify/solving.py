@@ -1,0 +1,338 @@
+"""Scale, bias and activation, solved for from the output itself: the plainest that explain it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.judging import (
+    EXPLAINED,
+    FLOATING,
+    integer_arithmetics,
+    judge,
+    usual_scales,
+)
+from convcheck.convention import PRECISIONS
+from convcheck.rounding import TINY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convcheck.checks.identify.judging import Fit
+    from convcheck.checks.sums import Linear
+    from convcheck.convention import Convention
+Array = NDArray[Any]
+
+PLAINER = 1.25
+"""How much more a plainer number may leave unexplained than the best: estimates overfit."""
+
+
+def afterwards(convention: Convention) -> int:
+    """How much is done to the sums once they are made."""
+    return (
+        (convention.scale != 1.0)
+        + (convention.bias is not None)
+        + (convention.activation is not None)
+    )
+
+
+def solve(linear: Linear, output: Array, usable: Array) -> Fit:
+    """Scale, bias, activation and arithmetic: the simplest that explain every usable element.
+
+    Worst-case bounds of long sums are wide enough to hide a small bias. So where what is left is
+    larger than rounding usually is, a form that leaves much less is preferred to a simpler one.
+    """
+    best: Fit | None = None
+    for convention in _forms(linear, output, usable):
+        fit = judge(linear, convention, output, usable)
+        if best is None or _preferred(fit, best, output, usable):
+            best = fit
+        fine = not best.misses and _unit(best) <= PRECISIONS["float32"]
+        if fine and not _suspicious(best, output, usable):
+            break
+    if best is None:
+        raise AssertionError("there is always the plain form")
+    if best.misses < EXPLAINED * np.count_nonzero(usable):
+        best = _simplified(linear, best, output, usable)
+    return best
+
+
+def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
+    """Whether a more elaborate form explains more, or in a finer arithmetic, or leaves much less.
+
+    Few bits explain a small bias away as rounding.
+    """
+    if fit.misses != best.misses:
+        return fit.misses < best.misses
+    if _unit(fit) != _unit(best):
+        return _unit(fit) < _unit(best)
+    return 8 * _left(fit, output, usable) < _left(best, output, usable)
+
+
+def _unit(fit: Fit) -> float:
+    unit = PRECISIONS.get(fit.convention.arithmetic, 0.0)
+    return unit if unit > PRECISIONS["float32"] else 0.0
+
+
+def _left(fit: Fit, output: Array, usable: Array) -> float:
+    """The root mean square of what the convention leaves unexplained, where it explains at all."""
+    seen = usable & ~fit.mismatched
+    left = np.abs(output[seen] - fit.predicted[seen])
+    return float(np.sqrt(np.mean(left**2))) if left.size else math.inf
+
+
+def _suspicious(fit: Fit, output: Array, usable: Array) -> bool:
+    """Whether more is left than sums usually lose: sqrt(n) units of S, by the statistical bound."""
+    if fit.convention.arithmetic not in FLOATING:
+        return False
+    unit = PRECISIONS[fit.convention.arithmetic]
+    usual = 2 * math.sqrt(fit.linear.terms) * unit * float(np.mean(fit.linear.magnitude))
+    return _left(fit, output, usable) > usual * abs(fit.convention.scale)
+
+
+def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
+    """Post-processing from plain to elaborate, its numbers estimated from the output."""
+    base = linear.convention
+    yield base
+    if output.dtype.kind == "c" or linear.values.dtype.kind == "c":
+        return
+    target = output.astype(np.float64)
+    sums = linear.values.astype(np.float64)
+    rectified = bool((target[usable] >= 0).all() and (target[usable] == 0).any())
+    if rectified:
+        yield base.replace(activation="relu")
+    telling = usable & within_limits(output)
+    for activation, seen in ((None, telling), ("relu", telling & (target > 0))):
+        if activation == "relu" and not rectified:
+            continue
+        if np.count_nonzero(seen) < 3:
+            continue
+        kept = base.replace(activation=activation)
+        whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
+        ways = [(target, seen), *([_untruncated(target, seen)] if whole else [])]
+        for wanted, told in ways:
+            scale = _scale(sums, wanted, told)
+            if scale is not None:
+                for number in simple_numbers(scale) if whole else [scale]:
+                    yield kept.replace(scale=number)
+        for wanted, told in ways:
+            if _degrees_of_freedom(told) < 3:
+                continue
+            yield _with_bias(kept, sums, usable, _bias(wanted - sums, told), told)
+            slope = _slope(sums, wanted, told)
+            if slope is not None:
+                sloped = kept.replace(scale=slope)
+                bias = _bias(wanted - slope * sums, told)
+                yield _with_bias(sloped, sums, usable, bias, told)
+                if whole:
+                    yield kept.replace(**_rounded_line(sums, wanted, told, slope))
+    if np.array_equal(np.rint(target[usable]), target[usable]):
+        yield from _wrapped(linear, output, usable)
+
+
+def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
+    """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
+    moduli = [
+        2.0 ** np.iinfo(name.partition(":")[2]).bits
+        for name in integer_arithmetics(output[usable])
+        if name.startswith("wrap:")
+    ]
+    base = linear.convention
+    for scale in usual_scales(linear.terms, linear.bank.shape[2:]):
+        if moduli and scale != 1:
+            yield base.replace(scale=scale)
+        for modulus in moduli:
+            bias = []
+            for o in range(output.shape[1]):
+                residual = (output[:, o] - scale * linear.values[:, o])[usable[:, o]]
+                first = residual[0] if residual.size else 0.0
+                steps = _wound(residual - first, modulus)
+                middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
+                bias.append(float(_wound(middle, modulus)))
+            yield base.replace(scale=scale, bias=tuple(bias))
+
+
+def _wound(value: Any, modulus: float) -> Any:
+    """The number nearest to zero that is equal to ``value`` modulo ``modulus``."""
+    return (value + modulus / 2) % modulus - modulus / 2
+
+
+def _untruncated(target: Array, seen: Array) -> tuple[Array, Array]:
+    """Truncated numbers in the middle of what they may have been; of zeros not even the sign is."""
+    return target + 0.5 * np.sign(target), seen & (target != 0)
+
+
+def _with_bias(
+    kept: Convention, sums: Array, usable: Array, bias: tuple[float, ...], seen: Array
+) -> Convention:
+    """``kept`` with a bias, low enough in channels of which ReLU left nothing."""
+    numbers = list(bias)
+    if kept.activation == "relu":
+        for o in np.flatnonzero(~seen.any(axis=(0, 2, 3)) & usable.any(axis=(0, 2, 3))):
+            highest = float((kept.scale * sums[:, o])[usable[:, o]].max())
+            numbers[o] = min(0.0, -float(math.ceil(highest)))
+    return kept.replace(bias=tuple(numbers))
+
+
+def _degrees_of_freedom(seen: Array) -> int:
+    """What is left of the elements when each channel has given one to its bias, and one more."""
+    counts = seen.sum(axis=(0, 2, 3))
+    return int(np.maximum(counts - 1, 0).sum()) - 1
+
+
+def _scale(sums: Array, target: Array, seen: Array) -> float | None:
+    y, t = sums[seen], target[seen]
+    large = np.abs(y) >= np.median(np.abs(y))
+    if not np.any(y[large]):
+        return None
+    return _refined(y, t, float(np.median(t[large & (y != 0)] / y[large & (y != 0)])))
+
+
+def _slope(sums: Array, target: Array, seen: Array) -> float | None:
+    """The scale where every channel has a bias of its own: from differences within a channel."""
+    dy, dt = [], []
+    for o in range(sums.shape[1]):
+        y, t = sums[:, o][seen[:, o]], target[:, o][seen[:, o]]
+        half = len(y) // 2
+        dy.append(y[half : 2 * half] - y[:half])
+        dt.append(t[half : 2 * half] - t[:half])
+    y, t = np.concatenate(dy), np.concatenate(dt)
+    large = np.abs(y) >= np.median(np.abs(y)) if y.size else np.zeros(0, bool)
+    large &= y != 0
+    if not large.any():
+        return None
+    return _refined(y, t, float(np.median(t[large] / y[large])))
+
+
+def _rounded_line(sums: Array, target: Array, seen: Array, guess: float) -> dict[str, Any]:
+    """Scale and biases where the targets were rounded to integers: all of them within a half.
+
+    How far apart a channel's residuals lie is a convex function of the scale; at its lowest every
+    element is within a half of its channel's middle, if a line can do that at all.
+    """
+    channels = [(sums[:, o][seen[:, o]], target[:, o][seen[:, o]]) for o in range(sums.shape[1])]
+    channels = [(y, t) for y, t in channels if y.size > 1]
+    reach = max((float(np.ptp(y)) for y, _ in channels), default=0.0)
+
+    def apart(scale: float) -> float:
+        return max(float(np.ptp(t - scale * y)) for y, t in channels)
+
+    low, high = (guess + way / reach for way in (-4, 4)) if reach else (guess, guess)
+    for _ in range(60 if reach else 0):
+        third = (high - low) / 3
+        if apart(low + third) < apart(high - third):
+            high -= third
+        else:
+            low += third
+    scale = (low + high) / 2
+    residual = target - scale * sums
+    return {"scale": scale, "bias": _middles(residual, seen)}
+
+
+def _middles(residual: Array, seen: Array) -> tuple[float, ...]:
+    """Half way between each channel's ends: what is left of a rounded channel with its bias."""
+    return tuple(
+        float(residual[:, o][seen[:, o]].min() + residual[:, o][seen[:, o]].max()) / 2
+        if seen[:, o].any()
+        else 0.0
+        for o in range(residual.shape[1])
+    )
+
+
+def within_limits(output: Array) -> Array:
+    """Elements that are at no end of an integer dtype."""
+    if output.dtype.kind not in "iu":
+        return np.ones(output.shape, bool)
+    limits = np.iinfo(output.dtype)
+    inside: Array = (output > limits.min) & (output < limits.max)
+    return inside
+
+
+def _refined(y: Array, t: Array, guess: float) -> float | None:
+    if not math.isfinite(guess) or guess == 0:
+        return None
+    residual = np.abs(t - guess * y)
+    inliers = residual <= 4 * np.median(residual) + TINY
+    denominator = float(np.dot(y[inliers], y[inliers]))
+    refined = float(np.dot(t[inliers], y[inliers])) / denominator if denominator else guess
+    return refined if math.isfinite(refined) and refined != 0 else guess
+
+
+def _bias(residual: Array, seen: Array) -> tuple[float, ...]:
+    return tuple(
+        float(np.median(residual[:, o][seen[:, o]])) if seen[:, o].any() else 0.0
+        for o in range(residual.shape[1])
+    )
+
+
+def simple_numbers(value: float) -> list[float]:
+    """Numbers near ``value``, from the plainest to itself."""
+    numbers = [float(round(value))] if abs(value) < 1e15 else []
+    if 1e-9 < abs(value) < 1:
+        numbers.append(1 / round(1 / value))
+    numbers += [float(f"{value:.{digits}g}") for digits in range(1, 9)]
+    numbers.append(value)
+    close = [n for n in numbers if abs(n - value) <= 0.02 * abs(value) + 1e-9]
+    return [n for n in dict.fromkeys(close) if n != 0]
+
+
+def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
+    """The same explanation with plainer numbers, where they leave no more unexplained."""
+    limit = PLAINER * _left(fit, output, usable)
+    if fit.convention.scale != 1.0:
+        for number in simple_numbers(fit.convention.scale):
+            trial = fit.convention.replace(scale=number)
+            if trial.bias is not None:
+                wanted, seen = _told(trial, output, usable & within_limits(output))
+                middle = _bias if ":" not in trial.arithmetic else _middles
+                sums = linear.values
+                trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
+            other = judge(linear, trial, output, usable)
+            if other.misses <= fit.misses and _left(other, output, usable) <= limit:
+                fit = other
+                break
+    if fit.convention.bias is not None:
+        fit = _plainer_bias(linear, fit, output, usable)
+    return fit
+
+
+def _told(convention: Convention, output: Array, seen: Array) -> tuple[Array, Array]:
+    """What the numbers before rounding to integers may have been, and which elements say so."""
+    if convention.activation == "relu":
+        seen = seen & (output > 0)
+    if convention.arithmetic.startswith("wrap:") and convention.scale != 1:
+        return _untruncated(output.astype(np.float64), seen)
+    return output, seen
+
+
+def _apart(residual: Array, bias: float, whole: bool) -> float:
+    """How far a bias leaves the residuals: at most, where they were rounded; else usually."""
+    left = np.abs(residual - bias)
+    if whole:
+        return max(float(left.max()) - 0.5, 0.0)
+    return float(np.sqrt(np.mean(left**2)))
+
+
+def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
+    """Each channel's bias in the fewest digits that leave no more of the channel unexplained."""
+    bias = np.array(fit.convention.bias)
+    wanted, seen = _told(fit.convention, output, usable & ~fit.mismatched)
+    sums = linear.values * fit.convention.scale
+    plain = bias.copy()
+    for o in range(len(bias)):
+        residual = (wanted[:, o] - sums[:, o])[seen[:, o]]
+        if not residual.size:
+            continue
+        whole = ":" in fit.convention.arithmetic
+        limit = _apart(residual, float(bias[o]), whole)
+        for number in (0.0, *simple_numbers(float(bias[o]))):
+            if _apart(residual, number, whole) <= (limit if whole else PLAINER * limit):
+                plain[o] = number
+                break
+    numbers = tuple(map(float, plain))
+    trial = fit.convention.replace(bias=numbers if any(numbers) else None)
+    other = judge(linear, trial, output, usable)
+    return other if other.misses <= fit.misses else fit

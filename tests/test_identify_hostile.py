@@ -1,0 +1,210 @@
+"""identify on arrays that nobody saves on purpose: an answer, or an error that says why not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convcheck.checks.identify import identify
+from convcheck.convention import Convention
+from convcheck.engine import convolve
+from convcheck.errors import InputError
+
+RNG = np.random.default_rng(5)
+X = RNG.integers(-9, 10, (3, 8, 9))
+W = RNG.integers(-9, 10, (4, 3, 3, 2))
+Y = convolve(X, W)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape)
+
+
+def made(x: np.ndarray, w: np.ndarray, **keys: object) -> tuple[np.ndarray, ...]:
+    layouts = {
+        "image_layout": {2: "HW", 3: "CHW", 4: "NCHW"}[x.ndim],
+        "filter_layout": {2: "HW", 3: "IHW", 4: "OIHW"}[w.ndim],
+        "output_layout": {2: "HW", 3: "OHW", 4: "NOHW"}[x.ndim],
+    }
+    return x, w, convolve(x, w, Convention(**{**layouts, **keys}))
+
+
+def whole(a: np.ndarray, kind: str) -> np.ndarray:
+    return a.astype(np.int64).astype(kind)
+
+
+IDENTIFIED = {
+    "one pixel": (np.array([[2.0]]), np.array([[3.0]]), np.array([[6.0]])),
+    "one pixel, 4-D": (
+        np.ones((1, 1, 1, 1)) * 2,
+        np.ones((1, 1, 1, 1)) * 3,
+        np.full((1,) * 4, 6.0),
+    ),
+    "huge": made(X * 1e290, W.astype(float)),
+    "huge both": made(X * 1e153, W * 1e150),
+    "denormal": made(X * 5e-324, W.astype(float)),
+    "beyond 2^53": made(X * 10**15 + RNG.integers(0, 9, X.shape), W),
+    "int8 of -128": made(RNG.integers(-128, -120, X.shape).astype(np.int8), W.astype(np.int8)),
+    "uint64": (
+        (X + 9).astype(np.uint64) * 10**15,
+        (W + 9).astype(np.uint64),
+        convolve((X + 9).astype(np.uint64) * 10**15, (W + 9).astype(np.uint64)).astype(np.uint64),
+    ),
+    "int8 that wrapped": (X, W, whole(Y, "int8")),
+    "int16 that wrapped": (50 * X, 50 * W, whole(convolve(50 * X, 50 * W), "int16")),
+    "int32 that wrapped": (50000 * X, 50000 * W, whole(convolve(50000 * X, 50000 * W), "int32")),
+    "int8 that saturated": (X, W, np.clip(Y, -128, 127).astype(np.int8)),
+    "saturated, as floats": (X, W, np.clip(Y, 0, 255).astype(float)),
+    "int32 that mostly saturated": (
+        50000 * X,
+        50000 * W,
+        np.clip(convolve(50000 * X, 50000 * W), -(2**31), 2**31 - 1).astype(np.int32),
+    ),
+    "complex": made(normal(3, 8, 9) + 1j * normal(3, 8, 9), normal(4, 3, 3, 2) * (1 + 2j)),
+    "complex64": (X + 1j, W * 1j, convolve(X + 1j, W * 1j).astype(np.complex64)),
+    "in Fortran's order": (np.asfortranarray(X), np.asfortranarray(W), np.asfortranarray(Y)),
+    "another step": (np.repeat(X, 2, 2)[:, :, ::2], W[::-1][::-1], Y),
+    "big-endian": (X.astype(">f4"), W.astype(">i2"), Y.astype(">f8")),
+    "one row": made(normal(3, 1, 20), normal(4, 3, 1, 3)),
+    "one column": made(normal(3, 20, 1), normal(4, 3, 3, 1)),
+    "a line in 2-D": made(normal(1, 20), normal(1, 3)),
+    "kernel larger than the image": made(normal(2, 2, 2), normal(3, 2, 3, 3), padding=2),
+    "one filter, a batch": made(normal(3, 2, 9, 8), normal(1, 2, 3, 3)),
+    "depthwise": made(normal(128, 7, 8), normal(128, 1, 3, 3), groups=128, padding=1),
+    "as many filters as channels": made(normal(32, 8, 9), normal(32, 32, 3, 3), padding=1),
+    "longdouble": (X.astype(np.longdouble), W.astype(np.longdouble), Y.astype(np.longdouble)),
+    "bools": made(X > 0, W > 0),
+    "halves": (X.astype(np.float16), W.astype(np.float16), Y.astype(np.float16)),
+    "an output of one pixel": made(normal(3, 3, 2), normal(4, 3, 3, 2)),
+    # What the shapes alone force is no ambiguity.
+    "one row out": made(normal(3, 4, 13), normal(4, 3, 3, 2), stride=3),
+    "symmetric by one": made(
+        X, RNG.integers(-9, 10, (4, 3, 3, 3)), padding=1, padding_mode="symmetric"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IDENTIFIED)
+def test_identified(name: str) -> None:
+    image, filters, output = IDENTIFIED[name]
+    for array in (image, filters, output):
+        array.flags.writeable = False
+    result = identify(image, filters, output)
+    assert result.verdict == "identified", (result.candidates, result.reasons, result.nearest)
+    assert result.candidates[0].comparison.mismatched == 0
+
+
+def test_a_shape_forced_choice_is_the_plainest() -> None:
+    found = identify(*IDENTIFIED["symmetric by one"]).candidates[0].convention
+    assert found.padding_mode == "edge"
+    found = identify(*IDENTIFIED["one row out"]).candidates[0].convention
+    assert found.stride == (1, 3)
+
+
+PERIODIC = np.tile(RNG.integers(-9, 10, (3, 4, 4)), (1, 2, 3))
+RIMMED = np.pad(RNG.integers(-9, 10, (3, 6, 7)), ((0, 0), (1, 1), (1, 1)))
+AMBIGUOUS = {
+    "periodic image": made(PERIODIC, W),
+    "rows of zeros around": made(RIMMED, RNG.integers(-9, 10, (4, 3, 3, 3)), padding=1),
+    "two channels alike": made(np.concatenate([X[:2], X[:1]]), W),
+    "symmetric kernels": made(X, W + W[..., ::-1]),
+    "kernels of ones": made(X, np.ones_like(W)),
+    "constant image": made(np.full_like(X, 2), W),
+    "an image of zeros": made(0 * X, W),
+    "an image of zeros, and a bias": made(0 * X, W, bias=(1, 2, 3, 4)),
+    "a constant image, a bias and padding": made(
+        np.full_like(X, 2), W, bias=(1, 2, 3, 4), padding=1
+    ),
+    "filters of zeros": made(X, 0 * W),
+    "filters of zeros, and a bias": made(X, 0 * W, bias=(1, 2, 3, 4)),
+    "zeros throughout": made(0 * X, 0 * W),
+    "a constant output": (X, W, np.full(Y.shape, 3)),
+    "zeros from numbers": (X, W, 0 * Y),
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_ambiguous(name: str) -> None:
+    image, filters, output = AMBIGUOUS[name]
+    result = identify(image, filters, output)
+    assert result.verdict == "ambiguous"
+    assert len(result.candidates) > 1
+    assert result.reasons
+    assert result.remedy
+    for candidate in result.candidates:
+        assert np.array_equal(convolve(image, filters, candidate.convention), output)
+
+
+UNEXPLAINED = {
+    "one pixel": (np.array([[2.0]]), np.array([[0.0]]), np.array([[7.0]])),
+    "numbers from zeros": (0 * X, W, Y),
+    "real parts": (X + 1j, W * 1j, convolve(X + 1j, W * 1j).real * RNG.random(Y.shape)),
+    "conjugated filters": (
+        X + 1j * X[::-1],
+        W * (1 + 1j),
+        convolve(X + 1j * X[::-1], W * (1 - 1j)),
+    ),
+    "signs": (X, W, np.sign(Y)),
+    "rounded to tens": (X, W, np.round(Y, -2)),
+}
+
+
+@pytest.mark.parametrize("name", UNEXPLAINED)
+def test_unexplained(name: str) -> None:
+    result = identify(*UNEXPLAINED[name])
+    assert result.verdict == "unexplained", result.candidates
+
+
+def test_constant_arrays_are_said() -> None:
+    assert any("OUT is constant" in r for r in identify(X, W, np.full(Y.shape, 3)).reasons)
+    assert any("IMG is all zeros" in w for w in identify(0 * X, W, Y).warnings)
+
+
+REFUSED = {
+    "an impossible size": ((X, W, normal(4, 200, 300)), "no stride, dilation or padding"),
+    "impossible channels": ((X, W, normal(7, 6, 8)), "no convention connects"),
+    "empty": ((X, W, np.zeros((4, 0, 3))), "OUT is empty"),
+    "five axes": ((X[None, None], W, Y), "IMG has the wrong number of axes"),
+    "text": ((X.astype(str), W, Y), "IMG does not hold numbers"),
+    "objects": ((X, W.astype(object), Y), "W does not hold numbers"),
+    "not finite": ((X, W, np.where(Y > 50, np.nan, Y)), "not finite"),
+    "sums that overflow": ((X * 1e300, W * 1e300, Y), "overflow"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    arrays, words = REFUSED[name]
+    with pytest.raises(InputError, match=words):
+        identify(*arrays)
+
+
+DAMAGE = {
+    "row 3": np.s_[:, 3],
+    "the border": None,
+    "all of output channel 2": np.s_[2],
+    "all of every second output channel, from 1": np.s_[1::2],
+    "row 5 of output channel 1": np.s_[1, 5],
+    "rows 4 to 7": np.s_[:, 4:],
+    "a tile, rows 2 to 4 and columns 3 to 6 of output channel 0": np.s_[0, 2:5, 3:7],
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE)
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_damage_is_placed(words: str, zeroed: bool) -> None:
+    x, w = normal(3, 8, 9), normal(4, 3, 3, 3)
+    y = convolve(x, w, Convention(padding=1))
+    wrong = np.zeros(y.shape, bool)
+    if DAMAGE[words] is None:
+        wrong[:] = True
+        wrong[:, 1:-1, 1:-1] = False
+    else:
+        wrong[DAMAGE[words]] = True
+    result = identify(x, w, np.where(wrong, 0 if zeroed else y + normal(*y.shape), y))
+    assert result.verdict == "near-match"
+    (candidate,) = result.candidates
+    assert candidate.comparison.mismatched == wrong.sum()
+    assert (candidate.where or "").startswith(words)
+    assert ("where OUT is 0 throughout" in (candidate.where or "")) == zeroed
+    assert candidate.convention.padding == ((1, 1), (1, 1))

@@ -1,0 +1,68 @@
+"""identify, on drawn conventions: what it names gives the output, by another reading as well."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import reference_reading
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from identify_cases import Case, draw, same_function
+
+from convcheck.checks.identify import identify
+from convcheck.convention import PRECISIONS
+
+SMALL = 400
+"""Output elements up to which the reading in plain loops is quick enough."""
+
+
+def outcome(case: Case) -> str:
+    """The verdict, after everything that an explanation must be was asked of it."""
+    result = identify(case.image, case.filters, case.output)
+    if result.verdict not in ("identified", "ambiguous"):
+        return result.verdict
+    named = [c.convention for c in result.candidates]
+    found = [c for c in named if same_function(c, case.convention, case.image, case.filters)]
+    assert found, (case.convention, named)
+    for convention in named[:1]:
+        arithmetic = convention.arithmetic
+        if case.output.size > SMALL or "f" not in case.output.dtype.kind + "iu":
+            continue
+        exact = reference_reading.convolve(case.image, case.filters, convention)
+        assert exact.shape == case.output.shape
+        if ":" in arithmetic or arithmetic == "exact":
+            if ":" in arithmetic:
+                rounded = [reference_reading.round_to(v, arithmetic) for v in exact.ravel()]
+            else:
+                rounded = [float(v) for v in exact.ravel()]
+            assert rounded == case.output.ravel().tolist(), convention
+        else:
+            size = float(np.abs(case.output).max())
+            unit = 64 * max(PRECISIONS[arithmetic], PRECISIONS["float64"])
+            away = max(
+                abs(float(v) - float(y))
+                for v, y in zip(exact.ravel(), case.output.ravel(), strict=True)
+            )
+            assert away <= unit * size, convention
+    return result.verdict
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10**6), st.sampled_from(["ints", "normal", "normal32"]))
+def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
+    outcome(draw(seed, data=data))
+
+
+@pytest.mark.parametrize("data", ["ints", "normal32"])
+def test_nearly_all_are_found(data: str) -> None:
+    verdicts = Counter(outcome(draw(seed, data=data)) for seed in range(100, 120))
+    assert verdicts["identified"] + verdicts["ambiguous"] >= 18, verdicts
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("data", ["ints", "normal", "normal32"])
+def test_thousands(data: str) -> None:
+    verdicts = Counter(outcome(draw(seed, data=data)) for seed in range(10**6, 10**6 + 2000))
+    assert verdicts["identified"] + verdicts["ambiguous"] >= 0.95 * 2000, verdicts
