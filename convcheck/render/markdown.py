@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from convcheck.render import audit_table, figures, identify_table, table
+from convcheck.render import audit_table, figures, identify_table, table, verify_table
 from convcheck.render.export import title
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text, to_string
@@ -145,8 +145,18 @@ def _audit(report: Report) -> Iterator[str]:
     yield from paragraphs(remedy[at + len(changes) :])
 
 
+def _verify(report: Report) -> Iterator[str]:
+    yield from paragraphs(verify_table.lines(report))
+
+
 def _as_it_is(report: Report) -> list[str]:
     return fence(table.render(report, Style()).strip("\n").split("\n"))
 
 
-_BODIES = {"compare": _compare, "random": _compare, "identify": _identify, "audit": _audit}
+_BODIES = {
+    "compare": _compare,
+    "random": _compare,
+    "identify": _identify,
+    "audit": _audit,
+    "verify": _verify,
+}
