@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,38 @@ def test_no_such_filter() -> None:
     assert seen is not None
     with pytest.raises(InputError, match="no such filter"):
         agreement_map(seen, only=2)
+
+
+def test_where_nothing_comes_near_there_is_nothing_to_show(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = replace(found(Convention(), "unexplained"), candidates=())
+    monkeypatch.setattr("convcheck.checks.identify.identify", lambda *_, **__: nothing)
+    assert cli.run(["identify", *SAME, "--explain", "--picture"]) == 1
+    captured = capsys.readouterr()
+    assert "warning: nothing comes near OUT: there is no convention to explain" in captured.err
+    assert "worked out" not in captured.out
+
+
+def test_the_nearest_miss_is_shown_as_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, image, filters, output = made("plain")
+    other = np.random.default_rng(1).normal(size=output.shape)
+    out = shown(capsys, *saved(tmp_path, image, filters, other), "--explain", "--picture")
+    assert out.startswith("unexplained: ")
+    assert "One cell of OUT worked out by the nearest miss: OUT[" in out
+    assert "|OUT - the nearest miss| over the output, " in out
+
+
+def test_the_first_of_several_is_shown_as_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, filters = (np.load(ROOT / f"fixtures/symmetric/{n}.npy") for n in ("image", "filters"))
+    output = convolve(image, filters, Convention(filter_layout="IHW"))
+    out = shown(capsys, *saved(tmp_path, image, filters, output), "--explain")
+    assert out.startswith("ambiguous: ")
+    assert "One cell of OUT worked out by the first convention: OUT[" in out
 
 
 # --- the map: every kind of damage is seen for what it is ---------------------------------------

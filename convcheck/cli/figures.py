@@ -88,22 +88,22 @@ def figures(
 
 def identify_figures(
     arrays: Sequence[Any], result: IdentifyResult, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The same for identify: by the best convention that it found, if it found any."""
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The same for identify, by the best convention that it found; and why there is none."""
     at, only = options["at"], options["picture_filter"]
     explained = options["explain"] or at is not None
     pictured = options["picture"] or only is not None
     if not explained and not pictured:
-        return {}
+        return {}, ()
     from convcheck.checks import agreement as checked
 
     image, filters, output = arrays
     seen = checked.agreement(image, filters, output, result)
     if seen is None:
-        return {}
+        return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
     if explained:
         made["cell"] = checked.work_out(image, filters, output, seen, at)
     if pictured:
         made["picture"] = checked.agreement_map(seen, only=only)
-    return made
+    return made, ()

@@ -101,6 +101,7 @@ def identify(
     )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
+    drawn, notes = identify_figures(arrays, result, output)
     options = [] if expect is None else ["--expect", expect]
     options += ["--strict"] if strict else []
     options += ["--ignore-nonfinite"] if ignore_nonfinite else []
@@ -112,8 +113,8 @@ def identify(
         result=result,
         exit_code=result.exit_code,
         seconds=seconds,
-        warnings=(*(warning for t in loaded for warning in t.warnings), *result.warnings),
+        warnings=(*(w for t in loaded for w in t.warnings), *result.warnings, *notes),
         replay=again("identify", options, img, w, out),
-        **identify_figures(arrays, result, output),
+        **drawn,
     )
     return emit(report, output)
