@@ -20,7 +20,7 @@ from convcheck.checks.agreement import agreement, agreement_map, windows, work_o
 from convcheck.checks.identify import Candidate, IdentifyResult
 from convcheck.comparison import Comparison
 from convcheck.convention import Convention
-from convcheck.engine import convolve, pad, spread
+from convcheck.engine import convolve, pad, round_to, spread
 from convcheck.errors import InputError
 from convcheck.render import strip
 from convcheck.render.report import Style
@@ -226,6 +226,27 @@ def test_what_follows_the_sum_is_shown_step_by_step(
     assert "    ReLU, which makes what is below 0 a 0: = 0\n" in out
     assert out.index("times the scale") < out.index("plus the bias") < out.index("ReLU, which")
     assert "  OUT has 0 there: the same number.\n" in out
+
+
+@pytest.mark.parametrize("name", ["tf32", "bfloat16"])  # float16 has the bits of tf32
+def test_few_bits_are_judged_as_identify_judges_them(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(3)
+    image, filters = (rng.normal(size=s).astype(np.float32) for s in [(3, 12, 11), (4, 3, 3, 2)])
+    # As hardware does it: the operands in few bits, the sums in single precision.
+    few = [round_to(array, name).astype(np.float32) for array in (image, filters)]
+    output = convolve(*few, Convention()).astype(np.float32)
+    document = json.loads(
+        shown(capsys, *saved(tmp_path, image, filters, output), "--explain", "--json")
+    )
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    cell = document["cell"]
+    assert [step["name"] for step in cell["steps"]] == ["operands"]
+    assert cell["agrees"]
+    assert abs(cell["given"] - cell["value"]) <= cell["threshold"] < abs(cell["total"])
+    text = shown(capsys, *saved(tmp_path, image, filters, output), "--explain")
+    assert f"    with IMG and W rounded to {name} before all that = " in text
 
 
 def saved(tmp_path: Path, *arrays: Array) -> list[str]:

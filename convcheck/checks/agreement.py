@@ -42,6 +42,8 @@ ROLES = {
     "unexplained": "the nearest miss",
 }
 """What the convention that a figure is about is called, by the verdict."""
+FEW_BITS = ("tf32", "bfloat16", "float16")
+"""Arithmetics that hardware multiplies in: identify rounds the operands, not the sum."""
 SINGLE = 2.0**-20
 """Of S: the difference that identify allows a nearest miss, which has no arithmetic of its own."""
 
@@ -50,11 +52,13 @@ SINGLE = 2.0**-20
 class Agreement:
     """|OUT - what ``convention`` gives| for every element, as N, O, H, W.
 
+    ``predicted`` is what it gives, before any rounding of the result.
     ``threshold`` is what rounding explains, ``wrong`` where the difference is none of rounding's.
     """
 
     convention: Convention
     role: str
+    predicted: Array
     difference: NDArray[np.float64]
     threshold: NDArray[np.float64]
     wrong: NDArray[np.bool_]
@@ -119,7 +123,7 @@ def agreement(
         fit = _held(linear, convention, given, usable, nearest=not result.candidates)
         difference = np.where(usable, np.abs(given - fit.predicted), 0.0).astype(np.float64)
     threshold = np.broadcast_to(fit.threshold, difference.shape)
-    return Agreement(convention, role, difference, threshold, fit.mismatched)
+    return Agreement(convention, role, fit.predicted, difference, threshold, fit.mismatched)
 
 
 def _held(
@@ -239,7 +243,7 @@ def work_out(
         products=as_blocks(products),
         sums=tuple(s.item() for s in sums),
         total=sums.sum().item(),
-        steps=_steps(sums.sum(), c, k),
+        steps=_steps(sums.sum(), c, k, seen.predicted[n, k, y, left]),
         given=output[index].item(),
         threshold=float(seen.threshold[n, k, y, left]),
         agrees=not bool(seen.wrong[n, k, y, left]),
@@ -290,7 +294,7 @@ def _subscripts(layout: str, fixed: dict[str, int]) -> str:
 
 
 def _steps(
-    total: Any, convention: Convention, k: int
+    total: Any, convention: Convention, k: int, predicted: Any
 ) -> tuple[tuple[str, Number | str | None, Number], ...]:
     """What the convention does to a sum, in its order."""
     c = convention
@@ -305,7 +309,9 @@ def _steps(
     if c.activation == "relu":
         value = np.maximum(value, 0)
         steps.append(("relu", None, value[0].item()))
-    if c.arithmetic != "exact":
+    if c.arithmetic in FEW_BITS:
+        steps.append(("operands", c.arithmetic, predicted.item()))
+    elif c.arithmetic != "exact":
         value = round_to(value, c.arithmetic)
         steps.append(("arithmetic", c.arithmetic, value[0].item()))
     return tuple(steps)

@@ -131,6 +131,8 @@ def _how(cell: Cell) -> str:
 def _step(name: str, given: object) -> str:
     if name == "relu":
         return "ReLU, which makes what is below 0 a 0:"
+    if name == "operands":
+        return f"with IMG and W rounded to {given} before all that"
     if name == "arithmetic":
         return f"in {given}"
     shown = number(given) if isinstance(given, (int, float, complex)) else str(given)
