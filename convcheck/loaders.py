@@ -155,9 +155,11 @@ def _pixels(image: Any, form: str) -> Loaded:
 
 def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     """The header's arrays by name, and where their data begins."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if length > (there := os.fstat(file.fileno()).st_size - 8):  # or memory is taken for it
-        raise _broken(f"a header that says it is {length:,} bytes long, of {there:,}")
+    if length > size - 8:
+        raise _broken(f"a header of {length:,} bytes in a file of {size:,}")
     try:
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)

@@ -325,7 +325,7 @@ def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
     )
     text = run("identify", "--help").out.partition("Usage:")[0]
     examples = [line.strip() for line in text.splitlines()[1:] if "convcheck " in line]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         script = example.replace("convcheck ", "$convcheck ", 1)
         ended = shell(script.replace("python ", f"{sys.executable} "), cwd=tmp_path)

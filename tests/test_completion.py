@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,63 @@ def test_bash_completes(words: list[str], offered: list[str], tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "_convcheck_completion convcheck" in done.stderr
     assert done.stdout.split() == offered
+
+
+CASES = [
+    ("convcheck com", ["compare"]),
+    ("convcheck compare --form", ["--format"]),
+    ("convcheck compare --format ju", ["junit"]),
+    ("convcheck identify --pic", ["--picture"]),
+]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+@pytest.mark.parametrize(("line", "offered"), CASES)
+def test_fish_completes(line: str, offered: list[str], tmp_path: Path) -> None:
+    script = f"_CONVCHECK_COMPLETE=fish_source convcheck | source\ncomplete -C '{line}'\n"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env={**environment(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # Beside each word fish shows what it is.
+    assert [shown.split("\t")[0] for shown in done.stdout.splitlines()] == offered
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+@pytest.mark.parametrize(("line", "offered"), CASES)
+def test_zsh_completes(line: str, offered: list[str], tmp_path: Path) -> None:
+    # zsh completes on a terminal alone: it is given one, and the key is pressed.
+    script = f"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; autoload -Uz compinit && compinit -u -D'
+zpty -w shell 'source <(_CONVCHECK_COMPLETE=zsh_source convcheck); print re""ady'
+zpty -r -m shell seen '*ready*'
+zpty -w -n shell $'{line}\\t'
+zpty -r -m shell seen '*{line.rpartition(" ")[0]} {offered[0]}*' && print -r -- $seen
+zpty -d shell
+"""
+    done = subprocess.run(
+        ["zsh", "-f", "-c", script],
+        env={**environment(tmp_path), "HOME": str(tmp_path), "TERM": "xterm"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    words = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\x07]", "", done.stdout)
+    assert f"{line.rpartition(' ')[0]} {offered[0]}" in words, (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_documented_line_is_the_one_that_is_sourced(shell: str) -> None:
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    block = page.split("## Completion in the shell")[1].split("```sh\n")[1].split("```")[0]
+    form = "{} | source" if shell == "fish" else "source <({})"
+    assert form.format(f"_CONVCHECK_COMPLETE={shell}_source convcheck") in block
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

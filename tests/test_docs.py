@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from convcheck import cli
 from convcheck.cli.base import EXTENSIONS, FORMATS
 from convcheck.convention import KEYS, Convention
+from convcheck.engine import convolve
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -48,6 +58,70 @@ def test_the_impulse_is_real(capsys: pytest.CaptureFixture[str]) -> None:
     real = capsys.readouterr().out.split("\n")
     shown = [line for line in block[1:] if line != "..."]
     assert all(line in real or f"  {line}" in real for line in shown)
+
+
+def pictures() -> ModuleType:
+    """docs/pictures.py, which makes what the page shows."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pictures_are_what_the_tool_draws() -> None:
+    made, page = pictures(), DOCS["conventions.md"]
+    assert set(re.findall(r"<!-- picture: ([\w-]+) -->", page)) == set(made.blocks())
+    assert made.page(page) == page
+    assert made.page(page.replace("■■■", "■■")) == page
+
+
+def test_the_svg_files_are_what_the_tool_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    made = pictures()
+    made.svgs(tmp_path)
+    kept = ROOT / "docs" / "pictures"
+    assert {path.name for path in kept.iterdir()} == set(made.SVGS)
+    for path in kept.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+        assert f"](pictures/{path.name})" in DOCS["conventions.md"]
+
+
+def test_the_commands_of_the_ci_page_run(tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "module.py").write_text(
+        "from scipy.signal import correlate\n"
+        "import numpy as np\n"
+        "def conv(x, w):\n"
+        "    return np.stack([[correlate(i, f, 'valid')[0] for f in w] for i in x])\n"
+    )
+    rng = np.random.default_rng(1)
+    image, filters = rng.integers(-9, 10, (3, 8, 9)), rng.integers(-9, 10, (4, 3, 3, 2))
+    np.save(tmp_path / "image.npy", image)
+    np.savez(tmp_path / "weights.npz", conv1=filters)
+    np.save(tmp_path / "expected.npy", convolve(image, filters))
+    lines = re.findall(r"^ +(?:run:|-) (convcheck .*)$", DOCS["ci.md"], re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-c", line.replace("convcheck ", '"$PYTHON" -m convcheck ', 1)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHON": sys.executable,
+                "PYTHONPATH": str(ROOT),
+                "GITHUB_STEP_SUMMARY": "summary.md",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").startswith("### ✅ ")
+    assert (tmp_path / "convcheck.xml").read_text(encoding="utf-8").startswith("<?xml")
 
 
 def test_options_in_the_examples_exist() -> None:

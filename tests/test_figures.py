@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from convcheck import cli
+from convcheck.checks import picture
 from convcheck.checks.compare import compare
 from convcheck.checks.explain import explain, follow_impulse, impulse_like, worst_cell
 from convcheck.checks.picture import DifferenceMap, difference_map, gather
 from convcheck.convention import NAMED
-from convcheck.engine import convolve
+from convcheck.engine import convolve, correlate
 from convcheck.errors import InputError
 from convcheck.render import explain as render_explain
 from convcheck.render import picture as render_picture
@@ -86,30 +87,30 @@ EXPLAINED = """\
            1 3             6 6
 
   per-channel: rows, columns reversed
-    x[0] w[0]    0 8  ×  1 5  =   0 40
-                 5 5     7 4     35 20   sum 95
-    x[1] w[1]    3 4  ×  7 0  =  21  0
-                 2 5     8 4     16 20   sum 57
-    x[2] w[2]    9 7  ×  6 6  =  54 42
-                 1 3     5 1      5  3   sum 104
+    x[0] w[0]  0 8 × 1 5 =  0 40
+               5 5   7 4   35 20   sum 95
+    x[1] w[1]  3 4 × 7 0 = 21  0
+               2 5   8 4   16 20   sum 57
+    x[2] w[2]  9 7 × 6 6 = 54 42
+               1 3   5 1    5  3   sum 104
     total 95 + 57 + 104 = 256   (scipy: 198)
 
   flipped: channels, rows, columns reversed
-    x[0] w[2]    0 8  ×  6 6  =   0 48
-                 5 5     5 1     25  5   sum 78
-    x[1] w[1]    3 4  ×  7 0  =  21  0
-                 2 5     8 4     16 20   sum 57
-    x[2] w[0]    9 7  ×  1 5  =  9 35
-                 1 3     7 4     7 12   sum 63
+    x[0] w[2]  0 8 × 6 6 =  0 48
+               5 5   5 1   25  5   sum 78
+    x[1] w[1]  3 4 × 7 0 = 21  0
+               2 5   8 4   16 20   sum 57
+    x[2] w[0]  9 7 × 1 5 = 9 35
+               1 3   7 4   7 12   sum 63
     total 78 + 57 + 63 = 198   (as scipy)
 
   correlation: nothing reversed
-    x[0] w[0]    0 8  ×  4 7  =   0 56
-                 5 5     5 1     25  5   sum 86
-    x[1] w[1]    3 4  ×  4 8  =  12 32
-                 2 5     0 7      0 35   sum 79
-    x[2] w[2]    9 7  ×  1 5  =  9 35
-                 1 3     6 6     6 18   sum 68
+    x[0] w[0]  0 8 × 4 7 =  0 56
+               5 5   5 1   25  5   sum 86
+    x[1] w[1]  3 4 × 4 8 = 12 32
+               2 5   0 7    0 35   sum 79
+    x[2] w[2]  9 7 × 1 5 = 9 35
+               1 3   6 6   6 18   sum 68
     total 86 + 79 + 68 = 233   (scipy: 198)
 
   Why scipy pairs channel c with C-1-c: an N-D convolution adds the products
@@ -267,6 +268,20 @@ def test_the_map_agrees_with_the_comparison(method: str) -> None:
             assert shown.cells[y][left] == shown.largest
     one = difference_map(x, w, (), name="correlation", method=method, only=1)
     assert one.filter == 1
+
+
+def test_windows_are_made_once_for_all_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    banks: list[int] = []
+
+    def counted(x: Map, w: Map, *steps: tuple[int, int]) -> Map:
+        banks.append(len(w))
+        return correlate(x, w, *steps)
+
+    monkeypatch.setattr(picture, "correlate", counted)
+    rng = np.random.default_rng(2)
+    x, w = rng.normal(size=(3, 30, 20)), rng.normal(size=(16, 3, 3, 2))
+    difference_map(x, w, (), name="correlation", method="direct")
+    assert banks == [16, 16, 16], "the sums, and S for each of the two sides"
 
 
 def test_no_such_filter() -> None:

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import struct
+import tracemalloc
+import zlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -76,19 +78,9 @@ def test_16_bits_are_kept(name: str, tmp_path: Path) -> None:
 
 def test_16_bits_a_colour_are_refused_rather_than_cut(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
     rows = b"".join(b"\0" + bytes(2 * 3 * 6) for _ in range(2))
     (tmp_path / "x.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 2, 16, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
+        png(6, 2, chunk(b"IDAT", zlib.compress(rows)), depth=16, colour=2)
     )
     refused(tmp_path / "x.png", "16 bits a channel", "would cut to 8", "cv2")
 
@@ -103,6 +95,117 @@ def test_palette_and_alpha_are_explained(tmp_path: Path) -> None:
     tensor = saved(tmp_path, "a.png", alpha)
     assert tensor.array.shape == (4, 4, 5)
     assert "channel 3 is alpha" in tensor.warnings[1]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *parts: bytes, depth: int = 8, colour: int = 0) -> bytes:
+    """A PNG that claims these sizes."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), *parts, chunk(b"IEND", b"")])
+
+
+def tiff(width: int, height: int, samples: int = 1, strip: int = 8) -> bytes:
+    """A TIFF whose few bytes are said to be an image of these sizes."""
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: strip, 277: samples, 278: height}
+    tags[279] = width * height % (1 << 32)
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items())
+    )
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+
+
+BOMBS = {
+    "a PNG of 60000 by 60000": (
+        png(60_000, 60_000, chunk(b"IDAT", zlib.compress(b""))),
+        "too large",
+    ),
+    "a PNG of 15000 by 15000": (
+        png(15_000, 15_000, chunk(b"IDAT", zlib.compress(b""))),
+        "too large",
+    ),
+    "a TIFF of 60000 by 60000": (tiff(60_000, 60_000), "too large"),
+    "a TIFF with a strip outside": (tiff(600, 600, strip=1 << 31), "cannot be read"),
+    "a PNG with a text of 80 MB": (
+        png(1, 1, chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(80 << 20)))),
+        "cannot be read",
+    ),
+    "a PNG without pixels": (png(0, 5, chunk(b"IDAT", zlib.compress(b""))), "cannot be read"),
+    "a PNG without data": (png(5, 5), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_hostile_image_is_an_error_and_no_more(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("PIL")
+    content, words = BOMBS[name]
+    path = tmp_path / "bomb.png"
+    path.write_bytes(content)
+    tracemalloc.start()
+    assert cli.run(["compare", str(path), str(path)]) == 2
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"convcheck: error: IMG: {path} is a")
+    assert words in captured.err
+    assert held < 100 << 20
+
+
+def test_every_kind_of_pixel(tmp_path: Path) -> None:
+    """What Pillow calls a mode, and what becomes of it."""
+    image = pytest.importorskip("PIL.Image")
+    colour = image.fromarray(RGB)
+    grey = image.fromarray(RGB[:, :, 0])
+    kinds = {
+        "bilevel": (grey.convert("1"), "png", (4, 5), "bool", ""),
+        "grey with alpha": (grey.convert("LA"), "png", (2, 4, 5), "uint8", "channel 1 is alpha"),
+        "integers": (grey.convert("I"), "tif", (4, 5), "int32", ""),
+        "floats": (grey.convert("F"), "tif", (4, 5), "float32", ""),
+        "inks": (colour.convert("CMYK"), "jpg", (4, 4, 5), "uint8", "(H, W, CMYK)"),
+    }
+    for name, (made, ending, shape, dtype, words) in kinds.items():
+        tensor = saved(tmp_path, f"x.{ending}", made)
+        assert (tensor.array.shape, str(tensor.array.dtype)) == (shape, dtype), name
+        assert words in " ".join(tensor.warnings), name
+        assert bool(tensor.warnings) == bool(words), name
+
+
+def test_a_palette_with_holes_becomes_rgba(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    palette = image.fromarray(RGB).quantize(8)
+    tensor = saved(tmp_path, "p.png", palette, transparency=0)
+    assert tensor.array.shape == (4, 4, 5)
+    assert set(np.unique(tensor.array[3])) == {0, 255}
+    assert "its palette was looked up: RGBA" in tensor.warnings[1]
+    assert "channel 3 is alpha" in tensor.warnings[2]
+
+
+def test_16_bits_in_the_other_byte_order(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    deep = (np.arange(20, dtype=np.uint16) * 3001).reshape(4, 5)
+    tags = {256: 5, 257: 4, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: 4, 279: 40}
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, v) for tag, v in sorted(tags.items()))
+    head = struct.pack(">2sHI", b"MM", 42, 48) + deep.astype(">u2").tobytes()
+    (tmp_path / "x.tif").write_bytes(head + struct.pack(">H", len(tags)) + entries + bytes(4))
+    tensor = load("IMG", str(tmp_path / "x.tif"))
+    assert np.array_equal(tensor.array, deep)
+
+
+def test_an_image_is_compared_like_any_array(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(tmp_path, "photo.png", RGB)
+    np.save(tmp_path / "w.npy", np.arange(12).reshape(3, 2, 2))
+    assert cli.run(["compare", str(tmp_path / "photo.png"), str(tmp_path / "w.npy")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("IMG    3x4x5 uint8 ")
+    assert "stored as 4x5x3 (H, W, RGB), read as 3x4x5 (C, H, W)" in captured.err
 
 
 def test_several_pictures_and_a_turned_one(tmp_path: Path) -> None:
@@ -251,6 +354,34 @@ def test_safetensors_with_a_broken_header(header: bytes, tmp_path: Path) -> None
     path = tmp_path / "x.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     refused(path)
+
+
+def test_every_way_to_cut_safetensors_off(tmp_path: Path) -> None:
+    whole = tensors(w=("F32", [2, 3], ONE.tobytes()))
+    path = tmp_path / "x.safetensors"
+    for length in range(9, len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path, "cannot be right")
+    path.write_bytes(whole)
+    assert load("W", str(path)).array.shape == (2, 3)
+
+
+@pytest.mark.parametrize("length", [50, 99 << 20, 101 << 20, (1 << 63) - 1])
+def test_a_header_that_is_longer_than_its_file(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b'{"w": 1}')
+    tracemalloc.start()
+    refused(path)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 10 << 20, "what is not there takes no memory"
+
+
+def test_a_long_header_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    many = {f"layer{i}.weight": ("F32", [1], b"1234") for i in range(20_000)}
+    path.write_bytes(tensors(**many))
+    assert load("W", f"{path}::layer19999.weight").array.shape == (1,)
 
 
 # --- ONNX ---------------------------------------------------------------------------------------

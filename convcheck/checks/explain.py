@@ -104,8 +104,8 @@ def explain(
         at=(k, top, left),
         image_shape=image.shape,
         filters_shape=filters.shape,
-        window=_blocks(window),
-        stored=_blocks(kernel),
+        window=as_blocks(window),
+        stored=as_blocks(kernel),
         workings=tuple(_work(name, tuple(flip), window, kernel) for name, flip in flips.items()),
         reference=Oracle(window, arithmetic, "direct")(kernel).values[0, 0].item(),
         threshold=2 * bound,
@@ -121,8 +121,8 @@ def _work(name: str, flip: tuple[str, ...], window: Array, kernel: Array) -> Wor
         name=name,
         flip=flip,
         partners=tuple(reversed(channels)) if "I" in flip else tuple(channels),
-        applied=_blocks(applied),
-        products=_blocks(products),
+        applied=as_blocks(applied),
+        products=as_blocks(products),
         sums=tuple(s.item() for s in sums),
         total=sums.sum().item(),
     )
@@ -190,13 +190,14 @@ def follow_impulse(
     return Impulse(
         at=(c, y, left),
         origin=(first, start),
-        stored=_blocks(kernel),
+        stored=as_blocks(kernel),
         outputs=outputs,
         reference=_block(Oracle(patch, arithmetic, "direct")(kernel).values),
     )
 
 
-def _blocks(array: Array) -> tuple[Block, ...]:
+def as_blocks(array: Array) -> tuple[Block, ...]:
+    """An array (C, rows, columns) as numbers of Python's own."""
     return tuple(_block(channel) for channel in array)
 
 

@@ -34,12 +34,16 @@ class DifferenceMap:
 
     ``cells`` are rows of maxima: cell (r, c) is the largest difference in its part of an output of
     ``shape`` (height, width). ``filter`` is the one that is shown, None for the worst of several.
+    ``name`` was held to ``reference``. With ``share``, where nothing differs, the numbers are
+    differences as a share of what rounding explains.
     """
 
     name: str
     filter: int | None
     shape: tuple[int, int]
     cells: tuple[tuple[float, ...], ...]
+    reference: str = "scipy"
+    share: bool = False
 
     @property
     def largest(self) -> float:
@@ -70,22 +74,36 @@ def difference_map(
         InputError: no such filter.
     """
     x, w = image_and_bank(np.asarray(image), np.asarray(filters))
-    if only is not None and not 0 <= only < len(w):
-        raise InputError(
-            "there is no such filter to picture",
-            got=f"--filter {only}",
-            expected=f"a number from 0 to {len(w) - 1}",
-        )
-    if len(w) == 1:
-        only = 0
+    only = check_filter(only, len(w))
     bank = w if only is None else w[only : only + 1]
     arithmetic = choose_arithmetic(x, w)
     bands = _bands(x, bank, tuple(flip), arithmetic, method)
     return gather(bands, output_shape(x, w)[1:], name=name, only=only)
 
 
+def check_filter(only: int | None, count: int) -> int | None:
+    """The filter that is to be shown, of ``count``: the only one is itself the worst of all.
+
+    Raises:
+        InputError: there is no such filter.
+    """
+    if only is not None and not 0 <= only < count:
+        raise InputError(
+            "there is no such filter to picture",
+            got=f"--filter {only}",
+            expected=f"a number from 0 to {count - 1}",
+        )
+    return 0 if count == 1 else only
+
+
 def gather(
-    bands: Iterable[Band], shape: tuple[int, int], *, name: str, only: int | None = None
+    bands: Iterable[Band],
+    shape: tuple[int, int],
+    *,
+    name: str,
+    only: int | None = None,
+    reference: str = "scipy",
+    share: bool = False,
 ) -> DifferenceMap:
     """The map of bands that come in any order, and more than once where there are many filters."""
     height, width = shape
@@ -97,35 +115,39 @@ def gather(
         across = np.maximum.reduceat(difference, starts, axis=1)
         home = (first + np.arange(len(difference))) * rows // height
         np.maximum.at(cells, home, across)
-    return DifferenceMap(name, only, shape, tuple(tuple(map(float, row)) for row in cells))
+    numbers = tuple(tuple(map(float, row)) for row in cells)
+    return DifferenceMap(name, only, shape, numbers, reference, share)
 
 
 def _bands(
     x: Array, bank: Array, flip: tuple[str, ...], arithmetic: Arithmetic, method: str
 ) -> Iterable[Band]:
-    """|difference| of one filter and one band of rows at a time; 0 where rounding explains it."""
+    """|difference|, the worst of all filters, a band of rows at a time; 0 for mere rounding."""
     halo = bank.shape[2] - 1
-    step = max(1, BLOCK // (x.shape[0] * x.shape[2]))
+    # Neither a band's samples nor its outputs are more than a block.
+    step = max(1, BLOCK // (max(x.shape[0], len(bank)) * x.shape[2]))
     terms = int(np.prod(bank.shape[1:]))
+    axes = tuple(1 + "IHW".index(axis) for axis in flip)
+    kernels = arithmetic.cast(bank)
+    sizes = np.abs(kernels).astype(np.float64)
     for first in range(0, x.shape[1] - halo, step):
         band = np.ascontiguousarray(arithmetic.cast(x[:, first : first + step + halo]))
         oracle = Oracle(band, arithmetic, method)
-        size = np.abs(band).astype(np.float64)
-        for stored in bank:
-            kernel = arithmetic.cast(stored)
-            axes = tuple("IHW".index(axis) for axis in flip)
-            reference = oracle(kernel)
-            values = _correlate(band, np.flip(kernel, axes))
-            magnitude = np.abs(kernel).astype(np.float64)
-            bound = arithmetic.bound(_correlate(size, np.flip(magnitude, axes)), terms)
-            if reference.bound is None:
-                bound = bound + arithmetic.bound(_correlate(size, np.flip(magnitude)), terms)
-            else:
-                bound = bound + reference.bound
-            difference = np.abs(values - reference.values).astype(np.float64)
-            yield first, np.where(difference > bound, difference, 0.0)
+        values = _correlate(band, np.flip(kernels, axes))
+        references = [oracle(kernel) for kernel in kernels]
+        difference = np.abs(values - np.stack([r.values for r in references])).astype(np.float64)
+        if not arithmetic.exact:
+            magnitudes = np.abs(band).astype(np.float64)
+            bound = arithmetic.bound(_correlate(magnitudes, np.flip(sizes, axes)), terms)
+            summed = arithmetic.bound(_correlate(magnitudes, np.flip(sizes, (1, 2, 3))), terms)
+            for k, reference in enumerate(references):
+                bound[k] += summed[k] if reference.bound is None else reference.bound
+        else:
+            # A sum is exact then; an FFT may still have rounded.
+            bound = np.reshape([r.bound or 0.0 for r in references], (-1, 1, 1))
+        yield first, np.where(difference > bound, difference, 0.0).max(axis=0)
 
 
-def _correlate(x: Array, kernel: Array) -> Array:
-    result: Array = correlate(x[None], kernel[None], (1, 1), (1, 1))[0, 0]
+def _correlate(x: Array, bank: Array) -> Array:
+    result: Array = correlate(x[None], bank, (1, 1), (1, 1))[0]
     return result

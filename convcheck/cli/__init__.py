@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 @click.version_option(__version__, message="convcheck %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> int:
-    """Say which convolution this is, and prove it."""
+    """Say which convolution this is, and prove it.
+
+    Two results of a convolution differ: convcheck says why, and proves whether it is rounding.
+    'convcheck COMMAND --help' shows a command's examples and every option.
+    """
     if context.invoked_subcommand is None:
         write_stderr(context.get_help() + "\n")
     return ExitCode.NOT_JUDGED  # of no command; that of a command takes its place

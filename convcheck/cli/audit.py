@@ -11,6 +11,7 @@ import click
 
 from convcheck.cli.base import (
     ExamplesCommand,
+    again,
     check_output,
     emit,
     load_operands,
@@ -33,6 +34,11 @@ def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> f
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which mistakes would a test with this data miss?",
+    claim=(
+        "every mistake would show; with --min-score, enough of them",
+        "there is a blind spot; with --min-score, there are too many",
+    ),
     examples=[
         ("which mistakes would a test with this data miss?", "convcheck audit img.npy w.npy"),
         (
@@ -107,6 +113,8 @@ def audit(
     elif fix is not None:
         why = "is found that sees more" if result.blind_spots else "is needed: nothing is unseen"
         warnings = (*warnings, f"--fix: no other case {why}; nothing was written")
+    options = [] if convention == "correlation" else ["--as", convention]
+    options += [] if min_score is None else ["--min-score", f"{min_score:g}"]
     report = Report(
         command="audit",
         image=Operand.of(image),
@@ -115,6 +123,7 @@ def audit(
         exit_code=result.exit_code,
         seconds=seconds,
         warnings=warnings,
+        replay=again("audit", options, img, w),
         saved=saved,
     )
     return emit(report, output)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,9 +26,9 @@ EXTENSIONS = {
     ".svg": "svg",
 }
 """The format of ``-o FILE`` where none is asked for by name."""
-EXIT_CODES = (
-    ("0", "the claim holds"),
-    ("1", "it does not; with --strict also: the data could not have told"),
+CLAIM = ("the claim holds", "it does not; with --strict also: the data could not have told")
+"""What exit codes 0 and 1 mean; each command says it of its own claim."""
+OTHER_CODES = (
     ("2", "it could not be judged: usage, unreadable or unfit input"),
     ("3", "a bug of convcheck's own"),
     ("130", "interrupted"),
@@ -40,28 +41,36 @@ class _Examples:
     """Help that opens with examples and closes with the exit codes."""
 
     examples: Sequence[Example] = ()
+    claim: Sequence[str] = CLAIM
 
     def format_help(self: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.width = max(formatter.width, 40)
         with formatter.section("Examples"):
             for what, command in self.examples:
-                formatter.write_text(f"# {what}")
                 # Never wrapped: it is there to be copied.
-                formatter.write(f"{'':{formatter.current_indent}}{command}\n")
+                indent = f"{'':{formatter.current_indent}}"
+                formatter.write(f"{indent}# {what}\n{indent}{command}\n")
         formatter.write_paragraph()
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
         with formatter.section("Exit codes"):
-            formatter.write_dl(EXIT_CODES)
+            formatter.write_dl([*zip("01", self.claim, strict=False), *OTHER_CODES])
 
 
 class ExamplesCommand(_Examples, click.Command):
-    """A command with examples."""
+    """A command with examples; ``claim`` is what its exit codes 0 and, where it has it, 1 mean."""
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        claim: Sequence[str] = CLAIM,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
+        self.claim = claim
 
 
 class ExamplesGroup(_Examples, click.Group):
@@ -151,6 +160,20 @@ def load_operands(*named: tuple[str, str]) -> list[Tensor]:
 
     outlive_faults()
     return [load(name, spec) for name, spec in named]
+
+
+def judging_words(judging: Mapping[str, Any]) -> list[str]:
+    """The options of ``judge_options`` that are not at their defaults, as they are typed."""
+    words = [f"--{key.replace('_', '-')}" for key in ("strict", "all_flips") if judging[key]]
+    if judging["expect"] is not None:
+        words += ["--expect", judging["expect"]]
+    return [*words, "--method", judging["method"]] if judging["method"] != "auto" else words
+
+
+def again(command: str, options: Sequence[str], *files: str) -> str:
+    """The command that judges these files again."""
+    dashes = ["--"] if any(file.startswith("-") and file != "-" for file in files) else []
+    return shlex.join(["convcheck", command, *options, *dashes, *files])
 
 
 def check_output(output: str | None) -> None:

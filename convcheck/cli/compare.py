@@ -9,9 +9,11 @@ import click
 
 from convcheck.cli.base import (
     ExamplesCommand,
+    again,
     check_output,
     emit,
     judge_options,
+    judging_words,
     load_operands,
     output_options,
 )
@@ -21,6 +23,11 @@ from convcheck.cli.work import Bar, Work, work_options, workers
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which decomposition equals scipy.signal.convolve?",
+    claim=(
+        "a decomposition matches; with --expect, it is that one",
+        "none does, or not that one; with --strict also: the data cannot tell which",
+    ),
     examples=[
         ("which decomposition is scipy's N-D convolution?", "convcheck compare img.npy w.npy"),
         ("in CI: fail unless it is this one", "convcheck compare img.npy w.npy --expect flipped"),
@@ -60,15 +67,13 @@ def compare(
     from convcheck.checks.compare import compare as check
     from convcheck.render.report import Operand, Report
 
+    judging = {"expect": expect, "strict": strict, "all_flips": all_flips, "method": method}
     started = perf_counter()
     work = Work(jobs=jobs, memory=memory, dask=dask)
     with workers(work) as team, Bar("tiles", verbose=output["verbose"]) as bar:
         result = check(
             *(image.array, filters.array),
-            method=method,
-            expect=expect,
-            all_flips=all_flips,
-            strict=strict,
+            **judging,  # type: ignore[arg-type]
             memory=memory,
             workers=team,
             progress=bar,
@@ -81,6 +86,7 @@ def compare(
         exit_code=result.exit_code,
         seconds=perf_counter() - started,
         warnings=(*image.warnings, *filters.warnings, *result.warnings),
+        replay=again("compare", judging_words(judging), img, w),
         **figures(image.array, filters.array, result, output),
     )
     return emit(report, output)

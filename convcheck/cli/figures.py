@@ -1,4 +1,4 @@
-"""--explain, --at, --picture and --filter: what is shown beside a comparison's table."""
+"""--explain, --at, --picture and --filter: what is shown beside a report's table."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from convcheck.checks.compare import CompareResult
+    from convcheck.checks.identify import IdentifyResult
     from convcheck.cli.base import F
 
 
-def _cell(
-    ctx: click.Context, param: click.Parameter, value: str | None
-) -> tuple[int, int, int] | None:
+def _cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     if value is None:
         return None
     parts = value.replace("(", "").replace(")", "").split(",")
-    if len(parts) != 3 or not all(_is_index(p.strip()) for p in parts):
+    batched = ctx.info_name == "identify"  # the only command whose arrays may be batches
+    if len(parts) not in {3, 3 + batched} or not all(_is_index(p.strip()) for p in parts):
+        forms = "k,y,x or n,k,y,x" if batched else "k,y,x"
         raise click.BadParameter(
-            f"{value!r} is not a cell: expected k,y,x, such as 0,1,2.", ctx=ctx, param=param
+            f"{value!r} is not a cell: expected {forms}, such as 0,1,2.", ctx=ctx, param=param
         )
-    k, y, x = map(int, parts)
-    return (k, y, x)
+    return tuple(map(int, parts))
 
 
 def _is_index(text: str) -> bool:
@@ -86,3 +86,26 @@ def figures(
             image, filters, flips[name], name=name, method=result.method, only=only
         )
     return made
+
+
+def identify_figures(
+    arrays: Sequence[Any], result: IdentifyResult, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The same for identify, by the best convention that it found; and why there is none."""
+    at, only = options["at"], options["picture_filter"]
+    explained = options["explain"] or at is not None
+    pictured = options["picture"] or only is not None
+    if not explained and not pictured:
+        return {}, ()
+    from convcheck.checks import agreement as checked
+
+    image, filters, output = arrays
+    seen = checked.agreement(image, filters, output, result)
+    if seen is None:
+        return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
+    made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
+    if explained:
+        made["cell"] = checked.work_out(image, filters, output, seen, at)
+    if pictured:
+        made["picture"] = checked.agreement_map(seen, only=only)
+    return made, ()

@@ -9,15 +9,22 @@ import click
 
 from convcheck.cli.base import (
     ExamplesCommand,
+    again,
     check_output,
     emit,
     load_operands,
     output_options,
 )
+from convcheck.cli.figures import figure_options, identify_figures
 
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which convention made this output?",
+    claim=(
+        "OUT is explained; with --expect, as that says",
+        "it is not, or not so; with --strict also: not by one convention alone",
+    ),
     examples=[
         ("which convolution made out.npy?", "convcheck identify img.npy w.npy out.npy"),
         (
@@ -31,6 +38,10 @@ from convcheck.cli.base import (
         (
             "an output from a pipe, the answer for a program",
             "python make.py | convcheck identify img.npy w.npy - --json",
+        ),
+        (
+            "one output cell worked out, and where OUT departs",
+            "convcheck identify img.npy w.npy out.npy --explain --picture",
         ),
     ],
 )
@@ -49,6 +60,7 @@ from convcheck.cli.base import (
     is_flag=True,
     help="Judge the other elements of an OUT that holds NaN or infinity.",
 )
+@figure_options
 @output_options
 def identify(
     img: str,
@@ -66,6 +78,9 @@ def identify(
     PyTorch, ONNX, JAX and TensorFlow. Each of the three is a .npy file of 2 to 4 axes in any
     layout, FILE.npz::NAME, or - for a .npy on stdin.
 
+    --explain and --picture show the best convention that was found; where the arrays are batches,
+    --at takes n,k,y,x too.
+
     Without --expect the claim is that some convention makes all of OUT.
     """
     from convcheck.convention import parse_partial
@@ -76,14 +91,20 @@ def identify(
     from convcheck.checks.identify import identify as check
     from convcheck.render.report import Operand, Report
 
+    arrays = [tensor.array for tensor in loaded]
     started = perf_counter()
     result = check(
-        *(tensor.array for tensor in loaded),
+        *arrays,
         expect=claim,
         strict=strict,
         ignore_nonfinite=ignore_nonfinite,
     )
+    seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
+    drawn, notes = identify_figures(arrays, result, output)
+    options = [] if expect is None else ["--expect", expect]
+    options += ["--strict"] if strict else []
+    options += ["--ignore-nonfinite"] if ignore_nonfinite else []
     report = Report(
         command="identify",
         image=image,
@@ -91,7 +112,9 @@ def identify(
         output=given,
         result=result,
         exit_code=result.exit_code,
-        seconds=perf_counter() - started,
-        warnings=(*(warning for t in loaded for warning in t.warnings), *result.warnings),
+        seconds=seconds,
+        warnings=(*(w for t in loaded for w in t.warnings), *result.warnings, *notes),
+        replay=again("identify", options, img, w, out),
+        **drawn,
     )
     return emit(report, output)

@@ -12,6 +12,8 @@ from convcheck.cli.base import ExamplesCommand, check_inputs, check_output, emit
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="What does this file hold?",
+    claim=("the file was read",),
     examples=[
         ("what is in here?", "convcheck inspect weights.npz"),
         ("a model's weights", "convcheck inspect model.safetensors"),

@@ -15,6 +15,7 @@ from convcheck.cli.base import (
     check_output,
     emit,
     judge_options,
+    judging_words,
     make_folder,
     output_options,
 )
@@ -23,6 +24,8 @@ from convcheck.cli.work import Bar, Work, work_options, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from convcheck.checks.compare import CompareResult
 
 Shape = tuple[int, ...]
 
@@ -52,6 +55,11 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="compare on drawn data: no files are needed.",
+    claim=(
+        "a decomposition matches; with --expect, it is that one",
+        "none does, or not that one; with --strict also: the data cannot tell which",
+    ),
     examples=[
         ("one random case, digits 0 to 9", "convcheck random --shape 3x5x5"),
         (
@@ -151,6 +159,7 @@ def random(
 
     started = perf_counter()
     counts = {"match": 0, "ambiguous": 0, "mismatch": 0}
+    results: list[CompareResult] = []
     failed: int | None = None
     work = Work(jobs=jobs, memory=memory, dask=dask)
     bar = Bar("cases", trials) if trials else Bar("tiles", verbose=output["verbose"])
@@ -169,6 +178,7 @@ def random(
             if judged.interrupted and trials:
                 raise KeyboardInterrupt  # part of one case says nothing of the others
             counts[judged.verdict] += 1
+            results.append(judged)
             fails = failed is None and judged.exit_code != 0
             if fails:
                 failed = number
@@ -184,7 +194,7 @@ def random(
     replay += ["--dtype", dtype] if dtype != "float32" else []
     replay += ["--values", values] if values != "ints" else []
     replay += ["--impulse"] if output["impulse"] else []
-    replay += [*_judging_words(judging), "--seed"]
+    replay += [*judging_words(judging), "--seed"]
     report = Report(
         command="random",
         image=Operand(paths[0], arrays[0].shape, str(arrays[0].dtype)),
@@ -199,7 +209,11 @@ def random(
     )
     if trials:
         first = None if failed is None else shlex.join([*replay, str(failed)])
-        summary = Trials(trials, counts, first, None if failed is None else save)
+        cases = tuple(
+            (shlex.join([*replay, str(number)]), judged)
+            for number, judged in enumerate(results, seed)
+        )
+        summary = Trials(trials, counts, first, None if failed is None else save, cases)
         report = replace(report, trials=summary)
     return emit(report, output)
 
@@ -212,13 +226,6 @@ def _bank_shape(
     if kernel is not None or count is not None:
         raise click.UsageError("--filters says the kernel and the count: leave out the other two.")
     return filters if len(filters) == 4 else (1, *filters)
-
-
-def _judging_words(judging: dict[str, Any]) -> list[str]:
-    words = [f"--{key.replace('_', '-')}" for key in ("strict", "all_flips") if judging[key]]
-    if judging["expect"] is not None:
-        words += ["--expect", judging["expect"]]
-    return [*words, "--method", judging["method"]] if judging["method"] != "auto" else words
 
 
 def _text(shape: Shape) -> str:

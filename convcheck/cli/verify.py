@@ -62,6 +62,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
 
 @click.command(
     cls=ExamplesCommand,
+    short_help="Which convolution does an implementation do?",
+    claim=(
+        "every case passes; with --expect, by that convention",
+        "a case fails, or the implementation follows no convention",
+    ),
     examples=[
         ("which convolution is it, and everywhere?", "convcheck verify torch.nn.functional:conv2d"),
         (
@@ -86,7 +91,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     "{stride}, {padding}, {dilation} and {groups} are numbers.",
 )
 @click.option(
-    "--pass", "passes", metavar="NAMES", callback=_names, help="The parameters to pass: stride,..."
+    "--pass",
+    "passes",
+    metavar="NAMES",
+    callback=_names,
+    help="The parameters to pass, such as stride,padding; found out without it.",
 )
 @click.option("--call", metavar="CALL", help="How to call it: 'f(x, w, strides=stride)'.")
 @click.option(
@@ -101,12 +110,28 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="Judge by this convention, not by the one it is found to follow: correlation, "
     "per-channel, flipped, or a JSON object of a convention's keys.",
 )
-@click.option("--cases", "count", type=click.IntRange(min=1), default=300, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    *("--cases", "count"),
+    type=click.IntRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="How many cases, from small to large.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="What the cases are drawn from.",
+)
 @click.option("--shard", metavar="I/N", callback=_part, help="Only each N-th case, from the I-th.")
 @click.option("--replay", metavar="ID", help="Only this case, as a report names it.")
 @click.option("--fail-fast", is_flag=True, help="End at the first failing case.")
-@click.option("--save", metavar="DIR", help="Where the failing case is written.")
+@click.option(
+    "--save", metavar="DIR", help="Where a failing case is written; by default a new folder here."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.01, max=86400),
@@ -171,6 +196,9 @@ def verify(
     if save is not None:
         make_folder("--save", save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
+    same = ["--seed", str(seed), "--cases", str(count)]
+    same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
+    same = same if replay is None else ["--replay", replay]
     total = 1 if alone is not None else len(range(shard[0] - 1, count, shard[1]))
     if output["verbose"]:
         _announce(chosen, total, seed, shard, timeout)
@@ -205,7 +233,7 @@ def verify(
         seed=seed,
         replay=shlex.join(again),
         saved=saved,
-        campaign=Campaign(total, shard, wanted, replay),
+        campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from convcheck.render.terminal import text
+from convcheck.render.terminal import PIPE_WIDTH, text
 from convcheck.render.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
 
@@ -21,15 +22,19 @@ ROWS = 4
 NUMBERS = 4
 """What is shown of a window at most: channels, rows, and numbers in a row."""
 CUT = "…"
-WIDTH = 78
+Marks = tuple[tuple[tuple[str, str], ...], ...]
+"""What stands before and after each number of a block."""
+INDENT = "  "
+MOST = 120
+"""Columns beyond which a line is no longer read at a glance."""
 
 
 def render(explanation: Explanation, style: Style) -> list[Text]:
     """The window and the filter, then each decomposition's products, sums and total."""
-    return [text(f"  {line}" if line else "", style) for line in _lines(explanation)]
+    return indented(_lines(explanation, room(style)), style)
 
 
-def _lines(found: Explanation) -> Iterator[str]:
+def _lines(found: Explanation, limit: int) -> Iterator[str]:
     k, y, x = found.at
     height, width = len(found.window[0]), len(found.window[0][0])
     yield ""
@@ -38,6 +43,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         f"The window is x[:, {y}:{y + height}, {x}:{x + width}]; the filter is "
         f"{'w' if len(found.filters_shape) < 4 else f'w[{k}]'}, as it is stored:"
     )
+    if is_rounded([*found.window, *found.stored]):
+        yield ROUNDED
     yield ""
     yield from _stacked(
         [(f"x[{c}]", f"w[{c}]", found.window[c], found.stored[c]) for c in _shown(found)],
@@ -45,47 +52,95 @@ def _lines(found: Explanation) -> Iterator[str]:
     )
     for working in found.workings:
         yield ""
-        yield from _working(found, working)
+        yield from _working(found, working, limit)
     yield ""
     yield from _why(found)
+
+
+ROUNDED = "Numbers are rounded here, to be read; the totals are given in full."
+
+
+def is_rounded(blocks: Sequence[Block]) -> bool:
+    """Whether some number is not shown in full."""
+    return any(short(value) != number(value) for block in blocks for row in block for value in row)
 
 
 def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Iterator[str]:
     """Each channel's window beside the filter's channel of the same number."""
     for image_name, filter_name, window, stored in channels:
-        left, right = _square(window), _square(stored)
+        left, right = square(window), square(stored)
         for i, (a, b) in enumerate(zip(left, right, strict=True)):
             names = (image_name, filter_name) if i == 0 else ("", "")
             yield f"  {names[0]:6} {a}      {names[1]:6} {b}".rstrip()
     if count > len(channels):
-        yield _more(count - len(channels))
+        yield more(count - len(channels))
 
 
-def _working(found: Explanation, working: Working) -> Iterator[str]:
+def _working(found: Explanation, working: Working, width: int) -> Iterator[str]:
     reversed_axes = [{"I": "channels", "H": "rows", "W": "columns"}[axis] for axis in working.flip]
     how = f"{', '.join(reversed_axes)} reversed" if reversed_axes else "nothing reversed"
     yield f"{working.name}: {how}"
     shown = _shown(found)
     for c in shown:
-        partner = working.partners[c]
         blocks = (found.window[c], working.applied[c], working.products[c])
-        for most in (NUMBERS, 3, 2):
-            squares = [_square(block, most, tight=most < NUMBERS) for block in blocks]
-            if sum(len(square[0]) for square in squares) <= WIDTH - 44:
-                break
-        for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
-            names = (f"x[{c}] w[{partner}]", "×", "=") if i == 0 else ("", " ", " ")
-            end = f"   sum {_short(working.sums[c])}" if i == len(squares[0]) - 1 else ""
-            yield f"  {names[0]:12} {a}  {names[1]}  {b}  {names[2]}  {p}{end}".rstrip()
-    terms = [_short(working.sums[c]) for c in shown]
+        names = f"x[{c}] w[{working.partners[c]}]"
+        yield from products(names, blocks, working.sums[c], width)
     if len(working.sums) > len(shown):
-        left = len(working.sums) - len(shown)
-        yield _more(left)
-        terms.append(CUT)
-    total = number(working.total)
-    equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(working.sums) > 1 else ""
+        yield more(len(working.sums) - len(shown))
     agrees = "as scipy" if found.matches(working) else f"scipy: {number(found.reference)}"
-    yield f"  total {equal}{total}   ({agrees})"
+    total = f"  {sum_of(working.sums, working.total)}"
+    if len(total) + len(agrees) + 5 <= width:
+        yield f"{total}   ({agrees})"
+    else:
+        yield from (total, f"  ({agrees})")
+
+
+def products(
+    names: str,
+    blocks: tuple[Block, Block, Block],
+    total: Number,
+    width: int,
+    marks: Marks | None = None,
+) -> Iterator[str]:
+    """A channel's window times the filter there, number by number, and what they add up to."""
+    for most, tight in ((NUMBERS, False), (NUMBERS, True), (3, True), (2, True)):
+        squares = [
+            square(block, most, tight=tight, marks=mark)
+            for block, mark in zip(blocks, (marks, None, None), strict=True)
+        ]
+        long = len(f"  {names}   ×  = ") + sum(len(rows[0]) for rows in squares)
+        if long <= width:
+            break
+    last = f"   sum {short(total)}"
+    for i, (a, b, p) in enumerate(zip(*squares, strict=True)):
+        said = (names, "×", "=") if i == 0 else (" " * len(names), " ", " ")
+        end = last if i == len(squares[0]) - 1 and long + len(last) <= width else ""
+        yield f"  {said[0]}  {a} {said[1]} {b} {said[2]} {p}{end}".rstrip()
+    if long + len(last) > width:
+        yield f"  {'':{len(names)}}  sum {short(total)}"
+
+
+def indented(lines: Iterable[str], style: Style) -> list[Text]:
+    """The lines as they are shown: sentences wrapped; rows of numbers, indented ones, never."""
+    limit = room(style)
+    shown = (
+        part
+        for line in lines
+        for part in ([line] if not line or line.startswith(" ") else wrap(line, limit))
+    )
+    return [text(f"{INDENT}{line}" if line else "", style) for line in shown]
+
+
+def room(style: Style) -> int:
+    """The columns of a line: no fewer than 80 columns give where no terminal says otherwise."""
+    return min(style.width or PIPE_WIDTH, MOST) - len(INDENT)
+
+
+def sum_of(sums: Sequence[Number], total: Number) -> str:
+    """What the channels' sums add up to."""
+    terms = [short(value) for value in sums[:CHANNELS]] + [CUT] * (len(sums) > CHANNELS)
+    equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(sums) > 1 else ""
+    return f"total {equal}{number(total)}"
 
 
 def _why(found: Explanation) -> Iterator[str]:
@@ -109,12 +164,21 @@ def _shown(found: Explanation) -> range:
     return range(min(len(found.window), CHANNELS))
 
 
-def _square(block: Block, most: int = NUMBERS, *, tight: bool = False) -> list[str]:
-    """Rows of numbers in columns; what is left out is marked, never dropped in silence."""
+def square(
+    block: Block, most: int = NUMBERS, *, tight: bool = False, marks: Marks | None = None
+) -> list[str]:
+    """Rows of numbers in columns; what is left out is marked, never dropped in silence.
+
+    ``marks`` says what stands around each number, such as ``()``.
+    """
     cut_row, cut_column = len(block) > ROWS, len(block[0]) > most
     rows = [
-        [_short(value, tight=tight) for value in row[: most - cut_column]] + [CUT] * cut_column
-        for row in block[: ROWS - cut_row]
+        [
+            short(value, tight=tight).join(marks[i][j] if marks else ("", ""))
+            for j, value in enumerate(row[: most - cut_column])
+        ]
+        + [CUT] * cut_column
+        for i, row in enumerate(block[: ROWS - cut_row])
     ]
     if cut_row:
         rows.append([CUT] * len(rows[0]))
@@ -125,22 +189,23 @@ def _square(block: Block, most: int = NUMBERS, *, tight: bool = False) -> list[s
     ]
 
 
-def _more(left: int) -> str:
+def more(left: int) -> str:
+    """How many channels are not shown."""
     return f"  {CUT} and {left} channel{'s' * (left > 1)} more"
 
 
-def _short(value: Number, *, tight: bool = False) -> str:
+def short(value: Number, *, tight: bool = False) -> str:
     """A number in a few characters; totals are given in full."""
     if isinstance(value, complex):
         sign = "-" if value.imag < 0 else "+"
-        return f"{_short(value.real, tight=tight)}{sign}{_short(abs(value.imag), tight=tight)}j"
+        return f"{short(value.real, tight=tight)}{sign}{short(abs(value.imag), tight=tight)}j"
     exact = number(value)
     return exact if len(exact) <= 5 else f"{value:.{2 if tight else 3}g}"
 
 
 def render_impulse(impulse: Impulse, style: Style) -> list[Text]:
     """The filter that comes out of an image of zeros with a single 1."""
-    return [text(f"  {line}" if line else "", style) for line in _impulse_lines(impulse)]
+    return indented(_impulse_lines(impulse), style)
 
 
 def _impulse_lines(impulse: Impulse) -> Iterator[str]:
@@ -152,7 +217,7 @@ def _impulse_lines(impulse: Impulse) -> Iterator[str]:
     for channel in range(min(len(impulse.stored), CHANNELS)):
         yield from _named(f"w[{channel}] as stored", impulse.stored[channel])
     if len(impulse.stored) > CHANNELS:
-        yield _more(len(impulse.stored) - CHANNELS)
+        yield more(len(impulse.stored) - CHANNELS)
     yield ""
     yield f"out[{top}:, {left}:], by"
     for name, block in impulse.outputs.items():
@@ -161,7 +226,7 @@ def _impulse_lines(impulse: Impulse) -> Iterator[str]:
 
 
 def _named(name: str, block: Block, note: str = "") -> Iterator[str]:
-    for i, row in enumerate(_square(block)):
+    for i, row in enumerate(square(block)):
         yield f"  {name if i == 0 else '':20} {row}{f'   {note}' if note and i == 0 else ''}"
 
 

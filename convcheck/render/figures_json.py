@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from convcheck.render.json_parts import number
 
 if TYPE_CHECKING:
+    from convcheck.calls.geometry import Axis
+    from convcheck.checks.agreement import Cell
     from convcheck.checks.explain import Block, Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
     from convcheck.render.report import Report
@@ -21,6 +23,11 @@ def figures(report: Report) -> dict[str, Any]:
         made["impulse"] = _impulse(report.impulse)
     if report.picture is not None:
         made["picture"] = _picture(report.picture)
+    if report.cell is not None:
+        made["cell"] = _cell(report.cell)
+    if report.windows is not None:
+        rows, columns = report.windows
+        made["windows"] = {"rows": _axis(rows), "columns": _axis(columns)}
     return made
 
 
@@ -60,8 +67,51 @@ def _picture(shown: DifferenceMap) -> dict[str, Any]:
         "name": shown.name,
         "filter": shown.filter,
         "shape": list(shown.shape),
+        "reference": shown.reference,
+        "share": shown.share,
         "largest": shown.largest,
         "cells": [list(row) for row in shown.cells],
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "at": list(cell.at),
+        "index": list(cell.index),
+        "by": cell.role,
+        "convention": cell.convention.to_dict(),
+        "rows": list(cell.rows),
+        "columns": list(cell.columns),
+        "channels": list(cell.channels),
+        "partners": list(cell.partners),
+        "window": _blocks(cell.window),
+        "stored": _blocks(cell.stored),
+        "applied": _blocks(cell.applied),
+        "products": _blocks(cell.products),
+        "sums": [number(s) for s in cell.sums],
+        "total": number(cell.total),
+        "steps": [
+            {"name": name, "with": given if isinstance(given, str | None) else number(given)}
+            | {"result": number(result)}
+            for name, given, result in cell.steps
+        ],
+        "value": number(cell.value),
+        "given": number(cell.given),
+        "threshold": number(cell.threshold),
+        "agrees": cell.agrees,
+    }
+
+
+def _axis(axis: Axis) -> dict[str, int]:
+    return {
+        "size": axis.size,
+        "input_dilation": axis.gap,
+        "before": axis.before,
+        "after": axis.after,
+        "taps": axis.taps,
+        "dilation": axis.dilation,
+        "stride": axis.stride,
+        "windows": axis.out,
     }
 
 

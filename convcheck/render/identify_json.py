@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convcheck.render.convention_words import calls, sentence
+from convcheck.render.figures_json import figures
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "remedy": result.remedy,
         "audit": None if result.audit is None else _audit(result.audit),
         "warnings": list(report.warnings),
+        **figures(report),
     }
 
 

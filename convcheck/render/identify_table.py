@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from convcheck.calls import CANNOT
+from convcheck.render import figures
 from convcheck.render.convention_words import audit_command, calls, sentence, short_json
 from convcheck.render.identify_words import evidence, expectation, nearest, verdict_line
 from convcheck.render.terminal import operand_lines, text, to_string
@@ -43,6 +44,7 @@ def render(report: Report, style: Style) -> str:
     parts.append(Text())
     body = _BODIES[result.verdict]
     parts += [text(line, style) for line in body(report, result)]
+    parts += figures.render(report, style)
     return to_string(parts, style)
 
 

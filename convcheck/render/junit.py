@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from convcheck.render import table, verify_words
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text
+from convcheck.render.words import explanation, verdict_line, verdict_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ class TestCase:
     kind: str = ""
     message: str = ""
     text: str = ""
+    replay: str = ""
+    """The command that runs it alone."""
 
 
 OUTCOMES = ("passed", "failure", "error", "skipped")
@@ -47,9 +50,10 @@ def render(report: Report) -> str:
     totals = f'{" ".join(counts)} time="{report.seconds:.3f}"'
     suite = f"convcheck {report.command}"
     each = f"{report.seconds / max(len(cases), 1):.3f}"
+    # The list as a whole has no count of what was skipped in the schema of Jenkins.
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="convcheck" {totals}>',
+        f'<testsuites name="convcheck" {" ".join(counts[:3])} time="{report.seconds:.3f}">',
         f"  <testsuite name={quoteattr(suite)} {totals}>",
     ]
     for case in cases:
@@ -60,60 +64,79 @@ def render(report: Report) -> str:
 
 def _case(case: TestCase, classname: str, seconds: str) -> list[str]:
     opening = f'    <testcase name={_attribute(case.name)} classname="{classname}" time="{seconds}"'
-    if case.outcome == "passed":
+    inside = []
+    if case.outcome == "skipped":
+        inside.append(f"<skipped message={_attribute(case.message)}/>")
+    elif case.outcome != "passed":
+        what = f"message={_attribute(case.message)} type={_attribute(case.kind)}"
+        text = "\n".join(part for part in (case.text, case.replay) if part)
+        inside.append(f"<{case.outcome} {what}>{_text(text)}</{case.outcome}>")
+    if case.replay:
+        inside.append(f"<system-out>{_text(case.replay)}</system-out>")
+    if not inside:
         return [f"{opening}/>"]
-    kind = "" if case.outcome == "skipped" else f" type={_attribute(case.kind)}"
-    inside = f"      <{case.outcome} message={_attribute(case.message)}{kind}"
-    if case.outcome == "skipped" or not case.text:
-        return [f"{opening}>", f"{inside}/>", "    </testcase>"]
-    return [f"{opening}>", f"{inside}>{_text(case.text)}</{case.outcome}>", "    </testcase>"]
+    return [f"{opening}>", *(f"      {element}" for element in inside), "    </testcase>"]
 
 
 def _claim(report: Report) -> Iterator[TestCase]:
     """The one claim of a command, with all that its report says where it does not hold."""
     name = " ".join(path_text(operand.path) for operand in report.operands.values())
-    if report.command == "random":
-        name = report.replay or name
-    if not report.exit_code:
-        yield TestCase(name)
-        return
-    message = table.render(report, Style(quiet=True)).strip()
-    yield TestCase(name, "failure", report.result.verdict, message, _table(report))
+    if report.exit_code:
+        message = table.render(report, Style(quiet=True)).strip()
+        verdict = report.result.verdict
+        yield TestCase(name, "failure", verdict, message, _table(report), report.replay or "")
+    else:
+        yield TestCase(name, replay=report.replay or "")
+
+
+def _random(report: Report) -> Iterator[TestCase]:
+    """Each drawn case, by the command that draws it again."""
+    cases = [(report.replay or "", report.result)] if report.trials is None else report.trials.cases
+    for replay, result in cases:
+        if result.exit_code:
+            message = f"{verdict_name(result)}: {verdict_line(result)}"
+            why = "\n".join([message, *explanation(result)])
+            text = _table(report) if report.trials is None else why
+            yield TestCase(replay, "failure", result.verdict, message, text, replay)
+        else:
+            yield TestCase(replay, replay=replay)
 
 
 def _audit(report: Report) -> Iterator[TestCase]:
     """Each mistake that was made on purpose; one that stays unseen is a failure."""
     result: AuditResult = report.result
+    replay = report.replay or ""
     for deviation in result.deviations:
         if deviation.seen:
-            yield TestCase(deviation.name)
+            yield TestCase(deviation.name, replay=replay)
             continue
         why = f"{deviation.what}: not seen, because {deviation.reason}"
         # As many as --min-score asks for are seen: a build that goes by this file passes, too.
-        allowed = not report.exit_code
-        yield TestCase(deviation.name, "skipped" if allowed else "failure", "blind spot", why, why)
+        outcome = "failure" if report.exit_code else "skipped"
+        yield TestCase(deviation.name, outcome, "blind spot", why, why, replay)
 
 
 def _verify(report: Report) -> Iterator[TestCase]:
     """The cases that passed as one, each finding, and each reason for which cases were skipped."""
     result: VerifyResult = report.result
     name = result.target
+    replay = report.campaign.again if report.campaign else ""
     if result.passed:
-        yield TestCase(f"{name}: {result.passed} cases pass")
+        yield TestCase(f"{name}: {result.passed} cases pass", replay=replay)
     for finding in result.findings:
-        text = f"{finding.detail}\n{verify_words.replay(report, finding)}"
         outcome = "error" if finding.kind in {"crash", "hang"} else "failure"
         case = f"{name}: {verify_words.case_words(finding.case)}"
-        yield TestCase(case, outcome, finding.kind, finding.detail, text)
+        alone = verify_words.replay(report, finding)
+        yield TestCase(case, outcome, finding.kind, finding.detail, finding.detail, alone)
     for reason, count in result.skipped.items():
-        yield TestCase(f"{name}: {count} cases skipped", "skipped", message=reason)
+        yield TestCase(f"{name}: {count} cases skipped", "skipped", message=reason, replay=replay)
     if report.exit_code and not result.findings:
         line = verify_words.verdict_line(result)
         outcome = "error" if result.verdict == "nothing-ran" else "failure"
-        yield TestCase(name, outcome, result.verdict, line, _table(report))
+        yield TestCase(name, outcome, result.verdict, line, _table(report), replay)
 
 
-_CASES = {"audit": _audit, "verify": _verify}
+_CASES = {"random": _random, "audit": _audit, "verify": _verify}
 
 
 def _table(report: Report) -> str:

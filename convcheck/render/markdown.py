@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from convcheck.render import audit_table, identify_table, table
+from convcheck.render import audit_table, figures, identify_table, table, verify_table
 from convcheck.render.export import title
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text, to_string
@@ -36,8 +36,9 @@ def render(report: Report, quiet: bool = False) -> str:
         lines += _BODIES.get(report.command, _as_it_is)(report)
         if report.warnings:
             lines += [*(f"- ⚠️ {prose(warning)}" for warning in report.warnings), ""]
-        if report.seed is not None and report.replay is not None:
-            lines += [f"Seed {report.seed}. To run this again:", "", *fence([report.replay])]
+        again = report.campaign.again if report.campaign else report.replay
+        if report.seed is not None and again is not None:
+            lines += [f"Seed {report.seed}. To run this again:", "", *fence([again])]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -116,12 +117,13 @@ def _compare(report: Report) -> Iterator[str]:
 def fence_figures(report: Report) -> list[str]:
     """What --explain and --picture show, as they show it."""
     style = Style()
-    parts = table.figures(report, style)
+    parts = figures.render(report, style)
     return fence(to_string(parts, style).strip("\n").split("\n")) if parts else []
 
 
 def _identify(report: Report) -> Iterator[str]:
     yield from paragraphs(identify_table.lines(report))
+    yield from fence_figures(report)
 
 
 def _audit(report: Report) -> Iterator[str]:
@@ -143,8 +145,18 @@ def _audit(report: Report) -> Iterator[str]:
     yield from paragraphs(remedy[at + len(changes) :])
 
 
+def _verify(report: Report) -> Iterator[str]:
+    yield from paragraphs(verify_table.lines(report))
+
+
 def _as_it_is(report: Report) -> list[str]:
     return fence(table.render(report, Style()).strip("\n").split("\n"))
 
 
-_BODIES = {"compare": _compare, "random": _compare, "identify": _identify, "audit": _audit}
+_BODIES = {
+    "compare": _compare,
+    "random": _compare,
+    "identify": _identify,
+    "audit": _audit,
+    "verify": _verify,
+}

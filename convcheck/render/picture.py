@@ -28,10 +28,14 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
     over = "the worst of all filters" if shown.filter is None else f"filter {shown.filter}"
     height, width = shown.shape
     size_text = f"{height} rows by {width} columns"
-    title = f"|{shown.name} - scipy| over the output, {size_text}, {over}:"
+    title = f"|{shown.name} - {shown.reference}| over the output, {size_text}, {over}:"
     lines = [Text(), text(title, style)]
+    nothing = "Nothing differs by more than rounding can explain."
     if shown.largest == 0:
-        return [*lines, text("Nothing differs by more than rounding can explain.", style)]
+        exactly = "Nothing differs: every number is the same, to the last digit."
+        return [*lines, text(exactly if shown.share else nothing, style)]
+    if shown.share:
+        lines += [text(nothing, style), text("The differences, in % of what it can:", style)]
     room = (style.width or PIPE_WIDTH) - 2 * len(INDENT)
     cells = _fitted(shown, room)
     depth = len(COLORS) if style.color and style.unicode else len(_ramp(style))
@@ -92,5 +96,6 @@ def _scale(shown: DifferenceMap, depth: int, style: Style) -> Text:
             line.append("█", f"color({COLORS[level]})")
         else:
             line.append(_ramp(style)[level])
-    line.append(f" {size(shown.largest)}{cell}")
+    most = f"{size(100 * shown.largest)} %" if shown.share else size(shown.largest)
+    line.append(f" {most}{cell}")
     return line

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convcheck.calls.geometry import Axis
+    from convcheck.checks.agreement import Cell
+    from convcheck.checks.compare import CompareResult
     from convcheck.checks.explain import Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
     from convcheck.errors import ExitCode
@@ -38,6 +41,8 @@ class Trials:
     first_failure: str | None
     """The command that replays the first failing case."""
     saved: str | None
+    cases: tuple[tuple[str, CompareResult], ...] = ()
+    """Every case: the command that replays it alone, and how it ended."""
 
 
 NOTHING = Operand("", (), "")
@@ -53,6 +58,8 @@ class Campaign:
     expect: dict[str, Any] | None = None
     only: str | None = None
     """The id of the one case that was replayed."""
+    again: str = ""
+    """The command that runs the same cases."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,10 @@ class Report:
     """``--impulse``: what comes out of a single 1."""
     picture: DifferenceMap | None = None
     """``--picture``: where the difference lies."""
+    cell: Cell | None = None
+    """``identify --explain``: one element of OUT worked out."""
+    windows: tuple[Axis, Axis] | None = None
+    """``identify --explain`` or ``--picture``: how the windows lie, where that is not plain."""
 
     @property
     def operands(self) -> dict[str, Operand]:

@@ -10,10 +10,9 @@ from rich.text import Text
 
 from convcheck.render import (
     audit_table,
-    explain,
+    figures,
     identify_table,
     inspect_table,
-    picture,
     verify_table,
 )
 from convcheck.render.report import Operand, Report, Style, Trials
@@ -78,8 +77,8 @@ def _render(report: Report, style: Style) -> str:
     parts.extend(text(line, style) for line in explanation(result))
     if report.trials is not None:
         parts.extend(text(line, style) for line in trial_lines(report.trials))
-    parts.extend(figures(report, style))
-    if report.replay is not None:
+    parts.extend(figures.render(report, style))
+    if report.seed is not None and report.replay is not None:
         parts.append(text(f"Seed {report.seed}. To run this again:", style))
         parts.append(text(f"  {report.replay}", style))
     return to_string(parts, style)
@@ -128,18 +127,6 @@ def _records(result: CompareResult, style: Style) -> list[RenderableType]:
     for row in result.decompositions:
         name, verdict, worst = _cells(row, style)
         parts.extend([name, Text(" ").join(verdict.split("\n")), worst, Text()])
-    return parts
-
-
-def figures(report: Report, style: Style) -> list[RenderableType]:
-    """What was asked for beside the table: --explain, --impulse, --picture."""
-    parts: list[RenderableType] = []
-    if report.explanation is not None:
-        parts += explain.render(report.explanation, style)
-    if report.impulse is not None:
-        parts += explain.render_impulse(report.impulse, style)
-    if report.picture is not None:
-        parts += picture.render(report.picture, style)
     return parts
 
 

@@ -29,6 +29,12 @@ def render(report: Report, style: Style) -> str:
     return to_string(parts, style)
 
 
+def lines(report: Report) -> list[str]:
+    """The report's sentences; a line of two spaces is code."""
+    result: VerifyResult = report.result
+    return [f"{words.name(result)}.", words.verdict_line(result), *_body(report, result)]
+
+
 def _body(report: Report, result: VerifyResult) -> Iterator[str]:
     yield ""
     yield from words.understood(result)
