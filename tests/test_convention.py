@@ -258,3 +258,8 @@ def test_what_is_wrong_with_a_count() -> None:
     with pytest.raises(InputError) as caught:
         Convention(padding=0.5)  # type: ignore[arg-type]
     assert caught.value.expected == "a whole number"
+
+
+def test_the_integer_arithmetics_to_the_letter() -> None:
+    kinds = {"uint8", "int8", "uint16", "int16", "uint32", "int32"}
+    assert set(INTEGER_ARITHMETICS) == {f"{how}:{k}" for how in ("wrap", "saturate") for k in kinds}
