@@ -98,7 +98,10 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
         while (mutated := mutate_code(source.encode(), operator, occurrence)) is not None:
             occurrence += 1
             text = mutated.decode() if isinstance(mutated, bytes) else mutated
-            dumped = meaning(text)
+            try:
+                dumped = meaning(text)
+            except SyntaxError:  # the star of keyword-only arguments, taken for a product
+                continue
             if dumped not in seen:
                 seen.add(dumped)
                 yield _difference(source, text, name), text

@@ -36,7 +36,7 @@ fuzz = settings(
 few = settings(fuzz, max_examples=60)
 
 
-def survives(*arguments: str) -> None:
+def survives(*arguments: str, within: float = SECONDS) -> None:
     """One command, in this process: an exit code that says something, in time and in memory."""
     out, err = io.StringIO(), io.StringIO()
     tracemalloc.start()
@@ -54,7 +54,7 @@ def survives(*arguments: str) -> None:
     if code == 2:
         assert "convcheck: error: " in said
         assert out.getvalue() == ""
-    assert seconds < SECONDS, arguments
+    assert seconds < within, arguments
     assert peak < BYTES, arguments
 
 
@@ -182,7 +182,8 @@ def test_conventions(text: str) -> None:
 @example(DEEP)
 @example('{"stride": ' + HUGE + "}")
 def test_claims(text: str) -> None:
-    survives("identify", *ANSWERED, "--expect", text)
+    # The search itself takes a second, and several under tracemalloc.
+    survives("identify", *ANSWERED, "--expect", text, within=10 * SECONDS)
 
 
 @fuzz

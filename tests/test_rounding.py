@@ -16,7 +16,15 @@ from scipy.signal import convolve
 from convcheck import rounding
 from convcheck.engine import correlate
 from convcheck.errors import InputError
-from convcheck.rounding import choose_arithmetic, fft_bound, gamma, norm, quantum, sum_bound
+from convcheck.rounding import (
+    Arithmetic,
+    choose_arithmetic,
+    fft_bound,
+    gamma,
+    norm,
+    quantum,
+    sum_bound,
+)
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=60)
 TINY = 2.0**-1074
@@ -367,6 +375,7 @@ def test_the_bound_of_an_fft_to_the_letter() -> None:
 
 def test_the_norm_to_the_letter() -> None:
     assert norm(np.array([3.0, 4.0])) == 5 * (1 + 6 * 2.0**-53)
+    assert norm(np.array([2.0, 1.0, 2.0])) == 3 * (1 + 8 * 2.0**-53)  # 7, to the next float
 
 
 def test_what_float64_cannot_hold_has_no_quantum() -> None:
@@ -402,3 +411,19 @@ def test_an_overflow_says_of_what() -> None:
     assert caught.value.got == (
         "an image that reaches 4 and filters that add to more than 2.25e+307"
     )
+
+
+def test_the_arithmetic_to_the_letter() -> None:
+    float64 = np.dtype(np.float64)
+    # A sum below 2^52 of the unit is exact in float64; integers beyond it are in int64.
+    for x, chosen in (
+        (image([2.0**51 + 1], "float64"), Arithmetic(float64, True, 1.0, 0)),
+        (image([2.0**52 + 1], "float64"), Arithmetic(float64, False, 0.0, 0)),
+        (image([2**52 + 1], "int64"), Arithmetic(np.dtype(np.int64), True, 1.0, 0)),
+    ):
+        assert choose_arithmetic(x, bank([1], x.dtype)) == chosen
+    if np.finfo(np.longdouble).nmant > 52:
+        third = image([np.longdouble(1) / 3], "longdouble")
+        lost = choose_arithmetic(third, bank([2.0**40], "float64")).underflow
+        assert lost == 5e-324 * (2**40 + 1)
+    assert rounding.largest_magnitude(np.zeros(0)) == 0.0
