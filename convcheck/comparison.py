@@ -94,6 +94,8 @@ def _agreement(difference: Array, magnitude: Array, threshold: Array | float) ->
     if not difference.any():
         return FULL_BITS
     scale = np.maximum(np.maximum(magnitude, threshold), 2.0**-1074)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         ratio = float(np.max(difference / scale))
+    if ratio == 0:  # it underflowed
+        return FULL_BITS
     return min(FULL_BITS, max(0.0, -math.log2(ratio)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+GROWN = 4 << 30
+"""Bytes that zeros between samples and padding may blow an image up to; above, 4 times its size."""
 BLOCK = 1 << 20
 """Elements of one window matrix: small enough for the cache, large enough for BLAS."""
 
@@ -133,6 +135,7 @@ def spread(x: Array, gaps: Sequence[int]) -> Array:
     if all(gap == 1 for gap in gaps):
         return x
     sizes = [(n - 1) * gap + 1 for n, gap in zip(x.shape[2:], gaps, strict=True)]
+    _check_growth(x, sizes, "the zeros between its samples")
     wide = np.zeros((*x.shape[:2], *sizes), x.dtype)
     samples: Any = (..., *(slice(None, None, gap) for gap in gaps))
     wide[samples] = x
@@ -152,6 +155,8 @@ def pad(x: Array, convention: Convention) -> Array:
             )
     widths = [(0, 0), (0, 0), *((max(a, 0), max(b, 0)) for a, b in padding)]
     if any(map(any, widths)):
+        grown = [n + sum(width) for n, width in zip(x.shape[2:], widths[2:], strict=True)]
+        _check_growth(x, grown, "the padding")
         x = _padded(x, widths, convention)
     crop = [
         slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape[2:], padding, strict=True)
@@ -159,6 +164,16 @@ def pad(x: Array, convention: Convention) -> Array:
     kept: tuple[Any, ...] = (..., *crop)
     inner: Array = x[kept]
     return inner
+
+
+def _check_growth(x: Array, sizes: Sequence[int], by: str) -> None:
+    took = prod(x.shape[:2]) * prod(sizes) * max(x.itemsize, 8)
+    if took > max(GROWN, 4 * x.nbytes):
+        raise InputError(
+            f"{by} would make the image too large to be held in memory",
+            got=f"{took:,} bytes, {'x'.join(map(str, sizes))} samples a channel",
+            expected=f"at most {max(GROWN, 4 * x.nbytes):,} bytes",
+        )
 
 
 def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention) -> Array:
@@ -226,9 +241,10 @@ def round_to(y: Array, arithmetic: str) -> Array:
     how, _, name = arithmetic.partition(":")
     dtype = np.dtype(name)
     limits = np.iinfo(dtype)
+    whole = y.dtype.kind in "biu"  # older numpys would make floats of them
     if how == "saturate":
-        return np.clip(np.rint(y), limits.min, limits.max).astype(dtype)
-    remainder: Array = np.mod(np.trunc(y), 2 ** (8 * dtype.itemsize))
+        return np.clip(y if whole else np.rint(y), limits.min, limits.max).astype(dtype)
+    remainder: Array = np.mod(y if whole else np.trunc(y), 2 ** (8 * dtype.itemsize))
     return remainder.astype(np.int64).astype(dtype)
 
 

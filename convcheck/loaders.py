@@ -10,15 +10,14 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import mmap
 import os
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
 from convcheck.errors import InputError, MissingExtraError
+from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,11 +155,9 @@ def _pixels(image: Any, form: str) -> Loaded:
 
 def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     """The header's arrays by name, and where their data begins."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if length > size - 8:
-        raise _broken(f"a header of {length:,} bytes in a file of {size:,}")
+    if length > (there := os.fstat(file.fileno()).st_size - 8):  # or memory is taken for it
+        raise _broken(f"a header that says it is {length:,} bytes long, of {there:,}")
     try:
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)
@@ -185,7 +182,7 @@ def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
             hint="save them as float32",
         )
     dtype = np.dtype(_DTYPES[code])
-    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = map_file(file)
     first, last = start + offsets[0], start + offsets[1]
     if last > len(data) or last - first != math.prod(shape) * dtype.itemsize:
         raise _broken(f"{name[:40]!r}: shape {shape} in bytes {offsets} of {len(data) - start}")
@@ -284,10 +281,16 @@ def _near(name: str) -> str:
 
 
 def contents(path: str) -> list[str | None]:
-    """The names of what a file holds; [None] where it holds one array without a name."""
+    """The names of what a file holds; [None] where it holds one array without a name.
+
+    Raises:
+        InputError: the file cannot be read; ``tensors.load`` says whose it is.
+    """
     import zipfile
 
-    with Path(path).open("rb") as file:
+    from convcheck.tensors import open_regular
+
+    with open_regular(path) as file:
         head = file.read(16)
         file.seek(0)
         found = kind(path, head)

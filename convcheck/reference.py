@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,7 +75,8 @@ class Oracle:
         if self.rounds_integers:
             kernel = kernel.astype(np.float64)
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what is not finite: it is looked at below
                 values = convolve(self.image, kernel, mode="valid", method=self.method)[0]
         except Exception as error:
             raise OracleError(

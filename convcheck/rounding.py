@@ -48,18 +48,19 @@ def sum_bound(
     is_complex: bool = False,
     input_roundings: int = 0,
     unit: float = UNIT,
+    underflow: float = TINY,
 ) -> NDArray[np.float64]:
     """Bound on the error of sums of products, in any order of summation.
 
     ``magnitude`` is S, the same convolution of the absolute values, itself computed in float64;
     ``terms`` the products in one output element; ``input_roundings`` how many of the two operands
-    were rounded before. |error| <= gamma_n * S, plus what underflow can lose. The real and the
-    imaginary part of a complex sum have 2n products each, hence 2n and sqrt(2).
+    were rounded before. |error| <= gamma_n * S, plus what each product can lose by ``underflow``.
+    The real and the imaginary part of a complex sum have 2n products each, hence 2n and sqrt(2).
     """
     products = 2 * terms if is_complex else terms
     factor = gamma(products + input_roundings, unit) * (math.sqrt(2) if is_complex else 1.0)
     factor *= 1 + 2 * gamma(products + 2)  # S was rounded too
-    return factor * magnitude + TINY * (products + 1)
+    return factor * magnitude + underflow * (products + 1)
 
 
 def fft_bound(image_norm: float, filter_norm: float, length: int, *, roundings: int = 0) -> float:
@@ -80,7 +81,8 @@ def norm(array: Array) -> float:
     largest = largest_magnitude(array)
     if largest == 0.0 or not math.isfinite(largest):
         return largest
-    scaled = np.abs(array.ravel()).astype(np.float64) / largest
+    with np.errstate(all="ignore"):  # numpy 1.26 speaks of an overflow where there is none
+        scaled = np.abs(array.ravel()).astype(np.float64) / largest
     return largest * math.sqrt(float(np.dot(scaled, scaled))) * (1 + gamma(array.size + 4))
 
 
@@ -122,7 +124,7 @@ def blocks(array: Array, size: int = 1 << 19) -> Iterator[Array]:
         for part in array:
             yield from blocks(part, size)
     else:
-        step = max(1, size * len(array) // array.size)
+        step = size * len(array) // array.size  # 1 or more: a part of length 1 is no larger
         for first in range(0, len(array), step):
             yield array[first : first + step]
 
@@ -133,13 +135,15 @@ class Arithmetic:
 
     ``exact``: every partial sum is representable, in any order, so there is no error at all.
     ``quantum``: every exact result is a multiple of it. ``input_roundings``: how many operands
-    could not be converted to ``dtype`` without rounding.
+    could not be converted to ``dtype`` without rounding. ``underflow``: what one product can lose
+    where it, or an operand that was converted, is too small for ``dtype``.
     """
 
     dtype: np.dtype[np.generic]
     exact: bool
     quantum: float
     input_roundings: int
+    underflow: float = TINY
 
     @property
     def is_complex(self) -> bool:
@@ -155,7 +159,11 @@ class Arithmetic:
         if self.exact:
             return np.zeros_like(magnitude)
         return sum_bound(
-            magnitude, terms, is_complex=self.is_complex, input_roundings=self.input_roundings
+            magnitude,
+            terms,
+            is_complex=self.is_complex,
+            input_roundings=self.input_roundings,
+            underflow=self.underflow,
         )
 
 
@@ -188,7 +196,11 @@ def choose_arithmetic(image: Array, filters: Array) -> Arithmetic:
     if _fits_int64(image) and _fits_int64(filters) and reach < 2.0**62:
         return Arithmetic(np.dtype(np.int64), exact=True, quantum=1.0, input_roundings=0)
     inexact = sum(not _converts(a, np.dtype(dtype)) for a in (image, filters))
-    return Arithmetic(np.dtype(dtype), exact=False, quantum=0.0, input_roundings=inexact)
+    # A long double below the smallest float64 is off by that, times the other operand.
+    lost = TINY * (1 + (largest + largest_magnitude(filters) if inexact else 0.0))
+    return Arithmetic(
+        np.dtype(dtype), exact=False, quantum=0.0, input_roundings=inexact, underflow=lost
+    )
 
 
 def largest_magnitude(array: Array) -> float:
@@ -202,7 +214,7 @@ def largest_magnitude(array: Array) -> float:
 
 def _sum_of_magnitudes(largest: float, filters: Array) -> float:
     """A bound on S over all outputs: the largest sample times the heaviest filter."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # 0 times infinity
         sizes = np.abs(filters.astype(np.complex128 if filters.dtype.kind == "c" else np.float64))
         heaviest = sizes.reshape(len(filters), -1).sum(axis=1).max(initial=0.0)
         return float(largest * heaviest)

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +178,9 @@ def parse_call(text: str) -> Call:
         + ", constants and tuples of these",
     )
     try:
-        node = ast.parse(text, mode="eval").body
+        with warnings.catch_warnings():  # of odd escapes and the like
+            warnings.simplefilter("ignore")
+            node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise unfit from None
     if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
@@ -200,7 +203,8 @@ def _is_plain(node: ast.expr, names: set[str]) -> bool:
         names.add(node.id)
         return node.id in ("x", "w", *PARAMETERS)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return isinstance(node.operand, ast.Constant)
+        value = getattr(node.operand, "value", None)
+        return type(value) in (int, float, complex)
     return isinstance(node, ast.Tuple | ast.List) and all(_is_plain(e, names) for e in node.elts)
 
 

@@ -11,7 +11,6 @@ import ast
 import codecs
 import difflib
 import math
-import mmap
 import os
 import re
 import secrets
@@ -30,8 +29,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from convcheck.errors import InputError, MissingExtraError, OutputError
+from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[s
     if spec == "-":
         return *_load_stdin(stdin), ()
     path, name = _split(spec)
-    with _open(path) as file:
+    with open_regular(path) as file:
         head = file.read(len(_MAGIC))
         file.seek(0)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -142,7 +143,12 @@ def _split(spec: str) -> tuple[str, str | None]:
     return (path, name) if found else (spec, None)
 
 
-def _open(path: str) -> IO[bytes]:
+def open_regular(path: str) -> IO[bytes]:
+    """Open a file for reading, if it is one that ends: no FIFO, no device.
+
+    Raises:
+        InputError: it is none, is not there or may not be read.
+    """
     if not path:
         raise _bad("names no file", "an empty path", "check the command line: is a variable empty?")
     try:
@@ -211,11 +217,7 @@ class _Header:
 
 def _map(file: IO[bytes]) -> tuple[NDArray[Any], str]:
     header = _read_header(file)
-    try:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: it has become empty
-        hint = "redirect it: convcheck … - < FILE"
-        raise _bad("cannot be mapped into memory", _reason(error), hint, None) from error
+    data = map_file(file)
     available = len(data) - header.start  # of what is mapped, however the file has changed since
     header.check(available)
     return header.view(data, header.start), _rest(available - header.nbytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError, replace
 from itertools import pairwise
 from typing import Any
 
@@ -98,6 +99,8 @@ def test_agreement_in_bits_is_that_of_the_worst_element() -> None:
     assert judge([3.0], [0.0], magnitude=1.0).agreement_bits == 0.0
     assert judge([1e-300], [0.0], magnitude=0.0).agreement_bits == 0.0
     assert judge([1e308], [0.0], magnitude=0.0).agreement_bits == 0.0
+    # (1 - 1) + 5e-324 and (1 + 5e-324) - 1: what is left of the difference underflows.
+    assert judge([5e-324], [0.0], 1e-15, magnitude=2.0).agreement_bits == 53.0
 
 
 def test_an_element_that_cannot_tell_is_measured_by_its_threshold() -> None:
@@ -140,3 +143,31 @@ def test_counts_are_those_of_a_plain_loop(elements: list[tuple[float, float, flo
     assert seen.max_abs_diff == max(beyond or [abs(a - e) for a, e, _ in elements])
     a, e, t = elements[seen.worst_index[0]]
     assert (seen.actual, seen.expected, seen.threshold) == (a, e, t)
+
+
+def test_nothing_compared_is_no_match() -> None:
+    assert judge([1.0], [1.0]).matches
+    assert not replace(judge([1.0], [1.0]), total=0).matches
+
+
+def test_a_mismatch_outranks_a_larger_difference_that_rounding_explains() -> None:
+    """Of the parts: the worst is where they differ, however small the difference is."""
+    explained = judge([100.0], [0.0], threshold=200.0, magnitude=1.0)
+    differs = judge([1.0], [0.0], threshold=0.5, magnitude=1.0)
+    for parts in ((explained, differs), (differs, explained)):
+        whole = merge(parts)
+        assert (whole.max_abs_diff, whole.threshold, whole.mismatched) == (1.0, 0.5, 1)
+
+
+def test_the_smallest_difference_of_all_is_no_agreement() -> None:
+    assert judge([5e-324], [0.0], magnitude=0.0).agreement_bits == 0.0
+
+
+def test_a_judgement_is_not_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        judge([1.0], [1.0]).mismatched = 0  # type: ignore[misc]
+
+
+def test_an_origin_is_of_as_many_axes() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        compare(np.ones((2, 2)), np.ones((2, 2)), 0.0, np.ones((2, 2)), origin=(1,))

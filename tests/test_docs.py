@@ -27,7 +27,7 @@ DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").
 
 
 def test_the_pages_are_there() -> None:
-    assert {"ci.md", "conventions.md", "proof.md"} <= set(DOCS)
+    assert {"ci.md", "conventions.md", "proof.md", "trust.md"} <= set(DOCS)
 
 
 def test_every_key_has_its_row() -> None:
@@ -46,7 +46,7 @@ def test_every_format_has_its_row() -> None:
             assert f"| `{name}` | `{ending}` |" in DOCS["ci.md"]
 
 
-@pytest.mark.parametrize("name", ["ci.md", "conventions.md", "proof.md"])
+@pytest.mark.parametrize("name", ["ci.md", "conventions.md", "proof.md", "trust.md"])
 def test_fences_are_closed(name: str) -> None:
     assert DOCS[name].count("```") % 2 == 0
 
@@ -131,3 +131,9 @@ def test_options_in_the_examples_exist() -> None:
             known = {o for p in cli.cli.commands[command].params for o in p.opts}
             used = set(re.findall(r"(?<= )--[a-z-]+", line.split("`")[0]))
             assert used <= known, line
+
+
+def test_what_is_said_to_hold_a_promise_is_there() -> None:
+    named = set(re.findall(r"`?((?:tests|benchmarks)/\w+(?:\.py)?)\b", DOCS["trust.md"]))
+    assert len(named) > 8
+    assert all((ROOT / path).exists() for path in named), named

@@ -371,3 +371,10 @@ def test_shapes_that_a_convention_does_not_fit(
     with pytest.raises(InputError) as caught:
         engine.convolve(np.ones(image_shape), np.ones(filters_shape), convention)
     assert words in str(caught.value)
+
+
+def test_integers_wrap_as_integers() -> None:
+    """The trunc of older numpys would make floats of them, and round them."""
+    large = np.array([2**53 + 1, -(2**53) - 1, 7])
+    assert engine.round_to(large, "wrap:int32").tolist() == [1, -1, 7]
+    assert engine.round_to(large, "saturate:int32").tolist() == [2**31 - 1, -(2**31), 7]

@@ -287,6 +287,23 @@ def test_operands_that_were_rounded_are_counted(
     assert choose_arithmetic(x, w).input_roundings == roundings
 
 
+def test_long_doubles_that_float64_is_too_coarse_for() -> None:
+    """What is lost is the smallest float64 at most, but times the other operand."""
+    for x, w in (([np.longdouble(3) * np.longdouble(2) ** -1076], [1e300]), ([1e300], [0.1])):
+        sample = np.array(x, "longdouble").reshape(1, 1, 1)
+        kernel = np.array(w, "longdouble").reshape(1, 1, 1, 1)
+        if w == [0.1]:
+            kernel *= np.longdouble(2) ** -1070
+        chosen = choose_arithmetic(sample, kernel)
+        values = correlate(chosen.cast(sample)[None], chosen.cast(kernel), (1, 1), (1, 1))[0]
+        true = Fraction(*sample.item().as_integer_ratio()) * Fraction(
+            *kernel.item().as_integer_ratio()
+        )
+        error = abs(Fraction(float(values[0, 0, 0])) - true)
+        assert error > TINY * 10
+        assert error <= Fraction(float(chosen.bound(np.abs(values), 1)[0, 0, 0]))
+
+
 def test_sums_called_exact_are() -> None:
     rng = np.random.default_rng(4)
     for dtype, high in (("float32", 2**20), ("int64", 2**45), ("uint8", 255), ("complex64", 99)):
@@ -319,3 +336,69 @@ def test_sums_that_overflow_are_refused(x: np.ndarray, w: np.ndarray) -> None:
 
 def test_the_largest_sums_that_do_not() -> None:
     assert not choose_arithmetic(image([8.9e307], "float64"), bank([1.0], "float64")).exact
+
+
+# --- the constants, to the last unit: each is a term of docs/proof.md -----------------------------
+
+
+def test_the_bound_of_a_sum_to_the_letter() -> None:
+    unit, u = 1 / 1024, 2.0**-53
+    one = np.ones(1)
+    # gamma_2 = 2/1022; and S was rounded too: twice gamma_4.
+    assert sum_bound(one, 2, unit=unit) == 2 / 1022 * (1 + 8 * u)
+    assert sum_bound(one, 2, unit=unit, input_roundings=1) == 3 / 1021 * (1 + 8 * u)
+    # Two products a part for one, and sqrt(2).
+    both = 4 / 1020 * math.sqrt(2) * (1 + 12 * u)
+    assert sum_bound(one, 2, unit=unit, is_complex=True) == both
+    assert sum_bound(0 * one, 4) == 5 * 5e-324
+    assert sum_bound(0 * one, 4, is_complex=True) == 9 * 5e-324
+    assert sum_bound(0 * one, 4, underflow=0.5) == 2.5
+
+
+def test_the_bound_of_an_fft_to_the_letter() -> None:
+    u = 2.0**-53
+    assert fft_bound(1.0, 1.0, 8) == 152 * u / (1 - 152 * u)  # 3 transforms of 3 stages of 16; 8
+    assert fft_bound(2.0, 4.0, 8, roundings=1) == 8 * (153 * u / (1 - 153 * u))
+    assert fft_bound(1.0, 1.0, 1) == fft_bound(1.0, 1.0, 2) == 56 * u / (1 - 56 * u)
+    assert fft_bound(0.0, 0.0, 2) == 16 * 5e-324
+    assert fft_bound(3.0, 0.0, 2) == fft_bound(0.0, 3.0, 2) == 64 * 5e-324
+    assert fft_bound(0.0, 0.0, 4) == 64 * 5e-324
+
+
+def test_the_norm_to_the_letter() -> None:
+    assert norm(np.array([3.0, 4.0])) == 5 * (1 + 6 * 2.0**-53)
+
+
+def test_what_float64_cannot_hold_has_no_quantum() -> None:
+    if np.finfo(np.longdouble).nmant > 52:
+        assert quantum(np.array([np.longdouble(1) / 3])) == 0.0
+
+
+def test_where_a_quantum_is_given_up() -> None:
+    assert quantum(np.array([2.0**-500])) == 2.0**-500
+    assert quantum(np.array([2.0**-501])) == 0.0
+    assert quantum(np.array([1.0, 2.0**53 - 1])) == 1.0
+    assert quantum(np.array([1.0, 2.0**53])) == 0.0
+
+
+def test_blocks_are_no_larger_than_asked_for() -> None:
+    for shape in ((100_000,), (7, 5000), (3, 50, 700), (2, 3, 4, 5, 600), (3, 900), (3, 1000)):
+        array = np.arange(math.prod(shape)).reshape(shape)
+        parts = list(rounding.blocks(array, 1000))
+        assert max(part.size for part in parts) <= 1000
+        assert np.array_equal(np.concatenate([part.ravel() for part in parts]), array.ravel())
+    assert [part.shape for part in rounding.blocks(np.array(3.0))] == [()]
+    assert len(list(rounding.blocks(np.zeros(1 << 19)))) == 1
+    assert len(list(rounding.blocks(np.zeros((1 << 19) + 1)))) == 2
+
+
+def test_an_overflow_says_of_what() -> None:
+    heavy = bank([1e308, 1e308, 1e308], "float64")
+    with pytest.raises(InputError) as caught:
+        choose_arithmetic(image([0, 0, 0], "float64"), heavy)
+    assert caught.value.got == "filters whose sum overflows"
+    with pytest.raises(InputError) as caught:
+        choose_arithmetic(image([4, 0, 0], "float64"), heavy)
+    assert caught.value.got == (
+        "an image that reaches 4 and filters that add to more than 2.25e+307"
+    )

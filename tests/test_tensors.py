@@ -961,12 +961,14 @@ def test_checking_writes_nothing(tmp_path):
 
 # --- bytes of no kind ---------------------------------------------------------------------------
 
+SAFE = b'{"x":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
 SEEDS = [
     npy(),
     npy(np.array([[True, False]])),
     with_header(header_of("(3,)"), bytes(12), version=2),
     npz(("x.npy", npy())),
     npz(("x.npy", npy()), ("y.npy", npy()), kind=zipfile.ZIP_STORED),
+    struct.pack("<Q", len(SAFE)) + SAFE + bytes(24),
 ]
 DIFFERENT = st.tuples(st.integers(0, 400), st.integers(0, 2), st.binary(max_size=4))
 LITERALS = st.text("()[]{}'\",:-+.0123456789xjLTrueFalse \\\n\0é", max_size=60)

@@ -94,7 +94,7 @@ class Linear:
         c = self.convention
         x = arrange_image(self.problem.image, c)
         inside = []
-        for axis, outputs in enumerate(self.values.shape[2:]):
+        for axis, outputs in enumerate(self._outputs()):
             starts = np.arange(outputs) * c.stride[axis] - c.padding[axis][0]
             ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
             length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
@@ -102,10 +102,17 @@ class Linear:
         both: Array = inside[0][:, None] & inside[1][None, :]
         return both
 
+    def _outputs(self) -> tuple[int, ...]:
+        return self.values.shape[2:]
+
+    def again(self, convention: Convention, precision: str | None = None) -> Linear:
+        """The same of another convention."""
+        return Linear(self.problem, convention, precision)
+
     def rounded(self, precision: str) -> Linear:
         """The same with operands of fewer bits."""
         if precision not in self._rounded:
-            self._rounded[precision] = Linear(self.problem, self.convention, precision)
+            self._rounded[precision] = self.again(self.convention, precision)
         return self._rounded[precision]
 
     def with_border(self, value: float) -> Linear:

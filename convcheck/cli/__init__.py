@@ -12,7 +12,7 @@ import click
 
 from convcheck._version import __version__
 from convcheck.cli.audit import audit
-from convcheck.cli.base import ExamplesGroup, write_stderr
+from convcheck.cli.base import ExamplesGroup, check_inputs, write_stderr
 from convcheck.cli.compare import compare
 from convcheck.cli.identify import identify
 from convcheck.cli.inspect import inspect
@@ -68,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line; whatever goes wrong is said on stderr."""
+    if "convcheck.mapping" in sys.modules:  # an earlier run in this process may still hold arrays
+        from convcheck.mapping import forget
+
+        forget()
     try:
         # A report is the same to the byte on any number of cores. BLAS looks when it is loaded.
         with nullcontext() if "numpy" in sys.modules else one_blas_thread():
@@ -83,8 +87,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         write_stderr("convcheck: interrupted\n")
         return ExitCode.INTERRUPTED
     except ConvcheckError as error:
-        write_stderr(f"convcheck: error: {error}\n")
-        return error.exit_code
+        return _error(_changed() or error)
     except MemoryError as error:
         write_stderr(
             f"convcheck: error: out of memory{f': {error}' if str(error) else ''}\n"
@@ -94,7 +97,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         return ExitCode.OK  # click ends so where the reader of its help has closed the pipe
     except Exception as error:  # noqa: BLE001 - the last resort: it becomes exit code 3
-        return _internal_error(error)
+        changed = _changed()
+        return _internal_error(error) if changed is None else _error(changed)
+
+
+def _error(error: ConvcheckError) -> int:
+    write_stderr(f"convcheck: error: {error}\n")
+    return error.exit_code
+
+
+def _changed() -> ConvcheckError | None:
+    """That an input changed meanwhile, if it did: no other error about it means anything then."""
+    try:
+        check_inputs()
+    except ConvcheckError as error:
+        return error
+    return None
 
 
 def _usage_error(error: click.ClickException) -> int:

@@ -155,8 +155,10 @@ def load_operands(*named: tuple[str, str]) -> list[Tensor]:
         operands = " and ".join(name for name, spec in named if spec == "-")
         both = "both" if operands.count(" and ") == 1 else "all"
         raise click.UsageError(f"Only one array can come from stdin: {operands} are {both} '-'.")
+    from convcheck.mapping import outlive_faults
     from convcheck.tensors import load
 
+    outlive_faults()
     return [load(name, spec) for name, spec in named]
 
 
@@ -198,8 +200,17 @@ def make_folder(option: str, folder: str) -> None:
         ) from None
 
 
+def check_inputs() -> None:
+    """Raise if a file of an array is no longer what it was: nothing can be said about it."""
+    if "convcheck.mapping" in sys.modules:
+        from convcheck.mapping import check_unchanged
+
+        check_unchanged()
+
+
 def emit(report: Report, options: dict[str, Any]) -> int:
     """Render the report, write it to its place, and give the exit code."""
+    check_inputs()
     if not options["quiet"]:
         for warning in report.warnings:
             write_stderr(f"convcheck: warning: {warning}\n")

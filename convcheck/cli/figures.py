@@ -19,14 +19,16 @@ def _cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
         return None
     parts = value.replace("(", "").replace(")", "").split(",")
     batched = ctx.info_name == "identify"  # the only command whose arrays may be batches
-    if len(parts) not in {3, 3 + batched} or not all(
-        p.strip().isascii() and p.strip().isdigit() and len(p) < 19 for p in parts
-    ):
+    if len(parts) not in {3, 3 + batched} or not all(_is_index(p.strip()) for p in parts):
         forms = "k,y,x or n,k,y,x" if batched else "k,y,x"
         raise click.BadParameter(
             f"{value!r} is not a cell: expected {forms}, such as 0,1,2.", ctx=ctx, param=param
         )
     return tuple(map(int, parts))
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def figure_options(function: F) -> F:

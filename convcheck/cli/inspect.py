@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from convcheck.cli.base import ExamplesCommand, check_output, emit, output_options
+from convcheck.cli.base import ExamplesCommand, check_inputs, check_output, emit, output_options
 
 
 @click.command(
@@ -32,13 +32,15 @@ def inspect(file: str, **output: Any) -> int:
     from convcheck.checks.inspect import Entry, InspectResult, look
     from convcheck.errors import InputError
     from convcheck.loaders import contents
+    from convcheck.mapping import outlive_faults
     from convcheck.render.report import Operand, Report
     from convcheck.tensors import load
 
+    outlive_faults()
     started = perf_counter()
     try:
         names = contents(file)
-    except OSError:
+    except (InputError, OSError):
         names = [None]  # loading it says what is wrong
     entries: list[Entry] = []
     warnings: list[str] = []
@@ -53,6 +55,7 @@ def inspect(file: str, **output: Any) -> int:
             entries.append(Entry(spec, trouble=trouble))
             continue
         entries.append(look(spec, tensor.array, tensor.warnings))
+        check_inputs()
         warnings += tensor.warnings
     result = InspectResult(tuple(entries))
     given = Operand(file, (), "")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import click
 
-from convcheck.cli.base import F, stderr_is_terminal, write_stderr
+from convcheck.cli.base import F, check_inputs, stderr_is_terminal, write_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convcheck.checks.tiles import Plan
+    from convcheck.errors import InputError
     from convcheck.pool import Workers
 
 BAR_AFTER = 1.0
@@ -23,7 +24,7 @@ BAR_AFTER = 1.0
 WORTH_WORKERS = 1.0
 """Seconds that work must last for processes to be started unasked: they take one to be ready."""
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 
 class Work(TypedDict):
@@ -108,6 +109,7 @@ class Bar:
         self._begun = 0.0
         self._shown: Any = None
         self._lock = Lock()
+        self._plan: Plan | None = None
         self._timer = Timer(BAR_AFTER, self._show)
         self._timer.daemon = True
 
@@ -116,15 +118,18 @@ class Bar:
             self._start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
         with self._lock:
             self._total = None  # a timer that is just going off has nothing to show any more
             if self._shown is not None:
                 self._shown.stop()
+        if isinstance(error, MemoryError) and self._plan is not None:
+            raise _out_of_memory(self._plan) from error
 
     def begin(self, plan: Plan) -> None:
         """Before the first tile of a comparison."""
+        self._plan = plan
         if self._total is None:
             self._total = len(plan.tiles)
             self._start()
@@ -134,6 +139,7 @@ class Bar:
 
     def advance(self) -> None:
         """After each tile, or case."""
+        check_inputs()  # or hours go by before it is said
         self._done += 1
         if self._shown is not None:
             rate = self._done / (perf_counter() - self._begun)
@@ -163,6 +169,22 @@ class Bar:
             shown.add_task("", total=self._total, completed=self._done, rate="")
             shown.start()
             self._shown = shown
+
+
+def _out_of_memory(plan: Plan) -> InputError:
+    """A tile that did not fit in what the machine, or a limit, has left: with a plan that would."""
+    from convcheck.checks.tiles import PROCESS_BYTES
+    from convcheck.errors import InputError
+
+    each = _mebibytes(PROCESS_BYTES + plan.bytes_each)
+    return InputError(
+        "out of memory in a tile",
+        got=plan_words(plan),
+        expected=f"{each} for each process",
+        hint=f"--jobs 1: that takes {each} in all"
+        if plan.jobs > 1
+        else f"free {each}, or raise the limit that it ran into: ulimit -v",
+    )
 
 
 def plan_words(plan: Plan) -> str:

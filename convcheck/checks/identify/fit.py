@@ -19,6 +19,7 @@ from convcheck.checks.identify.axes import window
 from convcheck.checks.identify.judging import EXPLAINED, Fit, judge
 from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import afterwards, simple_numbers, solve, within_limits
+from convcheck.checks.identify.thin import Thin
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import arrange_image
@@ -30,11 +31,31 @@ if TYPE_CHECKING:
     from convcheck.convention import Convention
 Array = NDArray[Any]
 
+HOPELESS = 0.95
+"""A convention that fails at more of a part than this is given up."""
 
-def confirm(problem: Problem, convention: Convention, output: Array, usable: Array) -> Fit:
-    """The best that ``convention`` can be made to explain of ``output`` (N,O,H,W)."""
+
+def confirm(problem: Problem, convention: Convention, output: Array, usable: Array) -> Fit | None:
+    """The best that ``convention`` can be made to explain of ``output`` (N,O,H,W).
+
+    Of a large output a part says first how the border is made and what is done to the sums, or that
+    nothing fits: None.
+    """
+    thin = Thin(problem, convention, output.shape)
+    if not thin.worth_while:
+        return _best(Linear(problem, convention), output, usable)
+    told = _best(thin, thin.cut(output), thin.cut(usable))
+    if told.misses > HOPELESS * np.count_nonzero(thin.cut(usable)):
+        return None
+    whole = Linear(problem, told.convention)
+    fit = judge(whole, told.convention, output, usable)
+    # Estimates from all of it may be better, and a channel may have shown nothing in the part.
+    return min(fit, solve(whole, output, usable), key=_rank) if fit.misses else fit
+
+
+def _best(linear: Linear, output: Array, usable: Array) -> Fit:
     best: Fit | None = None
-    for candidate in _borders(problem, convention, output, usable):
+    for candidate in _borders(linear, output, usable):
         if best is None or _rank(candidate) < _rank(best):
             best = candidate
         if not best.misses:
@@ -89,11 +110,9 @@ def _rank(fit: Fit) -> tuple[int, int, int]:
     return (fit.misses, afterwards(fit.convention), border)
 
 
-def _borders(
-    problem: Problem, convention: Convention, output: Array, usable: Array
-) -> Iterator[Fit]:
+def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
     """Fits with each way to continue the image that the hypothesis leaves open, simplest first."""
-    linear = Linear(problem, convention)
+    convention = linear.convention
     plain = solve(linear, output, usable)
     yield plain
     inside = linear.interior
@@ -111,7 +130,7 @@ def _borders(
         yield from _jointly(linear, output, usable)
     if max(convention.input_dilation) == 1:
         for mode in PADDING_MODES[1:]:
-            other = Linear(problem, convention.replace(padding_mode=mode))
+            other = linear.again(convention.replace(padding_mode=mode))
             if within.sum() > 2:
                 kept = first.convention.replace(padding_mode=mode)
                 yield judge(other, kept, output, usable)

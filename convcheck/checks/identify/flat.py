@@ -32,12 +32,13 @@ def flat_fits(problem: Problem, readings: Sequence[Reading]) -> Iterator[tuple[R
     for reading, convention in _plainest(readings)[:FEW]:
         seen = to_axes(problem.usable, convention.output_layout, "NOHW")
         fit = confirm(problem, convention, reading.output, seen)
-        if fit.misses and constant and usable.dtype.kind != "c":
+        if (fit is None or fit.misses) and constant and usable.dtype.kind != "c":
             number = float(usable.flat[0])
             bias = (number,) * reading.output.shape[1] if number else None
             silenced = convention.replace(scale=0.0, bias=bias)
             fit = judge(Linear(problem, convention), silenced, reading.output, seen)
-        yield reading, fit
+        if fit is not None:
+            yield reading, fit
 
 
 def _plainest(readings: Sequence[Reading]) -> list[tuple[Reading, Convention]]:

@@ -221,7 +221,9 @@ def _confirmed(problem: Problem, found: Sequence[Found]) -> tuple[list[tuple[Rea
     for convention in ordered[:MANY]:
         reading = survivors[convention]
         usable = to_axes(problem.usable, convention.output_layout, "NOHW")
-        fits.append((reading, confirm(problem, convention, reading.output, usable)))
+        fit = confirm(problem, convention, reading.output, usable)
+        if fit is not None:
+            fits.append((reading, fit))
     # What gives fewer of the samples than another is no rival of it.
     crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
     return fits, crowded

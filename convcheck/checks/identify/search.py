@@ -37,6 +37,8 @@ CROWD = 4096
 """Survivors after which a search gives up: the data cannot tell conventions apart."""
 CHUNK = 1 << 17
 """Hypotheses that are looked at together: few enough for their values to stay in the cache."""
+FEW_CHANNELS = 16
+"""Up to so many channels one product of matrices is cheaper than sums over a map of each tap."""
 ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
 
@@ -209,7 +211,8 @@ class _Block:
         self.image, self.samples, self.bank = image, samples, bank
         self.rows, self.columns = rows, columns
         self.size = len(rows) * len(columns) * bank.shape[1]
-        self._made: dict[int, tuple[Array, Array, Array]] = {}
+        self._met: dict[int, tuple[Array, Array, Array]] = {}
+        self._made: dict[int, Array] = {}
 
     def survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, int, int, int, float]]:
         """(judge, row, column, channel option, votes) of what a judge accepts."""
@@ -217,8 +220,9 @@ class _Block:
         used = sorted({s for judge in judges for s in judge.first})
         exact = self.bank.dtype.kind == "c" or any(judge.exact for judge in judges)
         kind = self.bank.dtype if exact else np.dtype(np.float32)
-        widest = max(self._maps(s)[0].shape[-1] for s in used)
-        step = max(1, ROOM // (options * self.bank.shape[4] * widest * len(used)))
+        widest = max(self._region(s)[0].shape[-1] for s in used)
+        each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
+        step = max(1, ROOM // (each * widest))
         for first in range(0, len(self.rows), step):
             rows = slice(first, min(first + step, len(self.rows)))
             height = rows.stop - first
@@ -255,14 +259,13 @@ class _Block:
                 break
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
 
-    def _maps(self, s: int) -> tuple[Array, Array, Array]:
-        """(options, Fh, Fw, places, places): taps summed over the channels, and who reads where."""
-        if s not in self._made:
+    def _region(self, s: int) -> tuple[Array, Array, Array]:
+        """(C, places, places): what any tap of a sample meets, and who reads where."""
+        if s not in self._met:
             size = self.image.shape[2:]
             sample, edge = (s, False) if s >= 0 else (~s, True)
-            row_source, column_source = self.rows.source(sample), self.columns.source(sample)
-            ys, rows = _met(row_source, size[0])
-            xs, columns = _met(column_source, size[1])
+            ys, rows = _met(self.rows.source(sample), size[0])
+            xs, columns = _met(self.columns.source(sample), size[1])
             inside = (ys < size[0])[:, None] & (xs < size[1])
             if edge:
                 region = np.broadcast_to(~inside, (len(self.image[0]), *inside.shape))
@@ -270,40 +273,61 @@ class _Block:
                 within = self.image[self.samples[sample].index[0]]
                 within = within[:, np.minimum(ys, size[0] - 1)][:, :, np.minimum(xs, size[1] - 1)]
                 region = within * inside
-            region = region.astype(self.bank.dtype)
-            taps = np.moveaxis(self.bank[sample], 1, -1)
+            self._met[s] = region.astype(self.bank.dtype), rows, columns
+        return self._met[s]
+
+    def _taps(self, s: int) -> Array:
+        taps: Array = self.bank[s if s >= 0 else ~s]
+        return taps
+
+    def _map_size(self, s: int) -> int:
+        options, _, *kernel = self._taps(s).shape
+        return int(options * math.prod(kernel) * math.prod(self._region(s)[0].shape[1:]))
+
+    def _maps(self, s: int) -> Array:
+        """(options, Fh, Fw, places, places): taps summed over the channels."""
+        if s not in self._made:
+            region = self._region(s)[0]
+            taps = np.moveaxis(self._taps(s), 1, -1)
             maps = taps.reshape(-1, taps.shape[-1]) @ region.reshape(len(region), -1)
-            self._made[s] = (
-                maps.reshape(*taps.shape[:-1], len(ys), len(xs)),
-                rows,
-                columns,
-            )
+            self._made[s] = maps.reshape(*taps.shape[:-1], *region.shape[1:])
         return self._made[s]
 
     def _half(self, s: int, rows: slice, kind: np.dtype[Any]) -> Array:
         """(Fw, places, options * rows): the taps of each column summed for some rows' options."""
-        maps, source, _ = self._maps(s)
-        total: Array | None = None
-        for u in range(maps.shape[1]):
-            part = maps[:, u].take(source[rows, u], axis=2)
-            total = part if total is None else np.add(total, part, out=total)
-        if total is None:
-            raise AssertionError("a kernel has at least one tap")
-        options, taps, height, places = total.shape
-        across = total.transpose(1, 3, 0, 2).astype(kind, order="C")
-        return across.reshape(taps, places, options * height)
+        region, source, _ = self._region(s)
+        options, channels, tall, taps = self._taps(s).shape
+        height = len(source[rows])
+        if channels > FEW_CHANNELS and self._map_size(s) <= ROOM:
+            maps = self._maps(s)
+            total = maps[:, 0].take(source[rows, 0], axis=2)
+            for u in range(1, tall):
+                total += maps[:, u].take(source[rows, u], axis=2)
+            across = total.transpose(1, 3, 0, 2)
+        else:
+            windows = region[:, source[rows]].transpose(1, 0, 2, 3)
+            windows = windows.reshape(height, channels * tall, -1)
+            columns = self._taps(s).transpose(0, 3, 1, 2).reshape(options * taps, -1)
+            across = (columns @ windows).reshape(height, options, taps, -1).transpose(2, 3, 1, 0)
+        halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
+        return halves
 
     def _sums(self, s: int, half: Array, columns: slice) -> Array:
         """(columns, options * rows): one sample under every hypothesis."""
-        source = self._maps(s)[2][columns]
+        source = self._region(s)[2][columns]
         total: Array = half[0].take(source[:, 0], axis=0)
         for v in range(1, len(half)):
             total += half[v].take(source[:, v], axis=0)
         return total
 
     def _single(self, s: int, r: Array, c: Array, k: Array) -> Array:
-        maps, rows, columns = self._maps(s)
-        _, height, width, tall, wide = maps.shape
+        """One sample under single hypotheses."""
+        taps = self._taps(s)
+        _, channels, height, width = taps.shape
+        if self._map_size(s) > min(ROOM, len(r) * channels * height * width):
+            return self._directly(s, r, c, k)
+        maps, (_, rows, columns) = self._maps(s), self._region(s)
+        tall, wide = maps.shape[3:]
         flat = maps.ravel()
         total = np.zeros(len(r), maps.dtype)
         across = [columns[c, v] for v in range(width)]
@@ -311,6 +335,17 @@ class _Block:
             row = k * (height * width * tall * wide) + rows[r, u] * wide
             for v in range(width):
                 total += flat.take(row + across[v] + (u * width + v) * (tall * wide))
+        return total
+
+    def _directly(self, s: int, r: Array, c: Array, k: Array) -> Array:
+        region, rows, columns = self._region(s)
+        taps = self._taps(s)
+        total = np.empty(len(r), region.dtype)
+        step = max(1, ROOM // taps[0].size)
+        for first in range(0, len(r), step):
+            part = slice(first, first + step)
+            met = region[:, rows[r[part]][:, :, None], columns[c[part]][:, None, :]]
+            total[part] = np.einsum("cmuv,mcuv->m", met, taps[k[part]])
         return total
 
 

@@ -113,6 +113,7 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
         kept = base.replace(activation=activation)
         whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
         ways = [(target, seen), *([_untruncated(target, seen)] if whole else [])]
+        ways = [(wanted, told) for wanted, told in ways if np.count_nonzero(told) >= 3]
         for wanted, told in ways:
             scale = _scale(sums, wanted, told)
             if scale is not None:

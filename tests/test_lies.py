@@ -1,0 +1,56 @@
+"""The judge does not lie: a short attack every time, the long one with ``-m campaign``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lies
+import numpy as np
+import pytest
+
+from convcheck.checks import tiles
+from convcheck.rounding import Arithmetic
+
+
+@pytest.mark.slow
+def test_the_judge_does_not_lie() -> None:
+    tally = lies.attack(1500, seed=1)
+    assert tally.lies == []
+    assert tally.refused < 0.1 * tally.comparisons
+    assert tally.altered > tally.comparisons
+    assert tally.witnessed > 100
+    assert {method for method, _ in tally.ratios} == {"direct", "fft"}
+    assert all(max(ratios) <= 1 for ratios in tally.ratios.values())
+
+
+@pytest.mark.campaign
+def test_the_judge_does_not_lie_in_a_hundred_thousand() -> None:
+    tally = lies.attack(100_000)
+    assert tally.lies == []
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "a false mismatch",
+        "is called a mismatch, and is exactly equal",
+        "is further from the truth than its threshold",
+        "the oracle is further from the truth",
+    ],
+)
+def test_a_bound_that_is_too_narrow_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Arithmetic.bound
+    monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))
+    assert any(says in lie for lie in lies.attack(300, seed=2).lies)
+
+
+@pytest.mark.parametrize("says", ["still matches, altered", "is further away than two thresholds"])
+def test_a_judge_that_is_too_kind_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tiles.judge
+
+    def kind(values: Any, expected: Any, threshold: Any, *rest: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return real(values, expected, threshold * 1e20, *rest)
+
+    monkeypatch.setattr(tiles, "judge", kind)
+    assert any(says in lie for lie in lies.attack(300, seed=2).lies)
