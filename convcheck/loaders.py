@@ -159,7 +159,7 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > size - 8:
-        raise _broken(f"a header of {length:,} bytes in a file of {size:,}")
+        raise _broken(f"a header that says it is {length:,} bytes long, in a file of {size:,}")
     try:
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)
