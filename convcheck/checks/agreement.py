@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convcheck.calls.geometry import Axis, measure
 from convcheck.checks.explain import Block, as_blocks
 from convcheck.checks.identify.judging import Fit
-from convcheck.checks.identify.judging import _under as held_to
+from convcheck.checks.identify.judging import under as held_to
 from convcheck.checks.picture import DifferenceMap, check_filter, gather
 from convcheck.checks.sums import Linear, Problem
 from convcheck.engine import (

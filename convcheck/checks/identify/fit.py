@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import window
-from convcheck.checks.identify.judging import EXPLAINED, Fit, judge
+from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judge
 from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import afterwards, simple_numbers, solve, within_limits
 from convcheck.checks.identify.thin import Thin
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from convcheck.convention import Convention
 Array = NDArray[Any]
 
+RARER = 1.05
+"""So much less must be wrong under a border other than zeros, where all has some of it wrong."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
@@ -105,9 +107,11 @@ def _rim_differs(linear: Linear, other: Convention) -> bool:
     return False
 
 
-def _rank(fit: Fit) -> tuple[int, int, int]:
+def _rank(fit: Fit) -> tuple[float, int, int]:
     border = PADDING_MODES.index(fit.convention.padding_mode) + bool(fit.convention.padding_value)
-    return (fit.misses, afterwards(fit.convention), border)
+    # A border that gives a few elements more by chance is not the better explanation.
+    misses = fit.misses * (RARER if border else 1.0)
+    return (misses, afterwards(fit.convention), border)
 
 
 def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
@@ -172,7 +176,7 @@ def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
     if output.dtype.kind == "c" or linear.values.dtype.kind == "c":
         return
     telling = usable & within_limits(output)
-    if (output[usable] >= 0).all():
+    if is_rectified(output, usable):
         telling &= output > 0
     for scaled, biased in product((False, True), repeat=2):
         value = _edge_value(linear, output, telling, scaled=scaled, biased=biased)

@@ -142,9 +142,18 @@ def _identify(
     said = degenerate(problem)
     # A constant filter still tells one place from another, zeros tell nothing.
     mute = any(not reason.startswith("W is constant") for reason in said)
-    for one in passes(output):
+    common, rare = passes(output)
+    closest = None
+    for one in (*common, None, *rare):
         if hypotheses >= ENOUGH:
             break
+        if one is None:
+            # What correlates best may be right but for more defects than the samples bear.
+            closest = None if mute else nearest(problem, found)
+            fits.extend(_confirmed(problem, [closest] if closest else [])[0])
+            if any(_is_near(fit, problem) for _, fit in fits):
+                break
+            continue
         seen = survey(one, found, problem.usable, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
         hypotheses += seen.considered
         for survivors in seen.found:
@@ -159,14 +168,9 @@ def _identify(
         raise _no_size(image, filters, output)
     if hypotheses >= ENOUGH:
         warnings += ("the search ended early: not all rare conventions were tried",)
-    closest = None
     if mute and all(fit.misses for _, fit in fits):
         fits.extend(flat_fits(problem, found))
         crowded = True
-    elif not any(not fit.misses or _is_near(fit, problem) for _, fit in fits):
-        # What correlates best may be right but for more defects than the passes' samples bear.
-        closest = nearest(problem, found)
-        fits.extend(_confirmed(problem, [closest] if closest else [])[0])
     explaining = _simplest([f for f in fits if not f[1].misses])
     if explaining:
         fitted = {fit.convention: fit for _, fit in explaining}

@@ -43,6 +43,16 @@ class Fit:
         return int(np.count_nonzero(self.mismatched))
 
 
+def is_rectified(output: Array, usable: Array) -> bool:
+    """Whether an output looks as ReLU leaves it: zeros, and hardly a negative number."""
+    seen = output[usable]
+    if output.dtype.kind == "c" or not seen.size or not (seen == 0).any():
+        return False
+    below = int(np.count_nonzero(seen < 0))
+    zeros = int(np.count_nonzero(seen == 0))
+    return below == 0 or (below <= seen.size / 5 and zeros >= seen.size / 50)
+
+
 def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
     """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
     numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
@@ -64,7 +74,7 @@ def judge(
     for arithmetic in _arithmetics(output):
         if partly and not _survives(output[usable], arithmetic):
             continue
-        fit = _under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
+        fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
         if fit is None or (partly and fit.misses):
             continue
         if not fit.misses:
@@ -143,7 +153,7 @@ def integer_arithmetics(output: Array) -> list[str]:
     return sorted(fitting, key=lambda a: a.partition(":")[2] != own)
 
 
-def _under(
+def under(
     linear: Linear, convention: Convention, wanted: Array, output: Array, usable: Array
 ) -> Fit | None:
     """How the output fares under one arithmetic; None where that cannot be what made it."""
@@ -230,20 +240,23 @@ def _under_integers(
     limits = np.iinfo(name)
     target = output.astype(np.float64)
     # An accumulator of single precision may tip a value over the middle between two integers.
-    slack = own + 2.0**-22 * sums * (wanted != np.rint(wanted))
+    # Integers stay as they are: some versions of NumPy would take them through float64.
+    integers = wanted.dtype.kind in "iu"
+    nearest = wanted if integers else np.rint(wanted)
+    slack = own + 2.0**-22 * sums * (wanted != nearest)
     if how == "saturate":
         off = np.abs(np.clip(wanted, limits.min, limits.max) - target)
-        threshold = np.where(np.rint(wanted) == wanted, 0.0, 0.5 + slack)
-        predicted = np.clip(np.rint(wanted), limits.min, limits.max)
+        threshold = np.where(nearest == wanted, 0.0, 0.5 + slack)
+        predicted = np.clip(nearest, limits.min, limits.max)
         if np.array_equal(predicted[usable], target[usable]):
             threshold = np.zeros(target.shape)
             off = np.abs(predicted - target)
     else:
         span = float(limits.max) - float(limits.min) + 1
         predicted = round_to(wanted, convention.arithmetic).astype(np.float64)
-        whole = np.trunc(wanted)
+        whole = wanted if integers else np.trunc(wanted)
         off = np.abs(target - predicted)
         off = np.minimum(off, span - off)
-        near = np.abs(wanted - np.rint(wanted)) <= slack
+        near = np.abs(wanted - nearest) <= slack
         threshold = np.where(near & (whole != wanted), 1.0, 0.0)
     return Fit(convention, linear, predicted, threshold, usable & (off > threshold))

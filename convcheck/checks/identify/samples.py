@@ -24,11 +24,17 @@ class Sample:
 
 
 def choose_samples(
-    output: Array, count: int, usable: Array, *, one_channel: bool = False
+    output: Array,
+    count: int,
+    usable: Array,
+    *,
+    one_channel: bool = False,
+    everywhere: bool = False,
 ) -> list[Sample]:
     """Elements that say much: of different values, in different channels, towards the middle.
 
-    Near the middle a window lies inside the image, so that the border's treatment does not matter.
+    Near the middle a window lies inside the image, so that the border's treatment does not matter;
+    ``everywhere`` is for outputs whose very middle is damaged.
     """
     rng = np.random.default_rng(len(output.shape) + math.prod(output.shape))
     n, o, h, w = output.shape
@@ -36,6 +42,8 @@ def choose_samples(
     draws = 40 * count
     # Outwards from the middle, an eighth of the size at a time.
     reach = np.repeat([0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0], 5 * count)
+    if everywhere:
+        reach[:] = 1.0
     channels = np.full(draws, fixed) if fixed is not None else rng.integers(o, size=draws)
     rows, columns = (_near_middle(rng, size, reach) for size in (h, w))
     places = np.stack([rng.integers(n, size=draws), channels, rows, columns])

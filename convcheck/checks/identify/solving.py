@@ -12,6 +12,7 @@ from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
     integer_arithmetics,
+    is_rectified,
     judge,
     usual_scales,
 )
@@ -101,7 +102,7 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
         return
     target = output.astype(np.float64)
     sums = linear.values.astype(np.float64)
-    rectified = bool((target[usable] >= 0).all() and (target[usable] == 0).any())
+    rectified = is_rectified(output, usable)
     if rectified:
         yield base.replace(activation="relu")
     telling = usable & within_limits(output)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
-from convcheck.checks.identify.judging import integer_arithmetics
+from convcheck.checks.identify.judging import integer_arithmetics, is_rectified
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, choose_samples
 from convcheck.checks.identify.search import CROWD, Found, Judge, Search
@@ -36,6 +36,7 @@ class Pass:
     one_channel: bool = False
     shuffled: bool = False
     bordered: bool = False
+    everywhere: bool = False
     modes: tuple[str, ...] = PADDING_MODES
 
 
@@ -47,12 +48,12 @@ class Survey:
     considered: int
 
 
-def passes(output: Array) -> list[Pass]:
-    """The passes for an output of this dtype, the common ones first."""
+def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
+    """The passes for an output of this dtype: those for what is common, and those for the rest."""
     first: tuple[Making, ...] = (judges.plain,)
     circular = Pass((judges.plain,), circular=True, modes=("wrap",))
     if output.dtype.kind == "c":
-        return [Pass(first), circular, Pass(first, shuffled=True), Pass(first, wide=True)]
+        return [Pass(first), circular], [Pass(first, shuffled=True), Pass(first, wide=True)]
     if output.dtype == np.float16:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
@@ -73,9 +74,8 @@ def passes(output: Array) -> list[Pass]:
         Pass(lines, one_channel=True),
     ]
     beyond = Pass((judges.bordered,), one_channel=True, bordered=True, modes=("constant",))
-    return [
-        *usual,
-        circular,
+    return [*usual, circular], [
+        *(replace(one, everywhere=True) for one in usual),
         beyond,
         *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
         *(replace(one, shuffled=True) for one in (*usual, beyond)),
@@ -99,7 +99,13 @@ def survey(
         layout = reading.base.output_layout
         if layout not in drawn:
             seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
-            samples = choose_samples(reading.output, SAMPLES, seen, one_channel=one.one_channel)
+            samples = choose_samples(
+                reading.output,
+                SAMPLES,
+                seen,
+                one_channel=one.one_channel,
+                everywhere=one.everywhere,
+            )
             if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
                 everywhere = to_axes(usable, layout, "NOHW")
@@ -149,6 +155,6 @@ def telling(output: Array, usable: Array) -> Array:
     if output.dtype.kind in "iu":
         limits = np.iinfo(output.dtype)
         seen = usable & (output > limits.min) & (output < limits.max)
-    elif output.dtype.kind == "f" and (output[usable] >= 0).all():
+    elif output.dtype.kind == "f" and is_rectified(output, usable):
         seen = usable & (output > 0)
     return seen if seen.any() else usable
