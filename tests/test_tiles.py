@@ -263,3 +263,47 @@ def test_memory_does_not_grow_with_the_picture(dtype: str, tmp_path: Path) -> No
         timeout=300,
     )
     assert done.stdout.split()[:2] == ["match", "True"], done.stdout + done.stderr
+
+
+LIMITED = """
+import resource, sys
+import numpy as np
+from convcheck import compare
+image = np.load(sys.argv[1], mmap_mode="r")
+filters = np.load(sys.argv[2])
+compare(image[:, :64, :64], filters)  # what is imported takes address space too
+with open("/proc/self/status") as status:
+    taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmSize"))
+allowed = int(sys.argv[3]) << 20
+resource.setrlimit(resource.RLIMIT_AS, (taken + allowed, taken + allowed))
+print(compare(image, filters).verdict)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(("mebibytes", "enough"), [(96, True), (8, False)])
+def test_address_space_that_is_limited(mebibytes: int, enough: bool, tmp_path: Path) -> None:
+    """The picture takes 256 MiB on disk: there is no room for it beside what a tile takes."""
+    image = np.lib.format.open_memmap(
+        tmp_path / "image.npy", mode="w+", dtype=np.float64, shape=(2, 4096, 4096)
+    )
+    image[:, ::7, ::5] = 3
+    image[0, 1000:1100] = 2
+    image.flush()
+    np.save(tmp_path / "filters.npy", np.arange(8.0).reshape(1, 2, 2, 2))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            LIMITED,
+            tmp_path / "image.npy",
+            tmp_path / "filters.npy",
+            str(mebibytes),
+        ],
+        env=environment(OPENBLAS_NUM_THREADS="1"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.stdout == "match\n") == enough, done.stderr[-2000:]
