@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from convcheck.comparison import compare as judge
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import arrange_output, to_axes
 from convcheck.errors import ExitCode, InputError
+from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +49,9 @@ ENOUGH = 150_000_000
 """Hypotheses after which no further pass over the space is begun."""
 NEAR = 0.5
 """A convention that gives at least this share of the output is a near match."""
+
+MARGIN = 10
+"""Bits by which a near match must be more than luck."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def _identify(
             # What correlates best may be right but for more defects than the samples bear.
             closest = None if mute else nearest(problem, found)
             fits.extend(_confirmed(problem, [closest] if closest else [])[0])
-            if any(_is_near(fit, problem) for _, fit in fits):
+            if any(_is_near(fit, problem, hypotheses) for _, fit in fits):
                 break
             continue
         seen = survey(one, found, problem.usable, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
@@ -183,7 +188,8 @@ def _identify(
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
-        verdict, candidates, miss = _unexplained(problem, closest, [] if mute else fits)
+        near = [] if mute else [f for _, f in fits if _is_near(f, problem, hypotheses)]
+        verdict, candidates, miss = _unexplained(problem, closest, near)
         warnings += tuple(said)
     reasons: tuple[str, ...] = ()
     remedy = blindness = None
@@ -266,19 +272,19 @@ def _candidate(problem: Problem, fit: Fit) -> Candidate:
 
 
 def _unexplained(
-    problem: Problem, closest: Found | None, fits: list[tuple[Reading, Fit]]
+    problem: Problem, closest: Found | None, near: Sequence[Fit]
 ) -> tuple[str, tuple[Candidate, ...], Miss | None]:
-    near = sorted(
-        (fit for _, fit in fits if _is_near(fit, problem)),
-        key=lambda fit: (fit.misses, complexity(fit.convention)),
-    )
     if near:
-        return "near-match", (_candidate(problem, near[0]),), None
+        best = min(near, key=lambda fit: (fit.misses, complexity(fit.convention)))
+        return "near-match", (_candidate(problem, best),), None
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
 
 
-def _is_near(fit: Fit, problem: Problem) -> bool:
-    """Whether a convention gives most of the output, of its telling elements too."""
+def _is_near(fit: Fit, problem: Problem, hypotheses: int) -> bool:
+    """Whether a convention gives most of the output, of its telling elements too, and not by luck.
+
+    Of so many hypotheses some give a few elements of any output.
+    """
     usable = to_axes(problem.usable, fit.convention.output_layout, "NOHW")
     telling = informative(fit.predicted, usable)
     if fit.convention.activation == "relu":
@@ -287,11 +293,31 @@ def _is_near(fit: Fit, problem: Problem) -> bool:
         telling = telling & ((output != 0) | (fit.predicted != 0))
     given = int(np.count_nonzero(telling & ~fit.mismatched))
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
+    considered = int(np.count_nonzero(telling))
+    by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
     return bool(
         given - solved >= 4
+        and (given - solved) * _bits_an_element(fit, problem, usable) >= by_luck + MARGIN
         and given >= NEAR * np.count_nonzero(telling)
         and fit.misses <= (1 - NEAR) * np.count_nonzero(usable)
     )
+
+
+def _bits_an_element(fit: Fit, problem: Problem, usable: Array) -> float:
+    """What it says that one element is right: the output's spread in steps that can be told."""
+    step = 2 * float(np.median(fit.threshold[usable]))
+    if problem.arithmetic.exact:
+        step = max(step, problem.arithmetic.quantum * abs(fit.convention.scale))
+    if problem.output.dtype.kind in "biu":
+        step = max(step, 1.0)
+    spread = float(np.std(fit.predicted[usable]))
+    return math.log2(max(1.0, 3.5 * spread / max(step, TINY)))
+
+
+def _log2_choices(count: int, chosen: int) -> float:
+    """In how many ways so many elements can be the right ones, as bits."""
+    ways = math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
+    return ways / math.log(2)
 
 
 def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:
