@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import permutations
@@ -134,6 +135,12 @@ class Convention:
     def replace(self, **changes: Any) -> Convention:
         """The same convention with some keys changed."""
         return replace(self, **changes)
+
+    def computed_in(self, arithmetic: str) -> Convention:
+        """The same in another valid arithmetic, without checking all keys again."""
+        other = copy(self)
+        object.__setattr__(other, "arithmetic", arithmetic)
+        return other
 
 
 KEYS = tuple(f.name for f in fields(Convention))

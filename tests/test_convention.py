@@ -263,3 +263,10 @@ def test_what_is_wrong_with_a_count() -> None:
 def test_the_integer_arithmetics_to_the_letter() -> None:
     kinds = {"uint8", "int8", "uint16", "int16", "uint32", "int32"}
     assert set(INTEGER_ARITHMETICS) == {f"{how}:{k}" for how in ("wrap", "saturate") for k in kinds}
+
+
+def test_computed_in_changes_the_arithmetic_alone() -> None:
+    one = Convention(stride=2, scale=0.5)
+    other = one.computed_in("float16")
+    assert other == one.replace(arithmetic="float16")
+    assert one.arithmetic == "exact"

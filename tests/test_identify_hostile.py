@@ -208,3 +208,12 @@ def test_damage_is_placed(words: str, zeroed: bool) -> None:
     assert (candidate.where or "").startswith(words)
     assert ("where OUT is 0 throughout" in (candidate.where or "")) == zeroed
     assert candidate.convention.padding == ((1, 1), (1, 1))
+
+
+def test_a_few_elements_by_luck_are_no_near_match() -> None:
+    rng = np.random.default_rng(3)
+    verdicts = set()
+    for _ in range(4):
+        x, w, y = (rng.integers(-3, 4, s) for s in ((2, 4, 3), (1, 2, 3, 1), (1, 2, 3)))
+        verdicts.add(identify(x, w, y).verdict)
+    assert verdicts == {"unexplained"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class Problem:
     arithmetic: Arithmetic
     usable: Array
     """Elements of the output that are finite, in the output's own layout."""
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What others find out about the arrays once for all hypotheses."""
 
     @classmethod
     def of(cls, image: Array, filters: Array, output: Array) -> Problem:

@@ -66,10 +66,27 @@ def signature(convention: Convention, reading: Reading) -> tuple[Any, ...]:
     return (*layouts, c.channel_order, "I" in c.flip, c.kernel_transposed, *axes)
 
 
+_PLAIN = {
+    key: getattr(Convention(), key)
+    for key in (
+        "flip",
+        "stride",
+        "dilation",
+        "input_dilation",
+        "padding",
+        "padding_mode",
+        "padding_value",
+        "channel_order",
+        "kernel_transposed",
+    )
+}
+
+
 def complexity(convention: Convention) -> tuple[Any, ...]:
     """A key that orders conventions from plain to elaborate."""
     named = [c.flip for c in NAMED.values()]
     return (
+        sum(getattr(convention, key) != plain for key, plain in _PLAIN.items()),
         convention.kernel_transposed,
         convention.channel_order is not None,
         len(convention.flip),

@@ -149,20 +149,21 @@ def _identify(
     mute = any(not reason.startswith("W is constant") for reason in said)
     common, rare = passes(output)
     closest = None
+    known: dict[Convention, Fit | None] = {}
     for one in (*common, None, *rare):
         if hypotheses >= ENOUGH:
             break
         if one is None:
             # What correlates best may be right but for more defects than the samples bear.
             closest = None if mute else nearest(problem, found)
-            fits.extend(_confirmed(problem, [closest] if closest else [])[0])
+            fits.extend(_confirmed(problem, [closest] if closest else [], known)[0])
             if any(_is_near(fit, problem, hypotheses) for _, fit in fits):
                 break
             continue
         seen = survey(one, found, problem.usable, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
         hypotheses += seen.considered
         for survivors in seen.found:
-            some, crowd = _confirmed(problem, survivors)
+            some, crowd = _confirmed(problem, survivors, known)
             fits.extend(some)
             if any(not fit.misses for _, fit in some):
                 crowded = crowd
@@ -212,8 +213,13 @@ def _identify(
     )
 
 
-def _confirmed(problem: Problem, found: Sequence[Found]) -> tuple[list[tuple[Reading, Fit]], bool]:
-    """The plainest of what a search found, confirmed over the output; whether there is more."""
+def _confirmed(
+    problem: Problem, found: Sequence[Found], known: dict[Convention, Fit | None]
+) -> tuple[list[tuple[Reading, Fit]], bool]:
+    """The plainest of what a search found, confirmed over the output; whether there is more.
+
+    ``known`` is what was confirmed before, and grows.
+    """
     survivors: dict[Convention, Reading] = {}
     votes: dict[Convention, float] = {}
     for hypothesis in found:
@@ -231,7 +237,9 @@ def _confirmed(problem: Problem, found: Sequence[Found]) -> tuple[list[tuple[Rea
     for convention in ordered[:MANY]:
         reading = survivors[convention]
         usable = to_axes(problem.usable, convention.output_layout, "NOHW")
-        fit = confirm(problem, convention, reading.output, usable)
+        if convention not in known:
+            known[convention] = confirm(problem, convention, reading.output, usable)
+        fit = known[convention]
         if fit is not None:
             fits.append((reading, fit))
     # What gives fewer of the samples than another is no rival of it.

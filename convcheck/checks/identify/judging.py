@@ -67,14 +67,17 @@ def judge(
 ) -> Fit:
     """Every element under the finest arithmetic that explains most of them."""
     with np.errstate(over="ignore", invalid="ignore"):
-        wanted = finish(linear.values, convention.replace(arithmetic="exact"))
+        wanted = finish(linear.values, convention.computed_in("exact"))
     seen = informative(wanted, usable)
     fits = []
     partly = False
-    for arithmetic in _arithmetics(output):
+    memo = linear.problem.memo
+    if "arithmetics" not in memo:
+        memo["arithmetics"] = _arithmetics(linear.problem.output[linear.problem.usable])
+    for arithmetic in memo["arithmetics"]:
         if partly and not _survives(output[usable], arithmetic):
             continue
-        fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
+        fit = under(linear, convention.computed_in(arithmetic), wanted, output, usable)
         if fit is None or (partly and fit.misses):
             continue
         if not fit.misses:
@@ -106,16 +109,15 @@ def informative(wanted: Array, usable: Array) -> Array:
 
 
 def _arithmetics(output: Array) -> list[str]:
-    """The arithmetics that an output of this dtype and these values can have, finest first."""
+    """The arithmetics that finite output of this dtype and values can have, finest first."""
     kind = output.dtype.kind
     if kind in "biu":
         # Above 2^24 integers may have been summed as floats.
         sums = FLOATING if max(-int(output.min()), int(output.max())) > 2**24 else ()
         return ["exact", *integer_arithmetics(output), *sums]
-    finite = output[np.isfinite(output)]
     names = ["exact"]
-    if finite.size and kind == "f" and np.array_equal(np.rint(finite), finite):
-        names += integer_arithmetics(finite)
+    if output.size and kind == "f" and np.array_equal(np.rint(output), output):
+        names += integer_arithmetics(output)
     if output.dtype not in (np.float16, np.float32, np.complex64):
         names.append("float64")
     if output.dtype != np.float16:
@@ -124,7 +126,7 @@ def _arithmetics(output: Array) -> list[str]:
         return names
     if output.dtype == np.float16:
         return [*names, "float16"]
-    stored = [a for a in ("bfloat16", "float16") if _survives(finite, a)]
+    stored = [a for a in ("bfloat16", "float16") if _survives(output, a)]
     return [*names, *(stored or ["tf32", "float16", "bfloat16"])]
 
 
@@ -207,7 +209,7 @@ def _under_few_bits(
     """
     arithmetic = convention.arithmetic
     unit = PRECISIONS[arithmetic]
-    wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
+    wanted = finish(linear.rounded(arithmetic).values, convention.computed_in("exact"))
     is_stored = _survives(output[usable], arithmetic)
     stored = unit * np.abs(wanted) * 1.01 if is_stored else 0.0
     # Rounding the operands can change S by two units of it.

@@ -84,15 +84,14 @@ class Judge:
 
 
 def channel_options(reading: Reading, *, shuffled: bool) -> list[Channels]:
-    """Identity and reversal, of the filters' channels too; ``shuffled``: all orders of a few."""
+    """Identity and reversal, of the filters' channels too; ``shuffled``: all others of a few."""
     channels, inputs = reading.image.shape[1], reading.filters.shape[1]
     grouped = reading.base.groups > 1
     orders: list[tuple[int, ...] | None] = [None]
-    if 1 < channels <= ALL_ORDERS:
-        orders.append(tuple(range(channels))[::-1])
-        if shuffled:
-            orders += [p for p in list(permutations(range(channels)))[1:] if p not in orders]
-    elif channels > 1 and grouped:
+    if shuffled:
+        every = list(permutations(range(channels))) if channels <= ALL_ORDERS else []
+        orders = [p for p in every[1:] if p != every[-1]]  # the last one is the reversal
+    elif 1 < channels <= ALL_ORDERS or (channels > 1 and grouped):
         orders.append(tuple(range(channels))[::-1])
     flips: list[tuple[str, ...]] = [()]
     if inputs > 1 and (grouped or channels > ALL_ORDERS):
@@ -127,6 +126,8 @@ class Search:
 
     def _survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, Found]]:
         channels = channel_options(self.reading, shuffled=self.shuffled)
+        if not channels:
+            return
         kernel = self.reading.filters.shape[2:]
         sizes = self.reading.image.shape[2:]
         places = [[s.index[axis] for s in self.samples] for axis in (2, 3)]
