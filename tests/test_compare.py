@@ -549,6 +549,16 @@ def test_integers_that_an_fft_rounds_widen_its_bound() -> None:
     assert given.bound == fft_bound(norm(image.astype(float)), norm(kernel), 5 * 6 * 7, roundings=2)
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_a_method_that_fits_every_filter_is_taken(order: slice) -> None:
+    """scipy's auto takes no FFT for integers as large as the second filter makes."""
+    image = numbers(1, (3, 60, 60), "int64", "digits")
+    filters = numbers(2, (2, 3, 12, 12), "int64", "digits")
+    filters[1] *= 2**45
+    result = compare(image, filters[order])
+    assert (result.method, result.exact, result.matching) == ("direct", True, ("flipped",))
+
+
 def _erring_oracle(place: tuple[int, ...], step: float) -> Callable[..., Reference]:
     """The oracle, with ``step`` added to one element of one filter's result."""
     true, filters = Oracle.__call__, count()
