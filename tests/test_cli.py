@@ -234,7 +234,7 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["compare", "text.npy", W], ["IMG: text.npy is text", "numpy.loadtxt"]),
     (["compare", "picture.npy", W], ["IMG: picture.npy is a PNG image"]),
     (["compare", "", W], ["names no file"]),
-    (["compare", "line.npy", W], ["IMG has the wrong number of axes", "shape 6, 1 axes"]),
+    (["compare", "line.npy", W], ["IMG has the wrong number of axes", "shape 6, 1 axis"]),
     (["compare", "batch.npy", W], ["1x3x5x6, 4 axes", "save img[0]"]),
     (["compare", "hollow.npy", W], ["IMG is empty", "3x0x6"]),
     (["compare", "hwc.npy", W], ["looks like (H, W, C)", "img.transpose(2, 0, 1)"]),
@@ -334,8 +334,11 @@ def test_o_to_devices() -> None:
     assert run("compare", *QUESTION, "-o", "/dev/null", "--expect", "correlation") == (1, "", "")
 
 
-def test_a_full_stdout_is_an_error() -> None:
-    ended = shell(f"$convcheck compare {' '.join(QUESTION)} > /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [f"compare {' '.join(QUESTION)}", "-h", "random --help", "--version"]
+)
+def test_a_full_stdout_is_an_error(arguments: str) -> None:
+    ended = shell(f"$convcheck {arguments} > /dev/full")
     assert ended.code == 2
     assert "stdout could not be written" in ended.err
 
@@ -485,6 +488,28 @@ def test_ctrl_c_off_a_terminal() -> None:
     )
     assert (done.returncode, done.stdout) == (130, b"")
     assert done.stderr.strip() == b"convcheck: interrupted"
+
+
+@pytest.mark.parametrize("module", ["click", "dataclasses"])
+def test_ctrl_c_while_modules_are_imported(tmp_path: Path, module: str) -> None:
+    """Before the command line is there, and in an exec(), after which -m ends by the signal."""
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "from convcheck.__main__ import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: exec('raise KeyboardInterrupt')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "program", "random", "--shape", "3x5x5"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr == b"\nconvcheck: interrupted\n"
 
 
 # --- colour and characters ----------------------------------------------------------------------
