@@ -126,7 +126,7 @@ def _changed() -> ConvcheckError | None:
 
 
 def _usage_error(error: click.ClickException) -> int:
-    message = error.format_message()
+    message = error.format_message().replace(" range.", ".")  # 'abc' is not a valid integer range
     context = getattr(error, "ctx", None)
     param = getattr(error, "param", None)
     lines = [f"convcheck: error: {message}"]
