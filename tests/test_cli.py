@@ -757,9 +757,11 @@ def test_no_command_is_a_usage_error_that_shows_the_help() -> None:
 def test_help_and_version_load_nothing_slow() -> None:
     for arguments in (["--help"], ["--version"], ["compare", "--help"], ["random", "--help"]):
         script = (
-            "import sys, convcheck.cli as c\n"
+            "import sys, click\n"
+            "before = set(sys.modules)\n"
+            "import convcheck.cli as c\n"
             f"code = c.run({arguments!r})\n"
-            "slow = {'numpy', 'scipy', 'rich'} & set(sys.modules)\n"
+            "slow = {'numpy', 'scipy', 'rich', 'pathlib'} & set(sys.modules) - before\n"
             "sys.exit(f'{code} {slow}' if slow or code else 0)\n"
         )
         done = subprocess.run(
