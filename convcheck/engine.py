@@ -42,7 +42,7 @@ def convolve(image: Array, filters: Array, convention: Convention = CORRELATION)
     image, filters = np.asarray(image), np.asarray(filters)
     x = arrange_image(image, convention)
     w = arrange_filters(filters, convention, x.shape[1])
-    work = choose_arithmetic(x, w)
+    work = choose_arithmetic(_with_border(x, convention), w)
     padded = pad(spread(work.cast(x), convention.input_dilation), convention)
     y = correlate(padded, work.cast(w), convention.stride, convention.dilation, convention.groups)
     return arrange_output(finish(y, convention), convention)
@@ -176,12 +176,26 @@ def _check_growth(x: Array, sizes: Sequence[int], by: str) -> None:
         )
 
 
+def _with_border(x: Array, convention: Convention) -> Array:
+    """The numbers that the sums are made of: the image's, and one that it is padded with."""
+    value = convention.padding_value
+    if value == 0:
+        return x
+    border = np.min_scalar_type(int(value)).type(value) if _whole(value) else value
+    return np.append(x, border)
+
+
+def _whole(value: float) -> bool:
+    """Whether it is an integer that int64 can hold."""
+    return abs(value) < 2**63 and value == int(value)
+
+
 def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention) -> Array:
     mode: Any = convention.padding_mode
     if mode != "constant":
         return np.pad(x, widths, mode=mode)
     value = convention.padding_value
-    if x.dtype.kind in "biu" and value != int(value):
+    if x.dtype.kind in "biu" and not _whole(value):
         x = x.astype(np.float64)
     return np.pad(x, widths, constant_values=x.dtype.type(value))
 

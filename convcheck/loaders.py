@@ -270,7 +270,7 @@ def _choose(known: list[str], name: str | None, form: str) -> str:
     if name is not None and name not in known:
         close: Iterable[str] = difflib.get_close_matches(name, known, 1, 0.5) or known
         raise InputError(
-            f"holds no array named {_near(name)}",
+            f"holds no array named {_near(name) or repr(name)}",
             got=shown,
             expected="one of these names",
             hint=f"did you mean ::{_near(next(iter(close)))}?",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError, OracleError
-from convcheck.rounding import Arithmetic, fft_bound, norm
+from convcheck.rounding import Arithmetic, fft_bound, largest_magnitude, norm
 
 Array = NDArray[Any]
 
@@ -31,8 +31,10 @@ class Reference:
     bound: float | None
 
 
-def choose_method(image: Array, kernel: Array, arithmetic: Arithmetic, method: str) -> str:
-    """``direct`` or ``fft``: what scipy takes for an image (C,H,W) and a filter under ``method``.
+def choose_method(image: Array, bank: Array, arithmetic: Arithmetic, method: str) -> str:
+    """``direct`` or ``fft``: what scipy takes for an image (C,H,W) and a bank under ``method``.
+
+    It takes no FFT for integers that one might not get right: the bank's largest number decides.
 
     Raises:
         InputError: scipy has no such method.
@@ -43,10 +45,12 @@ def choose_method(image: Array, kernel: Array, arithmetic: Arithmetic, method: s
         raise InputError(f"scipy has no method {method!r}", expected=f"one of {', '.join(METHODS)}")
     if method != "auto":
         return method
-    if arithmetic.dtype.kind != "i":
+    if arithmetic.dtype.kind == "i":
+        kernel = max(bank, key=largest_magnitude)
+    else:
         # For floating point it looks at the shapes only: there is no need to convert an image.
         image = np.broadcast_to(np.zeros(1, arithmetic.dtype), image.shape)
-        kernel = np.broadcast_to(np.zeros(1, arithmetic.dtype), kernel.shape)
+        kernel = np.broadcast_to(np.zeros(1, arithmetic.dtype), bank.shape[1:])
     return str(choose_conv_method(image, kernel, mode="valid"))
 
 

@@ -404,7 +404,8 @@ def _choose(members: list[zipfile.ZipInfo], name: str | None) -> zipfile.ZipInfo
         name = name.removesuffix(".npy")
     if name not in names:
         close = difflib.get_close_matches(name, names, 1, 0.5) or names
-        what, hint = f"holds no array named {_clip(name)}", f"did you mean ::{_clip(close[0])}?"
+        what = f"holds no array named {_clip(name) or repr(name)}"
+        hint = f"did you mean ::{_clip(close[0])}?"
         raise _bad(what, _listed(names), hint, "one of these names")
     if names.count(name) > 1:
         what, expected = f"holds {names.count(name)} arrays of one name", "one array a name"

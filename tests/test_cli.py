@@ -230,11 +230,12 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["compare", "image.npy", "dates.npy"], ["W: dates.npy holds dates"]),
     (["compare", "several.npz", W], ["IMG: several.npz holds 2 arrays", "several.npz::image"][:1]),
     (["compare", "several.npz::imgae", W], ["no array named imgae", "did you mean ::image"]),
+    (["compare", "several.npz::", W], ["no array named ''", "did you mean ::image"]),
     (["compare", "none.npz", W], ["IMG: none.npz is a zip archive without arrays", "readme.txt"]),
     (["compare", "text.npy", W], ["IMG: text.npy is text", "numpy.loadtxt"]),
     (["compare", "picture.npy", W], ["IMG: picture.npy is a PNG image"]),
     (["compare", "", W], ["names no file"]),
-    (["compare", "line.npy", W], ["IMG has the wrong number of axes", "shape 6, 1 axes"]),
+    (["compare", "line.npy", W], ["IMG has the wrong number of axes", "shape 6, 1 axis"]),
     (["compare", "batch.npy", W], ["1x3x5x6, 4 axes", "save img[0]"]),
     (["compare", "hollow.npy", W], ["IMG is empty", "3x0x6"]),
     (["compare", "hwc.npy", W], ["looks like (H, W, C)", "img.transpose(2, 0, 1)"]),
@@ -267,6 +268,7 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["random", "--shape=3x5x5x"], ["'3x5x5x' is not a shape"]),
     (["random", "--shape", "99999999x99999999x99999999"], ["memory", "17,347,234 EiB", "at most"]),
     (["random", "--shape", "9" * 18 + "x1x1"], ["larger than the image"]),
+    (["random", "--shape", "9" * 5000 + "x1x1"], ["is larger than any memory"]),
     (["random", "--shape", "3x5x5", "--filters", "2x2x2"], ["filters of 2, an image of 3"]),
     (["random", "--shape", "3x5x5", "--filters", "3x6x6"], ["6x6", "5x5", "larger"]),
     (["random", "--shape", "3x5x5", "--filters", "2x2"], ["'2x2' has 2 axes", "[Kx]CxFhxFw"]),
@@ -274,7 +276,7 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["random", "--shape", "3x5x5", "--count", "0"], ["0 is not in the range"]),
     (["random", "--shape", "3x5x5", "--trials", "0"], ["0 is not in the range"]),
     (["random", "--shape", "3x5x5", "--seed", "-1"], ["-1 is not in the range"]),
-    (["random", "--shape", "3x5x5", "--seed", "one"], ["'one' is not a valid integer"]),
+    (["random", "--shape", "3x5x5", "--seed", "one"], ["'one' is not a valid integer."]),
     (["random", "--shape", "3x5x5", "--dtype", "flot32"], ["'flot32'", "did you mean 'float32'?"]),
     (["random", "--shape", "3x5x5", "--dtype", "int8", "--values", "normal"], ["normal values"]),
     (["random", "--shape", "3x5x5", "--save", "image.npy"], ["image.npy", "folder"]),
@@ -334,8 +336,11 @@ def test_o_to_devices() -> None:
     assert run("compare", *QUESTION, "-o", "/dev/null", "--expect", "correlation") == (1, "", "")
 
 
-def test_a_full_stdout_is_an_error() -> None:
-    ended = shell(f"$convcheck compare {' '.join(QUESTION)} > /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [f"compare {' '.join(QUESTION)}", "-h", "random --help", "--version"]
+)
+def test_a_full_stdout_is_an_error(arguments: str) -> None:
+    ended = shell(f"$convcheck {arguments} > /dev/full")
     assert ended.code == 2
     assert "stdout could not be written" in ended.err
 
@@ -485,6 +490,28 @@ def test_ctrl_c_off_a_terminal() -> None:
     )
     assert (done.returncode, done.stdout) == (130, b"")
     assert done.stderr.strip() == b"convcheck: interrupted"
+
+
+@pytest.mark.parametrize("module", ["click", "dataclasses"])
+def test_ctrl_c_while_modules_are_imported(tmp_path: Path, module: str) -> None:
+    """Before the command line is there, and in an exec(), after which -m ends by the signal."""
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "from convcheck.__main__ import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: exec('raise KeyboardInterrupt')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "program", "random", "--shape", "3x5x5"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr == b"\nconvcheck: interrupted\n"
 
 
 # --- colour and characters ----------------------------------------------------------------------
@@ -730,9 +757,11 @@ def test_no_command_is_a_usage_error_that_shows_the_help() -> None:
 def test_help_and_version_load_nothing_slow() -> None:
     for arguments in (["--help"], ["--version"], ["compare", "--help"], ["random", "--help"]):
         script = (
-            "import sys, convcheck.cli as c\n"
+            "import sys, click\n"
+            "before = set(sys.modules)\n"
+            "import convcheck.cli as c\n"
             f"code = c.run({arguments!r})\n"
-            "slow = {'numpy', 'scipy', 'rich'} & set(sys.modules)\n"
+            "slow = {'numpy', 'scipy', 'rich', 'pathlib'} & set(sys.modules) - before\n"
             "sys.exit(f'{code} {slow}' if slow or code else 0)\n"
         )
         done = subprocess.run(

@@ -373,6 +373,19 @@ def test_shapes_that_a_convention_does_not_fit(
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [2.0**62, -(2.0**63), 1e30, 0.5])
+def test_a_border_that_large_integers_cannot_add(value: float) -> None:
+    image, filters = np.full((1, 2, 2), 2**53 + 2), np.full((1, 1, 1, 3), 3)
+    padded = engine.convolve(
+        image, filters, Convention(padding=[[0, 0], [2, 0]], padding_value=value)
+    )
+    assert padded[0, 0] == pytest.approx(
+        [6 * value + 3.0 * (2**53 + 2), 3 * value + 6.0 * (2**53 + 2)]
+    )
+    exact = engine.convolve(image, filters, Convention(padding=[[0, 0], [2, 0]], padding_value=7))
+    assert exact[0, 0].tolist() == [42 + 3 * (2**53 + 2), 21 + 6 * (2**53 + 2)]
+
+
 def test_integers_wrap_as_integers() -> None:
     """The trunc of older numpys would make floats of them, and round them."""
     large = np.array([2**53 + 1, -(2**53) - 1, 7])

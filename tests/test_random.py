@@ -151,7 +151,7 @@ def test_one_channel_cannot_tell_and_it_says_so(run: Any) -> None:
     code, out, _ = run("random", "--shape", "1x5x5", "--seed", "1")
     assert code == 0
     assert "ambiguous" in out
-    assert "cannot tell per-channel from flipped apart: the filters have one channel" in " ".join(
+    assert "cannot tell per-channel and flipped apart: the filters have one channel" in " ".join(
         out.split()
     )
     assert run("random", "--shape", "1x5x5", "--seed", "1", "--strict")[0] == 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import why_equal
-from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.inputs import check_numbers, rank_text
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
@@ -139,7 +139,7 @@ def full_convention(image: Array, filters: Array, keys: Mapping[str, Any]) -> Co
         if array.ndim not in (2, 3, 4):
             raise InputError(
                 f"{operand} has the wrong number of axes",
-                got=f"shape {shape_text(array.shape)}, {array.ndim} axes",
+                got=rank_text(array),
                 expected="2 to 4 axes",
             )
     layouts = {

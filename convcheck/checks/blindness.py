@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 Array = NDArray[Any]
 
@@ -41,7 +41,7 @@ def why_equal(
     long = [axis for axis in "IHW" if axis in axes and lengths[axis] > 1]
     if not long:
         short = [axis for axis in "IHW" if axis in axes]
-        words = " and ".join(f"one {AXIS_WORDS[a]}" for a in short)
+        words = _listed(f"one {AXIS_WORDS[a]}" for a in short)
         return (
             f"the filters have {words}, and an axis of length one is its own reverse",
             f"use filters with at least two {_plural(short)}",
@@ -81,4 +81,9 @@ def _reversed(filters: Array, axes: Collection[str]) -> Array:
 
 
 def _plural(axes: Collection[str]) -> str:
-    return " and ".join(f"{AXIS_WORDS[axis]}s" for axis in axes)
+    return _listed(f"{AXIS_WORDS[axis]}s" for axis in axes)
+
+
+def _listed(words: Iterable[str]) -> str:
+    """a, b and c."""
+    return " and ".join(", ".join(words).rsplit(", ", 1))

@@ -140,7 +140,7 @@ def compare(
     image, filters = np.asarray(image), np.asarray(filters)
     x, w = image_and_bank(image, filters)
     arithmetic = choose_arithmetic(x, w)
-    chosen = choose_method(x, w[0], arithmetic, method)
+    chosen = choose_method(x, w, arithmetic, method)
     prepared = plan(
         x.shape,
         w.shape,

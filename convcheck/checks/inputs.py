@@ -67,7 +67,7 @@ def image_and_bank(image: Array, filters: Array) -> tuple[Array, Array]:
             hint += ": save img[0]"
         raise InputError(
             "IMG has the wrong number of axes",
-            got=f"shape {shape_text(image.shape)}, {image.ndim} axes",
+            got=rank_text(image),
             expected="(C, H, W), or (H, W) for one channel",
             hint=hint,
         )
@@ -75,7 +75,7 @@ def image_and_bank(image: Array, filters: Array) -> tuple[Array, Array]:
     if filters.ndim not in (2, 3, 4):
         raise InputError(
             "W has the wrong number of axes",
-            got=f"shape {shape_text(filters.shape)}, {filters.ndim} axes",
+            got=rank_text(filters),
             expected="(K, C, Fh, Fw), or (C, Fh, Fw) for one filter, "
             "or (Fh, Fw) for an image of one channel",
             hint="save it with its axes: w.reshape(K, C, Fh, Fw)",
@@ -92,20 +92,28 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) if shape else "scalar"
 
 
+def rank_text(array: Array) -> str:
+    """Shape 3x5x5, 3 axes."""
+    axes = "1 axis" if array.ndim == 1 else f"{array.ndim} axes"
+    return f"shape {shape_text(array.shape)}, {axes}"
+
+
 def _check_fits(x: Array, w: Array) -> None:
     if w.shape[2] <= x.shape[1] and w.shape[3] <= x.shape[2]:
         return
     swapped = w.shape[2] >= x.shape[1] and w.shape[3] >= x.shape[2]
-    scipys = (
-        "scipy.signal.convolve would silently swap the operands and slide the image over the filter"
+    hint = (
+        "pad the image, or give the two the other way round (scipy.signal.convolve would silently "
+        "swap the operands and slide the image over the filter)"
         if swapped
-        else "scipy.signal.convolve refuses this pair: neither fits inside the other"
+        else "pad the image, or take a smaller filter (scipy.signal.convolve refuses this pair: "
+        "neither fits inside the other)"
     )
     raise InputError(
         "W is larger than IMG, so no window of the image is complete",
         got=f"a filter of {w.shape[2]}x{w.shape[3]} and an image of {x.shape[1]}x{x.shape[2]}",
         expected="a filter no larger than the image along either axis",
-        hint=f"pad the image, or swap the operands ({scipys})",
+        hint=hint,
     )
 
 

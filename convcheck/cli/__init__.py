@@ -12,7 +12,7 @@ import click
 
 from convcheck._version import __version__
 from convcheck.cli.audit import audit
-from convcheck.cli.base import ExamplesGroup, check_inputs, write_stderr
+from convcheck.cli.base import ExamplesGroup, check_inputs, shows, write_stderr
 from convcheck.cli.compare import compare
 from convcheck.cli.identify import identify
 from convcheck.cli.inspect import inspect
@@ -38,7 +38,14 @@ if TYPE_CHECKING:
         ("is my own implementation right?", "convcheck verify package.module:conv"),
     ],
 )
-@click.version_option(__version__, message="convcheck %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=shows(lambda _: f"convcheck {__version__}"),
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(context: click.Context) -> int:
     """Say which convolution this is, and prove it.
@@ -84,6 +91,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _usage_error(error)
     except (click.Abort, KeyboardInterrupt):
+        # Where an exec() of somebody's was interrupted, as dataclasses have, Python ends by the
+        # signal whatever the exit code, until another one has run.
+        exec("")  # noqa: S102
         write_stderr("convcheck: interrupted\n")
         return ExitCode.INTERRUPTED
     except ConvcheckError as error:
@@ -95,7 +105,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         )
         return ExitCode.NOT_JUDGED
     except SystemExit:
-        return ExitCode.OK  # click ends so where the reader of its help has closed the pipe
+        return ExitCode.OK  # click's completion ends so
     except Exception as error:  # noqa: BLE001 - the last resort: it becomes exit code 3
         changed = _changed()
         return _internal_error(error) if changed is None else _error(changed)
@@ -116,7 +126,7 @@ def _changed() -> ConvcheckError | None:
 
 
 def _usage_error(error: click.ClickException) -> int:
-    message = error.format_message()
+    message = error.format_message().replace(" range.", ".")  # 'abc' is not a valid integer range
     context = getattr(error, "ctx", None)
     param = getattr(error, "param", None)
     lines = [f"convcheck: error: {message}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +130,8 @@ def audit(
 
 def _check_apart(folder: str, *given: str) -> None:
     """Raise where the new case would be written over an array that was given."""
+    from pathlib import Path
+
     from convcheck.errors import OutputError
 
     written = {path.resolve() for path in (Path(folder, name) for name in CASE)}
@@ -143,6 +144,8 @@ def _check_apart(folder: str, *given: str) -> None:
 
 
 def _save(folder: str, result: AuditResult) -> None:
+    from pathlib import Path
+
     from convcheck.engine import convolve
     from convcheck.tensors import save
 

@@ -37,11 +37,29 @@ Example = tuple[str, str]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def shows(said: Callable[[click.Context], str]) -> Callable[..., None]:
+    """The callback of an option that shows a text and ends."""
+
+    def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            write_stdout(said(ctx) + "\n")
+            ctx.exit()
+
+    return show
+
+
 class _Examples:
     """Help that opens with examples and closes with the exit codes."""
 
     examples: Sequence[Example] = ()
     claim: Sequence[str] = CLAIM
+
+    def get_help_option(self: Any, ctx: click.Context) -> click.Option | None:
+        """--help, written as a report is: where that fails it is no bug of ours."""
+        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.callback = shows(click.Context.get_help)
+        return option
 
     def format_help(self: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.width = max(formatter.width, 40)

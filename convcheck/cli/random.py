@@ -40,8 +40,10 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
             return None
         parts = value.lower().split("x")
         found = None
-        if not all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts):
+        if not all(p.isascii() and p.isdigit() for p in parts):
             found = "is not a shape"
+        elif max(map(len, parts)) > 18:
+            found = "is larger than any memory"
         elif len(parts) not in ranks:
             found = "has 1 axis" if len(parts) == 1 else f"has {len(parts)} axes"
         elif 0 in map(int, parts):

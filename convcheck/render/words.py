@@ -95,7 +95,7 @@ def explanation(result: CompareResult) -> list[str]:
             )
         )
     lines.extend(
-        f"This data cannot tell {enumerate_words(blind.names, 'from')} apart: {blind.reason}. "
+        f"This data cannot tell {enumerate_words(blind.names)} apart: {blind.reason}. "
         f"To tell them apart, {blind.remedy}."
         for blind in result.indistinguishable
     )
