@@ -90,7 +90,7 @@ def call(function: Any, request: Request) -> Outcome:
             again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
         return Outcome("hang", f"no answer within {error.timeout:g} s")
-    except Exception as error:  # noqa: BLE001 - whatever the target raises is an answer
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
         return _raised(error)
     for array in (output, again):
         if array is not None and array.dtype.kind not in "biufc":
@@ -98,10 +98,13 @@ def call(function: Any, request: Request) -> Outcome:
     return Outcome("ok", "", output, again, changed)
 
 
-def _raised(error: Exception) -> Outcome:
-    text = str(error)
-    lines = f"{type(error).__name__}: {text}".strip().splitlines()
-    said = (lines or [type(error).__name__])[0][:300]
+def _raised(error: BaseException) -> Outcome:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the target's own class, which may fail in its own way
+        text = ""
+    name = type(error).__name__
+    said = f"{name}: {text}".strip().splitlines()[0][:300] if text.strip() else name
     if any(word in text for word in WRITES):
         return Outcome("changes its input", f"it writes to a read-only array: {said}")
     rejects = (
@@ -304,11 +307,17 @@ def serve() -> None:
         _send(answers, {"error": error.what, "more": more})
         return
     _send(answers, {"parameters": parameters})
+    own = os.getpid()
     for line in requests:
         asked = json.loads(line)
         asked["case"] = Case(**asked["case"])
         asked["parameters"] = tuple(asked["parameters"])
-        outcome = call(function, Request(**asked))
+        try:
+            outcome = call(function, Request(**asked))
+        except BaseException as error:  # noqa: BLE001 - no Ctrl-C reaches this process
+            outcome = _raised(error)
+        if os.getpid() != own:
+            os._exit(0)  # the target has forked, and both came back: one of them answers
         told = dict(vars(outcome))
         arrays = {k: told.pop(k) for k in ("output", "again")}
         _send(answers, told, {k: a for k, a in arrays.items() if a is not None})

@@ -25,7 +25,16 @@ def right(x, w):
     v = np.lib.stride_tricks.sliding_window_view(x, w.shape)
     return np.einsum("hwab,ab->hw", v, w)
 def segfault(x, w): ctypes.string_at(0)
-def leaves(x, w): sys.exit(7)
+def leaves(x, w): os._exit(7)
+def exits(x, w): sys.exit(0)
+def interrupts(x, w): raise KeyboardInterrupt
+def mute(x, w):
+    class Silent(Exception):
+        def __str__(self): raise RuntimeError("no words")
+    raise Silent
+def twice(x, w):
+    os.fork()
+    return right(x, w)
 def kills(x, w): os.kill(os.getpid(), 9)
 def spins(x, w):
     while True: pass
@@ -93,6 +102,31 @@ class TestWorker:
         assert np.array_equal(first.output, np.einsum("hwab,ab->hw", v, filters))
         assert np.array_equal(first.output, second.output)
         assert (first.kind, first.changed_input, first.again) == ("ok", False, None)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [("exits", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt"), ("mute", "Silent")],
+    )
+    def test_whatever_is_raised_does_not_end_the_process(
+        self, name: str, says: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        runner = worker(name)
+        try:
+            outcome = runner.run(REQUEST)
+        finally:
+            runner.close()
+        assert (outcome.kind, outcome.detail, outcome.died) == ("crash", says, False)
+        assert "Traceback" not in capfd.readouterr().err
+
+    def test_of_two_that_come_back_from_a_fork_one_answers(self) -> None:
+        runner = worker("twice")
+        try:
+            for _ in range(3):
+                outcome = runner.run(REQUEST)
+                assert outcome.kind == "ok"
+                assert outcome.output is not None
+        finally:
+            runner.close()
 
     @pytest.mark.parametrize(
         ("name", "says"),
