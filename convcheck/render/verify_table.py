@@ -88,4 +88,4 @@ def _cases(report: Report) -> Iterator[str]:
         return
     part, of = campaign.shard
     shard = "" if of == 1 else f", shard {part}/{of}"
-    yield f"Seed {report.seed}{shard}, {campaign.cases} cases asked for."
+    yield f"Seed {report.seed}{shard}, {words.cases(campaign.cases)} asked for."
