@@ -157,25 +157,40 @@ class Worker:
         self.target = target
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._buffer = b""
         self._parameters: tuple[str, ...] | None = None
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
-        if self._process is None:
+        if not self._ready:
             self._start()
         return self._parameters
+
+    def begin(self) -> None:
+        """Let the process import its target, while its first call is yet to come."""
+        kind = "command" if isinstance(self.target, CommandTarget) else "callable"
+        given = json.dumps({"kind": kind, **asdict(self.target)})
+        self._process = subprocess.Popen(  # noqa: S603 - convcheck itself
+            [sys.executable, "-c", "from convcheck.worker import serve; serve()", given],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
+        )
+        self._buffer = b""
 
     def run(self, request: Request) -> Outcome:
         """Call the target; a crash or a hang costs the process and is told.
 
         The case has ``timeout`` seconds for all its calls; a command bounds each of its own.
         """
-        process = self._process or self._start()
+        if not self._ready:
+            self._start()
+        process = self._process
         commanded = isinstance(self.target, CommandTarget)
         limit = 2 * self.timeout + 2 if commanded else self.timeout
-        if process.stdin is None:
-            raise AssertionError("the worker's stdin is a pipe")
+        if process is None or process.stdin is None:
+            raise AssertionError("the worker is there, and its stdin is a pipe")
         message = {**asdict(request), "case": asdict(request.case)}
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -197,16 +212,9 @@ class Worker:
         found: Array = np.load(BytesIO(self._take(size, self.timeout)), allow_pickle=False)
         return found
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        kind = "command" if isinstance(self.target, CommandTarget) else "callable"
-        given = json.dumps({"kind": kind, **asdict(self.target)})
-        self._process = subprocess.Popen(  # noqa: S603 - convcheck itself
-            [sys.executable, "-c", "from convcheck.worker import serve; serve()", given],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
-        )
-        self._buffer = b""
+    def _start(self) -> None:
+        if self._process is None:
+            self.begin()
         try:
             hello = self._line(START_TIMEOUT)
         except EOFError:
@@ -219,7 +227,7 @@ class Worker:
             raise InputError(told["error"], **told.get("more", {}))
         found = told["parameters"]
         self._parameters = None if found is None else tuple(found)
-        return self._process
+        self._ready = True
 
     def _line(self, timeout: float) -> bytes | None:
         until = time.monotonic() + timeout
@@ -260,6 +268,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
+        self._ready = False
         if self._process is None:
             return
         process, self._process = self._process, None

@@ -118,6 +118,23 @@ class TestWorker:
         assert (outcome.kind, outcome.detail, outcome.died) == ("crash", says, False)
         assert "Traceback" not in capfd.readouterr().err
 
+    def test_it_may_begin_before_its_first_call(self) -> None:
+        runner = worker("right")
+        try:
+            runner.begin()
+            assert runner.run(REQUEST).kind == "ok"
+            assert runner.parameters() == ()
+        finally:
+            runner.close()
+
+    def test_one_that_only_began_is_ended(self) -> None:
+        runner = worker("right")
+        runner.begin()
+        begun = time.monotonic()
+        runner.close()
+        runner.close()
+        assert time.monotonic() - begun < 5
+
     def test_of_two_that_come_back_from_a_fork_one_answers(self) -> None:
         runner = worker("twice")
         try:
@@ -177,7 +194,7 @@ class TestWorker:
             "broken": ("crash", "TypeError: unsupported operand"),
             "raises": ("crash", "ValueError: bad"),
             "silent": ("crash", "KeyError"),
-            "base": ("crash", "exit code"),
+            "base": ("crash", "Sad: no Exception"),
             "drifts": ("ok", ""),
         }
         for name, (kind, says) in expected.items():

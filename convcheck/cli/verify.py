@@ -180,11 +180,10 @@ def verify(
         raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
     from convcheck.campaign import cases, parse_id
-    from convcheck.checks.verify import claim, put_to_test
     from convcheck.target import CallableTarget, CommandTarget, parse_call
     from convcheck.worker import Worker
 
-    wanted = None if expect is None else claim(expect)
+    wanted = None if expect is None else _claim(expect)
     chosen: Target
     if command is not None:
         chosen = CommandTarget(command, timeout)
@@ -208,6 +207,9 @@ def verify(
     started = perf_counter()
     runner = Worker(chosen, timeout)
     try:
+        runner.begin()
+        from convcheck.checks.verify import put_to_test  # while the target is imported there
+
         with _progress(total) as advance:
             result = put_to_test(
                 runner,
@@ -239,6 +241,12 @@ def verify(
         campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
+
+
+def _claim(expect: str) -> dict[str, Any]:
+    from convcheck.checks.verify import claim
+
+    return claim(expect)
 
 
 def _command_words(
