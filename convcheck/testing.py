@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TestCase", "assert_convolution", "case", "cases"]
 
 Array = NDArray[Any]
+__unittest = True  # unittest leaves the frames of a module that says so out of a traceback
 
 
 def assert_convolution(
