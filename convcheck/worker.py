@@ -36,6 +36,7 @@ UNSUPPORTED = (
     "not implemented",
     "unsupported",
     "not supported",
+    "not available for",
     "no kernel",
     "expected scalar type",
     "buffer source array is read-only",

@@ -62,6 +62,11 @@ def upper(x, w):
     pads = [((n - 1) // 2, n // 2) for n in w.shape[2:]]
     return conv(np.pad(x, ((0, 0), (0, 0), *pads)), w)
 
+def ends(x, w):
+    if w.shape[2] == 2:
+        raise ValueError("A sentence.")
+    return conv(x, w)
+
 def sleepy(x, w):
     time.sleep(3)
 
@@ -281,6 +286,30 @@ class TestVerify:
         assert len(set(said)) > 3
         assert seen.rstrip().endswith((b"\x1b[2K", b"\x1b[?25h")), "and is gone in the end"
         assert "\x1b" not in out.decode()
+
+    def test_start_up_imports_no_more_than_it_needs(self) -> None:
+        script = (
+            "import sys\n"
+            "from convcheck.cli import main\n"
+            "try: main(['verify', 'mine:right', '--cases', '1'])\n"
+            "except SystemExit: pass\n"
+            "slow = {'scipy', 'rich.progress', 'asyncio'} & set(sys.modules)\n"
+            "sys.exit(f'imported: {slow}' if slow else 0)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        script = (
+            "import sys, convcheck.worker\n"
+            "slow = {'scipy', 'rich', 'click', 'convcheck.checks'} & set(sys.modules)\n"
+            "sys.exit(f'imported: {slow}' if slow else 0)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+
+    def test_a_sentence_of_the_targets_own_has_one_full_stop(self) -> None:
+        ended = run("mine:ends", "--cases", "5")
+        assert ended.returncode == 1
+        assert "There: crash: ValueError: A sentence.\n" in ended.stdout
 
     def test_quiet_and_verbose(self, here: Path) -> None:
         ended = run("mine:right", "--cases", "5", "-q", "-o", "report.txt")

@@ -404,6 +404,13 @@ def test_a_parameter_that_takes_words_is_not_passed_numbers() -> None:
     assert convcheck.verify(worded, cases=30, call=call, expect="same-upper").verdict == "pass"
 
 
+def test_a_dtype_that_is_not_available_is_no_crash() -> None:
+    result = convcheck.verify("scipy.signal:convolve2d", cases=40, expect="per-channel,full")
+    assert result.verdict == "pass"
+    assert result.model is not None
+    assert "float16" not in result.model.dtypes
+
+
 def test_the_python_function() -> None:
     result = convcheck.verify(zoo.conv, cases=10)
     assert isinstance(result, convcheck.VerifyResult)
