@@ -79,7 +79,9 @@ def parameters_of(
     kinds = {p.kind for p in signature.parameters.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:
         return None
-    return tuple(p for p in PARAMETERS if p in signature.parameters)
+    taken = {name: p.default for name, p in signature.parameters.items()}
+    # padding="valid" takes words, not numbers: --call can say them.
+    return tuple(p for p in PARAMETERS if p in taken and not isinstance(taken[p], str))
 
 
 @dataclass(frozen=True)

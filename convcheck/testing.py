@@ -18,18 +18,19 @@ from convcheck.campaign import cases as _cases
 from convcheck.checks.audit import full_convention
 from convcheck.checks.identify import identify
 from convcheck.checks.verify.judgement import judge
-from convcheck.checks.verify.model import LAYOUTS, Model
+from convcheck.checks.verify.model import LAYOUTS, Model, claim
 from convcheck.convention import Convention, parse_partial
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.words import describe, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 __all__ = ["TestCase", "assert_convolution", "case", "cases"]
 
 Array = NDArray[Any]
+__unittest = True  # unittest leaves the frames of a module that says so out of a traceback
 
 
 def assert_convolution(
@@ -91,11 +92,15 @@ class TestCase:
     def convention(
         self, convention: str | Mapping[str, Any] | Convention = "correlation"
     ) -> Convention:
-        """A convention with this case's layouts and parameters."""
+        """A convention with this case's layouts and parameters.
+
+        Whatever ``convcheck verify --expect`` takes: the padding may be a rule, ``same-upper`` or
+        ``{"padding": "SAME_UPPER"}``.
+        """
         image_layout, filter_layout = LAYOUTS[self.layout]
         output = {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}
         base = Convention(image_layout, filter_layout, output[image_layout])
-        keys = _keys(convention)
+        keys = _keys(convention, claim)
         transposed = filter_layout == "IOHW"
         if transposed and convention == "correlation":
             keys = {"flip": ("H", "W")}  # what a transposed convolution is
@@ -189,12 +194,13 @@ def _array(given: ArrayLike) -> Array:
     return array
 
 
-def _keys(convention: str | Mapping[str, Any] | Convention) -> dict[str, Any]:
+def _keys(
+    convention: str | Mapping[str, Any] | Convention,
+    read: Callable[[str], dict[str, Any]] = parse_partial,
+) -> dict[str, Any]:
     if isinstance(convention, Convention):
         return dict(vars(convention))
-    if isinstance(convention, str):
-        return parse_partial(convention)
-    return parse_partial(json.dumps(dict(convention)))
+    return read(convention if isinstance(convention, str) else json.dumps(dict(convention)))
 
 
 def _convention(

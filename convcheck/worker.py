@@ -36,6 +36,7 @@ UNSUPPORTED = (
     "not implemented",
     "unsupported",
     "not supported",
+    "not available for",
     "no kernel",
     "expected scalar type",
     "buffer source array is read-only",
@@ -90,7 +91,7 @@ def call(function: Any, request: Request) -> Outcome:
             again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
         return Outcome("hang", f"no answer within {error.timeout:g} s")
-    except Exception as error:  # noqa: BLE001 - whatever the target raises is an answer
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
         return _raised(error)
     for array in (output, again):
         if array is not None and array.dtype.kind not in "biufc":
@@ -98,10 +99,13 @@ def call(function: Any, request: Request) -> Outcome:
     return Outcome("ok", "", output, again, changed)
 
 
-def _raised(error: Exception) -> Outcome:
-    text = str(error)
-    lines = f"{type(error).__name__}: {text}".strip().splitlines()
-    said = (lines or [type(error).__name__])[0][:300]
+def _raised(error: BaseException) -> Outcome:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the target's own class, which may fail in its own way
+        text = ""
+    name = type(error).__name__
+    said = f"{name}: {text}".strip().splitlines()[0][:300] if text.strip() else name
     if any(word in text for word in WRITES):
         return Outcome("changes its input", f"it writes to a read-only array: {said}")
     rejects = (
@@ -154,25 +158,40 @@ class Worker:
         self.target = target
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._buffer = b""
         self._parameters: tuple[str, ...] | None = None
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
-        if self._process is None:
+        if not self._ready:
             self._start()
         return self._parameters
+
+    def begin(self) -> None:
+        """Let the process import its target, while its first call is yet to come."""
+        kind = "command" if isinstance(self.target, CommandTarget) else "callable"
+        given = json.dumps({"kind": kind, **asdict(self.target)})
+        self._process = subprocess.Popen(  # noqa: S603 - convcheck itself
+            [sys.executable, "-c", "from convcheck.worker import serve; serve()", given],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
+        )
+        self._buffer = b""
 
     def run(self, request: Request) -> Outcome:
         """Call the target; a crash or a hang costs the process and is told.
 
         The case has ``timeout`` seconds for all its calls; a command bounds each of its own.
         """
-        process = self._process or self._start()
+        if not self._ready:
+            self._start()
+        process = self._process
         commanded = isinstance(self.target, CommandTarget)
         limit = 2 * self.timeout + 2 if commanded else self.timeout
-        if process.stdin is None:
-            raise AssertionError("the worker's stdin is a pipe")
+        if process is None or process.stdin is None:
+            raise AssertionError("the worker is there, and its stdin is a pipe")
         message = {**asdict(request), "case": asdict(request.case)}
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -194,16 +213,9 @@ class Worker:
         found: Array = np.load(BytesIO(self._take(size, self.timeout)), allow_pickle=False)
         return found
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        kind = "command" if isinstance(self.target, CommandTarget) else "callable"
-        given = json.dumps({"kind": kind, **asdict(self.target)})
-        self._process = subprocess.Popen(  # noqa: S603 - convcheck itself
-            [sys.executable, "-c", "from convcheck.worker import serve; serve()", given],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
-        )
-        self._buffer = b""
+    def _start(self) -> None:
+        if self._process is None:
+            self.begin()
         try:
             hello = self._line(START_TIMEOUT)
         except EOFError:
@@ -216,7 +228,7 @@ class Worker:
             raise InputError(told["error"], **told.get("more", {}))
         found = told["parameters"]
         self._parameters = None if found is None else tuple(found)
-        return self._process
+        self._ready = True
 
     def _line(self, timeout: float) -> bytes | None:
         until = time.monotonic() + timeout
@@ -257,6 +269,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
+        self._ready = False
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -304,11 +317,17 @@ def serve() -> None:
         _send(answers, {"error": error.what, "more": more})
         return
     _send(answers, {"parameters": parameters})
+    own = os.getpid()
     for line in requests:
         asked = json.loads(line)
         asked["case"] = Case(**asked["case"])
         asked["parameters"] = tuple(asked["parameters"])
-        outcome = call(function, Request(**asked))
+        try:
+            outcome = call(function, Request(**asked))
+        except BaseException as error:  # noqa: BLE001 - no Ctrl-C reaches this process
+            outcome = _raised(error)
+        if os.getpid() != own:
+            os._exit(0)  # the target has forked, and both came back: one of them answers
         told = dict(vars(outcome))
         arrays = {k: told.pop(k) for k in ("output", "again")}
         _send(answers, told, {k: a for k, a in arrays.items() if a is not None})

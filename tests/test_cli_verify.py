@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -51,6 +57,18 @@ def slow(x, w, stride=1):
 
 def even(x, w):
     return conv(x, w[:, :, ::-1, ::-1] if w.shape[2] % 2 == 0 else w)
+
+def upper(x, w):
+    pads = [((n - 1) // 2, n // 2) for n in w.shape[2:]]
+    return conv(np.pad(x, ((0, 0), (0, 0), *pads)), w)
+
+def ends(x, w):
+    if w.shape[2] == 2:
+        raise ValueError("A sentence.")
+    return conv(x, w)
+
+def sleepy(x, w):
+    time.sleep(3)
 
 def shadow(x, w, padding=0):
     raise NotImplementedError("never")
@@ -107,7 +125,8 @@ class TestVerify:
         assert document["does"] == "it reverses the kernel's rows and columns"
         smallest = document["smallest"]
         saved = here / document["saved"]
-        assert saved.name.startswith("convcheck-case-0-")
+        number = smallest["case"]["number"]
+        assert re.fullmatch(rf"convcheck-case-0-{number}-[0-9a-f]{{8}}", saved.name)
         arrays = {p.stem: np.load(p) for p in saved.iterdir()}
         assert set(arrays) == {"image", "filters", "actual", "expected"}
         assert list(arrays["image"].shape) == smallest["image_shape"]
@@ -122,6 +141,14 @@ class TestVerify:
         assert one["detail"] == smallest["detail"]
         for file in saved.iterdir():
             assert np.array_equal(np.load(file), np.load(here / "again" / file.name))
+
+    def test_every_case_of_every_target_has_a_folder_of_its_own(self, here: Path) -> None:
+        places = [report(*words)[1]["saved"] for words in (["mine:even"], ["mine:groups"]) * 2]
+        assert places[:2] == places[2:], "always the same one"
+        ids = ["0:9:kernel_height=2,batch=4", "0:9:kernel_height=2,batch=5"]
+        places += [report("mine:even", "--replay", one)[1]["saved"] for one in ids]
+        assert len(set(places)) == 4
+        assert {p.name for p in here.glob("convcheck-case-*")} == set(places)
 
     def test_the_table_has_the_replay_lines_whole(self) -> None:
         ended = run("mine:even", "--cases", "40", "--call", "f(x, w)", "--layout", "NCHW")
@@ -138,6 +165,20 @@ class TestVerify:
         assert document["in_words"].startswith("mine:right is the cross-correlation")
         assert document["does"] == "it reverses no axis of the filters"
         assert document["expect"]["flip"] == ["H", "W"]
+
+    def test_expect_claims_a_padding_rule(self) -> None:
+        ended = run("mine:upper", "--cases", "20", "--expect", "correlation,same-upper")
+        assert ended.returncode == 0, ended.stdout
+        code, document = report("mine:upper", "--cases", "20", "--expect", "same-lower")
+        assert (code, document["expect"]) == (1, {"padding": "SAME_LOWER"})
+        assert document["does"] == "it pads as SAME_UPPER"
+        assert "--expect same-lower" in document["smallest"]["replay"]
+        claimed = '{"padding": "VALID", "flip": []}'
+        ended = run("mine:upper", "--cases", "20", "--expect", claimed)
+        assert ended.returncode == 1
+        assert '{"padding":"VALID","flip":[]}' in ended.stdout
+        assert "It has the padding SAME_UPPER instead of VALID." in ended.stdout
+        assert run("mine:right", "--cases", "20", "--expect", claimed).returncode == 0
 
     def test_fail_fast_shards_and_seed(self) -> None:
         code, first = report("mine:even", "--cases", "40", "--fail-fast", "--seed", "5")
@@ -172,6 +213,10 @@ class TestVerify:
             (["mine:right", "--pass", "strides"], "is none of"),
             (["mine:right", "--call", "f(x, w, exit())"], "cannot be read"),
             (["mine:right", "--expect", "corelation"], "did you mean"),
+            (["mine:right", "--expect", "same-uper"], "did you mean 'same-upper'"),
+            (["mine:right", "--expect", "valid,full"], "claims two things at once"),
+            (["mine:right", "--expect", '{"padding": "SAME"}'], "SAME_UPPER, SAME_LOWER"),
+            (["mine:sleepy", "--timeout", "0.2"], "a longer --timeout"),
             (["mine:right", "--cases", "0"], "Invalid value"),
             (["mine:right", "--layout", "CNHW"], "Invalid value"),
             (["mine:right", "--timeout", "nan"], "Invalid value"),
@@ -211,6 +256,60 @@ class TestVerify:
         else:
             assert "interrupted, partial: " in out
             assert "mine:slow is the cross-correlation" in out
+
+    @pytest.mark.parametrize(("columns", "shard"), [(80, []), (40, ["--shard", "1/2"])])
+    def test_a_terminal_sees_a_bar_with_the_count_of_failures(
+        self, columns: int, shard: list[str]
+    ) -> None:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "convcheck", "verify", "mine:slow", "--cases", "120", *shard],
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            env={**os.environ, "PYTHONUTF8": "1", "TERM": "xterm"},
+        )
+        os.close(slave)
+        seen = b""
+        with suppress(OSError):  # how Linux says that nobody holds the other end any more
+            while chunk := os.read(master, 65536):
+                seen += chunk
+        os.close(master)
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 1
+        failed = int(re.findall(r"fail: (\d+) of the", out.decode())[0])
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+        total = 60 if shard else 120
+        said = [(int(n), int(f)) for n, f in re.findall(rf"(\d+)/{total} (\d+) failed", plain)]
+        assert said[-1] == (total, failed)
+        assert said == sorted(said), "both counts go up"
+        assert len(set(said)) > 3
+        assert seen.rstrip().endswith((b"\x1b[2K", b"\x1b[?25h")), "and is gone in the end"
+        assert "\x1b" not in out.decode()
+
+    def test_start_up_imports_no_more_than_it_needs(self) -> None:
+        script = (
+            "import sys\n"
+            "from convcheck.cli import main\n"
+            "try: main(['verify', 'mine:right', '--cases', '1'])\n"
+            "except SystemExit: pass\n"
+            "slow = {'scipy', 'rich.progress', 'asyncio'} & set(sys.modules)\n"
+            "sys.exit(f'imported: {slow}' if slow else 0)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        script = (
+            "import sys, convcheck.worker\n"
+            "slow = {'scipy', 'rich', 'click', 'convcheck.checks'} & set(sys.modules)\n"
+            "sys.exit(f'imported: {slow}' if slow else 0)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+
+    def test_a_sentence_of_the_targets_own_has_one_full_stop(self) -> None:
+        ended = run("mine:ends", "--cases", "5")
+        assert ended.returncode == 1
+        assert "There: crash: ValueError: A sentence.\n" in ended.stdout
 
     def test_quiet_and_verbose(self, here: Path) -> None:
         ended = run("mine:right", "--cases", "5", "-q", "-o", "report.txt")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unittest
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,6 @@ import zoo
 from convcheck import Convention, convolve
 from convcheck.errors import InputError
 from convcheck.testing import TestCase, assert_convolution, case, cases
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(-9, 10, (3, 6, 7)).astype(np.float32)
@@ -136,9 +135,6 @@ class TestUnderUnittest(unittest.TestCase):
 
 
 def test_it_needs_no_plugin(pytester_free: Path) -> None:
-    import subprocess
-    import sys
-
     ended = subprocess.run(
         [sys.executable, "-m", "unittest", "-q", "mine"],
         cwd=pytester_free,
@@ -149,6 +145,44 @@ def test_it_needs_no_plugin(pytester_free: Path) -> None:
     assert ended.returncode == 1
     assert "what it is: OUT is the per-channel convolution" in ended.stderr
     assert "FAILED (failures=1)" in ended.stderr
+    frames = [line for line in ended.stderr.splitlines() if line.startswith("  File ")]
+    assert [Path(line.split('"')[1]).name for line in frames] == ["mine.py"], "the test's own line"
+
+
+def test_pytest_shows_the_test_s_own_line(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "import numpy as np\n"
+        "from convcheck.testing import assert_convolution\n"
+        "def test_it():\n"
+        "    assert_convolution(np.ones((1, 4, 4)), np.ones((1, 1, 2, 2)), np.ones((1, 3, 3)))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ">       assert_convolution(" in ended.stdout
+    assert "9 of 9 elements differ, the most at (0, 0, 0): 1.0 instead of 4.0" in ended.stdout
+    assert "testing.py" not in ended.stdout
+
+
+def test_a_case_may_claim_a_padding_rule() -> None:
+    for drawn in cases(10, parameters=["stride"]):
+        image, filters = drawn.arrays()
+        pads = [
+            max((-(-n // drawn.parameters["stride"]) - 1) * drawn.parameters["stride"] + f - n, 0)
+            for n, f in zip(image.shape[2:], filters.shape[2:], strict=True)
+        ]
+        padded = np.pad(image, ((0, 0), (0, 0), *((p // 2, p - p // 2) for p in pads)))
+        output = zoo.conv(padded, filters, **drawn.parameters)
+        drawn.check(output, "same-upper")
+        drawn.check(output, {"padding": "SAME_UPPER", "flip": []})
+        if any(p % 2 for p in pads):
+            with pytest.raises(AssertionError, match="wrong values"):
+                drawn.check(output, "same-lower")
 
 
 @pytest.fixture

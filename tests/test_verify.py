@@ -11,7 +11,7 @@ import zoo_wrong
 
 import convcheck
 from convcheck.campaign import Case, cases, parse_id
-from convcheck.checks.verify import Model, VerifyResult, judge, put_to_test, verify
+from convcheck.checks.verify import Model, VerifyResult, claim, judge, put_to_test, verify
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.entry import _claim
 from convcheck.convention import Convention
@@ -119,7 +119,8 @@ def test_what_it_does_instead_is_said(
 
 def test_what_it_does_is_searched_for_too() -> None:
     wrong = SOME["rows flipped"]
-    result = put(wrong.function, 60, expect=wrong.expect, patience=60.0, smaller=False)
+    # Seconds, and on a machine with much else to do a minute: what is said must not depend on it.
+    result = put(wrong.function, 60, expect=wrong.expect, patience=600.0, smaller=False)
     said = "it has reversed axes of the filters: rows instead of rows and columns"
     assert result.does == said
 
@@ -250,6 +251,164 @@ def test_a_slug_claims_the_whole_operation_and_json_its_own_keys() -> None:
     assert put(swapped, 10, expect="correlation").verdict == "fail"
     assert put(swapped, 10, expect='{"flip": []}').verdict == "pass"
     assert put(swapped, 10, expect='{"kernel_transposed": true}').verdict == "pass"
+
+
+def same(before: int) -> Any:
+    """A cross-correlation that pads as SAME, the odd row after, or before."""
+
+    def conv(x: Any, w: Any, stride: int = 1) -> Any:
+        totals = [
+            max((-(-n // stride) - 1) * stride + f - n, 0)
+            for n, f in zip(x.shape[2:], w.shape[2:], strict=True)
+        ]
+        pads = [((t + before) // 2, t - (t + before) // 2) for t in totals]
+        return zoo.conv(np.pad(x, ((0, 0), (0, 0), *pads)), w, stride)
+
+    return conv
+
+
+def full(x: Any, w: Any) -> Any:
+    pads = ((n - 1, n - 1) for n in w.shape[2:])
+    return zoo.conv(np.pad(x, ((0, 0), (0, 0), *pads)), w)
+
+
+PADS = {
+    "same-upper": same(0),
+    "same-lower": same(1),
+    "valid": lambda x, w, stride=1: zoo.conv(x, w, stride),
+    "full": full,
+}
+
+
+@pytest.mark.parametrize("claimed", PADS)
+@pytest.mark.parametrize("does", PADS)
+def test_a_padding_rule_is_a_claim(claimed: str, does: str) -> None:
+    rule = claimed.upper().replace("-", "_")
+    for expect in (claimed, f"correlation,{claimed}", f'{{"padding": "{rule}", "flip": []}}'):
+        result = put(PADS[does], 25, expect=expect, smaller=False)
+        assert result.verdict == ("pass" if does == claimed else "fail"), expect
+    if does != claimed:
+        said = {"valid": "it does not pad by itself", "full": "it pads as full"}
+        other = does.upper().replace("-", "_")
+        assert result.does == said.get(does, f"it pads as {other}")
+    assert put(PADS[does], 15, expect=f"per-channel,{claimed}", smaller=False).failed
+
+
+def test_a_padding_rule_comes_on_top_of_what_is_asked_for() -> None:
+    assert put(zoo.conv, 60, expect="valid").verdict == "pass"
+    assert put(zoo.conv, 60, expect="same-upper").verdict == "fail"
+
+
+def test_a_transposed_convolution_has_no_padding_rule() -> None:
+    result = put(zoo.transposed, 60, layout="NCHW/IOHW", expect="same-upper")
+    assert result.verdict == "fail"
+    assert result.model is not None
+    assert result.model.transposed
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("same", "did you mean 'same-upper'"),
+        ("same-uper", "did you mean 'same-upper'"),
+        ("corelation,valid", "did you mean 'correlation'"),
+        ("valid,full", "two things at once"),
+        ("correlation,flipped", "two things at once"),
+        ("correlation,", "no convention is named ''"),
+        ('{"padding": "SAME"}', "SAME_UPPER, SAME_LOWER, VALID, FULL"),
+        ('{"padding": "VALID", "flips": []}', "no key 'flips'"),
+    ],
+)
+def test_what_is_no_claim(text: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        claim(text)
+    error = caught.value
+    assert says in f"{error.what} {error.expected} {error.hint}"
+
+
+def test_a_claim_that_nothing_explains_is_not_said_to_be_followed() -> None:
+    def nothing(x: Any, w: Any) -> Any:
+        return zoo.conv(x, w) * np.nan
+
+    result = put(nothing, 10)
+    assert (result.verdict, result.exit_code) == ("unexplained", ExitCode.FAILED)
+    assert "NCHW: nothing in its output is finite" in result.notes
+    expected = put(nothing, 10, expect="correlation")
+    assert (expected.verdict, expected.failed) == ("fail", 10)
+    assert {f.kind for f in expected.findings} == {"not finite"}
+    assert expected.convention is None
+    assert "follows no convention" in name(expected)
+
+
+def test_half_precision_that_overflows_here_and_there_is_not_judged_as_double() -> None:
+    def halved(x: Any, w: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return zoo.conv(x.astype(np.float64), w.astype(np.float64)).astype(np.float16)
+
+    result = put(halved, 80)
+    assert result.verdict == "pass"
+    assert any("overflows float16" in note for note in result.notes)
+
+
+def test_a_crash_while_learning_is_told_where_no_case_crashes() -> None:
+    def tall(x: Any, w: Any) -> Any:
+        if w.shape[2] == 4:
+            raise ZeroDivisionError("tall")
+        return zoo.conv(x, w)
+
+    result = put(tall, 5)
+    assert result.verdict == "pass"
+    (note,) = [n for n in result.notes if "ZeroDivisionError: tall" in n]
+    again = parse_id(note.partition("--replay ")[2].rstrip(")"))
+    runner = Inline(adapted(tall, "f"), ())
+    assert put_to_test(runner, [again], patience=0.0).verdict == "fail"
+    later = put(tall, 100)
+    assert later.verdict == "fail"
+    assert not any("while" in n or "learn" in n for n in later.notes)
+
+
+class _Dies(_Hangs):
+    """A runner whose process is lost in every case of the campaign, and is slow to start."""
+
+    def run(self, request: Request) -> Outcome:
+        if request.case.number:
+            self.hung += 1
+            return Outcome("crash", "the process ended with SIGSEGV", died=True)
+        return self.inner.run(request)
+
+
+def test_a_process_that_is_lost_in_every_case_ends_the_campaign() -> None:
+    runner = _Dies()
+    result = put_to_test(runner, cases(0, 500), patience=0.0)
+    assert result.failed == 25
+    assert result.notes == ("ended early: the process was lost 25 times",)
+    assert runner.hung <= 25 + 5
+
+
+def test_so_does_one_that_is_slow_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convcheck.checks.verify.verification.STARTING", 0.0)
+    result = put_to_test(_Dies(), cases(0, 500), patience=0.0)
+    assert result.failed == 3
+    assert "was lost 3 times, and to start it again took 0 s" in result.notes[-1]
+
+
+def test_a_parameter_that_takes_words_is_not_passed_numbers() -> None:
+    def worded(x: Any, w: Any, stride: int = 1, padding: str = "valid") -> Any:
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding must be 'same' or 'valid', not {padding!r}")
+        return same(0)(x, w, stride) if padding == "same" else zoo.conv(x, w, stride)
+
+    result = put(worded, 30, expect="valid")
+    assert (result.verdict, result.model.parameters) == ("pass", ("stride",))
+    call = "f(x, w, stride, padding='same')"
+    assert convcheck.verify(worded, cases=30, call=call, expect="same-upper").verdict == "pass"
+
+
+def test_a_dtype_that_is_not_available_is_no_crash() -> None:
+    result = convcheck.verify("scipy.signal:convolve2d", cases=40, expect="per-channel,full")
+    assert result.verdict == "pass"
+    assert result.model is not None
+    assert "float16" not in result.model.dtypes
 
 
 def test_the_python_function() -> None:

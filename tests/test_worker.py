@@ -25,7 +25,16 @@ def right(x, w):
     v = np.lib.stride_tricks.sliding_window_view(x, w.shape)
     return np.einsum("hwab,ab->hw", v, w)
 def segfault(x, w): ctypes.string_at(0)
-def leaves(x, w): sys.exit(7)
+def leaves(x, w): os._exit(7)
+def exits(x, w): sys.exit(0)
+def interrupts(x, w): raise KeyboardInterrupt
+def mute(x, w):
+    class Silent(Exception):
+        def __str__(self): raise RuntimeError("no words")
+    raise Silent
+def twice(x, w):
+    os.fork()
+    return right(x, w)
 def kills(x, w): os.kill(os.getpid(), 9)
 def spins(x, w):
     while True: pass
@@ -96,6 +105,48 @@ class TestWorker:
 
     @pytest.mark.parametrize(
         ("name", "says"),
+        [("exits", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt"), ("mute", "Silent")],
+    )
+    def test_whatever_is_raised_does_not_end_the_process(
+        self, name: str, says: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        runner = worker(name)
+        try:
+            outcome = runner.run(REQUEST)
+        finally:
+            runner.close()
+        assert (outcome.kind, outcome.detail, outcome.died) == ("crash", says, False)
+        assert "Traceback" not in capfd.readouterr().err
+
+    def test_it_may_begin_before_its_first_call(self) -> None:
+        runner = worker("right")
+        try:
+            runner.begin()
+            assert runner.run(REQUEST).kind == "ok"
+            assert runner.parameters() == ()
+        finally:
+            runner.close()
+
+    def test_one_that_only_began_is_ended(self) -> None:
+        runner = worker("right")
+        runner.begin()
+        begun = time.monotonic()
+        runner.close()
+        runner.close()
+        assert time.monotonic() - begun < 5
+
+    def test_of_two_that_come_back_from_a_fork_one_answers(self) -> None:
+        runner = worker("twice")
+        try:
+            for _ in range(3):
+                outcome = runner.run(REQUEST)
+                assert outcome.kind == "ok"
+                assert outcome.output is not None
+        finally:
+            runner.close()
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
         [("segfault", "SIGSEGV"), ("leaves", "exit code 7"), ("kills", "SIGKILL")],
     )
     def test_a_death_is_a_crash_and_the_next_call_works(self, name: str, says: str) -> None:
@@ -143,7 +194,7 @@ class TestWorker:
             "broken": ("crash", "TypeError: unsupported operand"),
             "raises": ("crash", "ValueError: bad"),
             "silent": ("crash", "KeyError"),
-            "base": ("crash", "exit code"),
+            "base": ("crash", "Sad: no Exception"),
             "drifts": ("ok", ""),
         }
         for name, (kind, says) in expected.items():

@@ -23,6 +23,7 @@ from convcheck.cli.base import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from convcheck.campaign import Case
     from convcheck.checks.verify import VerifyResult
     from convcheck.target import Target
 
@@ -108,7 +109,9 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     "--expect",
     metavar="SLUG|JSON",
     help="Judge by this convention, not by the one it is found to follow: correlation, "
-    "per-channel, flipped, or a JSON object of a convention's keys.",
+    "per-channel, flipped; same-upper, same-lower, valid, full for the padding; both, as in "
+    "correlation,same-upper; or a JSON object of a convention's keys, such as "
+    '{"padding": "SAME_UPPER"}.',
 )
 @click.option(
     *("--cases", "count"),
@@ -177,11 +180,10 @@ def verify(
         raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
     from convcheck.campaign import cases, parse_id
-    from convcheck.checks.verify import claim, put_to_test
     from convcheck.target import CallableTarget, CommandTarget, parse_call
     from convcheck.worker import Worker
 
-    wanted = None if expect is None else claim(expect)
+    wanted = None if expect is None else _claim(expect)
     chosen: Target
     if command is not None:
         chosen = CommandTarget(command, timeout)
@@ -205,6 +207,9 @@ def verify(
     started = perf_counter()
     runner = Worker(chosen, timeout)
     try:
+        runner.begin()
+        from convcheck.checks.verify import put_to_test  # while the target is imported there
+
         with _progress(total) as advance:
             result = put_to_test(
                 runner,
@@ -218,7 +223,7 @@ def verify(
             )
     finally:
         runner.close()
-    saved, warnings = _save(save, result)
+    saved, warnings = _save(save, result, again)
 
     from convcheck.render.report import NOTHING, Campaign, Report
 
@@ -236,6 +241,12 @@ def verify(
         campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
+
+
+def _claim(expect: str) -> dict[str, Any]:
+    from convcheck.checks.verify import claim
+
+    return claim(expect)
 
 
 def _command_words(
@@ -276,7 +287,9 @@ def _announce(
     )
 
 
-def _save(folder: str | None, result: VerifyResult) -> tuple[str | None, tuple[str, ...]]:
+def _save(
+    folder: str | None, result: VerifyResult, again: list[str]
+) -> tuple[str | None, tuple[str, ...]]:
     """Write the smallest failing case; only where --save names the folder must that succeed."""
     smallest = result.smallest
     if smallest is None:
@@ -286,7 +299,7 @@ def _save(folder: str | None, result: VerifyResult) -> tuple[str | None, tuple[s
     from convcheck.errors import OutputError
     from convcheck.tensors import save
 
-    place = folder or f"convcheck-case-{_safe(smallest.finding.case.id)}"
+    place = folder or _folder(smallest.finding.case, again)
     named = {
         "image": smallest.image,
         "filters": smallest.filters,
@@ -305,9 +318,12 @@ def _save(folder: str | None, result: VerifyResult) -> tuple[str | None, tuple[s
     return place, ()
 
 
-def _safe(case_id: str) -> str:
-    """An id as a file's name that every system takes."""
-    return "".join(c if c.isalnum() or c in "-_=." else "-" for c in case_id)[:120]
+def _folder(case: Case, again: list[str]) -> str:
+    """A short name, always the same for a case of a target, and another for every other."""
+    from hashlib import sha256
+
+    digest = sha256(shlex.join([*again, "--replay", case.id]).encode()).hexdigest()
+    return f"convcheck-case-{case.seed}-{case.number}-{digest[:8]}"
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def _smallest(report: Report, result: VerifyResult) -> Iterator[str]:
         return
     yield ""
     yield f"The smallest case that fails so: {words.case_words(smallest.finding.case)}."
-    yield f"There: {smallest.finding.kind}: {smallest.finding.detail}."
+    yield f"There: {smallest.finding.kind}: {smallest.finding.detail.rstrip('.')}."
     if report.saved is not None:
         arrays = {
             "image": smallest.image,
@@ -88,4 +88,4 @@ def _cases(report: Report) -> Iterator[str]:
         return
     part, of = campaign.shard
     shard = "" if of == 1 else f", shard {part}/{of}"
-    yield f"Seed {report.seed}{shard}, {campaign.cases} cases asked for."
+    yield f"Seed {report.seed}{shard}, {words.cases(campaign.cases)} asked for."

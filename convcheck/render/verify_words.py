@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from convcheck.checks.verify.model import PADDINGS
 from convcheck.render.convention_words import compact
 from convcheck.render.words import enumerate_words, size
 from convcheck.words import describe, differences, headline, padding_words
@@ -47,6 +48,13 @@ def _padding(model: Model) -> str:
     return "no padding"
 
 
+def _rule(model: Model) -> str:
+    if model.transposed:
+        return "of a transposed convolution"
+    usual = next((name for name, rule in PADDINGS.items() if rule == model.rule), None)
+    return usual or _RULES[model.rule]
+
+
 def verdict_line(result: VerifyResult) -> str:
     """How it fared, in one sentence."""
     cut = "interrupted, partial: " if result.interrupted else ""
@@ -54,13 +62,12 @@ def verdict_line(result: VerifyResult) -> str:
         return f"{cut}unexplained: nothing explains what it gives."
     if result.verdict == "nothing-ran":
         return f"{cut}nothing-ran: no case could be judged."
-    cases = "case" if result.ran == 1 else "cases"
     if result.verdict == "pass":
         if result.ran == 1:
             return f"{cut}pass: the one case that ran passes."
-        return f"{cut}pass: all {result.ran} {cases} that ran pass."
+        return f"{cut}pass: all {cases(result.ran)} that ran pass."
     fails = "fails" if result.failed == 1 else "fail"
-    return f"{cut}fail: {result.failed} of the {result.ran} {cases} that ran {fails}."
+    return f"{cut}fail: {result.failed} of the {cases(result.ran)} that ran {fails}."
 
 
 def understood(result: VerifyResult) -> list[str]:
@@ -83,8 +90,8 @@ def skips(result: VerifyResult) -> list[str]:
         return []
     total = sum(result.skipped.values())
     return [
-        f"{_cases(total)} skipped:",
-        *(f"- {_cases(count)}: {reason}" for reason, count in result.skipped.items()),
+        f"{cases(total)} skipped:",
+        *(f"- {cases(count)}: {reason}" for reason, count in result.skipped.items()),
     ]
 
 
@@ -95,8 +102,12 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
         return []
     lines = ["Judged by what was expected:", f"  {compact(campaign.expect)}"]
     if result.convention is not None and result.failed:
-        wanted = result.convention.replace(**campaign.expect)
-        clauses = differences(result.convention, wanted)
+        claimed = dict(campaign.expect)
+        rule = claimed.pop("padding") if isinstance(claimed.get("padding"), str) else None
+        clauses = differences(result.convention, result.convention.replace(**claimed))
+        if rule is not None and result.model is not None:
+            found = _rule(result.model)
+            clauses += [] if found == rule else [f"the padding {found} instead of {rule}"]
         if clauses:
             lines.append(f"It has {'; '.join(clauses)}.")
     return lines
@@ -151,10 +162,11 @@ def how(report: Report) -> list[str]:
     """How it was come by."""
     result: VerifyResult = report.result
     return [
-        f"{_cases(result.ran)} run, {sum(result.skipped.values())} skipped",
+        f"{cases(result.ran)} run, {sum(result.skipped.values())} skipped",
         f"time: {report.seconds:.2g} s",
     ]
 
 
-def _cases(count: int) -> str:
+def cases(count: int) -> str:
+    """A count of cases."""
     return "1 case" if count == 1 else f"{count} cases"

@@ -17,7 +17,7 @@ from convcheck.campaign import Case
 from convcheck.checks.identify import identify
 from convcheck.checks.identify.classes import canonical
 from convcheck.checks.verify.judgement import judge, wrong
-from convcheck.checks.verify.model import RULES, Model
+from convcheck.checks.verify.model import PADDINGS, RULES, Model
 from convcheck.convention import Convention
 from convcheck.engine import convolve, to_axes
 from convcheck.errors import ConvcheckError
@@ -110,13 +110,15 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
 def _variants(model: Model) -> list[tuple[str, Model]]:
     """Other implementations that are one keyword away."""
     base = model.base
+    free = replace(model, expect={k: v for k, v in model.expect.items() if k != "padding"})
+    expected_rule = model.rule if model.claimed is None else PADDINGS[model.claimed]
     found = [
-        (f"it pads as {rule}", replace(model, rule=rule))
+        (f"it pads as {rule}", replace(free, rule=rule))
         for rule in RULES
-        if rule not in (model.rule, "explicit") and not model.transposed
+        if rule not in (expected_rule, "explicit") and not model.transposed
     ]
-    if model.rule != "explicit":
-        found.append(("it does not pad by itself", replace(model, rule="explicit")))
+    if expected_rule != "explicit":
+        found.append(("it does not pad by itself", replace(free, rule="explicit")))
     words = {
         (): "it reverses no axis of the filters",
         ("H", "W"): "it reverses the kernel's rows and columns",

@@ -47,20 +47,20 @@ def judge(image: Array, filters: Array, output: Array, convention: Convention) -
         return Judgement(
             "wrong shape", f"gave {_shape(output.shape)}, expected {_shape(expected.shape)}"
         )
-    note = None
+    note, dtype = None, output.dtype
     finite = np.isfinite(output)
     if not finite.all():
         bad = int(np.count_nonzero(~finite))
-        if not _must_overflow(expected[~finite], output.dtype):
+        if not _must_overflow(expected[~finite], dtype):
             return Judgement("not finite", f"{bad} of {output.size} elements are NaN or infinite")
-        note = f"overflows {output.dtype} where the result is larger than it holds"
+        note = f"overflows {dtype} where the result is larger than it holds"
         output = np.where(finite, output, expected)
     sums = magnitude(image, filters, convention) * abs(convention.scale)
     if convention.bias is not None:
         sums = sums + float(np.max(np.abs(convention.bias)))
     if output.dtype.kind in "biu" and convention.arithmetic == "exact":
         return _judge_integers(output, expected, sums, image.dtype)
-    bound = _bound(image, filters, output, sums, convention)
+    bound = _bound(image, filters, dtype, sums, convention)
     seen = compare_outputs(output.astype(np.result_type(output, np.float64)), expected, bound, sums)
     return _from(seen, note)
 
@@ -77,9 +77,9 @@ def _from(seen: Comparison, note: str | None = None) -> Judgement:
 
 
 def _bound(
-    image: Array, filters: Array, output: Array, sums: Array, convention: Convention
+    image: Array, filters: Array, output: np.dtype[Any], sums: Array, convention: Convention
 ) -> Array:
-    dtypes = [a.dtype for a in (image, filters, output) if a.dtype.kind in "fc"]
+    dtypes = [d for d in (image.dtype, filters.dtype, output) if d.kind in "fc"]
     unit = max([2.0**-53, *(float(np.finfo(d).eps) / 2 for d in dtypes)])
     smallest = max([2.0**-1074, *(float(np.finfo(d).smallest_normal) for d in dtypes)])
     layout = convention.filter_layout
@@ -134,7 +134,7 @@ def wrong(image: Array, filters: Array, output: Array, convention: Convention) -
     sums = magnitude(image, filters, convention) * abs(convention.scale)
     if convention.bias is not None:
         sums = sums + float(np.max(np.abs(convention.bias)))
-    bound = _bound(image, filters, output, sums, convention)
+    bound = _bound(image, filters, output.dtype, sums, convention)
     with np.errstate(invalid="ignore", over="ignore"):
         seen: Array = ~(np.abs(output - expected) <= bound)
     return seen

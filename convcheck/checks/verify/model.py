@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcheck.convention import Convention, parse_partial
+from convcheck.errors import InputError
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
@@ -77,6 +81,13 @@ RULES = {
     "full": _full,
 }
 """How the padding of one side pair follows from the sizes and the padding that was asked for."""
+PADDINGS = {
+    "SAME_UPPER": "SAME_UPPER",
+    "SAME_LOWER": "SAME_LOWER",
+    "VALID": "explicit",
+    "FULL": "full",
+}
+"""The rules that can be claimed, by the names that they have for it."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +112,17 @@ class Model:
         """The image's and the filters'."""
         return LAYOUTS[self.layout]
 
+    @property
+    def claimed(self) -> str | None:
+        """The padding rule that is expected, where it is one: the claim of a plain convolution."""
+        padding = self.expect.get("padding")
+        return padding if isinstance(padding, str) else None
+
     def convention(self, case: Case) -> Convention:
         """What the target should do with a case."""
+        expect = {k: v for k, v in self.expect.items() if k != "padding" or self.claimed is None}
+        rule = self.rule if self.claimed is None else PADDINGS[self.claimed]
+        transposed = self.transposed and self.claimed is None
         kernel = (case.kernel_height, case.kernel_width)
         layout = self.expect.get("filter_layout", self.base.filter_layout)
         swapped = self.expect.get("kernel_transposed", self.base.kernel_transposed)
@@ -111,11 +131,11 @@ class Model:
         padding = []
         for size, taps in zip((case.height, case.width), kernel, strict=True):
             extent = case.dilation * (taps - 1) + 1
-            if self.transposed:
+            if transposed:
                 padding.append((extent - 1 - case.padding,) * 2)
             else:
-                padding.append(RULES[self.rule](size, extent, case.stride, case.padding))
-        step, spread = (1, case.stride) if self.transposed else (case.stride, 1)
+                padding.append(RULES[rule](size, extent, case.stride, case.padding))
+        step, spread = (1, case.stride) if transposed else (case.stride, 1)
         base = self.base
         order, bias = base.channel_order, base.bias
         if order and order == tuple(reversed(range(len(order)))):
@@ -132,7 +152,7 @@ class Model:
                 "groups": case.groups if base.filter_layout != "HW" else 1,
                 "padding": padding,
                 "arithmetic": "exact",
-                **self.expect,
+                **expect,
             }
         )
 
@@ -163,15 +183,58 @@ def _croppable(case: Case) -> int:
 def claim(text: str) -> dict[str, Any]:
     """The keys that ``--expect`` asks for.
 
-    A slug is the whole operation: besides what it reverses, nothing may be swapped, reordered,
-    scaled or added. A JSON object asks for its own keys alone.
+    The slug of a decomposition is the whole operation: besides what it reverses, nothing may be
+    swapped, reordered, scaled or added. That of a padding rule (``same-upper``) asks for the rule
+    alone; both are joined by a comma. A JSON object asks for its own keys alone; its ``padding``
+    may be the name of a rule.
 
     Raises:
-        InputError: neither of them.
+        InputError: none of them.
     """
-    keys = parse_partial(text)
     if text.lstrip().startswith("{"):
-        return keys
+        return _object(text)
+    keys: dict[str, Any] = {}
+    for slug in (word.strip() for word in text.split(",")):
+        rule = slug.replace("-", "_").upper()
+        more = {"padding": rule} if rule in PADDINGS else _operation(slug)
+        if keys.keys() & more.keys():
+            raise InputError(
+                f"{text!r} claims two things at once",
+                expected="one decomposition, one padding rule, or one of each",
+            )
+        keys |= more
+    return keys
+
+
+def _operation(slug: str) -> dict[str, Any]:
+    rules = [name.replace("_", "-").lower() for name in PADDINGS]
+    try:
+        keys = parse_partial(slug)
+    except InputError as error:
+        close = get_close_matches(slug, rules, n=1, cutoff=0.5)
+        raise InputError(
+            error.what,
+            expected=f"{error.expected}; for the padding {', '.join(rules)}",
+            hint=f"did you mean {close[0]!r}?" if close else error.hint,
+        ) from None
     plain = Convention()
     more = ("channel_order", "kernel_transposed", "scale", "bias", "activation")
     return {**keys, **{key: getattr(plain, key) for key in more}}
+
+
+def _object(text: str) -> dict[str, Any]:
+    mapping: Any = None
+    with suppress(ValueError, RecursionError):
+        mapping = json.loads(text)
+    padding = mapping.get("padding") if isinstance(mapping, dict) else None
+    if not isinstance(padding, str):
+        return parse_partial(text)
+    if padding not in PADDINGS:
+        raise InputError(
+            "the convention's padding is unfit",
+            got=repr(padding),
+            expected="one whole number, [[top, bottom], [left, right]], or one of "
+            + ", ".join(PADDINGS),
+        )
+    keys = parse_partial(json.dumps({**mapping, "padding": 0}))
+    return {**keys, "padding": padding}

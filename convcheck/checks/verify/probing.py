@@ -69,6 +69,10 @@ class Probe:
     model: Model | None
     notes: tuple[str, ...] = ()
     nearest: Miss | None = None
+    assumed: bool = False
+    """Whether nothing explains the target, so that the model is that of what is expected."""
+    mishap: str | None = None
+    """A call that crashed or hung while it was learnt what the target does."""
 
 
 def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Probe:
@@ -85,27 +89,39 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
             if seen.outputs:
                 look(seen)
             if seen.decided:
-                return Probe(_learnt(runner, seen.model(), expect))
+                return _learnt(runner, seen.model(), expect)
         if seen.ended:
             break
-    callable_in = [seen for seen in tried if seen.outputs]
-    notes = tuple(dict.fromkeys(f"{seen.name}: {seen.said}" for seen in tried))
+    callable_in = [seen for seen in tried if seen.outputs or seen.answers]
+    notes = _said(tried)
     if not callable_in:
+        slow = any(seen.ended for seen in tried)
         raise InputError(
             "the target could not be called in any layout",
             got="; ".join(notes),
             expected="a callable of an image and filters, such as f(image, filters)",
-            hint="say how with --layout, --arrays, --pass or --call",
+            hint="a longer --timeout, where its first call is slow: imports, compiling"
+            if slow
+            else "say how with --layout, --arrays, --pass or --call",
         )
     for seen in callable_in:
         if seen.votes or seen.nearly:
-            return Probe(_learnt(runner, seen.model(), expect))
+            return _learnt(runner, seen.model(), expect)
     if expect:
         # What is expected can be judged case by case, whatever the target does instead.
         name = callable_in[0].name
         base = Convention(*LAYOUTS[name], _output_layout(LAYOUTS[name][0]))
-        return Probe(_learnt(runner, Model(name, base), expect), notes)
+        return replace(_learnt(runner, Model(name, base), expect), notes=notes, assumed=True)
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
+
+
+def _said(tried: Sequence[_Layout]) -> tuple[str, ...]:
+    """What came of each layout; those of which the same is to be said together."""
+    names: dict[str, list[str]] = {}
+    for seen in tried:
+        if seen.said:
+            names.setdefault(seen.said, []).append(seen.name)
+    return tuple(f"{', '.join(layouts)}: {said}" for said, layouts in names.items())
 
 
 @dataclass
@@ -120,6 +136,8 @@ class _Layout:
     """Those that give most of one."""
     transposed: bool = False
     said: str = ""
+    answers: bool = False
+    """Whether it gave an output of a shape that can be meant, if only NaN."""
     ended: bool = False
     """Whether no other layout is to be tried."""
     nearest: Miss | None = None
@@ -153,6 +171,9 @@ def _called(runner: Runner, name: str) -> _Layout:
             break
         elif np.isfinite(outcome.output).any():
             seen.outputs.append((case, outcome.output))
+        else:
+            seen.answers = True
+            seen.said = seen.said or "nothing in its output is finite"
     return seen
 
 
@@ -288,17 +309,19 @@ def _output_layout(image_layout: str) -> str:
     return {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}[image_layout]
 
 
-def _learnt(runner: Runner, model: Model, expect: Mapping[str, Any]) -> Model:
+def _learnt(runner: Runner, model: Model, expect: Mapping[str, Any]) -> Probe:
     """The model with its parameters, dtypes, padding rule and reading of stride."""
     model = replace(model, parameters=_taken(runner, model))
-    seen = [*_observations(runner, model)]
+    mishaps: list[str] = []
+    seen = [*_observations(runner, model, mishaps)]
     model = max(_variants(model), key=lambda m: _agreement(m, seen))
     taken = tuple(d for d in DTYPES if d == "float32" or _takes_dtype(runner, model, d))
     gives = seen[0][1].dtype.name if seen else "float32"
     expect = dict(expect)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
-    return replace(model, dtypes=taken, gives=gives, expect=expect)
+    model = replace(model, dtypes=taken, gives=gives, expect=expect)
+    return Probe(model, mishap=next(iter(mishaps), None))
 
 
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
@@ -320,7 +343,7 @@ def _takes_dtype(runner: Runner, model: Model, dtype: str) -> bool:
     return runner.run(model.request(case, repeat=False)).kind != "rejected"
 
 
-def _observations(runner: Runner, model: Model) -> Iterator[tuple[Case, Array]]:
+def _observations(runner: Runner, model: Model, mishaps: list[str]) -> Iterator[tuple[Case, Array]]:
     settings: list[dict[str, int]] = [dict(v) for v in (*_VARIED, *_EVEN)]
     for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
         if parameter in model.parameters:
@@ -336,6 +359,11 @@ def _observations(runner: Runner, model: Model) -> Iterator[tuple[Case, Array]]:
         outcome = runner.run(model.request(case, repeat=False))
         if outcome.output is not None:
             yield case, outcome.output
+        elif outcome.kind != "rejected":
+            mishaps.append(
+                f"a call to learn what it does ended in a {outcome.kind}, which no case did: "
+                f"{outcome.detail} (--replay {case.id})"
+            )
 
 
 def _variants(model: Model) -> Iterator[Model]:

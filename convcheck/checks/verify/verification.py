@@ -35,6 +35,8 @@ REASONS = 20
 HANGS = 3
 DEATHS = 25
 """Lost processes after which a campaign ends: each costs a time limit, or a new start."""
+STARTING = 60.0
+"""Seconds that new starts may take together, once as many processes were lost as may hang."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,11 @@ def put_to_test(
     except KeyboardInterrupt:
         interrupted = True
     model = learnt.model
+    mishap = () if learnt.mishap is None or campaign.failed_count else (learnt.mishap,)
     return VerifyResult(
         target=target,
         model=model,
-        convention=None if model is None else _at_defaults(model),
+        convention=_followed(learnt, campaign),
         nearest=learnt.nearest,
         ran=campaign.passed_count + campaign.failed_count,
         passed=campaign.passed_count,
@@ -136,7 +139,7 @@ def put_to_test(
         when=_when(campaign),
         does=does,
         smallest=smallest,
-        notes=(*learnt.notes, *campaign.notes),
+        notes=(*learnt.notes, *mishap, *campaign.notes),
         interrupted=interrupted,
         elapsed=time.perf_counter() - begun,
     )
@@ -146,9 +149,14 @@ def _smallest(runner: Runner, model: Model, finding: Finding, *, smaller: bool) 
     return shown(runner, model, minimise(runner, model, finding) if smaller else finding)
 
 
-def _at_defaults(model: Model) -> Convention:
+def _followed(learnt: Probe, campaign: _Campaign) -> Convention | None:
+    """What the target does at the parameters' defaults, where it is known to do so."""
+    model = learnt.model
+    if model is None or (learnt.assumed and (campaign.failed_count or not campaign.passed_count)):
+        return None
     plain = Case(seed=0, number=0, channels=2, filters=2, height=8, width=8)
-    return model.found().convention(plain.projected(*model.layouts, PARAMETERS))
+    known = model if learnt.assumed else model.found()
+    return known.convention(plain.projected(*model.layouts, PARAMETERS))
 
 
 _VERBS = {
@@ -191,11 +199,17 @@ class _Campaign:
         self.skipped: dict[str, int] = {}
         self.notes: dict[str, None] = {}
         self.hangs = self.deaths = 0
+        self.starting = 0.0
+        self.lost = False
 
     def run(self, runner: Runner, model: Model, cases: Iterable[Case], *, fail_fast: bool) -> None:
         for drawn in cases:
             case = model.project(drawn)
+            lost, begun = self.deaths, time.perf_counter()
             self._count(case, examine(runner, model, case))
+            if self.lost:
+                self.starting += time.perf_counter() - begun
+            self.lost = self.deaths > lost
             self.progress(self.failed_count)
             if fail_fast and self.failed_count:
                 self.notes["ended at the first failing case"] = None
@@ -205,6 +219,12 @@ class _Campaign:
                 return
             if self.deaths >= DEATHS:
                 self.notes[f"ended early: the process was lost {self.deaths} times"] = None
+                return
+            if self.deaths >= HANGS and self.starting >= STARTING:
+                self.notes[
+                    f"ended early: the process was lost {self.deaths} times, and to start it "
+                    f"again took {self.starting:.0f} s"
+                ] = None
                 return
 
     def _count(self, case: Case, seen: Examined) -> None:
