@@ -263,3 +263,18 @@ def test_what_is_wrong_with_a_count() -> None:
 def test_the_integer_arithmetics_to_the_letter() -> None:
     kinds = {"uint8", "int8", "uint16", "int16", "uint32", "int32"}
     assert set(INTEGER_ARITHMETICS) == {f"{how}:{k}" for how in ("wrap", "saturate") for k in kinds}
+
+
+def test_the_closest_of_several_is_suggested() -> None:
+    with pytest.raises(InputError) as caught:
+        Convention.from_dict({"padding_mod": "wrap"})  # padding_value and padding are close too
+    assert caught.value.hint == "did you mean 'padding_mode'?"
+    with pytest.raises(InputError) as caught:
+        parse_partial("corelation")  # cross-correlation and convolution are close too
+    assert caught.value.hint == "did you mean 'correlation'?"
+
+
+def test_channels_are_counted_from_zero() -> None:
+    with pytest.raises(InputError) as caught:
+        Convention(channel_order=(-1, 0))
+    assert "permutation" in caught.value.expected
