@@ -77,6 +77,14 @@ class _NoAnnotations(ast.NodeTransformer):
         node.annotation = None
         return node
 
+    def visit_arguments(self, node: ast.arguments) -> Any:
+        # The star of keyword-only arguments, taken for a product: how one may pass them, no more.
+        node.args += node.kwonlyargs
+        node.defaults += [default for default in node.kw_defaults if default]
+        node.args, node.posonlyargs = node.posonlyargs + node.args, []
+        node.kwonlyargs, node.kw_defaults = [], []
+        return self.generic_visit(node)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         node.returns = None
         return self.generic_visit(node)
@@ -107,7 +115,7 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
             text = mutated.decode() if isinstance(mutated, bytes) else mutated
             try:
                 dumped = meaning(text)
-            except SyntaxError:  # the star of keyword-only arguments, taken for a product
+            except SyntaxError:  # likewise the star, for a sum
                 continue
             if dumped not in seen:
                 seen.add(dumped)
@@ -144,6 +152,13 @@ class _Mutant(MetaPathFinder, Loader):
         exec(compile(self.source, str(self.path), "exec"), module.__dict__)
 
 
+class _Backwards:
+    """Runs the last tests first: to the letter, and quick, they kill most."""
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items.reverse()
+
+
 def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
     """Whether all tests pass with this source in the module's place."""
     child = os.fork()
@@ -159,7 +174,7 @@ def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
             sys.meta_path.insert(0, _Mutant(name, path, source))
             options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider"]
             options += ["-m", "not slow and not campaign"]
-            code = int(pytest.main([*options, *tests]))
+            code = int(pytest.main([*options, *tests], [_Backwards()]))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -222,7 +237,8 @@ def main() -> int:
     if unknown := set(asked.modules) - set(TESTS):
         parser.error(f"no such module: {', '.join(sorted(unknown))}")
     warm()
-    return 0 if all([judge(name, asked.sample) for name in asked.modules or TESTS]) else 1
+    good = [judge(name, asked.sample) for name in asked.modules or TESTS]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
