@@ -1,18 +1,23 @@
 """Mutation testing: every small change to a module, and whether its tests notice.
 
-    python benchmarks/mutants.py [MODULE ...]      # rounding comparison convention ...
+    python benchmarks/mutants.py [--sample N] [MODULE ...]      # comparison convention ...
 
 cosmic-ray makes the mutants (``pip install -e '.[dev]'``). Its own runner starts a process for
 each, which takes longer to import numpy and scipy than to run the tests. So here each is a fork of
 one process that has them already; the mutant takes the module's place there, never on the disk.
-Mutants that differ in annotations alone are left out: nothing reads those.
+Mutants that differ in annotations alone are left out: nothing reads those. ``equivalent.txt``
+beside this file lists those that no test can tell from the original, each with the reason; any
+other that survives is printed, and the exit code is 1. ``--sample`` tries that many, drawn with a
+fixed seed.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
 import os
+import random
 import signal
 import sys
 import time
@@ -25,9 +30,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
-IDENTIFY = (
-    *("axes", "classes", "fit", "identification", "judges", "nearest", "readings", "samples"),
-    "search",
+LISTED = Path(__file__).with_name("equivalent.txt")
+IDENTIFY = sorted(
+    path.stem
+    for path in (ROOT / "convcheck" / "checks" / "identify").glob("*.py")
+    if path.stem != "__init__"
 )
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
@@ -70,6 +77,14 @@ class _NoAnnotations(ast.NodeTransformer):
         node.annotation = None
         return node
 
+    def visit_arguments(self, node: ast.arguments) -> Any:
+        # The star of keyword-only arguments, taken for a product: how one may pass them, no more.
+        node.args += node.kwonlyargs
+        node.defaults += [default for default in node.kw_defaults if default]
+        node.args, node.posonlyargs = node.posonlyargs + node.args, []
+        node.kwonlyargs, node.kw_defaults = [], []
+        return self.generic_visit(node)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         node.returns = None
         return self.generic_visit(node)
@@ -100,7 +115,7 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
             text = mutated.decode() if isinstance(mutated, bytes) else mutated
             try:
                 dumped = meaning(text)
-            except SyntaxError:  # the star of keyword-only arguments, taken for a product
+            except SyntaxError:  # likewise the star, for a sum
                 continue
             if dumped not in seen:
                 seen.add(dumped)
@@ -112,8 +127,14 @@ def _difference(before: str, after: str, name: str) -> str:
         zip(before.splitlines(), after.splitlines(), strict=False), start=1
     ):
         if old != new:
-            return f"{number}: {old.strip()}  →  {new.strip()}"
-    return name
+            return f"{number}: {' '.join(old.split())} → {' '.join(new.split())}"
+    return f"0: {name}"
+
+
+def listed(module: str) -> set[str]:
+    """The mutants of a module that are known to be equivalent, without their line numbers."""
+    lines = LISTED.read_text(encoding="utf-8").splitlines()
+    return {line.removeprefix(f"{module}: ") for line in lines if line.startswith(f"{module}: ")}
 
 
 class _Mutant(MetaPathFinder, Loader):
@@ -131,6 +152,13 @@ class _Mutant(MetaPathFinder, Loader):
         exec(compile(self.source, str(self.path), "exec"), module.__dict__)
 
 
+class _Backwards:
+    """Runs the last tests first: to the letter, and quick, they kill most."""
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items.reverse()
+
+
 def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
     """Whether all tests pass with this source in the module's place."""
     child = os.fork()
@@ -144,9 +172,9 @@ def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
             import pytest
 
             sys.meta_path.insert(0, _Mutant(name, path, source))
-            options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not campaign"]
-            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # warm() was first
-            code = int(pytest.main([*options, *tests]))
+            options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider"]
+            options += ["-m", "not slow and not campaign"]
+            code = int(pytest.main([*options, *tests], [_Backwards()]))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -155,42 +183,63 @@ def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
 
 def warm() -> None:
     """Import what is slow, and none of what is mutated."""
-    import hypothesis.strategies  # noqa: F401
+    import hypothesis
     import jsonschema  # noqa: F401
     import pytest  # noqa: F401
     import scipy.fft
     import scipy.ndimage
     import scipy.signal  # noqa: F401
 
+    # One example is enough: none need be made small to be shown.
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None)
+    hypothesis.settings.load_profile("mutants")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
 
 
-def main(names: list[str]) -> int:
-    """Print the survivors and the counts, module by module."""
+def judge(name: str, sample: int | None) -> bool:
+    """Print a module's survivors and counts; whether all that survive are listed."""
+    path = ROOT / "convcheck" / f"{name.replace('.', '/')}.py"
+    source = path.read_text(encoding="utf-8")
+    tests = [f"tests/{test}.py" for test in TESTS[name].split()]
+    if not survives(f"convcheck.{name}", path, source, tests):
+        print(f"{name}: its tests fail without any mutation")
+        return False
+    started, known = time.monotonic(), listed(name)
+    every = list(mutants(source))
+    tried = every if sample is None else random.Random(0).sample(every, min(sample, len(every)))
+    equivalent, surviving = 0, 0
+    for words, mutated in tried:
+        if not survives(f"convcheck.{name}", path, mutated, tests):
+            continue
+        if words.partition(": ")[2] in known:
+            equivalent += 1
+        else:
+            surviving += 1
+            print(f"  survives  {name}: {words}", flush=True)
+    killed = len(tried) - equivalent - surviving
+    print(
+        f"{name}: {len(every)} mutants, {len(tried)} tried, {killed} killed,",
+        f"{equivalent} equivalent, {surviving} surviving, {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    return surviving == 0
+
+
+def main() -> int:
+    """Judge the modules that are asked for, or all."""
+    parser = argparse.ArgumentParser(description="Small changes that no test notices.")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(TESTS))
+    parser.add_argument("--sample", type=int, metavar="N", help="try N mutants of each")
+    asked = parser.parse_args()
+    if unknown := set(asked.modules) - set(TESTS):
+        parser.error(f"no such module: {', '.join(sorted(unknown))}")
     warm()
-    for name in names or list(TESTS):
-        path = ROOT / "convcheck" / f"{name.replace('.', '/')}.py"
-        source = path.read_text(encoding="utf-8")
-        tests = [f"tests/{test}.py" for test in TESTS[name].split()]
-        if not survives(f"convcheck.{name}", path, source, tests):
-            print(f"{name}: its tests fail without any mutation")
-            return 1
-        started, count, alive = time.monotonic(), 0, 0
-        for words, mutated in mutants(source):
-            count += 1
-            if survives(f"convcheck.{name}", path, mutated, tests):
-                alive += 1
-                print(f"  survives  {name}.py:{words}", flush=True)
-        seconds = time.monotonic() - started
-        share = 100 * (count - alive) / max(count, 1)
-        print(
-            f"{name}: {count} mutants, {alive} survive, {share:.1f} % killed, {seconds:.0f} s",
-            flush=True,
-        )
-    return 0
+    good = [judge(name, asked.sample) for name in asked.modules or TESTS]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

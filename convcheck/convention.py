@@ -124,7 +124,7 @@ class Convention:
             )
         for key in mapping:
             if key not in KEYS:
-                close = get_close_matches(str(key), KEYS, n=1)
+                close = get_close_matches(str(key), KEYS)
                 raise InputError(
                     f"a convention has no key {key!r}",
                     expected=", ".join(KEYS),
@@ -158,7 +158,7 @@ def parse_partial(text: str) -> dict[str, Any]:
     if slug in NAMED:
         return {"flip": NAMED[slug].flip}
     if not text.lstrip().startswith("{"):
-        close = get_close_matches(slug, [*NAMED, *_SYNONYMS], n=1, cutoff=0.5)
+        close = get_close_matches(slug, [*NAMED, *_SYNONYMS], cutoff=0.5)
         raise InputError(
             f"no convention is named {text!r}",
             expected=f"one of {', '.join(NAMED)}, or a JSON object of a convention's keys",
@@ -249,7 +249,7 @@ def _permutation(value: Any) -> tuple[int, ...] | None:
     expected = "null or a permutation of the image's channels, such as [2, 1, 0]"
     if isinstance(value, str) or not _is_sequence(value):
         raise _unfit("channel_order", value, expected)
-    order = tuple(_count("channel_order", v, at_least=0) for v in value)
+    order = tuple(_count("channel_order", v) for v in value)
     if sorted(order) != list(range(len(order))):
         raise _unfit("channel_order", value, expected)
     return order

@@ -110,7 +110,7 @@ def arrange_filters(filters: Array, convention: Convention, channels: int) -> Ar
     w = np.flip(w, tuple(1 + "IHW".index(axis) for axis in convention.flip))
     groups = convention.groups
     outputs, inputs = w.shape[:2]
-    if layout == "HW" and groups > 1:
+    if layout == "HW":
         w = np.broadcast_to(w, (groups, *w.shape[1:]))  # one kernel shared by all groups
     elif inputs == channels and groups > 1 and channels % groups == 0:
         # A transposed convolution's bank: O counts one group's outputs, I all the channels.

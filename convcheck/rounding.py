@@ -118,7 +118,7 @@ def _power(array: Array) -> int | None:
 
 def blocks(array: Array, size: int = 1 << 19) -> Iterator[Array]:
     """The array in parts of at most about ``size`` elements, so that a look at it needs no copy."""
-    if array.ndim == 0 or array.size <= size:
+    if array.size <= size:
         yield array
     elif array.size // len(array) > size:
         for part in array:
@@ -193,7 +193,8 @@ def choose_arithmetic(image: Array, filters: Array) -> Arithmetic:
     step = quantum(image) * quantum(filters)
     if step > 0 and reach / step < 2.0**52:
         return Arithmetic(np.dtype(dtype), exact=True, quantum=step, input_roundings=0)
-    if _fits_int64(image) and _fits_int64(filters) and reach < 2.0**62:
+    whole = image.dtype.kind in "biu" and filters.dtype.kind in "biu"
+    if whole and reach < 2.0**62:  # neither is all 0 here: both are below it too
         return Arithmetic(np.dtype(np.int64), exact=True, quantum=1.0, input_roundings=0)
     inexact = sum(not _converts(a, np.dtype(dtype)) for a in (image, filters))
     # A long double below the smallest float64 is off by that, times the other operand.
@@ -216,14 +217,8 @@ def _sum_of_magnitudes(largest: float, filters: Array) -> float:
     """A bound on S over all outputs: the largest sample times the heaviest filter."""
     with np.errstate(over="ignore", invalid="ignore"):  # 0 times infinity
         sizes = np.abs(filters.astype(np.complex128 if filters.dtype.kind == "c" else np.float64))
-        heaviest = sizes.reshape(len(filters), -1).sum(axis=1).max(initial=0.0)
+        heaviest = sizes.reshape(len(filters), -1).sum(axis=1).max()
         return float(largest * heaviest)
-
-
-def _fits_int64(array: Array) -> bool:
-    if array.dtype.kind not in "biu":
-        return False
-    return array.dtype != np.uint64 or int(array.max(initial=0)) < 2**63
 
 
 def _converts(array: Array, dtype: np.dtype[np.generic]) -> bool:
@@ -231,7 +226,7 @@ def _converts(array: Array, dtype: np.dtype[np.generic]) -> bool:
     if np.can_cast(array.dtype, dtype, "safe") and array.dtype.kind not in "iu":
         return True
     if array.dtype.kind in "iu":
-        return array.dtype.itemsize < 8 or largest_magnitude(array) <= 2**53
+        return array.dtype.itemsize < 8 or largest_magnitude(array) < 2**53
     if dtype.kind == "c" and array.dtype.kind == "f":
         dtype = np.dtype(np.float64)  # there and back through complex would warn of a lost part
     with np.errstate(over="ignore", under="ignore"):

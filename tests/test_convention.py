@@ -270,3 +270,18 @@ def test_computed_in_changes_the_arithmetic_alone() -> None:
     other = one.computed_in("float16")
     assert other == one.replace(arithmetic="float16")
     assert one.arithmetic == "exact"
+
+
+def test_the_closest_of_several_is_suggested() -> None:
+    with pytest.raises(InputError) as caught:
+        Convention.from_dict({"padding_mod": "wrap"})  # padding_value and padding are close too
+    assert caught.value.hint == "did you mean 'padding_mode'?"
+    with pytest.raises(InputError) as caught:
+        parse_partial("corelation")  # cross-correlation and convolution are close too
+    assert caught.value.hint == "did you mean 'correlation'?"
+
+
+def test_channels_are_counted_from_zero() -> None:
+    with pytest.raises(InputError) as caught:
+        Convention(channel_order=(-1, 0))
+    assert "permutation" in caught.value.expected

@@ -134,6 +134,6 @@ def test_options_in_the_examples_exist() -> None:
 
 
 def test_what_is_said_to_hold_a_promise_is_there() -> None:
-    named = set(re.findall(r"`?((?:tests|benchmarks)/\w+(?:\.py)?)\b", DOCS["trust.md"]))
+    named = set(re.findall(r"`?((?:tests|benchmarks)/\w+(?:\.\w+)?)\b", DOCS["trust.md"]))
     assert len(named) > 8
     assert all((ROOT / path).exists() for path in named), named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -391,3 +392,145 @@ def test_integers_wrap_as_integers() -> None:
     large = np.array([2**53 + 1, -(2**53) - 1, 7])
     assert engine.round_to(large, "wrap:int32").tolist() == [1, -1, 7]
     assert engine.round_to(large, "saturate:int32").tolist() == [2**31 - 1, -(2**31), 7]
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "filters_shape", "keys", "got"),
+    [
+        (
+            (3, 6, 7),
+            (4, 3, 2, 3),
+            {"channel_order": [1, 0]},
+            "2 channels in channel_order, 3 in the image",
+        ),
+        (
+            (5, 6, 7),
+            (4, 3, 2, 2),
+            {},
+            (
+                "filters (4, 3, 2, 2) read as OIHW, 4 filters of 3 channels; groups: 1; "
+                "an image of 5 channels"
+            ),
+        ),
+        ((3, 6, 7), (4, 3, 2, 3), {"bias": [1, 2]}, "2 numbers for 4 output channels"),
+        ((3, 6, 7), (4, 3, 2, 3), {"output_layout": "HW"}, "4 along O"),
+        ((3, 6), (4, 3, 2, 3), {}, "shape (3, 6)"),
+        ((3, 6, 7), (4, 3, 2, 3), {"padding": [[0, 0], [-3, -4]]}, "(-3, -4) on an axis of 7"),
+        (
+            (3, 6, 7),
+            (4, 3, 2, 3),
+            {"dilation": [6, 2]},
+            "a filter that spans (7, 5), a padded image of (6, 7)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_to_the_letter(
+    image_shape: Any, filters_shape: Any, keys: dict[str, Any], got: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        engine.convolve(np.ones(image_shape), np.ones(filters_shape), Convention.from_dict(keys))
+    assert caught.value.got == got
+
+
+def test_channels_that_hwim_would_add_up() -> None:
+    for layout, words in (("HWIM", "does not add channels up"), ("HWIO", "as many channels")):
+        with pytest.raises(InputError) as caught:
+            engine.arrange_filters(np.ones((2, 3, 3, 2)), Convention(filter_layout=layout), 4)
+        assert words in str(caught.value.expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "sizes", "limit"),
+    [
+        ((1, 1, 1, 1), "float64", (1 << 14, 1 << 15), "4,294,967,296"),
+        ((1, 1, 1, 1), "uint8", (1 << 14, 1 << 15), "4,294,967,296"),
+        ((1, 1, 1, 1), "complex128", (1 << 14, 1 << 14), "4,294,967,296"),
+        ((2, 3, 1, 1), "float64", (89_478_485, 1), "4,294,967,296"),
+        ((1, 1, 1 << 15, 1 << 15), "float64", (1 << 16, 1 << 16), "34,359,738,368"),
+    ],
+)
+def test_how_far_an_image_may_be_blown_up(shape: Any, dtype: str, sizes: Any, limit: str) -> None:
+    """To 4 GiB, or 4 times its own size; no memory is taken to say so."""
+    x = np.broadcast_to(np.zeros((), dtype), shape)
+    engine._check_growth(x, sizes, "the padding")
+    with pytest.raises(InputError, match="the padding") as caught:
+        engine._check_growth(x, (sizes[0] + 1, sizes[1]), "the padding")
+    assert caught.value.expected == f"at most {limit} bytes"
+    assert f"{sizes[0] + 1}x{sizes[1]} samples a channel" in str(caught.value.got)
+
+
+def test_integers_padded_by_what_is_none() -> None:
+    ones = np.ones((1, 1, 1, 1), np.int64)
+    padded = engine.pad(ones, Convention(padding=((0, 0), (1, 0)), padding_value=2.5))
+    assert padded.tolist() == [[[[2.5, 1.0]]]]
+    padded = engine.pad(ones, Convention(padding=((0, 0), (1, 0)), padding_value=2.0))
+    assert (padded.dtype, padded.tolist()) == (np.int64, [[[[2, 1]]]])
+
+
+def test_complex_magnitudes_and_precisions() -> None:
+    image, filters = np.full((1, 1, 1), 3 + 4j), np.full((1, 1, 1, 1), 1j)
+    assert engine.magnitude(image, filters, Convention()).tolist() == [[[5.0]]]
+    assert engine.magnitude(image, filters, Convention()).dtype == np.float64
+    assert engine.magnitude(image.real, filters.real, Convention()).dtype == np.float64
+    third = np.array([(1 + 2j) / 3])
+    for name, dtype in (("float64", np.complex128), ("float32", np.complex64)):
+        rounded = engine.round_to(third, name)
+        assert rounded.dtype == dtype
+        assert rounded.tolist() == third.astype(dtype).tolist()
+    assert engine.round_to(third, "bfloat16").tolist() == [0.333984375 + 0.66796875j]
+
+
+def test_what_needs_no_work_is_not_copied() -> None:
+    x = np.ones((1, 1, 2, 2))
+    assert engine.spread(x, (1, 1)) is x
+    assert np.shares_memory(engine.pad(x, Convention(padding=((0, -1), (0, 0)))), x)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.0, -1.0])
+def test_every_scale_is_applied(scale: float) -> None:
+    agree(X, W, Convention(scale=scale))
+
+
+def test_integers_that_are_not_scaled_stay_integers() -> None:
+    sums = np.full((1, 1, 1, 1), 2**53 + 1)
+    assert engine.finish(sums, Convention()).dtype == np.int64
+    assert engine.finish(sums, Convention(activation="relu")).tolist() == sums.tolist()
+
+
+def test_windows_take_no_more_memory_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BLOCK", 1000)
+    x, w = np.ones((1, 1, 99, 99)), np.ones((1, 1, 3, 3))
+    engine.correlate(x, w, (1, 1), (1, 1))
+    tracemalloc.start()
+    try:
+        y = engine.correlate(x, w, (1, 1), (1, 1))
+        # One row's windows, 97 by 9, beside the result.
+        assert tracemalloc.get_traced_memory()[1] < y.nbytes + 4 * 97 * 9 * 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_axis_too_few_or_too_many_is_no_silent_success() -> None:
+    x, w = np.ones((1, 1, 3, 3)), np.ones((1, 1, 1, 1))
+    for call in (
+        lambda: engine.spread(x, (2,)),
+        lambda: engine.pad(x[..., 0], Convention()),
+        lambda: engine.correlate(x, w, (1,), (1, 1)),
+        lambda: engine.correlate(x, w, (1, 1), (1,)),
+        lambda: engine.correlate(x, w[..., 0], (1, 1), (1,)),
+        lambda: engine.arrange_output(x[..., 0], Convention()),
+    ):
+        with pytest.raises(ValueError, match="zip"):
+            call()
+
+
+def test_what_would_be_too_large_is_counted_before_it_is_made() -> None:
+    x, far = np.ones((1, 1, 2, 2)), (1 << 20) - 1
+    for make, words in (
+        (lambda: engine.pad(x, Convention(padding=((0, far), (far, 0)))), "the padding"),
+        (lambda: engine.spread(x, (far + 1, far + 1)), "the zeros between its samples"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            make()
+        side = far + 2
+        assert caught.value.got == f"{side * side * 8:,} bytes, {side}x{side} samples a channel"

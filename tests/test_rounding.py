@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from typing import Any
 
@@ -281,7 +282,8 @@ def test_choose_arithmetic(x: np.ndarray, w: np.ndarray, dtype: str, exact: bool
         (image([0.1], "float64"), bank([0.1], "float32"), 0),
         (image([2**62 + 1], "int64"), bank([0.1], "float64"), 1),
         (image([2**62], "int64"), bank([3.7], "float64"), 1),
-        (image([2**50 + 1], "int64"), bank([0.1], "float64"), 0),
+        (image([2**53 - 1], "int64"), bank([0.1], "float64"), 0),
+        (image([2**53 + 1], "int64"), bank([0.1], "float64"), 1),  # 2**53 as a float
         (image([2**64 - 1], "uint64"), bank([2**63 + 1], "uint64"), 2),
         (image([np.longdouble(1) / 3], "longdouble"), bank([0.1], "float64"), 1),
         (image([0.1], "longdouble"), bank([0.1], "float64"), 0),
@@ -383,6 +385,13 @@ def test_what_float64_cannot_hold_has_no_quantum() -> None:
         assert quantum(np.array([np.longdouble(1) / 3])) == 0.0
 
 
+def test_a_quantum_is_that_of_all_blocks() -> None:
+    for place in (100, -1):
+        long = np.ones((1 << 19) + 1)
+        long[place] = 0.25
+        assert quantum(long) == 0.25
+
+
 def test_where_a_quantum_is_given_up() -> None:
     assert quantum(np.array([2.0**-500])) == 2.0**-500
     assert quantum(np.array([2.0**-501])) == 0.0
@@ -396,7 +405,7 @@ def test_blocks_are_no_larger_than_asked_for() -> None:
         parts = list(rounding.blocks(array, 1000))
         assert max(part.size for part in parts) <= 1000
         assert np.array_equal(np.concatenate([part.ravel() for part in parts]), array.ravel())
-    assert [part.shape for part in rounding.blocks(np.array(3.0))] == [()]
+    assert [part.shape for part in rounding.blocks(np.array(3.0), 1)] == [()]
     assert len(list(rounding.blocks(np.zeros(1 << 19)))) == 1
     assert len(list(rounding.blocks(np.zeros((1 << 19) + 1)))) == 2
 
@@ -418,7 +427,7 @@ def test_the_arithmetic_to_the_letter() -> None:
     # A sum below 2^52 of the unit is exact in float64; integers beyond it are in int64.
     for x, chosen in (
         (image([2.0**51 + 1], "float64"), Arithmetic(float64, True, 1.0, 0)),
-        (image([2.0**52 + 1], "float64"), Arithmetic(float64, False, 0.0, 0)),
+        (image([2.0**52, 1], "float64"), Arithmetic(float64, False, 0.0, 0)),
         (image([2**52 + 1], "int64"), Arithmetic(np.dtype(np.int64), True, 1.0, 0)),
     ):
         assert choose_arithmetic(x, bank([1], x.dtype)) == chosen
@@ -427,3 +436,20 @@ def test_the_arithmetic_to_the_letter() -> None:
         lost = choose_arithmetic(third, bank([2.0**40], "float64")).underflow
         assert lost == 5e-324 * (2**40 + 1)
     assert rounding.largest_magnitude(np.zeros(0)) == 0.0
+
+
+def test_an_arithmetic_bounds_as_its_sums_are() -> None:
+    sizes = np.array([1.0, 3.0])
+    third, half = image([1 / 3], "float64"), bank([1 / 2], "float64")
+    real, both = choose_arithmetic(third, half), choose_arithmetic(1j * third, half)
+    assert (real.is_complex, both.is_complex) == (False, True)
+    assert real.bound(sizes, 5).tolist() == sum_bound(sizes, 5).tolist()
+    assert both.bound(sizes, 5).tolist() == sum_bound(sizes, 5, is_complex=True).tolist()
+
+
+def test_an_arithmetic_copies_nothing_and_is_not_changed() -> None:
+    x = image([0.1], "float64")
+    chosen = choose_arithmetic(x, bank([0.1], "float64"))
+    assert chosen.cast(x) is x
+    with pytest.raises(FrozenInstanceError):
+        chosen.exact = True  # type: ignore[misc]
