@@ -163,17 +163,6 @@ def met(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array
     return np.where(outside, -2, np.where(position % gap == 0, position // gap, -1))
 
 
-def window(image: Array, c: Convention, kernel: Sequence[int], at: Sequence[int]) -> Array:
-    """What the filter meets at one output element (row, column): (C,Fh,Fw) of the image (C,H,W)."""
-    rows, columns = (
-        (i * stride - pads[0], dilation * (k - 1) + 1, gap)
-        for i, stride, pads, dilation, k, gap in zip(
-            at, c.stride, c.padding, c.dilation, kernel, c.input_dilation, strict=True
-        )
-    )
-    return _region(image, rows, columns, c.padding_mode)[:, :: c.dilation[0], :: c.dilation[1]]
-
-
 def wrapped_index(places: Array, size: int, mode: str) -> Array:
     """The sample that numpy.pad puts at ``places`` of an axis of ``size``, beyond its edges too."""
     if mode == "edge" or size == 1:
@@ -183,27 +172,3 @@ def wrapped_index(places: Array, size: int, mode: str) -> Array:
     period = 2 * size if mode == "symmetric" else 2 * size - 2
     within = places % period
     return np.where(within < size, within, period - within - (1 if mode == "symmetric" else 0))
-
-
-def _region(
-    image: Array, rows: tuple[int, int, int], columns: tuple[int, int, int], mode: str
-) -> Array:
-    """A part of the spread and padded image (C,H,W), as floats."""
-    ys, inside_y = _sources(image.shape[1], *rows, mode)
-    xs, inside_x = _sources(image.shape[2], *columns, mode)
-    part = image[:, ys][:, :, xs].astype(np.result_type(image, np.float64))
-    if not inside_y.all():
-        part[:, ~inside_y] = 0
-    if not inside_x.all():
-        part[:, :, ~inside_x] = 0
-    return part
-
-
-def _sources(size: int, first: int, count: int, gap: int, mode: str) -> tuple[Array, Array]:
-    """Which sample stands at each place of the padded axis, and whether one does."""
-    places = np.arange(first, first + count)
-    if mode == "constant":
-        inside = (places >= 0) & (places <= (size - 1) * gap) & (places % gap == 0)
-        return np.where(inside, places // gap, 0), inside
-    everywhere = np.ones(count, bool)
-    return wrapped_index(places, size, mode), everywhere

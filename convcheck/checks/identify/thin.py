@@ -32,9 +32,12 @@ class Thin(Linear):
         convention: Convention,
         shape: tuple[int, ...],
         precision: str | None = None,
+        *,
+        ends: int = ENDS,
+        inner: int = INNER,
     ) -> None:
         self.shape = shape
-        self.places = tuple(map(_places, shape[2:]))
+        self.places = tuple(_places(size, ends, inner) for size in shape[2:])
         self.batch = sorted({0, shape[0] // 2, shape[0] - 1})
         super().__init__(problem, convention, precision)
 
@@ -82,9 +85,9 @@ class Thin(Linear):
         return np.concatenate(parts).swapaxes(0, 1)
 
 
-def _places(size: int) -> Array:
+def _places(size: int, ends: int, inner: int) -> Array:
     """Both ends of an axis, and places between them at no even distance."""
-    if size <= 2 * ENDS + INNER:
+    if size <= 2 * ends + inner:
         return np.arange(size)
-    inner = np.random.default_rng(size).choice(size - 2 * ENDS, INNER, replace=False) + ENDS
-    return np.unique([*range(ENDS), *inner, *range(size - ENDS, size)])
+    between = np.random.default_rng(size).choice(size - 2 * ends, inner, replace=False) + ends
+    return np.unique([*range(ends), *between, *range(size - ends, size)])
