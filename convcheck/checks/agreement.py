@@ -12,6 +12,7 @@ from convcheck.calls.geometry import Axis, measure
 from convcheck.checks.explain import Block, as_blocks
 from convcheck.checks.identify.judging import Fit
 from convcheck.checks.identify.judging import under as held_to
+from convcheck.checks.identify.nearest import SINGLE
 from convcheck.checks.picture import DifferenceMap, check_filter, gather
 from convcheck.checks.sums import Linear, Problem
 from convcheck.engine import (
@@ -44,8 +45,6 @@ ROLES = {
 """What the convention that a figure is about is called, by the verdict."""
 FEW_BITS = ("tf32", "bfloat16", "float16")
 """Arithmetics that hardware multiplies in: identify rounds the operands, not the sum."""
-SINGLE = 2.0**-20
-"""Of S: the difference that identify allows a nearest miss, which has no arithmetic of its own."""
 
 
 @dataclass(frozen=True)

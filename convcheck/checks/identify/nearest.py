@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 SAMPLES = 32
+SINGLE = 2.0**-20
+"""Of S: the difference allowed to a nearest miss, about what single precision could have made."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ def miss_of(problem: Problem, found: Found) -> Miss:
     spread_of = np.sqrt(power * float(np.vdot(dt, dt).real))
     correlation = float(np.abs(np.vdot(dy, dt)) / spread_of) if spread_of else 0.0
     difference = np.where(usable, np.abs(target - sums), 0.0)
-    # Beyond what single precision could have changed.
-    wrong = difference > 2.0**-20 * linear.magnitude
+    wrong = difference > SINGLE * linear.magnitude
     fit = Fit(found.convention, linear, sums, np.zeros(sums.shape), wrong)
     place = where(fit, problem) if wrong.any() else "nowhere, within single precision"
     if _factor_a_channel(target, sums, usable, linear.magnitude):
