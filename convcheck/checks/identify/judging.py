@@ -16,7 +16,7 @@ from convcheck.rounding import TINY, gamma
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcheck.checks.sums import Linear
+    from convcheck.checks.sums import Linear, Problem
     from convcheck.convention import Convention
 Array = NDArray[Any]
 
@@ -71,10 +71,7 @@ def judge(
     seen = informative(wanted, usable)
     fits = []
     partly = False
-    memo = linear.problem.memo
-    if "arithmetics" not in memo:
-        memo["arithmetics"] = _arithmetics(linear.problem.output[linear.problem.usable])
-    for arithmetic in memo["arithmetics"]:
+    for arithmetic in arithmetics(linear.problem):
         if partly and not _survives(output[usable], arithmetic):
             continue
         fit = under(linear, convention.computed_in(arithmetic), wanted, output, usable)
@@ -106,6 +103,14 @@ def informative(wanted: Array, usable: Array) -> Array:
         return usable
     telling: Array = usable & ~common
     return telling if telling.any() else usable
+
+
+def arithmetics(problem: Problem) -> list[str]:
+    """The arithmetics that a problem's finite output can have, finest first; found out once."""
+    if "arithmetics" not in problem.memo:
+        problem.memo["arithmetics"] = _arithmetics(problem.output[problem.usable])
+    names: list[str] = problem.memo["arithmetics"]
+    return names
 
 
 def _arithmetics(output: Array) -> list[str]:

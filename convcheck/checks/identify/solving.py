@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
-    integer_arithmetics,
+    arithmetics,
     is_rectified,
     judge,
     usual_scales,
@@ -139,7 +139,7 @@ def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Conventio
     """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
     moduli = [
         2.0 ** np.iinfo(name.partition(":")[2]).bits
-        for name in integer_arithmetics(output[usable])
+        for name in arithmetics(linear.problem)
         if name.startswith("wrap:")
     ]
     base = linear.convention
