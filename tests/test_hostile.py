@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shlex
 import stat
 import struct
 import subprocess
@@ -12,16 +13,11 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-from test_cli import CONVCHECK, FIXTURES, PLAIN_REPORT, QUESTION, environment, listing, run, shell
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from test_cli import Ended
+from test_cli import FIXTURES, PLAIN_REPORT, QUESTION, environment, listing, run, shell
 
 pytestmark = [
     pytest.mark.slow,
@@ -150,40 +146,18 @@ def test_a_stream_without_an_end() -> None:
     assert "convcheck: error: IMG: - (standard input)" in ended.err
 
 
-def ended_in(cwd: Path, before: Callable[[], object], *arguments: Any, **changes: str) -> Ended:
-    """A command in a process that ``before`` has prepared."""
-    from test_cli import Ended
-
-    done = subprocess.run(
-        [*CONVCHECK, *arguments],
-        cwd=cwd,
-        env=environment(**changes),
-        capture_output=True,
-        timeout=60,
-        preexec_fn=before,
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def no_more_than(size: int) -> Callable[[], None]:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    return limit
-
-
 @pytest.mark.parametrize(
-    "command",
+    ("kilobytes", "command"),
     [
-        ("random", "--shape", "3x9x9", "--seed", "1", "--save", "case"),
-        ("compare", *QUESTION, "-o", "report.html"),
-        ("audit", *SYMMETRIC, "--fix", "case"),
+        (1, ("random", "--shape", "3x9x9", "--seed", "1", "--save", "case")),
+        (1, ("compare", *QUESTION, "-o", "report.html")),
+        (0, ("audit", *SYMMETRIC, "--fix", "case")),
     ],
 )
 def test_a_full_disk_is_said_and_leaves_nothing_half(
-    command: tuple[str, ...], tmp_path: Path
+    kilobytes: int, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    ended = ended_in(tmp_path, no_more_than(100), *command)
+    ended = shell(f"ulimit -f {kilobytes}; $convcheck {shlex.join(command)}", cwd=tmp_path)
     assert ended.code == 2, ended
     assert "cannot write" in ended.err
     assert "File too large" in ended.err
@@ -202,13 +176,12 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
 
 
 def test_umask_077_is_kept(tmp_path: Path) -> None:
-    ended = ended_in(
-        tmp_path, lambda: os.umask(0o077), "random", "--shape", "3x5x5", "--save", "case"
-    )
+    script = "umask 077; $convcheck random --shape 3x5x5 --save case"
+    ended = shell(script, cwd=tmp_path)
     assert ended.code == 0
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "case").iterdir()}
     assert modes == {0o600}
-    ended = ended_in(tmp_path, lambda: os.umask(0o077), "compare", *QUESTION, "-o", "x.json")
+    shell(f"umask 077; $convcheck compare {shlex.join(QUESTION)} -o x.json", cwd=tmp_path)
     assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == 0o600
 
 
