@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from functools import partial
 from itertools import permutations
 from types import MappingProxyType
 from typing import Any
@@ -45,14 +46,6 @@ INTEGER_ARITHMETICS = tuple(
     for bits in (8, 16, 32)
     for kind in ("uint", "int")
 )
-_CHOICES: Mapping[str, tuple[Any, ...]] = {
-    "image_layout": IMAGE_LAYOUTS,
-    "filter_layout": FILTER_LAYOUTS,
-    "output_layout": OUTPUT_LAYOUTS,
-    "padding_mode": PADDING_MODES,
-    "activation": (None, "relu"),
-    "arithmetic": (*PRECISIONS, *INTEGER_ARITHMETICS),
-}
 
 
 @dataclass(frozen=True)
@@ -86,24 +79,8 @@ class Convention:
     arithmetic: str = "exact"
 
     def __post_init__(self) -> None:
-        for name in ("stride", "dilation", "input_dilation"):
-            self._set(name, _pair(name, getattr(self, name), at_least=1))
-        self._set("padding", _padding(self.padding))
-        self._set("flip", _flip(self.flip))
-        self._set("channel_order", _permutation(self.channel_order))
-        self._set("groups", _count("groups", self.groups, at_least=1))
-        self._set("scale", _number("scale", self.scale))
-        self._set("padding_value", _number("padding_value", self.padding_value))
-        self._set("bias", _bias(self.bias))
-        if not isinstance(self.kernel_transposed, bool):
-            raise _unfit("kernel_transposed", self.kernel_transposed, "true or false")
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if not (value is None or isinstance(value, str)) or value not in allowed:
-                raise _unfit(name, value, "one of " + ", ".join(map(str, allowed)))
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """Every key of the vocabulary with JSON's own types."""
@@ -133,13 +110,10 @@ class Convention:
         return cls(**mapping)
 
     def replace(self, **changes: Any) -> Convention:
-        """The same convention with some keys changed."""
-        return replace(self, **changes)
-
-    def computed_in(self, arithmetic: str) -> Convention:
-        """The same in another valid arithmetic, without checking all keys again."""
+        """The same convention with some keys changed; the others are not checked again."""
         other = copy(self)
-        object.__setattr__(other, "arithmetic", arithmetic)
+        for name, value in changes.items():
+            object.__setattr__(other, name, _CHECKS[name](name, value))
         return other
 
 
@@ -188,6 +162,21 @@ def _unfit(key: str, value: object, expected: str) -> InputError:
     return InputError(f"the convention's {key} is unfit", got=repr(value), expected=expected)
 
 
+def _one_of(*allowed: str | None) -> Callable[[str, Any], str | None]:
+    def check(key: str, value: Any) -> str | None:
+        if not (value is None or isinstance(value, str)) or value not in allowed:
+            raise _unfit(key, value, "one of " + ", ".join(map(str, allowed)))
+        return value
+
+    return check
+
+
+def _truth(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _unfit(key, value, "true or false")
+    return value
+
+
 def _count(key: str, value: Any, at_least: int | None = None) -> int:
     try:
         whole = None if isinstance(value, (bool, str)) else int(value)
@@ -209,12 +198,12 @@ def _number(key: str, value: Any) -> float:
     return number
 
 
-def _bias(value: Any) -> tuple[float, ...] | None:
+def _bias(key: str, value: Any) -> tuple[float, ...] | None:
     if value is None:
         return None
     if isinstance(value, str) or not _is_sequence(value):
-        raise _unfit("bias", value, "null or a list of one number an output channel")
-    return tuple(_number("bias", b) for b in value)
+        raise _unfit(key, value, "null or a list of one number an output channel")
+    return tuple(_number(key, b) for b in value)
 
 
 def _pair(key: str, value: Any, at_least: int | None = None) -> Pair:
@@ -226,34 +215,55 @@ def _pair(key: str, value: Any, at_least: int | None = None) -> Pair:
     return (_count(key, value[0], at_least), _count(key, value[1], at_least))
 
 
-def _padding(value: Any) -> tuple[Pair, Pair]:
+def _padding(key: str, value: Any) -> tuple[Pair, Pair]:
     expected = "one whole number, or [[top, bottom], [left, right]]"
     if isinstance(value, str) or not _is_sequence(value):
-        one = _count("padding", value)
+        one = _count(key, value)
         return ((one, one), (one, one))
     if len(value) != 2 or not all(_is_sequence(v) and len(v) == 2 for v in value):
-        raise _unfit("padding", value, expected)
-    return (_pair("padding", value[0]), _pair("padding", value[1]))
+        raise _unfit(key, value, expected)
+    return (_pair(key, value[0]), _pair(key, value[1]))
 
 
-def _flip(value: Any) -> tuple[str, ...]:
+def _flip(key: str, value: Any) -> tuple[str, ...]:
     named = not isinstance(value, str) and _is_sequence(value)
     if not named or not all(isinstance(a, str) and a in FLIP_AXES for a in value):
-        raise _unfit("flip", value, "a list out of I, H, W")
+        raise _unfit(key, value, "a list out of I, H, W")
     return tuple(axis for axis in FLIP_AXES if axis in value)
 
 
-def _permutation(value: Any) -> tuple[int, ...] | None:
+def _permutation(key: str, value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
     expected = "null or a permutation of the image's channels, such as [2, 1, 0]"
     if isinstance(value, str) or not _is_sequence(value):
-        raise _unfit("channel_order", value, expected)
-    order = tuple(_count("channel_order", v) for v in value)
+        raise _unfit(key, value, expected)
+    order = tuple(_count(key, v) for v in value)
     if sorted(order) != list(range(len(order))):
-        raise _unfit("channel_order", value, expected)
+        raise _unfit(key, value, expected)
     return order
 
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "image_layout": _one_of(*IMAGE_LAYOUTS),
+    "filter_layout": _one_of(*FILTER_LAYOUTS),
+    "output_layout": _one_of(*OUTPUT_LAYOUTS),
+    "flip": _flip,
+    "stride": partial(_pair, at_least=1),
+    "dilation": partial(_pair, at_least=1),
+    "input_dilation": partial(_pair, at_least=1),
+    "padding": _padding,
+    "padding_mode": _one_of(*PADDING_MODES),
+    "padding_value": _number,
+    "groups": partial(_count, at_least=1),
+    "channel_order": _permutation,
+    "kernel_transposed": _truth,
+    "scale": _number,
+    "bias": _bias,
+    "activation": _one_of(None, "relu"),
+    "arithmetic": _one_of(*PRECISIONS, *INTEGER_ARITHMETICS),
+}
+"""What each key's value must be: takes the key and the value, returns it in the record's type."""
 
 CORRELATION = Convention()
 """What a CNN layer computes: no axis reversed."""

@@ -265,11 +265,17 @@ def test_the_integer_arithmetics_to_the_letter() -> None:
     assert set(INTEGER_ARITHMETICS) == {f"{how}:{k}" for how in ("wrap", "saturate") for k in kinds}
 
 
-def test_computed_in_changes_the_arithmetic_alone() -> None:
+def test_replace_changes_and_checks_what_is_named_alone() -> None:
     one = Convention(stride=2, scale=0.5)
-    other = one.computed_in("float16")
-    assert other == one.replace(arithmetic="float16")
-    assert one.arithmetic == "exact"
+    other = one.replace(arithmetic="float16", padding=1, flip=["W", "H"])
+    assert other == Convention(
+        stride=2, scale=0.5, arithmetic="float16", padding=1, flip=("H", "W")
+    )
+    assert hash(other) != hash(one)
+    assert one == Convention(stride=2, scale=0.5)
+    for key, value in [("dilation", 0), ("scale", float("nan")), ("padding_mode", "zeros")]:
+        with pytest.raises(InputError, match=f"the convention's {key} is unfit"):
+            one.replace(**{key: value})
 
 
 def test_the_closest_of_several_is_suggested() -> None:

@@ -169,13 +169,23 @@ def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         value = _edge_value(linear, output, telling, scaled=scaled, biased=biased)
         if value is None:
             continue
-        for number in simple_numbers(value):
-            fit = solve(linear.with_border(number), output, usable)
-            fit = replace(fit, convention=fit.convention.replace(padding_value=number))
-            if not fit.misses or number == value:
-                yield fit
-            if not fit.misses:
-                return
+        fit = _bordered(linear, value, output, usable)
+        plain = _bordered(linear, float(round(value)), output, usable)
+        if plain.misses < fit.misses:
+            fit = plain
+        if fit.misses < EXPLAINED * np.count_nonzero(usable):
+            # Only then is it worth while to look for a number in fewer digits.
+            for number in simple_numbers(value):
+                other = _bordered(linear, number, output, usable)
+                if not other.misses:
+                    yield other
+                    return
+        yield fit
+
+
+def _bordered(linear: Linear, value: float, output: Array, usable: Array) -> Fit:
+    fit = solve(linear.with_border(value), output, usable)
+    return replace(fit, convention=fit.convention.replace(padding_value=value))
 
 
 def _edge_value(

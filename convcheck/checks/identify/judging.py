@@ -67,14 +67,14 @@ def judge(
 ) -> Fit:
     """Every element under the finest arithmetic that explains most of them."""
     with np.errstate(over="ignore", invalid="ignore"):
-        wanted = finish(linear.values, convention.computed_in("exact"))
+        wanted = finish(linear.values, convention.replace(arithmetic="exact"))
     seen = informative(wanted, usable)
     fits = []
     partly = False
     for arithmetic in arithmetics(linear.problem):
         if partly and not _survives(output[usable], arithmetic):
             continue
-        fit = under(linear, convention.computed_in(arithmetic), wanted, output, usable)
+        fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
         if fit is None or (partly and fit.misses):
             continue
         if not fit.misses:
@@ -98,7 +98,8 @@ def informative(wanted: Array, usable: Array) -> Array:
         return usable
     low, high = flat.real.min(), flat.real.max()
     middle = np.median(flat.real)
-    common = np.isclose(wanted.real, middle, rtol=0, atol=1e-9 * float(high - low))
+    with np.errstate(invalid="ignore"):
+        common = np.abs(wanted.real - middle) <= 1e-9 * (high - low)
     if np.count_nonzero(common & usable) * 4 < np.count_nonzero(usable):
         return usable
     telling: Array = usable & ~common
@@ -214,7 +215,7 @@ def _under_few_bits(
     """
     arithmetic = convention.arithmetic
     unit = PRECISIONS[arithmetic]
-    wanted = finish(linear.rounded(arithmetic).values, convention.computed_in("exact"))
+    wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
     is_stored = _survives(output[usable], arithmetic)
     stored = unit * np.abs(wanted) * 1.01 if is_stored else 0.0
     # Rounding the operands can change S by two units of it.
