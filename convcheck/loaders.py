@@ -171,7 +171,7 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
 
 def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
     entries, start = _entries(file)
-    name = _choose(list(entries), name, "FILE.safetensors")
+    name = _choose(list(entries), name, file)
     entry = entries[name]
     code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 32:
@@ -232,7 +232,7 @@ def _initializer(file: IO[bytes], name: str | None) -> Loaded:
     tensors = {tensor.name: tensor for tensor in _graph(file).initializer}
     from onnx import TensorProto, numpy_helper
 
-    name = _choose(list(tensors), name, "MODEL.onnx")
+    name = _choose(list(tensors), name, file)
     tensor = tensors[name]
     if tensor.data_location == TensorProto.EXTERNAL:
         raise InputError(
@@ -255,7 +255,7 @@ def _initializer(file: IO[bytes], name: str | None) -> Loaded:
     return array, notes
 
 
-def _choose(known: list[str], name: str | None, form: str) -> str:
+def _choose(known: list[str], name: str | None, file: IO[bytes]) -> str:
     shown = ", ".join(ascii(n)[1:-1][:80] for n in known[:10])
     shown += f" and {len(known) - 10} more" if len(known) > 10 else ""
     if not known:
@@ -265,7 +265,7 @@ def _choose(known: list[str], name: str | None, form: str) -> str:
             f"holds {len(known)} arrays: which one?",
             got=shown,
             expected="a name",
-            hint=f"name one of them: {form}::{_near(known[0])}",
+            hint=f"name one of them: {ascii(file.name)[1:-1]}::{_near(known[0])}",
         )
     if name is not None and name not in known:
         close: Iterable[str] = difflib.get_close_matches(name, known, 1, 0.5) or known

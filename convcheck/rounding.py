@@ -181,10 +181,7 @@ def choose_arithmetic(image: Array, filters: Array) -> Arithmetic:
     if not math.isfinite(2 * reach):  # two results as far apart as can be must have a difference
         raise InputError(
             "the convolution's sums overflow float64",
-            got=f"an image that reaches {largest:.3g} and filters that add to more than "
-            f"{np.finfo(np.float64).max / 2 / largest:.3g}"
-            if largest
-            else "filters whose sum overflows",
+            got=_overflowing(largest),
             expected="sums of magnitudes below 8.9e307",
             hint="divide the data by a power of two; the conventions do not change",
         )
@@ -202,6 +199,15 @@ def choose_arithmetic(image: Array, filters: Array) -> Arithmetic:
     return Arithmetic(
         np.dtype(dtype), exact=False, quantum=0.0, input_roundings=inexact, underflow=lost
     )
+
+
+def _overflowing(largest: float) -> str:
+    if largest == 0:
+        return "filters whose sum overflows"
+    if math.isinf(largest):
+        return "an image with numbers beyond float64"
+    least = np.finfo(np.float64).max / 2 / largest
+    return f"an image that reaches {largest:.3g} and filters that add to more than {least:.3g}"
 
 
 def largest_magnitude(array: Array) -> float:

@@ -370,7 +370,7 @@ def _zip_errors() -> Iterator[None]:
 
 
 def _load_member(archive: zipfile.ZipFile, name: str | None) -> tuple[NDArray[Any], str]:
-    info = _choose(archive.infolist(), name)
+    info = _choose(archive, name)
     if info.flag_bits & 0x1:
         raise _bad("is encrypted", hint="decrypt it first: unzip, then name the .npy in it")
     # Besides that numpy never writes them, the other kinds unpack a chunk to any size.
@@ -389,15 +389,16 @@ def _load_member(archive: zipfile.ZipFile, name: str | None) -> tuple[NDArray[An
     return array, _rest(rest)
 
 
-def _choose(members: list[zipfile.ZipInfo], name: str | None) -> zipfile.ZipInfo:
+def _choose(archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
     """Pick the member of that name, or the only one. A name is a name, never used as a path."""
+    members = archive.infolist()
     arrays = [member for member in members if member.filename.endswith(".npy")]
     names = [member.filename.removesuffix(".npy") for member in arrays]
     if not names:
         raise _no_npz([member.filename for member in members])
     if name is None:
         if len(set(names)) > 1:
-            hint = f"name one of them: FILE.npz::{_clip(names[0])}"
+            hint = f"name one of them: {_shown(archive.filename or 'FILE.npz')}::{_clip(names[0])}"
             raise _bad(f"holds {len(names)} arrays: which one?", _listed(names), hint, "a name")
         name = names[0]
     if name not in names:

@@ -312,7 +312,7 @@ def test_safetensors_by_name(tmp_path: Path) -> None:
     assert np.array_equal(rounded.array, ONE)
     assert rounded.array.dtype == np.float32
     assert "bfloat16 read as float32" in rounded.warnings[0]
-    refused(path, "holds 2 arrays: which one?", "w, b", "::w")
+    refused(path, "holds 2 arrays: which one?", "w, b", f"name one of them: {path}::w")
     refused(f"{path}::c", "holds no array named c", "w, b")
 
 

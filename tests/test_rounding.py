@@ -420,6 +420,10 @@ def test_an_overflow_says_of_what() -> None:
     assert caught.value.got == (
         "an image that reaches 4 and filters that add to more than 2.25e+307"
     )
+    if np.finfo(np.longdouble).maxexp > 1024:
+        with pytest.raises(InputError) as caught:
+            choose_arithmetic(image([np.longdouble("1e4000")], "longdouble"), bank([1], "float64"))
+        assert caught.value.got == "an image with numbers beyond float64"
 
 
 def test_the_arithmetic_to_the_letter() -> None:

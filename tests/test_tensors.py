@@ -575,7 +575,7 @@ def test_a_name_for_an_npy(tmp_path):
 def test_several_arrays_and_no_name_or_a_wrong_one(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, weight=ARRAY, bias=ARRAY)
-    refused(path, "holds 2 arrays", "weight, bias", "::weight")
+    refused(path, "holds 2 arrays", "weight, bias", f"name one of them: {path}::weight")
     refused(f"{path}::wieght", "no array named wieght", "weight, bias", "did you mean ::weight?")
     refused(f"{path}::", "no array named", "weight, bias")
     np.savez(path, **{f"a{index}": ARRAY for index in range(30)})

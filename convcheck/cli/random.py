@@ -49,7 +49,8 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
         elif 0 in map(int, parts):
             found = "has an axis of length 0"
         if found is not None:
-            raise click.BadParameter(f"{value!r} {found}: {wanted}.", ctx=ctx, param=param)
+            shown = value if len(value) <= 80 else f"{value[:77]}..."
+            raise click.BadParameter(f"{shown!r} {found}: {wanted}.", ctx=ctx, param=param)
         return tuple(map(int, parts))
 
     return parse
