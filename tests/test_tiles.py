@@ -250,7 +250,7 @@ print(compare(image, filters).verdict, peak < PROCESS_BYTES + TILE_BYTES, peak >
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_memory_does_not_grow_with_the_picture(dtype: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    image = rng.integers(0, 256, (8, 3000, 3000), np.uint8).astype(dtype)
+    image = rng.integers(0, 256, (8, 2000, 2000), np.uint8).astype(dtype)
     if dtype == "float32":
         image *= np.float32(0.1)
     np.save(tmp_path / "image.npy", image)
@@ -284,9 +284,9 @@ print(compare(image, filters).verdict)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(("mebibytes", "enough"), [(96, True), (8, False)])
 def test_address_space_that_is_limited(mebibytes: int, enough: bool, tmp_path: Path) -> None:
-    """The picture takes 256 MiB on disk: there is no room for it beside what a tile takes."""
+    """The picture takes 128 MiB on disk: there is no room for it beside what a tile takes."""
     image = np.lib.format.open_memmap(
-        tmp_path / "image.npy", mode="w+", dtype=np.float64, shape=(2, 4096, 4096)
+        tmp_path / "image.npy", mode="w+", dtype=np.float64, shape=(2, 2900, 2900)
     )
     image[:, ::7, ::5] = 3
     image[0, 1000:1100] = 2
