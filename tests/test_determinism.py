@@ -14,8 +14,8 @@ from test_cli import CONVCHECK, FIXTURES, QUESTION, environment
 pytestmark = pytest.mark.slow
 SURROUNDINGS = [
     {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    {"PYTHONHASHSEED": "1", "OPENBLAS_NUM_THREADS": "4", "OMP_NUM_THREADS": "3"},
-    {"PYTHONHASHSEED": "4242", "MKL_NUM_THREADS": "2", "TZ": "Asia/Kathmandu", "COLUMNS": "200"},
+    {"PYTHONHASHSEED": "4242", "OPENBLAS_NUM_THREADS": "4", "OMP_NUM_THREADS": "3"}
+    | {"MKL_NUM_THREADS": "2", "TZ": "Asia/Kathmandu", "COLUMNS": "200"},
 ]
 IDENTIFIED = [str(FIXTURES / "identify" / f"{name}.npy") for name in ("image", "filters", "out")]
 BLIND = [str(FIXTURES / "symmetric" / f"{name}.npy") for name in ("image", "filters")]
@@ -75,9 +75,7 @@ def test_a_large_comparison_is_the_same_whatever_the_jobs_and_the_memory(tmp_pat
     np.save(tmp_path / "x.npy", rng.standard_normal((3, 400, 500)).astype(np.float32))
     np.save(tmp_path / "w.npy", rng.standard_normal((6, 3, 5, 4)).astype(np.float32))
     reports = set()
-    for jobs, memory, changes in zip(
-        ("1", "2", "3"), ("100MiB", "1GiB", "4GiB"), SURROUNDINGS, strict=True
-    ):
+    for jobs, memory, changes in zip(("1", "3"), ("100MiB", "4GiB"), SURROUNDINGS, strict=True):
         work = ["--jobs", jobs, "--memory", memory, "--json"]
         reports.add(report(["compare", "x.npy", "w.npy", *work], tmp_path, **changes))
     assert len(reports) == 1

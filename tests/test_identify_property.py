@@ -49,7 +49,7 @@ def outcome(case: Case) -> str:
     return result.verdict
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.sampled_from(["ints", "normal", "normal32"]))
 def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
     outcome(draw(seed, data=data))
