@@ -417,6 +417,7 @@ def test_how_arrays_lie_in_memory_changes_nothing(layout: str) -> None:
         ),
         (DIGITS, np.ones((1, 3, 6, 2)), ["larger than IMG", "refuses this pair"]),
         (DIGITS[None], FILTER, ["1x3x5x6, 4 axes", "drop the batch axis: save img[0]"]),
+        (FILTER, DIGITS, ["4 axes", "looks like a bank of filters: give the two the other way"]),
         (np.stack([DIGITS] * 2), FILTER, ["2x3x5x6", "one image of the batch"]),
         (DIGITS[0, 0], FILTER, ["shape 6, 1 axis"]),
         (DIGITS, FILTER[None], ["W has the wrong number of axes", "5 axes"]),

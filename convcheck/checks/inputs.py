@@ -65,6 +65,8 @@ def image_and_bank(image: Array, filters: Array) -> tuple[Array, Array]:
             one = image.shape[0] == 1
             hint = "drop the batch axis" if one else "compare one image of the batch at a time"
             hint += ": save img[0]"
+            if filters.ndim == 3 and image.shape[1] == filters.shape[0]:
+                hint = "IMG looks like a bank of filters: give the two the other way round"
         raise InputError(
             "IMG has the wrong number of axes",
             got=rank_text(image),
