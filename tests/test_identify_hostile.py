@@ -75,6 +75,13 @@ IDENTIFIED = {
     "longdouble": (X.astype(np.longdouble), W.astype(np.longdouble), Y.astype(np.longdouble)),
     "bools": made(X > 0, W > 0),
     "halves": (X.astype(np.float16), W.astype(np.float16), Y.astype(np.float16)),
+    "a kernel of one tap, padded": made(normal(3, 7, 6), normal(4, 3, 1, 1), padding=1),
+    "the same, and only the border tells": made(
+        normal(3, 7, 6), normal(4, 3, 1, 1), padding=2, stride=2, bias=(1, -2, 3, 4)
+    ),
+    "windows in the padding altogether": made(X, W, padding=[[3, 5], [2, 4]]),
+    "windows in the padding, complex": made(X * 1j, W + 1j, padding=[[4, 3], [0, 3]]),
+    "windows in repeated pixels": made(X, W, padding=4, padding_mode="edge"),
     "an output of one pixel": made(normal(3, 3, 2), normal(4, 3, 3, 2)),
     # What the shapes alone force is no ambiguity.
     "one row out": made(normal(3, 4, 13), normal(4, 3, 3, 2), stride=3),

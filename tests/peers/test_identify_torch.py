@@ -66,6 +66,16 @@ def test_padding_modes(mode: str) -> None:
     explain(x, w, y, padding_mode=named, padding=((1, 1), (2, 2)))
 
 
+@pytest.mark.parametrize("taps", [(1, 1), (1, 3), (2, 2)])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "float16"])
+def test_windows_that_see_nothing_but_padding(taps: tuple[int, int], kind: str) -> None:
+    x, w, b = (
+        a.to(getattr(torch, kind)) for a in (normal(2, 3, 9, 11), normal(4, 3, *taps), normal(4))
+    )
+    y = F.conv2d(x, w, b, padding=3, stride=(1, 2))
+    explain(x.float(), w.float(), y.float(), stride=(1, 2), flip=())
+
+
 @pytest.mark.parametrize(
     ("channels", "outputs", "groups"), [(4, 6, 2), (6, 6, 6), (6, 12, 6), (6, 3, 3), (8, 8, 4)]
 )

@@ -20,6 +20,8 @@ LONG, VERY_LONG = 7, 32
 """Taps above which a dilated kernel that reaches further than the image is rare, and above which a
 kernel is a whole image itself, that nobody dilates or strides."""
 MAX_STRIDE, MAX_DILATION, MAX_INPUT_DILATION = 8, 4, 8
+MAX_OUTSIDE = 3
+"""How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,16 @@ def axis_options(
     wide: bool,
     circular: bool = False,
     bordered: bool = False,
+    outside: bool = False,
 ) -> list[Axis]:
     """The options of one axis: image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
-    Ordinarily a window crops no more than about its own extent; ``wide`` allows every window that
-    touches the image. ``circular`` is for a whole period of a wrapped image, rolled by any amount;
-    ``bordered`` leaves out zeros between samples.
+    Ordinarily every window touches the image and crops no more than about its own extent; ``wide``
+    allows any crop, ``outside`` a few windows that lie in the padding altogether. ``circular`` is
+    for a whole period of a wrapped image, rolled by any amount; ``bordered`` leaves out zeros
+    between samples.
     """
+    beyond = MAX_OUTSIDE if outside else 0
     apart = wide or circular or bordered or size == 1
     gaps = range(1, 2 if apart else MAX_INPUT_DILATION + 1)
     dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
@@ -105,8 +110,8 @@ def axis_options(
         crop = length if wide else (extent + 1 if gap == 1 else 1)
         for stride in range(1, strides + 1):
             reach = (outputs - 1) * stride
-            low = max(1 - extent, length - reach - extent - stride - crop + 1)
-            high = min(crop, length + gap - 2 - reach)
+            low = max(1 - extent - beyond, length - reach - extent - stride - crop + 1)
+            high = min(crop, length + gap - 2 - reach + beyond)
             if low <= high:
                 options.append(Axis(gap, dilation, stride, low, high - low + 1))
     return options

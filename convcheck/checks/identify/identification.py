@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from convcheck.checks.audit import AuditResult, audit
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
-from convcheck.checks.identify.axes import MAX_DILATION, MAX_INPUT_DILATION, MAX_STRIDE
+from convcheck.checks.identify.axes import (
+    MAX_DILATION,
+    MAX_INPUT_DILATION,
+    MAX_OUTSIDE,
+    MAX_STRIDE,
+)
 from convcheck.checks.identify.classes import (
     canonical,
     classes,
@@ -164,6 +169,9 @@ def _identify(
         hypotheses += seen.considered
         for survivors in seen.found:
             some, crowd = _confirmed(problem, survivors, known)
+            if one.outside:
+                # So rare that a few elements are no evidence.
+                some = [pair for pair in some if _is_near(pair[1], problem, hypotheses)]
             fits.extend(some)
             if any(not fit.misses for _, fit in some):
                 crowded = crowd
@@ -381,9 +389,9 @@ def _no_size(image: Array, filters: Array, output: Array) -> InputError:
         "no stride, dilation or padding of the vocabulary gives OUT its size",
         got=f"IMG {shape_text(image.shape)}, W {shape_text(filters.shape)}, "
         f"OUT {shape_text(output.shape)}",
-        expected="rows and columns for each of which a window still meets the image, at a stride "
-        f"of at most {MAX_STRIDE}, a dilation of at most {MAX_DILATION} and an input dilation of "
-        f"at most {MAX_INPUT_DILATION}",
+        expected="rows and columns for each of which a window still meets the image, or misses "
+        f"it by no more than {MAX_OUTSIDE}, at a stride of at most {MAX_STRIDE}, a dilation of at "
+        f"most {MAX_DILATION} and an input dilation of at most {MAX_INPUT_DILATION}",
         hint="the sizes of channels and filters do fit: check whether OUT was cropped, resized or "
         "stitched together, or is the output of several layers",
     )

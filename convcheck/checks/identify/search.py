@@ -109,6 +109,7 @@ class Search:
     circular: bool = False
     shuffled: bool = False
     bordered: bool = False
+    outside: bool = False
     modes: Sequence[str] = ("constant",)
     limit: float = math.inf
     crowd: int = CROWD
@@ -134,7 +135,13 @@ class Search:
         for transposed in (False, True) if kernel != (1, 1) else (False,):
             spatial = kernel[::-1] if transposed else kernel
             options = [
-                axis_options(*each, wide=self.wide, circular=self.circular, bordered=self.bordered)
+                axis_options(
+                    *each,
+                    wide=self.wide,
+                    circular=self.circular,
+                    bordered=self.bordered,
+                    outside=self.outside,
+                )
                 for each in zip(sizes, spatial, self.reading.output.shape[2:], strict=True)
             ]
             if not all(options):

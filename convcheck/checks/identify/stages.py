@@ -36,6 +36,7 @@ class Pass:
     one_channel: bool = False
     shuffled: bool = False
     bordered: bool = False
+    outside: bool = False
     everywhere: bool = False
     modes: tuple[str, ...] = PADDING_MODES
 
@@ -53,7 +54,8 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     first: tuple[Making, ...] = (judges.plain,)
     circular = Pass((judges.plain,), circular=True, modes=("wrap",))
     if output.dtype.kind == "c":
-        return [Pass(first), circular], [Pass(first, shuffled=True), Pass(first, wide=True)]
+        rare = [Pass(first, outside=True), Pass(first, shuffled=True), Pass(first, wide=True)]
+        return [Pass(first), circular], rare
     if output.dtype == np.float16:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
@@ -75,6 +77,7 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     ]
     beyond = Pass((judges.bordered,), one_channel=True, bordered=True, modes=("constant",))
     return [*usual, circular], [
+        *(replace(one, outside=True) for one in usual),
         *(replace(one, everywhere=True) for one in usual),
         beyond,
         *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
@@ -124,6 +127,7 @@ def survey(
             circular=one.circular,
             shuffled=one.shuffled,
             bordered=one.bordered,
+            outside=one.outside,
             modes=one.modes,
             limit=limit - considered,
             crowd=crowd,
