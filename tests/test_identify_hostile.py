@@ -82,6 +82,14 @@ IDENTIFIED = {
     "windows in the padding altogether": made(X, W, padding=[[3, 5], [2, 4]]),
     "windows in the padding, complex": made(X * 1j, W + 1j, padding=[[4, 3], [0, 3]]),
     "windows in repeated pixels": made(X, W, padding=4, padding_mode="edge"),
+    "a zero point, seen by more than a third of the output": made(
+        RNG.integers(0, 256, (1, 14, 9)),
+        RNG.integers(-128, 128, (3, 1, 2, 4)),
+        padding=1,
+        padding_value=117,
+        stride=[2, 1],
+        bias=(7956, 20241, -58383),
+    ),
     "an output of one pixel": made(normal(3, 3, 2), normal(4, 3, 3, 2)),
     # What the shapes alone force is no ambiguity.
     "one row out": made(normal(3, 4, 13), normal(4, 3, 3, 2), stride=3),

@@ -75,7 +75,9 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
         *([Pass(without)] if few else []),
         Pass(lines, one_channel=True),
     ]
-    beyond = Pass((judges.bordered,), one_channel=True, bordered=True, modes=("constant",))
+    beyond = Pass(
+        (judges.bordered,), one_channel=True, bordered=True, everywhere=True, modes=("constant",)
+    )
     return [*usual, circular], [
         *(replace(one, outside=True) for one in usual),
         *(replace(one, everywhere=True) for one in usual),
