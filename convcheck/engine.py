@@ -181,11 +181,11 @@ def _with_border(x: Array, convention: Convention) -> Array:
     value = convention.padding_value
     if value == 0:
         return x
-    border = np.min_scalar_type(int(value)).type(value) if _whole(value) else value
+    border = np.min_scalar_type(int(value)).type(value) if is_whole(value) else value
     return np.append(x, border)
 
 
-def _whole(value: float) -> bool:
+def is_whole(value: float) -> bool:
     """Whether it is an integer that int64 can hold."""
     return abs(value) < 2**63 and value == int(value)
 
@@ -195,7 +195,7 @@ def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention)
     if mode != "constant":
         return np.pad(x, widths, mode=mode)
     value = convention.padding_value
-    if x.dtype.kind in "biu" and not _whole(value):
+    if x.dtype.kind in "biu" and not is_whole(value):
         x = x.astype(np.float64)
     return np.pad(x, widths, constant_values=x.dtype.type(value))
 

@@ -116,7 +116,7 @@ def agreement(
     convention = best.convention
     layout = convention.output_layout
     given = to_axes(output.astype(np.result_type(output, np.float64)), layout, "NOHW")
-    usable = to_axes(problem.usable, layout, "NOHW")
+    usable = np.isfinite(given)
     with np.errstate(all="ignore"):
         linear = Linear(problem, convention)
         fit = _held(linear, convention, given, usable, nearest=not result.candidates)

@@ -162,10 +162,11 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
 def _judge(problem: Problem, base: Linear, name: str, what: str, other: Convention) -> Deviation:
     try:
         changed = Linear(problem, other)
+        same_shape = changed.values.shape == base.values.shape
     except InputError:
         # An implementation that makes this mistake cannot even run on these shapes.
         return Deviation(name, what, other, True, None)
-    if changed.values.shape != base.values.shape:
+    if not same_shape:
         return Deviation(name, what, other, True, None)
     difference = np.abs(changed.values - base.values)
     bound: Array | float = 0.0

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
-from convcheck.checks.identify.judging import integer_arithmetics, is_rectified
+from convcheck.checks.identify.judging import integer_arithmetics, is_rectified, within_limits
 from convcheck.checks.identify.readings import Reading
-from convcheck.checks.identify.samples import Sample, choose_samples
+from convcheck.checks.identify.samples import Sample, a_part, choose_samples
 from convcheck.checks.identify.search import CROWD, Found, Judge, Search
 from convcheck.convention import PADDING_MODES
-from convcheck.engine import to_axes
+from convcheck.rounding import blocks
 
 Array = NDArray[Any]
 
@@ -58,7 +58,7 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
     lines: tuple[Making, ...] = (judges.affine,)
-    wrapped = np.array_equal(np.rint(output), output) and any(
+    wrapped = all(np.array_equal(np.rint(part), part) for part in blocks(output)) and any(
         name.startswith("wrap:") for name in integer_arithmetics(output)
     )
     if wrapped:
@@ -84,13 +84,11 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     ]
 
 
-def survey(
-    one: Pass, readings: Iterable[Reading], usable: Array, limit: float, crowd: int = CROWD
-) -> Survey:
+def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CROWD) -> Survey:
     """Run one pass over every reading, the smallest kernels first.
 
-    ``usable`` marks the output's elements, as stored; about ``limit`` hypotheses are considered,
-    and a reading is left where ``crowd`` of its hypotheses are accepted.
+    About ``limit`` hypotheses are considered, and a reading is left where ``crowd`` of its
+    hypotheses are accepted.
     """
     found: list[list[Found]] = [[] for _ in one.judges]
     considered = 0
@@ -98,7 +96,7 @@ def survey(
     for reading in sorted(readings, key=lambda r: math.prod(r.filters.shape[2:])):
         layout = reading.base.output_layout
         if layout not in drawn:
-            seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
+            seen = telling(reading.output)
             samples = choose_samples(
                 reading.output,
                 SAMPLES,
@@ -108,9 +106,8 @@ def survey(
             )
             if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
-                everywhere = to_axes(usable, layout, "NOHW")
                 samples += choose_samples(
-                    reading.output, SAMPLES - len(samples), everywhere & ~seen
+                    reading.output, SAMPLES - len(samples), lambda v, seen=seen: ~seen(v)
                 )
             drawn[layout] = samples
         samples = drawn[layout]
@@ -144,17 +141,22 @@ def _of_few_bits(output: Array) -> bool:
     if output.dtype.kind != "f":
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.array_equal(
-            output.astype(np.float32).astype(output.dtype), output, equal_nan=True
+        return all(
+            np.array_equal(part.astype(np.float32).astype(part.dtype), part, equal_nan=True)
+            for part in blocks(output)
         )
 
 
-def telling(output: Array, usable: Array) -> Array:
-    """Usable elements that are no limit of a dtype and no rectified zero, if any are left."""
-    seen = usable
+def telling(output: Array) -> Callable[[Array], Array]:
+    """What marks values that are finite, no limit of a dtype and no rectified zero, if any are."""
+    some = a_part(output)
+    marks: Callable[[Array], Array] = np.isfinite
     if output.dtype.kind in "iu":
-        limits = np.iinfo(output.dtype)
-        seen = usable & (output > limits.min) & (output < limits.max)
-    elif output.dtype.kind == "f" and is_rectified(output, usable):
-        seen = usable & (output > 0)
-    return seen if seen.any() else usable
+        marks = within_limits
+    elif output.dtype.kind == "f" and is_rectified(some, np.isfinite(some)):
+        marks = _positive
+    return marks if marks(some).any() else np.isfinite
+
+
+def _positive(values: Array) -> Array:
+    return np.isfinite(values) & (values > 0)
