@@ -77,12 +77,13 @@ def patch(
 
 
 def _samples(indices: Array) -> tuple[slice, Array]:
-    """Where the samples go, evenly spaced, and which they are."""
+    """Where the samples go, which are evenly spaced, and which they are."""
     into = np.flatnonzero(indices >= 0)
-    where = _evenly(into)
-    if not isinstance(where, slice):
-        raise AssertionError("samples are evenly spaced")
-    return where, indices[into]
+    if into.size == 0:
+        return slice(0, 0), into
+    first, last = int(into[0]), int(into[-1])
+    step = int(into[1]) - first if into.size > 1 else 1
+    return slice(first, last + 1, step), indices[into]
 
 
 def _inner(indices: Array) -> tuple[slice, int]:

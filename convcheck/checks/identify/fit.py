@@ -123,20 +123,22 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
 
 def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Convention]:
     """Other padding modes and orders of few channels that would give the same output."""
+    others: list[Convention] = []
     if max(map(max, convention.padding)) > 0 and max(convention.input_dilation) == 1:
-        for mode in PADDING_MODES:
-            if mode != convention.padding_mode:
-                other = {"padding_mode": mode, "padding_value": 0.0}
-                if same_sums(problem, convention, convention.replace(**other)):
-                    yield convention.replace(**other)
+        others += [
+            convention.replace(padding_mode=mode, padding_value=0.0)
+            for mode in PADDING_MODES
+            if mode != convention.padding_mode
+        ]
     channels = to_axes(problem.image, convention.image_layout, "NCHW").shape[1]
     if 1 < channels <= ALL_ORDERS and not convention.padding_value:
-        for order in permutations(range(channels)):
-            if order != (convention.channel_order or tuple(range(channels))):
-                kept = None if order == tuple(range(channels)) else order
-                other_order = convention.replace(channel_order=kept)
-                if same_sums(problem, convention, other_order):
-                    yield other_order
+        plain = tuple(range(channels))
+        others += [
+            convention.replace(channel_order=None if order == plain else order)
+            for order in permutations(plain)
+            if order != (convention.channel_order or plain)
+        ]
+    return same_sums(problem, convention, others) if others else iter(())
 
 
 def _rank(fit: Fit | Confirmed) -> tuple[float, int, int]:

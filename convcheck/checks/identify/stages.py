@@ -106,9 +106,7 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
             )
             if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
-                samples += choose_samples(
-                    reading.output, SAMPLES - len(samples), lambda v, seen=seen: ~seen(v)
-                )
+                samples += choose_samples(reading.output, SAMPLES - len(samples), _at_limits)
             drawn[layout] = samples
         samples = drawn[layout]
         made = [make(samples, reading) for make in one.judges] if samples else []
@@ -156,6 +154,10 @@ def telling(output: Array) -> Callable[[Array], Array]:
     elif output.dtype.kind == "f" and is_rectified(some, np.isfinite(some)):
         marks = _positive
     return marks if marks(some).any() else np.isfinite
+
+
+def _at_limits(values: Array) -> Array:
+    return ~within_limits(values)
 
 
 def _positive(values: Array) -> Array:

@@ -82,16 +82,11 @@ class Tally:
         # What is not judged must not count as a difference.
         actual = np.where(usable, output, fit.predicted)
         comparison = compare(
-            *(
-                arrange_output(a, c)
-                for a in (
-                    actual.astype(np.result_type(actual, np.float64)),
-                    fit.predicted,
-                    np.broadcast_to(fit.threshold, output.shape),
-                    sums,
-                )
-            ),
-            tuple(first["NOHW".index(axis)] for axis in c.output_layout),
+            arrange_output(actual.astype(np.result_type(actual, np.float64)), c),
+            arrange_output(fit.predicted, c),
+            arrange_output(np.broadcast_to(fit.threshold, output.shape), c),
+            arrange_output(sums, c),
+            [first["NOHW".index(axis)] for axis in c.output_layout],
         )
         misses = fit.misses
         if not misses and ground is None:  # what follows is of interest to near matches alone
@@ -107,7 +102,7 @@ class Tally:
             seen=int(np.count_nonzero(seen)),
             astray=int(np.count_nonzero(seen & wrong)) if misses else 0,
             telling=int(np.count_nonzero(telling)),
-            given=int(np.count_nonzero(telling & ~wrong)) if misses else 0,
+            given=int(np.count_nonzero(telling & ~wrong)),
             wrong=_marked(wrong, shape or output.shape, first) if misses else (),
             inside=bool(misses and (wrong & fit.linear.interior).any()),
             values=frozenset(np.unique(output[wrong])[:2].tolist()) if misses else frozenset(),

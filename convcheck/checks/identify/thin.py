@@ -12,9 +12,10 @@ from convcheck.checks.areas import areas, is_large, shape_of
 from convcheck.checks.patch import met, patch
 from convcheck.checks.sums import Linear
 from convcheck.engine import to_axes
+from convcheck.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
@@ -98,21 +99,28 @@ def some_places(
     return _places(height, ends, inner), _places(width, ends, inner)
 
 
-def same_sums(problem: Problem, one: Convention, other: Convention) -> bool:
-    """Whether two conventions give the same sums of these arrays, to the last bit.
-
-    Raises:
-        InputError: shapes that ``other`` does not fit.
-    """
+def same_sums(
+    problem: Problem, one: Convention, others: Iterable[Convention]
+) -> Iterator[Convention]:
+    """Those of the others that give the same sums of these arrays, to the last bit."""
     shape = shape_of(problem, one)
-    if shape_of(problem, other) != shape:
-        return False
     # A few elements, most of them of the output's rim, mostly tell two apart already.
-    places = some_places(shape, ends=1, inner=1)
-    few, these = (Thin(problem, c, shape, places=places) for c in (one, other))
-    room = 1e-6 * (these.magnitude + np.abs(few.values))
-    if not (np.abs(these.values - few.values) <= room).all():
-        return False
+    few = Thin(problem, one, shape, places=some_places(shape, ends=1, inner=1))
+    for other in others:
+        try:
+            fits = shape_of(problem, other) == shape
+        except InputError:  # these shapes do not allow it
+            continue
+        if fits and _same(few, few.again(other)) and _all_same(problem, one, other, shape):
+            yield other
+
+
+def _same(few: Thin, other: Thin) -> bool:
+    room = 1e-6 * (other.magnitude + np.abs(few.values))
+    return bool((np.abs(other.values - few.values) <= room).all())
+
+
+def _all_same(problem: Problem, one: Convention, other: Convention, shape: tuple[int, ...]) -> bool:
     if not is_large(problem):
         return np.array_equal(Linear(problem, other).values, Linear(problem, one).values)
     return all(
