@@ -91,13 +91,19 @@ def arrange_image(image: Array, convention: Convention) -> Array:
     order = convention.channel_order
     if order is None:
         return x
-    if len(order) != x.shape[1]:
+    check_order(convention, x.shape[1])
+    return x[:, list(order)]
+
+
+def check_order(convention: Convention, channels: int) -> None:
+    """Raise :class:`InputError` unless ``channel_order`` is one of so many channels."""
+    order = convention.channel_order
+    if order is not None and len(order) != channels:
         raise InputError(
             "channel_order does not fit the image",
-            got=f"{len(order)} channels in channel_order, {x.shape[1]} in the image",
+            got=f"{len(order)} channels in channel_order, {channels} in the image",
             expected="a permutation of the image's channels",
         )
-    return x[:, list(order)]
 
 
 def arrange_filters(filters: Array, convention: Convention, channels: int) -> Array:

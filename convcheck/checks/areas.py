@@ -6,6 +6,7 @@ memory does not grow with the picture.
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,14 @@ from convcheck.checks.tiles import (
     largest,
     split,
 )
-from convcheck.engine import arrange_filters, correlate, output_shape, to_axes
+from convcheck.engine import (
+    arrange_filters,
+    arrange_image,
+    check_order,
+    correlate,
+    output_shape,
+    to_axes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,13 +122,18 @@ def shape_of(problem: Problem, convention: Convention) -> tuple[int, ...]:
     Raises:
         InputError: shapes that the convention does not fit.
     """
-    plain = convention.replace(output_layout="NOHW", channel_order=None)
+    plain = convention.replace(output_layout="NOHW", channel_order=None)  # which needs no copy
+    check_order(convention, arrange_image(problem.image, plain).shape[1])
     return output_shape(problem.image.shape, problem.filters.shape, plain)
 
 
-def is_large(problem: Problem) -> bool:
-    """Whether the arrays are judged in areas, as what a whole takes is too much."""
-    took = PER_SAMPLE * problem.image.size + PER_OUTPUT * problem.output.size
+def is_large(problem: Problem, shape: Sequence[int] | None = None) -> bool:
+    """Whether the arrays are judged in areas, as what a whole takes is too much.
+
+    ``shape`` is the output's, where the problem has none.
+    """
+    size = problem.output.size if shape is None else math.prod(shape)
+    took = PER_SAMPLE * problem.image.size + PER_OUTPUT * size
     return took > WHOLE_BYTES
 
 
