@@ -21,7 +21,7 @@ from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judg
 from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import afterwards, simple_numbers, solve
 from convcheck.checks.identify.tally import Confirmed
-from convcheck.checks.identify.thin import INNER, Thin, same_sums, some_places
+from convcheck.checks.identify.thin import Thin, same_sums
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
@@ -35,9 +35,8 @@ Array = NDArray[Any]
 
 RARER = 1.05
 """So much less must be wrong under a border other than zeros, where all has some of it wrong."""
-ROUNDS, FAILED = 3, 16
-"""How often numbers are estimated again with places where the last ones failed, and with how many
-rows and columns of those."""
+STALLED = 3
+"""So often in a row numbers are estimated again without halving what they leave unexplained."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
@@ -80,33 +79,29 @@ def judged(problem: Problem, convention: Convention, output: Array) -> Confirmed
 
 
 def _in_areas(thin: Thin, told: Fit, output: Array) -> Confirmed:
-    """The same of a large output: better estimates are those that know where others failed."""
-    best = hold(thin, told, output)
-    for _ in range(ROUNDS):
-        if not best.misses:
+    """The same of a large output: estimated again with the elements that were furthest off.
+
+    What is furthest off is what bounds the numbers of rounded outputs, and shows a channel of which
+    the part showed nothing.
+    """
+    best = latest = hold(thin, told, output)
+    tried = {told.convention.computed_in("exact")}
+    stalled = 0
+    while latest.misses and stalled < STALLED:
+        thin = thin.wider(latest.tally.furthest)
+        few = thin.cut(output)
+        fit = solve(thin, few, np.isfinite(few))
+        if fit.convention.computed_in("exact") in tried:
             break
-        failed = (_spread_out(np.flatnonzero(along), FAILED) for along in best.tally.wrong[2:])
-        places = tuple(
-            np.union1d(*pair)
-            for pair in zip(some_places(output.shape, inner=3 * INNER), failed, strict=True)
-        )
-        more = Thin(thin.problem, told.convention, output.shape, places=places)
-        few = more.cut(output)
-        fit = solve(more, few, np.isfinite(few))
-        if fit.convention.computed_in("exact") == best.convention.computed_in("exact"):
-            break
-        other = hold(more, fit, output)
-        if _rank(other) >= _rank(best):
-            break
-        best = other
+        tried.add(fit.convention.computed_in("exact"))
+        latest = hold(thin, fit, output)
+        halved = 2 * latest.misses < best.misses
+        stalled = 0 if halved else stalled + 1
+        # A bias of its own gives a damaged channel some elements more by chance.
+        plainer = afterwards(latest.convention) <= afterwards(best.convention)
+        if halved or (plainer and _rank(latest) < _rank(best)):
+            best = latest
     return best
-
-
-def _spread_out(places: Array, count: int) -> Array:
-    """So many of the places at most, from the first to the last."""
-    if len(places) <= count:
-        return places
-    return places[np.linspace(0, len(places) - 1, count).astype(np.intp)]
 
 
 def _best(linear: Linear, output: Array, usable: Array) -> Fit:

@@ -313,4 +313,7 @@ def _under_integers(
         off = np.minimum(off, span - off)
         near = np.abs(wanted - nearest) <= slack
         threshold = np.where(near & (whole != wanted), 1.0, 0.0)
-    return Fit(convention, linear, predicted, threshold, usable & (off > threshold))
+    wrong = usable & (off > threshold)
+    # What the accumulator may have tipped over the middle is a whole integer apart.
+    tipped = np.fmax(threshold, np.abs(predicted - target))
+    return Fit(convention, linear, predicted, np.where(wrong, threshold, tipped), wrong)

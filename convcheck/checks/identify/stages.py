@@ -21,6 +21,8 @@ from convcheck.rounding import blocks
 Array = NDArray[Any]
 
 SAMPLES = 60
+ROLLS = 1 << 26
+"""Hypotheses of a wrapped image above which all that is less rare is tried before."""
 MANY = 48
 """More survivors than this are not all looked at."""
 Making = Callable[[Sequence[Sample], Reading], Judge]
@@ -74,12 +76,16 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
         Pass(lines, one_channel=True),
     ]
     beyond = Pass((judges.bordered,), one_channel=True, bordered=True, modes=("constant",))
-    return [*usual, circular], [
+    # Every roll of a large picture is more than all else together.
+    rolls = 64 * math.prod(sorted(output.shape)[-2:])
+    soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
+    return [*usual, *soon], [
         *(replace(one, everywhere=True) for one in usual),
         beyond,
         *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
         *(replace(one, shuffled=True) for one in (*usual, beyond)),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
+        *late,
         Pass((judges.affine,), wide=True, one_channel=True),
     ]
 

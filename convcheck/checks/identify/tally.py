@@ -30,8 +30,10 @@ class Tally:
     ``comparison`` has the output's own indices. ``telling`` counts the elements whose value is not
     the commonest, ``given`` those of them that the convention gives; ``seen`` and ``astray`` count
     the same and those that it does not give, rectified zeros among them. ``wrong`` marks along each
-    axis of the whole, N,O,H,W, where an element is not given; it is empty where all are. ``inside``
-    says that one is whose window lies inside the image, ``values`` are up to two of OUT's there.
+    axis of the whole, N,O,H,W, where an element is not given; it is empty where all are.
+    ``furthest`` (O,2,4) has for each channel the elements that are furthest above and below what is
+    given, as n, y, x after by how much, 0 where there is none. ``inside`` says that one is whose
+    window lies inside the image, ``values`` are up to two of OUT's there.
     """
 
     comparison: Comparison
@@ -41,6 +43,7 @@ class Tally:
     telling: int
     given: int
     wrong: tuple[NDArray[np.bool_], ...]
+    furthest: NDArray[np.float64] | None
     inside: bool
     values: frozenset[Any]
 
@@ -56,6 +59,7 @@ class Tally:
             telling=self.telling + other.telling,
             given=self.given + other.given,
             wrong=wrong,
+            furthest=_further(self.furthest, other.furthest),
             inside=self.inside or other.inside,
             values=frozenset(sorted(self.values | other.values, key=str)[:2]),
         )
@@ -104,6 +108,7 @@ class Tally:
             telling=int(np.count_nonzero(telling)),
             given=int(np.count_nonzero(telling & ~wrong)),
             wrong=_marked(wrong, shape or output.shape, first) if misses else (),
+            furthest=_furthest(fit, actual, shape or output.shape, first) if misses else None,
             inside=bool(misses and (wrong & fit.linear.interior).any()),
             values=frozenset(np.unique(output[wrong])[:2].tolist()) if misses else frozenset(),
         )
@@ -119,6 +124,29 @@ def _marked(
         mark[start : start + wrong.shape[axis]] = wrong.any(axis=others)
         marks.append(mark)
     return tuple(marks)
+
+
+def _furthest(
+    fit: Fit, actual: Array, shape: tuple[int, ...], first: tuple[int, ...]
+) -> NDArray[np.float64]:
+    found = np.zeros((shape[1], 2, 4))
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.where(fit.mismatched, actual.real - fit.predicted.real, 0.0)
+    for o in np.flatnonzero(fit.mismatched.any(axis=(0, 2, 3))):
+        for side, sign in enumerate((1, -1)):
+            off = sign * apart[:, o]
+            n, y, x = np.unravel_index(int(np.argmax(off)), off.shape)
+            place = (n + first[0], y + first[2], x + first[3])
+            found[first[1] + o, side] = (max(float(off[n, y, x]), 0.0), *place)
+    return found
+
+
+def _further(
+    one: NDArray[np.float64] | None, other: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return np.where(other[..., :1] > one[..., :1], other, one)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from convcheck.engine import to_axes
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
@@ -24,6 +24,8 @@ Array = NDArray[Any]
 
 ENDS, INNER = 3, 10
 """Rows at either end of the output, where the border is seen, and rows between them."""
+WIDE, MOST = 1 << 19, 8
+"""About how many elements a part may grow to, and of how many images of a batch."""
 ROOM = 1 << 23
 """Elements of the windows that are held at once."""
 
@@ -39,15 +41,38 @@ class Thin(Linear):
         precision: str | None = None,
         *,
         places: tuple[Array, ...] | None = None,
+        batch: Sequence[int] | None = None,
     ) -> None:
         self.shape = shape
         self.places = some_places(shape) if places is None else places
-        self.batch = sorted({0, shape[0] // 2, shape[0] - 1})
+        self.batch = sorted({0, shape[0] // 2, shape[0] - 1} if batch is None else batch)
         super().__init__(problem, convention, precision)
 
     def again(self, convention: Convention, precision: str | None = None) -> Thin:
         """The same places under another convention."""
-        return Thin(self.problem, convention, self.shape, precision, places=self.places)
+        return Thin(
+            *(self.problem, convention, self.shape, precision),
+            places=self.places,
+            batch=self.batch,
+        )
+
+    def wider(self, furthest: Array | None) -> Thin:
+        """With the rows and columns of other elements: (O,2,4), as a tally has them."""
+        some = np.zeros((0, 4)) if furthest is None else furthest.reshape(-1, 4)
+        some = some[some[:, 0] > 0]
+        side = math.isqrt(WIDE // (len(self.batch) * self.shape[1]))
+        most = max(INNER, side // 4)
+        some = some[np.argsort(-some[:, 0], kind="stable")[:most], 1:].astype(np.intp)
+        base = some_places(self.shape, inner=min(max(INNER, side // 4), 3 * INNER))
+        places = []
+        for old, few, more in zip(self.places, base, some[:, 1:].T, strict=True):
+            both = np.union1d(few, more)
+            every = np.union1d(both, old)
+            places.append(every if len(every) <= side else both)
+        batch = sorted({*self.batch, *some[:2, 0].tolist()})
+        return Thin(
+            self.problem, self.convention, self.shape, places=tuple(places), batch=batch[:MOST]
+        )
 
     def cut(self, output: Array) -> Array:
         """The elements of a whole output (N,O,H,W) that are at these places."""
