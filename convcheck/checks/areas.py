@@ -74,8 +74,8 @@ class Area(Linear):
     def _outputs(self) -> tuple[int, ...]:
         return tuple(part.stop for part in self.part[2:])
 
-    def _inside(self, axis: int) -> Array:
-        return super()._inside(axis)[self.part[2 + axis]]
+    def _shown(self, places: Array, axis: int) -> Array:
+        return places[self.part[2 + axis]]
 
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
         x = to_axes(self.problem.image, c.image_layout, "NCHW")

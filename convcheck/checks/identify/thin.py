@@ -85,8 +85,8 @@ class Thin(Linear):
         seen = len(self.batch) * math.prod(p.size for p in self.places)
         return seen * self.terms <= ROOM and 8 * seen * self.shape[1] < math.prod(self.shape)
 
-    def _inside(self, axis: int) -> Array:
-        return super()._inside(axis)[self.places[axis]]
+    def _shown(self, places: Array, axis: int) -> Array:
+        return places[self.places[axis]]
 
     def _outputs(self) -> tuple[int, ...]:
         return self.shape[2:]
