@@ -55,7 +55,7 @@ class Area(Linear):
         self, problem: Problem, convention: Convention, tile: Tile, precision: str | None = None
     ) -> None:
         self.part = tuple(slice(a, a + n) for a, n in zip(tile.first, tile.sizes, strict=True))
-        self.tile = tile
+        self.tile, self.shown = tile, self.part[2:]
         super().__init__(problem, convention, precision)
 
     def again(self, convention: Convention, precision: str | None = None) -> Area:
@@ -73,9 +73,6 @@ class Area(Linear):
 
     def _outputs(self) -> tuple[int, ...]:
         return tuple(part.stop for part in self.part[2:])
-
-    def _shown(self, places: Array, axis: int) -> Array:
-        return places[self.part[2 + axis]]
 
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
         x = to_axes(self.problem.image, c.image_layout, "NCHW")

@@ -59,6 +59,9 @@ class Linear:
     ``precision`` rounds the operands first, as hardware does that multiplies in fewer bits.
     """
 
+    shown: tuple[Any, ...] = (slice(None), slice(None))
+    """What of the output's rows and columns is looked at."""
+
     def __init__(
         self, problem: Problem, convention: Convention, precision: str | None = None
     ) -> None:
@@ -108,7 +111,7 @@ class Linear:
     @cached_property
     def interior(self) -> Array:
         """The elements, (H,W), whose windows lie inside the image."""
-        rows, columns = (self._shown(self._inside(axis), axis) for axis in (0, 1))
+        rows, columns = (self._inside(axis)[shown] for axis, shown in enumerate(self.shown))
         both: Array = rows[:, None] & columns[None, :]
         return both
 
@@ -127,10 +130,6 @@ class Linear:
         length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
         inside: Array = (starts >= 0) & (ends < length)
         return inside
-
-    def _shown(self, places: Array, axis: int) -> Array:
-        """What of an axis of the output is looked at."""
-        return places
 
     def _outputs(self) -> tuple[int, ...]:
         return self.values.shape[2:]

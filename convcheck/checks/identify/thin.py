@@ -44,7 +44,7 @@ class Thin(Linear):
         batch: Sequence[int] | None = None,
     ) -> None:
         self.shape = shape
-        self.places = some_places(shape) if places is None else places
+        self.shown = self.places = some_places(shape) if places is None else places
         self.batch = sorted({0, shape[0] // 2, shape[0] - 1} if batch is None else batch)
         super().__init__(problem, convention, precision)
 
@@ -84,9 +84,6 @@ class Thin(Linear):
         """Whether this is much less than the whole."""
         seen = len(self.batch) * math.prod(p.size for p in self.places)
         return seen * self.terms <= ROOM and 8 * seen * self.shape[1] < math.prod(self.shape)
-
-    def _shown(self, places: Array, axis: int) -> Array:
-        return places[self.places[axis]]
 
     def _outputs(self) -> tuple[int, ...]:
         return self.shape[2:]
