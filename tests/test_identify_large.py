@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from convcheck.checks import areas
+from convcheck.checks.agreement import Agreement, InAreas, agreement, agreement_map, work_out
 from convcheck.checks.areas import Area, shape_of
 from convcheck.checks.audit import audit
 from convcheck.checks.identify import IdentifyResult, identify, search, stages
@@ -217,6 +218,29 @@ def test_elements_that_are_not_finite_are_left_out(monkeypatch: pytest.MonkeyPat
     assert "the first at (1, 3, 5)" in whole.warnings[0]
     in_areas(monkeypatch, SIZES[1])
     assert said(identify(image, bank, output, ignore_nonfinite=True)) == said(whole)
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_shown_in_areas_is_what_is_shown_of_the_whole(
+    name: str, damaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, bank, output = case(name)
+    if damaged:
+        output[..., 2, 8, 1] = 100
+    result = identify(image, bank, output)
+    whole = agreement(image, bank, output, result)
+    in_areas(monkeypatch, SIZES[1], -1)
+    parts = agreement(image, bank, output, result)
+    assert isinstance(whole, Agreement)
+    assert isinstance(parts, InAreas)
+    for only in (None, 2):
+        assert agreement_map(parts, only=only) == agreement_map(whole, only=only)
+    for at in (None, (1, 0, 5)):
+        cells = [work_out(image, bank, output, seen, at) for seen in (parts, whole)]
+        if name == "saturated":  # where all of a part is as it is rounded, its threshold is zero
+            cells = [replace(cell, threshold=0.0) for cell in cells]
+        assert repr(cells[0]) == repr(cells[1])
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -180,7 +180,7 @@ def grid(
             range(batch), split(height, rows), split(width, columns), banks
         )
     )
-    seconds = 1e-9 * batch * count * height * width * (taps + 150) * (item // 8)
+    seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 130) * (item // 8)
     return Plan(
         tiles, peak(filters, rows, columns), max(DEFAULT_MEMORY, PROCESS_BYTES), 1, 1, seconds
     )
