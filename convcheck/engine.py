@@ -91,13 +91,19 @@ def arrange_image(image: Array, convention: Convention) -> Array:
     order = convention.channel_order
     if order is None:
         return x
-    if len(order) != x.shape[1]:
+    check_order(convention, x.shape[1])
+    return x[:, list(order)]
+
+
+def check_order(convention: Convention, channels: int) -> None:
+    """Raise :class:`InputError` unless ``channel_order`` is one of so many channels."""
+    order = convention.channel_order
+    if order is not None and len(order) != channels:
         raise InputError(
             "channel_order does not fit the image",
-            got=f"{len(order)} channels in channel_order, {x.shape[1]} in the image",
+            got=f"{len(order)} channels in channel_order, {channels} in the image",
             expected="a permutation of the image's channels",
         )
-    return x[:, list(order)]
 
 
 def arrange_filters(filters: Array, convention: Convention, channels: int) -> Array:
@@ -181,11 +187,11 @@ def _with_border(x: Array, convention: Convention) -> Array:
     value = convention.padding_value
     if value == 0:
         return x
-    border = np.min_scalar_type(int(value)).type(value) if _whole(value) else value
+    border = np.min_scalar_type(int(value)).type(value) if is_whole(value) else value
     return np.append(x, border)
 
 
-def _whole(value: float) -> bool:
+def is_whole(value: float) -> bool:
     """Whether it is an integer that int64 can hold."""
     return abs(value) < 2**63 and value == int(value)
 
@@ -195,7 +201,7 @@ def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention)
     if mode != "constant":
         return np.pad(x, widths, mode=mode)
     value = convention.padding_value
-    if x.dtype.kind in "biu" and not _whole(value):
+    if x.dtype.kind in "biu" and not is_whole(value):
         x = x.astype(np.float64)
     return np.pad(x, widths, constant_values=x.dtype.type(value))
 

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.calls.geometry import Axis, measure
+from convcheck.checks.areas import Area, areas, is_large
 from convcheck.checks.explain import Block, as_blocks
 from convcheck.checks.identify.judging import Fit
 from convcheck.checks.identify.judging import under as held_to
 from convcheck.checks.identify.nearest import SINGLE
+from convcheck.checks.patch import patch, source
 from convcheck.checks.picture import DifferenceMap, check_filter, gather
 from convcheck.checks.sums import Linear, Problem
+from convcheck.checks.tiles import Tile
 from convcheck.engine import (
     arrange_filters,
-    arrange_image,
     finish,
-    pad,
     round_to,
-    spread,
     to_axes,
 )
 from convcheck.errors import InputError
 from convcheck.rounding import choose_arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convcheck.checks.identify import IdentifyResult
     from convcheck.comparison import Number
@@ -53,6 +53,7 @@ class Agreement:
 
     ``predicted`` is what it gives, before any rounding of the result.
     ``threshold`` is what rounding explains, ``wrong`` where the difference is none of rounding's.
+    ``first`` is where this begins, where it is a part of an output.
     """
 
     convention: Convention
@@ -61,6 +62,59 @@ class Agreement:
     difference: NDArray[np.float64]
     threshold: NDArray[np.float64]
     wrong: NDArray[np.bool_]
+    first: tuple[int, ...] = (0, 0, 0, 0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the output, N, O, H, W."""
+        return self.difference.shape
+
+    def parts(self) -> Iterator[Agreement]:
+        """What it consists of: itself."""
+        yield self
+
+    def alone(self, at: tuple[int, ...]) -> Agreement:
+        """One element."""
+        one = tuple(slice(i, i + 1) for i in at)
+        return replace(
+            self,
+            predicted=self.predicted[one],
+            difference=self.difference[one],
+            threshold=self.threshold[one],
+            wrong=self.wrong[one],
+            first=at,
+        )
+
+
+@dataclass(frozen=True)
+class InAreas:
+    """The agreement of an output too large to be held: made anew, area by area, where asked for."""
+
+    problem: Problem
+    convention: Convention
+    role: str
+    given: Array
+    nearest: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the output, N, O, H, W."""
+        return self.given.shape
+
+    def parts(self) -> Iterator[Agreement]:
+        """Every area."""
+        for area in areas(self.problem, self.convention, self.shape):
+            yield self._of(area)
+
+    def alone(self, at: tuple[int, ...]) -> Agreement:
+        """One element."""
+        return self._of(Area(self.problem, self.convention, Tile(at, (1, 1, 1, 1))))
+
+    def _of(self, area: Area) -> Agreement:
+        bias = self.convention.bias
+        some = self.convention.replace(bias=None if bias is None else bias[area.part[1]])
+        seen = _agreement(area, some, self.role, area.cut(self.given), nearest=self.nearest)
+        return replace(seen, convention=self.convention, first=area.tile.first)
 
 
 @dataclass(frozen=True)
@@ -103,7 +157,7 @@ class Cell:
 
 def agreement(
     image: Array, filters: Array, output: Array, result: IdentifyResult
-) -> Agreement | None:
+) -> Agreement | InAreas | None:
     """Hold the output to the best convention that was found; None where there is none."""
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     role = ROLES[result.verdict]
@@ -113,13 +167,21 @@ def agreement(
     best = result.candidates[0] if result.candidates else result.nearest
     if best is None:
         return None
-    convention = best.convention
-    layout = convention.output_layout
-    given = to_axes(output.astype(np.result_type(output, np.float64)), layout, "NOHW")
-    usable = to_axes(problem.usable, layout, "NOHW")
+    convention, nearest = best.convention, not result.candidates
+    given = to_axes(output, convention.output_layout, "NOHW")
+    if is_large(problem):
+        return InAreas(problem, convention, role, given, nearest)
+    return _agreement(Linear(problem, convention), convention, role, given, nearest=nearest)
+
+
+def _agreement(
+    linear: Linear, convention: Convention, role: str, given: Array, *, nearest: bool
+) -> Agreement:
+    """That of the part ``given`` (N,O,H,W) of an output with the sums of the same part."""
+    given = given.astype(np.result_type(given, np.float64))
+    usable = np.isfinite(given)
     with np.errstate(all="ignore"):
-        linear = Linear(problem, convention)
-        fit = _held(linear, convention, given, usable, nearest=not result.candidates)
+        fit = _held(linear, convention, given, usable, nearest=nearest)
         difference = np.where(usable, np.abs(given - fit.predicted), 0.0).astype(np.float64)
     threshold = np.broadcast_to(fit.threshold, difference.shape)
     return Agreement(convention, role, fit.predicted, difference, threshold, fit.mismatched)
@@ -138,25 +200,40 @@ def _held(
     return fit or Fit(convention, linear, wanted, np.zeros(given.shape), usable & (wanted != given))
 
 
-def agreement_map(seen: Agreement, *, only: int | None = None) -> DifferenceMap:
+def agreement_map(seen: Agreement | InAreas, *, only: int | None = None) -> DifferenceMap:
     """Where the output differs; where nothing does, how much of what rounding explains is used.
 
     Raises:
         InputError: no such filter.
     """
-    only = check_filter(only, seen.difference.shape[1])
-    channels = slice(None) if only is None else slice(only, only + 1)
-    difference, wrong = seen.difference[:, channels], seen.wrong[:, channels]
-    share = not wrong.any()
+    only = check_filter(only, seen.shape[1])
+    share = not any(_of_channel(part.wrong, part, only).any() for part in seen.parts())
+    bands = (_band(part, only, share, seen.shape[3]) for part in seen.parts())
+    size = (seen.shape[2], seen.shape[3])
+    return gather(bands, size, name="OUT", only=only, reference=seen.role, share=share)
+
+
+def _of_channel(array: Array, part: Agreement, only: int | None) -> Array:
+    """What a part has of the channel that is shown."""
+    if only is None:
+        return array
+    at = only - part.first[1]
+    return array[:, at : at + 1] if at >= 0 else array[:, :0]
+
+
+def _band(part: Agreement, only: int | None, share: bool, width: int) -> tuple[int, Array]:
+    """Whole rows, from which on, of what is shown of a part: the worst of its channels."""
+    difference, threshold, wrong = (
+        _of_channel(a, part, only) for a in (part.difference, part.threshold, part.wrong)
+    )
     if share:
-        room = np.maximum(seen.threshold[:, channels], 2.0**-1074)
-        shown = np.minimum(difference / room, 1.0)
+        shown = np.minimum(difference / np.maximum(threshold, 2.0**-1074), 1.0)
     else:
         shown = np.where(wrong, difference, 0.0)
-    worst = shown.max(axis=(0, 1))
-    return gather(
-        [(0, worst)], worst.shape, name="OUT", only=only, reference=seen.role, share=share
-    )
+    band = np.zeros((part.shape[2], width))
+    left = part.first[3]
+    band[:, left : left + part.shape[3]] = shown.max(axis=(0, 1), initial=0.0)
+    return part.first[2], band
 
 
 def windows(convention: Convention, image: Array, filters: Array) -> tuple[Axis, Axis] | None:
@@ -168,13 +245,22 @@ def windows(convention: Convention, image: Array, filters: Array) -> tuple[Axis,
     return measure(c, image.shape, filters.shape).axes
 
 
-def worst_cell(seen: Agreement, axes: tuple[Axis, Axis]) -> tuple[int, ...]:
+def worst_cell(seen: Agreement | InAreas, axes: tuple[Axis, Axis]) -> tuple[int, ...]:
     """The element that is most wrong, else the one that differs most, else one at the border."""
-    if not seen.difference.any():
+    is_wrong, difference, place = max(map(_worst, seen.parts()))
+    if not is_wrong and not difference:
         # All are alike: one whose window reaches the padding, if there is one, has most to show.
         return (0, 0, *(_first_at_the_border(axis) for axis in axes))
-    of = np.where(seen.wrong, seen.difference, -1.0) if seen.wrong.any() else seen.difference
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(of)), of.shape))
+    return tuple(-i for i in place)
+
+
+def _worst(part: Agreement) -> tuple[bool, float, tuple[int, ...]]:
+    """Whether it is wrong, by how much it differs, and where: negative, so that the first wins."""
+    wrong = bool(part.wrong.any())
+    of = np.where(part.wrong, part.difference, -1.0) if wrong else part.difference
+    at = np.unravel_index(int(np.argmax(of)), of.shape)
+    place = tuple(-int(i) - a for i, a in zip(at, part.first, strict=True))
+    return wrong, float(of[at]), place
 
 
 def _first_at_the_border(axis: Axis) -> int:
@@ -184,7 +270,7 @@ def _first_at_the_border(axis: Axis) -> int:
 
 
 def work_out(
-    image: Array, filters: Array, output: Array, seen: Agreement, at: Sequence[int] | None
+    image: Array, filters: Array, output: Array, seen: Agreement | InAreas, at: Sequence[int] | None
 ) -> Cell:
     """The element ``at`` (k, y, x) or (n, k, y, x), by default the worst, number by number.
 
@@ -197,26 +283,32 @@ def work_out(
         n, k, y, left = worst_cell(seen, measure(c, image.shape, filters.shape).axes)
     else:
         n, k, y, left = _check(at, seen)
-    x = arrange_image(image, c)
+    x = to_axes(image, c.image_layout, "NCHW")
+    one = seen.alone((n, k, y, left))
     # Where each number of the applied bank is in the stored one.
     home = arrange_filters(np.arange(filters.size).reshape(filters.shape), c, x.shape[1])
     arithmetic = choose_arithmetic(x, filters.reshape(1, -1))
     inputs = home.shape[1]
     first = k // (len(home) // c.groups) * inputs
-    padded = pad(spread(arithmetic.cast(x[n : n + 1, first : first + inputs]), c.input_dilation), c)
     spots = [
         start * step + np.arange(taps) * reach
         for start, step, taps, reach in zip(
             (y, left), c.stride, home.shape[2:], c.dilation, strict=True
         )
     ]
-    window = padded[0][:, spots[0][:, None], spots[1][None, :]]
+    order = c.channel_order or range(x.shape[1])
+    channels = [order[i] for i in range(first, first + inputs)]
+    ys, xs = (
+        source(c, axis, x.shape[2 + axis], spot - c.padding[axis][0])
+        for axis, spot in enumerate(spots)
+    )
+    window = np.concatenate(
+        [patch(x[n : n + 1, i : i + 1], ys, xs, c, arithmetic.cast)[0] for i in channels]
+    )
     applied = arithmetic.cast(filters.ravel()[home[k]])
     products: Array = np.multiply(window, applied)
     sums = products.sum(axis=(1, 2))
-    order = c.channel_order or range(x.shape[1])
     met = [_part(filters, c.filter_layout, int(flat[0, 0])) for flat in home[k]]
-    channels = [order[i] for i in range(first, first + inputs)]
     letters = c.output_layout
     index = tuple({"N": n, "O": k, "H": y, "W": left}[letter] for letter in letters)
     rows, columns = (
@@ -242,15 +334,15 @@ def work_out(
         products=as_blocks(products),
         sums=tuple(s.item() for s in sums),
         total=sums.sum().item(),
-        steps=_steps(sums.sum(), c, k, seen.predicted[n, k, y, left]),
+        steps=_steps(sums.sum(), c, k, one.predicted[0, 0, 0, 0]),
         given=output[index].item(),
-        threshold=float(seen.threshold[n, k, y, left]),
-        agrees=not bool(seen.wrong[n, k, y, left]),
+        threshold=float(one.threshold[0, 0, 0, 0]),
+        agrees=not bool(one.wrong[0, 0, 0, 0]),
     )
 
 
-def _check(at: Sequence[int], seen: Agreement) -> tuple[int, ...]:
-    shape = seen.difference.shape
+def _check(at: Sequence[int], seen: Agreement | InAreas) -> tuple[int, ...]:
+    shape = seen.shape
     whole = (0, *at) if len(at) == 3 else tuple(at)
     if not all(0 <= i < size for i, size in zip(whole, shape, strict=True)):
         names = "nkyx" if shape[0] > 1 or len(at) == 4 else "kyx"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.areas import areas, is_large, shape_of
 from convcheck.checks.blindness import why_equal
 from convcheck.checks.inputs import check_numbers, rank_text
 from convcheck.checks.sums import Linear, Problem
@@ -19,9 +20,9 @@ from convcheck.convention import (
     PADDING_MODES,
     Convention,
 )
-from convcheck.engine import arrange_filters, arrange_image
+from convcheck.engine import arrange_filters, arrange_image, check_order, to_axes
 from convcheck.errors import ExitCode, InputError
-from convcheck.rounding import gamma
+from convcheck.rounding import blocks, gamma
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,19 +161,27 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
 
 
 def _judge(problem: Problem, base: Linear, name: str, what: str, other: Convention) -> Deviation:
+    shape = shape_of(problem, base.convention)
     try:
-        changed = Linear(problem, other)
+        if shape_of(problem, other) != shape:
+            return Deviation(name, what, other, True, None)
+        base.again(other)
     except InputError:
         # An implementation that makes this mistake cannot even run on these shapes.
         return Deviation(name, what, other, True, None)
-    if changed.values.shape != base.values.shape:
-        return Deviation(name, what, other, True, None)
+    large = is_large(problem, shape)
+    parts = areas(problem, base.convention, shape) if large else [base]
+    seen = any(_differ(part, part.again(other)) for part in parts)
+    return Deviation(name, what, other, seen, None if seen else _reason(problem, base, other))
+
+
+def _differ(base: Linear, changed: Linear) -> bool:
+    """Whether there is a difference that rounding cannot explain."""
     difference = np.abs(changed.values - base.values)
     bound: Array | float = 0.0
-    if not problem.arithmetic.exact:
+    if not base.problem.arithmetic.exact:
         bound = gamma(2 * base.terms + 4) * (changed.magnitude + base.magnitude)
-    seen = bool(np.any(difference > bound))
-    return Deviation(name, what, other, seen, None if seen else _reason(problem, base, other))
+    return bool(np.any(difference > bound))
 
 
 def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convention]]:
@@ -187,7 +196,7 @@ def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convent
         "the kernel's rows and columns swapped",
         c.replace(kernel_transposed=not c.kernel_transposed),
     )
-    channels = arrange_image(base.problem.image, c.replace(channel_order=None)).shape[1]
+    channels = to_axes(base.problem.image, c.image_layout, "NCHW").shape[1]
     order = c.channel_order or tuple(range(channels))
     yield (
         "channels reversed",
@@ -238,11 +247,12 @@ def _layout_deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, 
 
 def _fits(base: Linear, other: Convention) -> bool:
     try:
-        x = arrange_image(base.problem.image, other)
+        x = arrange_image(base.problem.image, other.replace(channel_order=None))
+        check_order(other, x.shape[1])
         w = arrange_filters(base.problem.filters, other, x.shape[1])
     except InputError:
         return False
-    return bool(w.shape[0] == base.values.shape[1])
+    return bool(w.shape[0] == base.bank.shape[0])
 
 
 def _axis_deviations(c: Convention, axis: int, name: str) -> Iterator[tuple[str, str, Convention]]:
@@ -283,7 +293,7 @@ def _reason(problem: Problem, base: Linear, other: Convention) -> str:
         return "IMG is all zeros"
     if not filters.any():
         return "W is all zeros"
-    x = arrange_image(image, c)
+    x = arrange_image(image, c.replace(channel_order=None))
     w = arrange_filters(filters, c, x.shape[1])
     if (filters == filters.flat[0]).all() and filters.size > 1:
         return "W is constant: every kernel is the same number throughout"
@@ -305,7 +315,7 @@ def _reason(problem: Problem, base: Linear, other: Convention) -> str:
         return "the kernel has one tap along this axis, which dilation does not move"
     if other.padding_mode != c.padding_mode:
         return "beyond the edge both continue the image with the same numbers"
-    if (image == image.flat[0]).all():
+    if all((part == image.flat[0]).all() for part in blocks(image)):
         return "IMG is constant: every window sees the same numbers"
     return "on these numbers both come out the same"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from convcheck.rounding import choose_arithmetic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from convcheck.checks.tiles import Plan
+    from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
     from convcheck.pool import Workers
 
@@ -32,16 +32,6 @@ _FORMULAS = {
     "flipped": "Σ_c conv2d(x[c], w[k,C-1-c])",
     "correlation": "Σ_c correlate2d(x[c], w[k,c])",
 }
-
-
-class Progress(Protocol):
-    """Who wants to know how far a comparison is."""
-
-    def begin(self, plan: Plan) -> None:
-        """Before the first tile."""
-
-    def advance(self) -> None:
-        """After each tile."""
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,10 @@ def check_numbers(operand: str, array: Array, *, hint: str | None = None) -> Non
         )
     if array.dtype.kind not in "fc":
         return
-    if all(np.isfinite(part).all() for part in blocks(array)):
+    found = not_finite(array)
+    if found is None:
         return
-    finite = np.isfinite(array)
-    bad = int(np.count_nonzero(~finite))
-    first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
+    bad, first = found
     raise InputError(
         f"{operand} holds values that are not finite",
         got=f"{bad} of {array.size} elements are NaN or infinite, the first at "
@@ -46,6 +45,18 @@ def check_numbers(operand: str, array: Array, *, hint: str | None = None) -> Non
         expected="finite numbers: one NaN makes every FFT result NaN and proves nothing",
         hint=hint or f"replace them, for example with numpy.nan_to_num({operand.lower()})",
     )
+
+
+def not_finite(array: Array) -> tuple[int, tuple[int, ...]] | None:
+    """How many elements are NaN or infinite, and the index of the first; None where none is."""
+    bad, first, begun = 0, 0, 0
+    for part in blocks(array):
+        finite = np.isfinite(part)
+        if not finite.all():
+            first = first if bad else begun + int(np.argmin(finite))
+            bad += int(np.count_nonzero(~finite))
+        begun += part.size
+    return (bad, tuple(int(i) for i in np.unravel_index(first, array.shape))) if bad else None
 
 
 def image_and_bank(image: Array, filters: Array) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +18,14 @@ from convcheck.engine import (
     pad,
     round_to,
     spread,
+    to_axes,
 )
 from convcheck.rounding import Arithmetic, choose_arithmetic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convcheck.checks.tiles import Progress
     from convcheck.convention import Convention
 Array = NDArray[Any]
 
@@ -33,17 +38,19 @@ class Problem:
     filters: Array
     output: Array
     arithmetic: Arithmetic
-    usable: Array
-    """Elements of the output that are finite, in the output's own layout."""
+    progress: Progress | None = field(default=None, compare=False)
+    """Who is told what is judged area by area."""
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What others find out about the arrays once for all hypotheses."""
 
     @classmethod
-    def of(cls, image: Array, filters: Array, output: Array) -> Problem:
+    def of(
+        cls, image: Array, filters: Array, output: Array, progress: Progress | None = None
+    ) -> Problem:
         """The problem of three arrays; ``filters`` in any layout."""
         flat = filters.reshape(1, -1)
         work = choose_arithmetic(image, flat)
-        return cls(image, filters, output, work, np.isfinite(output))
+        return cls(image, filters, output, work, progress)
 
 
 class Linear:
@@ -52,6 +59,9 @@ class Linear:
     ``precision`` rounds the operands first, as hardware does that multiplies in fewer bits.
     """
 
+    shown: tuple[Any, ...] = (slice(None), slice(None))
+    """What of the output's rows and columns is looked at."""
+
     def __init__(
         self, problem: Problem, convention: Convention, precision: str | None = None
     ) -> None:
@@ -59,50 +69,67 @@ class Linear:
         self.convention = convention.replace(
             scale=1.0, bias=None, activation=None, arithmetic="exact"
         )
-        cast = problem.arithmetic.cast
-        image, filters = cast(problem.image), cast(problem.filters)
-        if precision is not None:
-            image, filters = (cast(round_to(a, precision)) for a in (image, filters))
-        x, self.bank = self._arranged(image, filters)
+        self.precision = precision
+        self.bank = self._operand(self._filters())
         self.terms = int(np.prod(self.bank.shape[1:]))
-        self.values = self._sums(x, self.bank)
         self._rounded: dict[str, Linear] = {}
 
-    def _arranged(self, image: Array, filters: Array) -> tuple[Array, Array]:
-        x = arrange_image(image, self.convention)
-        return x, arrange_filters(filters, self.convention, x.shape[1])
+    @cached_property
+    def values(self) -> Array:
+        """The sums."""
+        return self._sums(self._operand, self.bank, self.convention)
 
-    def _sums(self, x: Array, w: Array, convention: Convention | None = None) -> Array:
-        c = convention or self.convention
-        return correlate(pad(spread(x, c.input_dilation), c), w, c.stride, c.dilation, c.groups)
+    def _operand(self, array: Array) -> Array:
+        """An image or filters in the working dtype."""
+        cast = self.problem.arithmetic.cast
+        if self.precision is None:
+            return cast(array)
+        return cast(round_to(cast(array), self.precision))
+
+    def _filters(self) -> Array:
+        image = to_axes(self.problem.image, self.convention.image_layout, "NCHW")
+        return arrange_filters(self.problem.filters, self.convention, image.shape[1])
+
+    def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
+        """The correlation of ``how`` of the image, arranged as ``c`` says, with a bank that is."""
+        x = spread(arrange_image(how(self.problem.image), c), c.input_dilation)
+        return correlate(pad(x, c), w, c.stride, c.dilation, c.groups)
 
     @cached_property
     def magnitude(self) -> Array:
         """S for every element."""
-        x, w = self._arranged(_magnitudes(self.problem.image), _magnitudes(self.problem.filters))
         value = abs(self.convention.padding_value)
-        return self._sums(x, w, self.convention.replace(padding_value=value))
+        bordered = self.convention.replace(padding_value=value)
+        return self._sums(_magnitudes, _magnitudes(self._filters()), bordered)
 
     @cached_property
     def edge(self) -> Array:
         """What a border of ones would add to every element."""
         ones = self.convention.replace(padding_mode="constant", padding_value=1.0)
-        x = arrange_image(np.zeros(self.problem.image.shape), self.convention)
-        return self._sums(x, self.bank, ones)
+        return self._sums(lambda x: np.zeros(x.shape), self.bank, ones)
 
     @cached_property
     def interior(self) -> Array:
         """The elements, (H,W), whose windows lie inside the image."""
-        c = self.convention
-        x = arrange_image(self.problem.image, c)
-        inside = []
-        for axis, outputs in enumerate(self._outputs()):
-            starts = np.arange(outputs) * c.stride[axis] - c.padding[axis][0]
-            ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
-            length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
-            inside.append((starts >= 0) & (ends < length))
-        both: Array = inside[0][:, None] & inside[1][None, :]
+        rows, columns = (self._inside(axis)[shown] for axis, shown in enumerate(self.shown))
+        both: Array = rows[:, None] & columns[None, :]
         return both
+
+    @property
+    def border(self) -> int:
+        """How many elements of a channel have windows that reach over the image's edge."""
+        sides = [self._inside(axis) for axis in (0, 1)]
+        return math.prod(s.size for s in sides) - math.prod(map(np.count_nonzero, sides))
+
+    def _inside(self, axis: int) -> Array:
+        """The places of an axis where windows lie inside the image."""
+        c = self.convention
+        x = to_axes(self.problem.image, c.image_layout, "NCHW")
+        starts = np.arange(self._outputs()[axis]) * c.stride[axis] - c.padding[axis][0]
+        ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
+        length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
+        inside: Array = (starts >= 0) & (ends < length)
+        return inside
 
     def _outputs(self) -> tuple[int, ...]:
         return self.values.shape[2:]

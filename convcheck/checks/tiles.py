@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,10 @@ DEFAULT_MEMORY = 256 * MIB
 
 @dataclass(frozen=True)
 class Tile:
-    """Where a tile begins in the output (K, H, W), and its size there."""
+    """Where a tile begins in the output (K, H, W) or (N, K, H, W), and its size there."""
 
-    first: tuple[int, int, int]
-    sizes: tuple[int, int, int]
+    first: tuple[int, ...]
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,16 @@ class Plan:
     jobs: int
     asked: int
     seconds: float
+
+
+class Progress(Protocol):
+    """Who wants to know how far tiled work is."""
+
+    def begin(self, plan: Plan) -> None:
+        """Before the first tile."""
+
+    def advance(self) -> None:
+        """After each tile."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +127,15 @@ def plan(
 
     # Filters first, as they share a tile's windows; not so many that the halo outgrows the rest.
     side = 32 + 4 * max(kernel)
-    filters = _largest(count, lambda n: square(n, side) <= TILE_BYTES)
-    side = _largest(max(height, width), lambda n: square(filters, n) <= TILE_BYTES)
-    rows = _largest(height, lambda n: peak(filters, n, min(side, width)) <= TILE_BYTES)
-    columns = _largest(width, lambda n: peak(filters, min(rows, height), n) <= TILE_BYTES)
+    filters = largest(count, lambda n: square(n, side) <= TILE_BYTES)
+    side = largest(max(height, width), lambda n: square(filters, n) <= TILE_BYTES)
+    rows = largest(height, lambda n: peak(filters, n, min(side, width)) <= TILE_BYTES)
+    columns = largest(width, lambda n: peak(filters, min(rows, height), n) <= TILE_BYTES)
     tiles = tuple(
         Tile((k, y, x), (n, h, w))
-        for y, h in _split(height, rows)
-        for x, w in _split(width, columns)
-        for k, n in _split(count, filters)
+        for y, h in split(height, rows)
+        for x, w in split(width, columns)
+        for k, n in split(count, filters)
     )
     each = max(peak(*tile.sizes) for tile in tiles)
     memory = max(DEFAULT_MEMORY, PROCESS_BYTES + each) if memory is None else memory
@@ -147,7 +157,7 @@ def plan(
     return Plan(tiles, each, memory, workers, jobs, seconds / workers)
 
 
-def _largest(limit: int, fits: Callable[[int], bool]) -> int:
+def largest(limit: int, fits: Callable[[int], bool]) -> int:
     """The largest whole number up to ``limit`` that fits, at least 1; fitting is monotone."""
     low, high = 1, limit
     while low < high:
@@ -156,7 +166,7 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _split(length: int, most: int) -> list[tuple[int, int]]:
+def split(length: int, most: int) -> list[tuple[int, int]]:
     """Starts and sizes of parts that are as equal as can be, each of at most ``most``."""
     parts = -(-length // most)
     edges = [length * i // parts for i in range(parts + 1)]

@@ -16,6 +16,7 @@ from convcheck.cli.base import (
     output_options,
 )
 from convcheck.cli.figures import figure_options, identify_figures
+from convcheck.cli.work import Bar
 
 
 @click.command(
@@ -93,12 +94,14 @@ def identify(
 
     arrays = [tensor.array for tensor in loaded]
     started = perf_counter()
-    result = check(
-        *arrays,
-        expect=claim,
-        strict=strict,
-        ignore_nonfinite=ignore_nonfinite,
-    )
+    with Bar("tiles", verbose=output["verbose"]) as bar:
+        result = check(
+            *arrays,
+            expect=claim,
+            strict=strict,
+            ignore_nonfinite=ignore_nonfinite,
+            progress=bar,
+        )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
     drawn, notes = identify_figures(arrays, result, output)

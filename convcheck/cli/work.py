@@ -104,6 +104,7 @@ class Bar:
     def __init__(self, unit: str, total: int | None = None, *, verbose: bool = False) -> None:
         self._unit = unit
         self._total = total
+        self._counted = total is not None
         self._verbose = verbose
         self._done = 0
         self._begun = 0.0
@@ -128,11 +129,15 @@ class Bar:
             raise _out_of_memory(self._plan) from error
 
     def begin(self, plan: Plan) -> None:
-        """Before the first tile of a comparison."""
+        """Before the first tile of a comparison, or of the next: there may be several."""
         self._plan = plan
-        if self._total is None:
-            self._total = len(plan.tiles)
-            self._start()
+        if not self._counted:
+            started = self._total is not None
+            self._total = self._done + len(plan.tiles)
+            if self._shown is not None:
+                self._shown.update(0, total=self._total)
+            if not started:
+                self._start()
         if self._verbose:
             write_stderr(f"convcheck: {plan_words(plan)}\n")
             self._verbose = False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from convcheck.checks.blindness import why_equal
 from convcheck.convention import KEYS, Convention
 from convcheck.engine import arrange_filters, arrange_image
+from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ def degenerate(problem: Problem) -> list[str]:
     """Which arrays are the same number throughout, and what that means."""
     reasons = []
     for name, array in (("IMG", problem.image), ("W", problem.filters), ("OUT", problem.output)):
-        if array.size > 1 and (array == array.flat[0]).all():
+        if array.size > 1 and all((part == array.flat[0]).all() for part in blocks(array)):
             what = "all zeros" if array.flat[0] == 0 else "constant"
             reasons.append(f"{name} is {what}, and says nothing about order or place")
     return reasons
@@ -49,7 +50,7 @@ def degenerate(problem: Problem) -> list[str]:
 def _reason(problem: Problem, first: Convention, other: Convention) -> str:
     differing = [key for key in KEYS if getattr(first, key) != getattr(other, key)]
     if differing == ["flip"]:
-        x = arrange_image(problem.image, first)
+        x = arrange_image(problem.image, first.replace(channel_order=None))
         plain = first.replace(flip=())
         w = arrange_filters(problem.filters, plain, x.shape[1])
         if first.groups == 1:

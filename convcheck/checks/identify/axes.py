@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.patch import wrapped_index
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
@@ -152,28 +152,3 @@ def padding(option: Sequence[int], size: int, outputs: int, kernel: int) -> tupl
         return -start, end - length
     slack = length - end
     return -start, 0 if slack < stride else -(slack - stride + 1)
-
-
-def met(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array:
-    """(outputs, taps): what each stored tap meets; -1 a zero between samples, -2 the border."""
-    taps = np.arange(kernel)
-    if "HW"[axis] in c.flip:
-        taps = taps[::-1]
-    starts = np.arange(outputs) * c.stride[axis] - c.padding[axis][0]
-    position = starts[:, None] + c.dilation[axis] * taps
-    gap = c.input_dilation[axis]
-    outside = (position < 0) | (position > (size - 1) * gap)
-    if c.padding_mode != "constant":
-        return wrapped_index(position, size, c.padding_mode)
-    return np.where(outside, -2, np.where(position % gap == 0, position // gap, -1))
-
-
-def wrapped_index(places: Array, size: int, mode: str) -> Array:
-    """The sample that numpy.pad puts at ``places`` of an axis of ``size``, beyond its edges too."""
-    if mode == "edge" or size == 1:
-        return np.clip(places, 0, size - 1)
-    if mode == "wrap":
-        return places % size
-    period = 2 * size if mode == "symmetric" else 2 * size - 2
-    within = places % period
-    return np.where(within < size, within, period - within - (1 if mode == "symmetric" else 0))

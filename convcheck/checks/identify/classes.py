@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.axes import met
+from convcheck.checks.areas import is_large, shape_of
+from convcheck.checks.identify.thin import Thin
+from convcheck.checks.patch import met
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
@@ -29,6 +32,10 @@ Array = NDArray[Any]
 _USUAL = ("OIHW", "IHW", "HW", "HWIM", "HWIO", "IOHW", "OHWI", "HWOI", "IHWO")
 """Filter layouts that frameworks have, the commonest first; all others come after them."""
 
+
+STEPS = (1_299_709, 104_729, 1009, 1)
+"""Bytes between neighbours along each axis of the data that tell large conventions apart: primes so
+large that no window meets the same number twice."""
 
 _RANKS = {layout: rank for rank, layout in enumerate(dict.fromkeys((*_USUAL, *FILTER_LAYOUTS)))}
 
@@ -109,9 +116,25 @@ def complexity(convention: Convention) -> tuple[Any, ...]:
 def telling_probe(problem: Problem) -> Problem:
     """Other data of the same shapes, which tells apart whatever differs."""
     rng = np.random.default_rng(0)
-    image = rng.integers(-99, 100, problem.image.shape)
+    shape = problem.image.shape
+    image = _folded(rng, shape) if is_large(problem) else rng.integers(-99, 100, shape)
     filters = rng.integers(-99, 100, problem.filters.shape)
     return Problem.of(image, filters, problem.output)
+
+
+def _folded(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Random integers of which those far apart along two axes at once are the same in memory."""
+    steps = STEPS[-len(shape) :]
+    last = sum(step * (n - 1) for step, n in zip(steps, shape, strict=True))
+    numbers = rng.integers(-99, 100, last + 1, np.int8)
+    return as_strided(numbers, shape, steps, writeable=False)
+
+
+def _sums(probe: Problem, convention: Convention) -> Array:
+    """The sums; of a large output those at some places, where the rim tells what is beyond it."""
+    if is_large(probe):
+        return Thin(probe, convention, shape_of(probe, convention)).values
+    return Linear(probe, convention).values
 
 
 def classes(problem: Problem, conventions: Iterable[Convention]) -> list[list[Convention]]:
@@ -125,5 +148,5 @@ def classes(problem: Problem, conventions: Iterable[Convention]) -> list[list[Co
     probe = telling_probe(problem)
     groups: dict[bytes, list[Convention]] = {}
     for convention in listed:
-        groups.setdefault(Linear(probe, convention).values.tobytes(), []).append(convention)
+        groups.setdefault(_sums(probe, convention).tobytes(), []).append(convention)
     return list(groups.values())

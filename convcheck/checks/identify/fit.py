@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judge
+from convcheck.checks.areas import is_large
+from convcheck.checks.identify.holding import hold
+from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judge, within_limits
 from convcheck.checks.identify.search import ALL_ORDERS
-from convcheck.checks.identify.solving import afterwards, simple_numbers, solve, within_limits
-from convcheck.checks.identify.thin import Thin
+from convcheck.checks.identify.solving import afterwards, simple_numbers, solve
+from convcheck.checks.identify.tally import Confirmed
+from convcheck.checks.identify.thin import Thin, same_sums
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
-from convcheck.engine import arrange_image
+from convcheck.engine import to_axes
 from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
@@ -32,26 +35,73 @@ Array = NDArray[Any]
 
 RARER = 1.05
 """So much less must be wrong under a border other than zeros, where all has some of it wrong."""
+STALLED = 3
+"""So often in a row numbers are estimated again without halving what they leave unexplained."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
 
-def confirm(problem: Problem, convention: Convention, output: Array, usable: Array) -> Fit | None:
+def confirm(problem: Problem, convention: Convention, output: Array) -> Confirmed | None:
     """The best that ``convention`` can be made to explain of ``output`` (N,O,H,W).
 
     Of a large output a part says first how the border is made and what is done to the sums, or that
-    nothing fits: None.
+    nothing fits: None. What is too large to be held is judged area by area.
     """
     thin = Thin(problem, convention, output.shape)
-    if not thin.worth_while:
-        return _best(Linear(problem, convention), output, usable)
-    told = _best(thin, thin.cut(output), thin.cut(usable))
-    if told.misses > HOPELESS * np.count_nonzero(thin.cut(usable)):
+    large = is_large(problem)
+    if not large and not thin.worth_while:
+        usable = np.isfinite(output)
+        return Confirmed.of(_best(Linear(problem, convention), output, usable), output, usable)
+    few = thin.cut(output)
+    told = _best(thin, few, np.isfinite(few))
+    if told.misses > HOPELESS * np.count_nonzero(np.isfinite(few)):
         return None
+    if large:
+        return _in_areas(thin.again(told.convention), told, output)
+    usable = np.isfinite(output)
     whole = Linear(problem, told.convention)
     fit = judge(whole, told.convention, output, usable)
-    # Estimates from all of it may be better, and a channel may have shown nothing in the part.
-    return min(fit, solve(whole, output, usable), key=_rank) if fit.misses else fit
+    if fit.misses:
+        # Estimates from all of it may be better, and a channel may have shown nothing in the part.
+        fit = min(fit, solve(whole, output, usable), key=_rank)
+    return Confirmed.of(fit, output, usable)
+
+
+def judged(problem: Problem, convention: Convention, output: Array) -> Confirmed:
+    """The whole output (N,O,H,W) under a convention with nothing left to solve for."""
+    if is_large(problem):
+        thin = Thin(problem, convention, output.shape)
+        few = thin.cut(output)
+        return hold(thin, judge(thin, convention, few, np.isfinite(few)), output)
+    usable = np.isfinite(output)
+    fit = judge(Linear(problem, convention), convention, output, usable)
+    return Confirmed.of(fit, output, usable)
+
+
+def _in_areas(thin: Thin, told: Fit, output: Array) -> Confirmed:
+    """The same of a large output: estimated again with the elements that were furthest off.
+
+    What is furthest off is what bounds the numbers of rounded outputs, and shows a channel of which
+    the part showed nothing.
+    """
+    best = latest = hold(thin, told, output)
+    tried = {told.convention.replace(arithmetic="exact")}
+    stalled = 0
+    while latest.misses and stalled < STALLED:
+        thin = thin.wider(latest.tally.furthest)
+        few = thin.cut(output)
+        fit = solve(thin, few, np.isfinite(few))
+        if fit.convention.replace(arithmetic="exact") in tried:
+            break
+        tried.add(fit.convention.replace(arithmetic="exact"))
+        latest = hold(thin, fit, output)
+        halved = 2 * latest.misses < best.misses
+        stalled = 0 if halved else stalled + 1
+        # A bias of its own gives a damaged channel some elements more by chance.
+        plainer = afterwards(latest.convention) <= afterwards(best.convention)
+        if halved or (plainer and _rank(latest) < _rank(best)):
+            best = latest
+    return best
 
 
 def _best(linear: Linear, output: Array, usable: Array) -> Fit:
@@ -66,35 +116,27 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
     return best
 
 
-def same_on_this_data(problem: Problem, fit: Fit) -> Iterator[Convention]:
+def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Convention]:
     """Other padding modes and orders of few channels that would give the same output."""
-    convention = fit.convention
+    others: list[Convention] = []
     if max(map(max, convention.padding)) > 0 and max(convention.input_dilation) == 1:
-        for mode in PADDING_MODES:
-            if mode != convention.padding_mode:
-                other = {"padding_mode": mode, "padding_value": 0.0}
-                if _same(problem, fit, other):
-                    yield convention.replace(**other)
-    channels = arrange_image(problem.image, convention).shape[1]
+        others += [
+            convention.replace(padding_mode=mode, padding_value=0.0)
+            for mode in PADDING_MODES
+            if mode != convention.padding_mode
+        ]
+    channels = to_axes(problem.image, convention.image_layout, "NCHW").shape[1]
     if 1 < channels <= ALL_ORDERS and not convention.padding_value:
-        for order in permutations(range(channels)):
-            if order != (convention.channel_order or tuple(range(channels))):
-                kept = None if order == tuple(range(channels)) else order
-                if _same(problem, fit, {"channel_order": kept}):
-                    yield convention.replace(channel_order=kept)
+        plain = tuple(range(channels))
+        others += [
+            convention.replace(channel_order=None if order == plain else order)
+            for order in permutations(plain)
+            if order != (convention.channel_order or plain)
+        ]
+    return same_sums(problem, convention, others) if others else iter(())
 
 
-def _same(problem: Problem, fit: Fit, changes: dict[str, Any]) -> bool:
-    linear = fit.linear
-    other = linear.convention.replace(**changes)
-    # A few elements, most of them of the output's rim, mostly tell two apart already.
-    few = Thin(problem, other, linear.values.shape, ends=1, inner=1)
-    here = few.cut(linear.values)
-    near = np.abs(few.values - here) <= 1e-6 * (few.magnitude + np.abs(here))
-    return bool(near.all()) and np.array_equal(Linear(problem, other).values, linear.values)
-
-
-def _rank(fit: Fit) -> tuple[float, int, int]:
+def _rank(fit: Fit | Confirmed) -> tuple[float, int, int]:
     border = PADDING_MODES.index(fit.convention.padding_mode) + bool(fit.convention.padding_value)
     # A border that gives a few elements more by chance is not the better explanation.
     misses = fit.misses * (RARER if border else 1.0)

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.axes import axis_options, padding
 from convcheck.checks.identify.classes import canonical, complexity
-from convcheck.checks.identify.fit import confirm
-from convcheck.checks.identify.judging import Fit, judge
-from convcheck.checks.sums import Linear, Problem
+from convcheck.checks.identify.fit import confirm, judged
+from convcheck.checks.identify.judging import finite_parts
 from convcheck.convention import NAMED, Convention
-from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from convcheck.checks.identify.readings import Reading
+    from convcheck.checks.identify.tally import Confirmed
+    from convcheck.checks.sums import Problem
 
 Array = NDArray[Any]
 
@@ -25,20 +25,19 @@ FEW = 12
 """Conventions of which an answer is made; there are always many more."""
 
 
-def flat_fits(problem: Problem, readings: Sequence[Reading]) -> Iterator[tuple[Reading, Fit]]:
+def flat_fits(problem: Problem, readings: Sequence[Reading]) -> Iterator[Confirmed]:
     """Fits by a bias alone or, where the output is one number throughout, by a scale of zero."""
-    usable = problem.output[problem.usable]
-    constant = bool((usable == usable.flat[0]).all())
+    first = next(part[0] for part in finite_parts(problem.output) if part.size)
+    constant = all((part == first).all() for part in finite_parts(problem.output))
     for reading, convention in _plainest(readings)[:FEW]:
-        seen = to_axes(problem.usable, convention.output_layout, "NOHW")
-        fit = confirm(problem, convention, reading.output, seen)
-        if (fit is None or fit.misses) and constant and usable.dtype.kind != "c":
-            number = float(usable.flat[0])
+        fit = confirm(problem, convention, reading.output)
+        if (fit is None or fit.misses) and constant and problem.output.dtype.kind != "c":
+            number = float(first)
             bias = (number,) * reading.output.shape[1] if number else None
             silenced = convention.replace(scale=0.0, bias=bias)
-            fit = judge(Linear(problem, convention), silenced, reading.output, seen)
+            fit = judged(problem, silenced, reading.output)
         if fit is not None:
-            yield reading, fit
+            yield fit
 
 
 def _plainest(readings: Sequence[Reading]) -> list[tuple[Reading, Convention]]:

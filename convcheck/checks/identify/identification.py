@@ -28,25 +28,23 @@ from convcheck.checks.identify.classes import (
 from convcheck.checks.identify.expectation import meets
 from convcheck.checks.identify.fit import confirm, same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
-from convcheck.checks.identify.judging import Fit, informative
 from convcheck.checks.identify.nearest import Miss, miss_of, nearest, where
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.search import CROWD
 from convcheck.checks.identify.solving import afterwards
 from convcheck.checks.identify.stages import MANY, passes, survey
-from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.inputs import check_numbers, not_finite, shape_text
 from convcheck.checks.sums import Problem
-from convcheck.comparison import Comparison
-from convcheck.comparison import compare as judge
 from convcheck.convention import PRECISIONS, Convention
-from convcheck.engine import arrange_output, to_axes
 from convcheck.errors import ExitCode, InputError
-from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from convcheck.checks.identify.search import Found
+    from convcheck.checks.identify.tally import Confirmed
+    from convcheck.checks.tiles import Progress
+    from convcheck.comparison import Comparison
 
 Array = NDArray[Any]
 
@@ -111,6 +109,7 @@ def identify(
     expect: Mapping[str, Any] | None = None,
     strict: bool = False,
     ignore_nonfinite: bool = False,
+    progress: Progress | None = None,
 ) -> IdentifyResult:
     """Name the convention under which ``image`` and ``filters`` give ``output``.
 
@@ -121,13 +120,14 @@ def identify(
         expect: keys of a convention that the answer must have.
         strict: several conventions that explain the output do not count as an answer.
         ignore_nonfinite: judge the finite elements of an output that has others.
+        progress: told of every part of a large output that was judged.
 
     Raises:
         InputError: arrays that hold no finite numbers, or shapes that no convention connects.
     """
     # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
     with np.errstate(all="ignore"):
-        return _identify(image, filters, output, expect, strict, ignore_nonfinite)
+        return _identify(image, filters, output, expect, strict, ignore_nonfinite, progress)
 
 
 def _identify(
@@ -137,6 +137,7 @@ def _identify(
     expect: Mapping[str, Any] | None,
     strict: bool,
     ignore_nonfinite: bool,
+    progress: Progress | None,
 ) -> IdentifyResult:
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
@@ -146,58 +147,58 @@ def _identify(
     found = list(readings(image, filters, output))
     if not found:
         raise _no_reading(image, filters, output)
-    problem = Problem.of(image, filters, output)
-    fits: list[tuple[Reading, Fit]] = []
+    problem = Problem.of(image, filters, output, progress)
+    fits: list[Confirmed] = []
     hypotheses, crowded = 0, False
     said = degenerate(problem)
     # A constant filter still tells one place from another, zeros tell nothing.
     mute = any(not reason.startswith("W is constant") for reason in said)
     common, rare = passes(output)
     closest = None
-    known: dict[Convention, Fit | None] = {}
+    known: dict[Convention, Confirmed | None] = {}
     for one in (*common, None, *rare):
         if hypotheses >= ENOUGH:
             break
         if one is None:
             # What correlates best may be right but for more defects than the samples bear.
-            closest = None if mute else nearest(problem, found)
+            closest = None if mute else nearest(found)
             fits.extend(_confirmed(problem, [closest] if closest else [], known)[0])
-            if any(_is_near(fit, problem, hypotheses) for _, fit in fits):
+            if any(_is_near(fit, hypotheses) for fit in fits):
                 break
             continue
-        seen = survey(one, found, problem.usable, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
+        seen = survey(one, found, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
         hypotheses += seen.considered
         for survivors in seen.found:
             some, crowd = _confirmed(problem, survivors, known)
             if one.outside:
                 # So rare that a few elements are no evidence.
-                some = [pair for pair in some if _is_near(pair[1], problem, hypotheses)]
+                some = [fit for fit in some if _is_near(fit, hypotheses)]
             fits.extend(some)
-            if any(not fit.misses for _, fit in some):
+            if not all(fit.misses for fit in some):
                 crowded = crowd
                 break
-        if any(fit.misses < 0.1 * output.size for _, fit in fits):
+        if any(fit.misses < 0.1 * output.size for fit in fits):
             break
     if not hypotheses:
         raise _no_size(image, filters, output)
     if hypotheses >= ENOUGH:
         warnings += ("the search ended early: not all rare conventions were tried",)
-    if mute and all(fit.misses for _, fit in fits):
+    if mute and all(fit.misses for fit in fits):
         fits.extend(flat_fits(problem, found))
         crowded = True
-    explaining = _simplest([f for f in fits if not f[1].misses])
+    explaining = _simplest([fit for fit in fits if not fit.misses])
     if explaining:
-        fitted = {fit.convention: fit for _, fit in explaining}
+        fitted = {fit.convention: fit for fit in explaining}
         for fit in list(fitted.values()) if len(fitted) < MANY else ():
-            for other in same_on_this_data(problem, fit):
+            for other in same_on_this_data(problem, fit.convention):
                 fitted.setdefault(other, replace(fit, convention=other))
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
-        candidates = tuple(_candidate(problem, fitted[group[0]]) for group in groups[:MANY])
+        candidates = tuple(_candidate(fitted[group[0]]) for group in groups[:MANY])
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
-        near = [] if mute else [f for _, f in fits if _is_near(f, problem, hypotheses)]
+        near = [] if mute else [fit for fit in fits if _is_near(fit, hypotheses)]
         verdict, candidates, miss = _unexplained(problem, closest, near)
         warnings += tuple(said)
     reasons: tuple[str, ...] = ()
@@ -222,8 +223,8 @@ def _identify(
 
 
 def _confirmed(
-    problem: Problem, found: Sequence[Found], known: dict[Convention, Fit | None]
-) -> tuple[list[tuple[Reading, Fit]], bool]:
+    problem: Problem, found: Sequence[Found], known: dict[Convention, Confirmed | None]
+) -> tuple[list[Confirmed], bool]:
     """The plainest of what a search found, confirmed over the output; whether there is more.
 
     ``known`` is what was confirmed before, and grows.
@@ -243,91 +244,55 @@ def _confirmed(
             alike.setdefault(signature(convention, survivors[convention]), convention)
         ordered = list(alike.values())
     for convention in ordered[:MANY]:
-        reading = survivors[convention]
-        usable = to_axes(problem.usable, convention.output_layout, "NOHW")
         if convention not in known:
-            known[convention] = confirm(problem, convention, reading.output, usable)
+            known[convention] = confirm(problem, convention, survivors[convention].output)
         fit = known[convention]
         if fit is not None:
-            fits.append((reading, fit))
+            fits.append(fit)
     # What gives fewer of the samples than another is no rival of it.
     crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
     return fits, crowded
 
 
-def _simplest(explaining: list[tuple[Reading, Fit]]) -> list[tuple[Reading, Fit]]:
+def _simplest(explaining: list[Confirmed]) -> list[Confirmed]:
     """Those that need the least: the finest arithmetic, then the least done after the sums."""
     if not explaining:
         return []
 
-    def need(fit: Fit) -> tuple[float, int]:
+    def need(fit: Confirmed) -> tuple[float, int]:
         return (PRECISIONS.get(fit.convention.arithmetic, 0.0), afterwards(fit.convention))
 
-    least = min(need(fit) for _, fit in explaining)
-    return [pair for pair in explaining if need(pair[1]) == least]
+    least = min(map(need, explaining))
+    return [fit for fit in explaining if need(fit) == least]
 
 
-def _candidate(problem: Problem, fit: Fit) -> Candidate:
-    convention = fit.convention
-    sums = abs(convention.scale) * fit.linear.magnitude
-    if convention.bias is not None:
-        sums = sums + np.abs(np.reshape(convention.bias, (1, -1, 1, 1)))
-    expected = arrange_output(fit.predicted, convention)
-    # What is not judged must not count as a difference.
-    actual = np.where(problem.usable, problem.output, expected)
-    comparison = judge(
-        actual.astype(np.result_type(actual, np.float64)),
-        expected,
-        arrange_output(fit.threshold, convention),
-        arrange_output(sums, convention),
-    )
-    total = int(np.count_nonzero(problem.usable))
-    return Candidate(
-        convention, replace(comparison, total=total), where(fit, problem) if fit.misses else None
-    )
+def _candidate(fit: Confirmed) -> Candidate:
+    return Candidate(fit.convention, fit.tally.comparison, where(fit) if fit.misses else None)
 
 
 def _unexplained(
-    problem: Problem, closest: Found | None, near: Sequence[Fit]
+    problem: Problem, closest: Found | None, near: Sequence[Confirmed]
 ) -> tuple[str, tuple[Candidate, ...], Miss | None]:
     if near:
         best = min(near, key=lambda fit: (fit.misses, complexity(fit.convention)))
-        return "near-match", (_candidate(problem, best),), None
+        return "near-match", (_candidate(best),), None
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
 
 
-def _is_near(fit: Fit, problem: Problem, hypotheses: int) -> bool:
+def _is_near(fit: Confirmed, hypotheses: int) -> bool:
     """Whether a convention gives most of the output, of its telling elements too, and not by luck.
 
     Of so many hypotheses some give a few elements of any output.
     """
-    usable = to_axes(problem.usable, fit.convention.output_layout, "NOHW")
-    telling = informative(fit.predicted, usable)
-    if fit.convention.activation == "relu":
-        # That both are zero says little.
-        output = to_axes(problem.output, fit.convention.output_layout, "NOHW")
-        telling = telling & ((output != 0) | (fit.predicted != 0))
-    given = int(np.count_nonzero(telling & ~fit.mismatched))
+    considered, given = fit.tally.telling, fit.tally.given
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
-    considered = int(np.count_nonzero(telling))
     by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
     return bool(
         given - solved >= 4
-        and (given - solved) * _bits_an_element(fit, problem, usable) >= by_luck + MARGIN
-        and given >= NEAR * np.count_nonzero(telling)
-        and fit.misses <= (1 - NEAR) * np.count_nonzero(usable)
+        and (given - solved) * fit.bits >= by_luck + MARGIN
+        and given >= NEAR * considered
+        and fit.misses <= (1 - NEAR) * fit.usable
     )
-
-
-def _bits_an_element(fit: Fit, problem: Problem, usable: Array) -> float:
-    """What it says that one element is right: the output's spread in steps that can be told."""
-    step = 2 * float(np.median(fit.threshold[usable]))
-    if problem.arithmetic.exact:
-        step = max(step, problem.arithmetic.quantum * abs(fit.convention.scale))
-    if problem.output.dtype.kind in "biu":
-        step = max(step, 1.0)
-    spread = float(np.std(fit.predicted[usable]))
-    return math.log2(max(1.0, 3.5 * spread / max(step, TINY)))
 
 
 def _log2_choices(count: int, chosen: int) -> float:
@@ -353,19 +318,21 @@ def _check(image: Array, filters: Array, output: Array, ignore_nonfinite: bool) 
                 got=f"shape {shape_text(array.shape)}, {array.ndim} axes",
                 expected="2 to 4 axes: batch, channels, rows, columns in some order",
             )
-    if output.dtype.kind not in "fc" or np.isfinite(output).all() or not ignore_nonfinite:
+    bad = None
+    if ignore_nonfinite and output.dtype.kind in "fc" and output.size:
+        bad = not_finite(output)
+    if bad is None:
         check_numbers("OUT", output, hint="judge the rest with --ignore-nonfinite")
         return ()
-    bad = ~np.isfinite(output)
-    if bad.all():
+    count, first = bad
+    if count == output.size:
         raise InputError(
             "OUT holds no finite value",
-            got=f"{bad.size} of {bad.size} elements are NaN or infinite",
+            got=f"{count} of {count} elements are NaN or infinite",
             expected="some finite elements to judge",
         )
-    first = tuple(int(i) for i in np.argwhere(bad)[0])
     warning = (
-        f"{int(bad.sum())} of {bad.size} elements of OUT are NaN or infinite, the first at "
+        f"{count} of {output.size} elements of OUT are NaN or infinite, the first at "
         f"{first}; the others are judged"
     )
     return (warning,)

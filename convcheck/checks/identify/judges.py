@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.judging import usual_scales
-from convcheck.checks.identify.samples import Sample, targets
+from convcheck.checks.identify.samples import Sample, a_part, targets
 from convcheck.checks.identify.search import Judge
-from convcheck.rounding import gamma, largest_magnitude
+from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     """Differences from one of two samples, as all are of one output channel: its bias drops out."""
     wanted = targets(samples)
     # Truncated numbers are off by less than one; integers by none, or by a bias that is no integer.
-    tolerance = (1 if scales == (1.0,) and _whole(reading) else 2) + 2.0**-18
+    tolerance = (1 if scales == (1.0,) and reading.whole else 2) + 2.0**-18
     low, high = float(reading.output.min()), float(reading.output.max())
     moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
     count = len(samples)
@@ -372,18 +372,13 @@ def _apart(half: list[int], wanted: Array, count: int) -> list[int]:
     return [order[0], order[-1], order[len(order) // 2]]
 
 
-def _reach(reading: Reading) -> float:
-    """A bound on S for any window: the largest sample times the heaviest filter."""
-    return largest_magnitude(reading.image) * reading.heaviest
-
-
 def _narrow(samples: Sequence[Sample], reading: Reading) -> bool:
     """Whether sums may be looked at in single precision first.
 
     Integers must stay exact; other sums lose no more than the output's own rounding is allowed.
     """
-    reach = _reach(reading)
-    limit = 2.0**22 if _whole(reading) else 1e30
+    reach = reading.reach
+    limit = 2.0**22 if reading.whole else 1e30
     return 1e-30 < reach < limit and max(abs(s.value) for s in samples) < 1e30
 
 
@@ -401,22 +396,16 @@ def _fine_sums(reading: Reading) -> float:
     The worst case of thousands of terms would let everything through (Higham and Mary, 2019).
     """
     unit, terms = 2.0**-24, reading.terms + 16
-    return min(gamma(terms, unit), 8 * math.sqrt(terms) * unit) * _reach(reading)
+    return min(gamma(terms, unit), 8 * math.sqrt(terms) * unit) * reading.reach
 
 
 def _integers(reading: Reading) -> bool:
     return all(a.dtype.kind in "biu" for a in (reading.image, reading.filters))
 
 
-def _whole(reading: Reading) -> bool:
-    return all(
-        a.dtype.kind in "biu" or np.array_equal(np.rint(a), a)
-        for a in (reading.image, reading.filters)
-    )
-
-
 def _coarse_tolerance(samples: Sequence[Sample], reading: Reading) -> Array:
-    finite = reading.output[np.isfinite(reading.output)].astype(np.float64)
+    some = a_part(reading.output)
+    finite = some[np.isfinite(some)].astype(np.float64)
     allowed: Array = 2.0**-7 * np.abs(targets(samples)) + 2.0**-5 * float(np.std(finite))
     return allowed
 

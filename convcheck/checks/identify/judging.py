@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS
 from convcheck.engine import finish, round_to
-from convcheck.rounding import TINY, gamma
+from convcheck.rounding import TINY, blocks, gamma
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convcheck.checks.sums import Linear, Problem
     from convcheck.convention import Convention
@@ -53,6 +53,15 @@ def is_rectified(output: Array, usable: Array) -> bool:
     return below == 0 or (below <= seen.size / 5 and zeros >= seen.size / 50)
 
 
+def within_limits(output: Array) -> Array:
+    """Elements that are at no end of an integer dtype."""
+    if output.dtype.kind not in "iu":
+        return np.ones(output.shape, bool)
+    limits = np.iinfo(output.dtype)
+    inside: Array = (output > limits.min) & (output < limits.max)
+    return inside
+
+
 def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
     """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
     numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
@@ -68,11 +77,11 @@ def judge(
     """Every element under the finest arithmetic that explains most of them."""
     with np.errstate(over="ignore", invalid="ignore"):
         wanted = finish(linear.values, convention.replace(arithmetic="exact"))
-    seen = informative(wanted, usable)
+    seen = Ground.of(wanted, usable).telling(wanted, usable)
     fits = []
     partly = False
     for arithmetic in arithmetics(linear.problem):
-        if partly and not _survives(output[usable], arithmetic):
+        if partly and not is_stored(linear.problem, arithmetic):
             continue
         fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
         if fit is None or (partly and fit.misses):
@@ -91,38 +100,50 @@ def judge(
     return min(fits, key=lambda fit: fit.misses)
 
 
-def informative(wanted: Array, usable: Array) -> Array:
-    """Elements whose value is not the commonest one: agreement on a background says nothing."""
-    flat = wanted[usable]
-    if flat.size == 0:
-        return usable
-    low, high = flat.real.min(), flat.real.max()
-    middle = np.median(flat.real)
-    with np.errstate(invalid="ignore"):
-        common = np.abs(wanted.real - middle) <= 1e-9 * (high - low)
-    if np.count_nonzero(common & usable) * 4 < np.count_nonzero(usable):
-        return usable
-    telling: Array = usable & ~common
-    return telling if telling.any() else usable
+@dataclass(frozen=True)
+class Ground:
+    """The commonest value of an output, where there is one: agreement on it says nothing."""
+
+    value: float = 0.0
+    room: float | None = None
+
+    @classmethod
+    def of(cls, wanted: Array, usable: Array) -> Ground:
+        """That of what a convention gives."""
+        flat = wanted[usable].real
+        if flat.size == 0:
+            return cls()
+        middle = float(np.median(flat))
+        found = cls(middle, 1e-9 * float(flat.max() - flat.min()))
+        telling = int(np.count_nonzero(found.telling(flat, np.ones(flat.shape, bool))))
+        enough = (flat.size - telling) * 4 >= flat.size
+        return found if enough and telling else cls()
+
+    def telling(self, wanted: Array, usable: Array) -> Array:
+        """The usable elements of another value; all of them, where none is that common."""
+        if self.room is None:
+            return usable
+        other: Array = usable & ~(np.abs(wanted.real - self.value) <= self.room)
+        return other
 
 
 def arithmetics(problem: Problem) -> list[str]:
     """The arithmetics that a problem's finite output can have, finest first; found out once."""
     if "arithmetics" not in problem.memo:
-        problem.memo["arithmetics"] = _arithmetics(problem.output[problem.usable])
+        problem.memo["arithmetics"] = _arithmetics(problem)
     names: list[str] = problem.memo["arithmetics"]
     return names
 
 
-def _arithmetics(output: Array) -> list[str]:
-    """The arithmetics that finite output of this dtype and values can have, finest first."""
+def _arithmetics(problem: Problem) -> list[str]:
+    output = problem.output
     kind = output.dtype.kind
     if kind in "biu":
         # Above 2^24 integers may have been summed as floats.
         sums = FLOATING if max(-int(output.min()), int(output.max())) > 2**24 else ()
         return ["exact", *integer_arithmetics(output), *sums]
     names = ["exact"]
-    if output.size and kind == "f" and np.array_equal(np.rint(output), output):
+    if kind == "f" and all(np.array_equal(np.rint(p), p) for p in finite_parts(output)):
         names += integer_arithmetics(output)
     if output.dtype not in (np.float16, np.float32, np.complex64):
         names.append("float64")
@@ -132,13 +153,25 @@ def _arithmetics(output: Array) -> list[str]:
         return names
     if output.dtype == np.float16:
         return [*names, "float16"]
-    stored = [a for a in ("bfloat16", "float16") if _survives(output, a)]
+    stored = [a for a in ("bfloat16", "float16") if is_stored(problem, a)]
     return [*names, *(stored or ["tf32", "float16", "bfloat16"])]
 
 
-def _survives(values: Array, arithmetic: str) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.array_equal(round_to(values, arithmetic).astype(values.dtype), values))
+def is_stored(problem: Problem, arithmetic: str) -> bool:
+    """Whether every finite element of the output is as ``arithmetic`` stores it."""
+    if arithmetic not in problem.memo:
+        with np.errstate(over="ignore", invalid="ignore"):
+            problem.memo[arithmetic] = all(
+                np.array_equal(round_to(part, arithmetic).astype(part.dtype), part)
+                for part in finite_parts(problem.output)
+            )
+    return bool(problem.memo[arithmetic])
+
+
+def finite_parts(output: Array) -> Iterator[Array]:
+    """The finite numbers of an output, so many at a time that a look at them needs no copy."""
+    for part in blocks(output):
+        yield part[np.isfinite(part)] if part.dtype.kind in "fc" else part.ravel()
 
 
 def integer_arithmetics(output: Array) -> list[str]:
@@ -146,7 +179,9 @@ def integer_arithmetics(output: Array) -> list[str]:
 
     Integers that wrapped fill their range, integers that saturated have elements at its end.
     """
-    low, high = int(output.min(initial=0)), int(output.max(initial=0))
+    low = high = 0
+    for part in finite_parts(output):
+        low, high = min(low, int(part.min(initial=0))), max(high, int(part.max(initial=0)))
     own = output.dtype.name
     fitting = []
     for arithmetic in INTEGER_ARITHMETICS:
@@ -162,9 +197,19 @@ def integer_arithmetics(output: Array) -> list[str]:
 
 
 def under(
-    linear: Linear, convention: Convention, wanted: Array, output: Array, usable: Array
+    linear: Linear,
+    convention: Convention,
+    wanted: Array,
+    output: Array,
+    usable: Array,
+    *,
+    rough: bool | None = None,
 ) -> Fit | None:
-    """How the output fares under one arithmetic; None where that cannot be what made it."""
+    """How the output fares under one arithmetic; None where that cannot be what made it.
+
+    ``rough`` says how an accumulator of few bits is judged where that is known: see
+    :func:`_under_few_bits`.
+    """
     arithmetic = convention.arithmetic
     if arithmetic == "exact":
         if not linear.problem.arithmetic.exact:
@@ -183,7 +228,7 @@ def under(
     if arithmetic in FLOATING:
         threshold = own + gamma(linear.terms + 16, PRECISIONS[arithmetic]) * sums
         return _within(linear, convention, wanted, threshold, output, usable)
-    return _under_few_bits(linear, convention, own, sums, output, usable)
+    return _under_few_bits(linear, convention, own, sums, output, usable, rough)
 
 
 def _within(
@@ -206,6 +251,7 @@ def _under_few_bits(
     sums: Array,
     output: Array,
     usable: Array,
+    rough: bool | None,
 ) -> Fit | None:
     """Below single precision: operands rounded, then summed in single or in the same few bits.
 
@@ -216,19 +262,19 @@ def _under_few_bits(
     arithmetic = convention.arithmetic
     unit = PRECISIONS[arithmetic]
     wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
-    is_stored = _survives(output[usable], arithmetic)
-    stored = unit * np.abs(wanted) * 1.01 if is_stored else 0.0
+    few = is_stored(linear.problem, arithmetic)
+    stored = unit * np.abs(wanted) * 1.01 if few else 0.0
     # Rounding the operands can change S by two units of it.
     single = own + gamma(linear.terms + 16, PRECISIONS["float32"]) * sums * (1 + 3 * unit) + stored
     sharp = _within(linear, convention, wanted, single, output, usable)
-    if not sharp.misses or not is_stored:
+    if rough is False or not few or (rough is None and not sharp.misses):
         return sharp
-    rough = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
-    fit = _within(linear, convention, wanted, rough, output, usable)
-    return fit if not fit.misses and _tells(fit, output, usable) else sharp
+    loose = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
+    fit = _within(linear, convention, wanted, loose, output, usable)
+    return fit if rough or (not fit.misses and tells(fit, output, usable)) else sharp
 
 
-def _tells(fit: Fit, output: Array, usable: Array) -> bool:
+def tells(fit: Fit, output: Array, usable: Array) -> bool:
     """Whether what is left is small against the output's own spread: else it explains nothing."""
     seen = output[usable].astype(np.float64)
     left = seen - fit.predicted[usable]
@@ -267,4 +313,7 @@ def _under_integers(
         off = np.minimum(off, span - off)
         near = np.abs(wanted - nearest) <= slack
         threshold = np.where(near & (whole != wanted), 1.0, 0.0)
-    return Fit(convention, linear, predicted, threshold, usable & (off > threshold))
+    wrong = usable & (off > threshold)
+    # What the accumulator may have tipped over the middle is a whole integer apart.
+    tipped = np.fmax(threshold, np.abs(predicted - target))
+    return Fit(convention, linear, predicted, np.where(wrong, threshold, tipped), wrong)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.areas import areas, is_large
 from convcheck.checks.identify.judges import correlated
-from convcheck.checks.identify.judging import Fit
+from convcheck.checks.identify.judging import Fit, Ground
 from convcheck.checks.identify.samples import choose_samples
 from convcheck.checks.identify.search import Found, Search
 from convcheck.checks.identify.stages import telling
-from convcheck.checks.sums import Linear, Problem
-from convcheck.engine import to_axes
+from convcheck.checks.identify.tally import Confirmed, Tally
+from convcheck.checks.identify.thin import Thin
+from convcheck.checks.sums import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convcheck.checks.identify.readings import Reading
+    from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
@@ -45,23 +50,21 @@ class Miss:
     where: str
 
 
-def where(fit: Fit, problem: Problem) -> str:
+def where(fit: Confirmed) -> str:
     """Where the elements lie that a convention does not give: a place, in words."""
-    output = to_axes(problem.output, fit.convention.output_layout, "NOHW")
-    values = np.unique(output[fit.mismatched])
+    values = fit.tally.values
     place = _place(fit)
     if len(values) == 1 and fit.misses > 1:
-        return f"{place}, where OUT is {values[0]:g} throughout"
+        return f"{place}, where OUT is {next(iter(values)):g} throughout"
     return place
 
 
-def _place(fit: Fit) -> str:
-    wrong = fit.mismatched
-    count = int(np.count_nonzero(wrong))
-    n, o, h, w = (np.unique(axis) for axis in np.nonzero(wrong))
+def _place(fit: Confirmed) -> str:
+    count = fit.misses
+    n, o, h, w = map(np.flatnonzero, fit.tally.wrong)
     if count == 1:
         return f"one element, in output channel {o[0]}, at row {h[0]}, column {w[0]}"
-    batches, channels, height, width = wrong.shape
+    batches, channels, height, width = fit.shape
     part = ""
     if channels > 1 and len(o) < channels:
         part = f" of output channel {o[0]}" if len(o) == 1 else f" of {_counted(o, channels)}"
@@ -77,12 +80,9 @@ def _place(fit: Fit) -> str:
         return f"row {h[0]}{part}" + _filled(count, every * width)
     if len(w) == 1 and width > 1:
         return f"column {w[0]}{part}" + _filled(count, every * height)
-    interior = fit.linear.interior
-    if not (wrong & interior).any() and not interior.all():
-        border = int(np.count_nonzero(~interior)) * every
-        return (
-            "the border, where windows reach over the image's edge" + part + _filled(count, border)
-        )
+    if not fit.tally.inside and fit.border:
+        border = "the border, where windows reach over the image's edge"
+        return border + part + _filled(count, fit.border * every)
     if full and box != whole:
         rows, columns = f"rows {h[0]} to {h[-1]}", f"columns {w[0]} to {w[-1]}"
         what = f"a tile, {rows} and {columns}"
@@ -93,7 +93,7 @@ def _place(fit: Fit) -> str:
         return f"{what}{part}" + _filled(count, box[0] * box[1] * every)
     if part:
         return f"{count} elements{part}"
-    return f"{count} of {wrong.size} elements, in no single place"
+    return f"{count} of {math.prod(fit.shape)} elements, in no single place"
 
 
 def _counted(which: Array, of: int) -> str:
@@ -112,12 +112,11 @@ def _filled(count: int, of: int) -> str:
     return "" if count == of else f" ({count} of its {of} elements)"
 
 
-def nearest(problem: Problem, readings: Sequence[Reading]) -> Found | None:
+def nearest(readings: Sequence[Reading]) -> Found | None:
     """The hypothesis whose sampled values correlate best with the output's."""
     best: Found | None = None
     for reading in readings:
-        usable = to_axes(problem.usable, reading.base.output_layout, "NOHW")
-        samples = choose_samples(reading.output, SAMPLES, telling(reading.output, usable))
+        samples = choose_samples(reading.output, SAMPLES, telling(reading.output))
         if len(samples) < 3:
             continue
         search = Search(reading, samples)
@@ -129,31 +128,58 @@ def nearest(problem: Problem, readings: Sequence[Reading]) -> Found | None:
 
 def miss_of(problem: Problem, found: Found) -> Miss:
     """How the output differs from what a hypothesis gives, up to a factor and a constant."""
-    linear = Linear(problem, found.convention)
-    usable = to_axes(problem.usable, found.convention.output_layout, "NOHW")
-    wide = np.complex128 if found.reading.output.dtype.kind == "c" else np.float64
-    target, sums = found.reading.output.astype(wide), linear.values.astype(wide)
-    t, y = target[usable], sums[usable]
-    dt, dy = t - t.mean(), y - y.mean()
-    power = float(np.vdot(dy, dy).real)
-    scale = float(np.vdot(dy, dt).real / power) if power else 0.0
-    spread_of = np.sqrt(power * float(np.vdot(dt, dt).real))
-    correlation = float(np.abs(np.vdot(dy, dt)) / spread_of) if spread_of else 0.0
-    difference = np.where(usable, np.abs(target - sums), 0.0)
-    wrong = difference > SINGLE * linear.magnitude
-    fit = Fit(found.convention, linear, sums, np.zeros(sums.shape), wrong)
-    place = where(fit, problem) if wrong.any() else "nowhere, within single precision"
-    if _factor_a_channel(target, sums, usable, linear.magnitude):
+    convention, output = found.convention, found.reading.output
+    wide = np.complex128 if output.dtype.kind == "c" else np.float64
+    large = is_large(problem)
+    some = Thin(problem, convention, output.shape) if large else Linear(problem, convention)
+    few = (some.cut(output) if isinstance(some, Thin) else output).astype(wide)
+    usable = np.isfinite(few)
+    # Both around about their means, so that nothing is lost where parts are added up.
+    middles = few[usable].mean(), some.values[usable].mean()
+    parts = (
+        _apart(area, area.cut(output).astype(wide), middles, output.shape, area.tile.first)
+        for area in areas(problem, convention, output.shape)
+    )
+    moments, tally = (
+        reduce(lambda total, part: (total[0] + part[0], total[1] + part[1]), parts)
+        if large
+        else _apart(some, few, middles, output.shape, (0, 0, 0, 0))
+    )
+    count = tally.comparison.total
+    t, y = moments[0], moments[1]
+    products = moments[2:] - np.array([abs(t) ** 2, abs(y) ** 2, np.conj(y) * t]) / count
+    power, spread = products[1].real, np.sqrt(max(products[0].real * products[1].real, 0.0))
+    fit = Confirmed(convention, tally, output.shape, some.border, 0.0)
+    place = where(fit) if fit.misses else "nowhere, within single precision"
+    if _factor_a_channel(few, some.values.astype(wide), usable, some.magnitude):
         place += "; every output channel fits with a factor and a constant of its own"
     return Miss(
-        convention=found.convention,
-        correlation=correlation,
-        scale=scale,
-        mismatched=int(np.count_nonzero(wrong)),
-        total=int(np.count_nonzero(usable)),
-        max_abs_diff=float(difference.max()),
+        convention=convention,
+        correlation=float(abs(products[2]) / spread) if spread else 0.0,
+        scale=float(products[2].real / power) if power else 0.0,
+        mismatched=fit.misses,
+        total=count,
+        max_abs_diff=tally.comparison.max_abs_diff,
         where=place,
     )
+
+
+def _apart(
+    linear: Linear,
+    target: Array,
+    middles: tuple[Any, Any],
+    shape: tuple[int, ...],
+    first: tuple[int, ...],
+) -> tuple[Array, Tally]:
+    """Sums, squares and products of the output and of what a convention gives; how they differ."""
+    usable = np.isfinite(target)
+    sums = linear.values.astype(target.dtype)
+    t, y = target[usable] - middles[0], sums[usable] - middles[1]
+    products = [np.vdot(t, t), np.vdot(y, y), np.vdot(y, t)]
+    wrong = usable & (np.abs(target - sums) > SINGLE * linear.magnitude)
+    fit = Fit(linear.convention, linear, sums, np.zeros(sums.shape), wrong)
+    tally = Tally.of(fit, target, usable, ground=Ground(), shape=shape, first=first)
+    return np.array([t.sum(), y.sum(), *products]), tally
 
 
 def _factor_a_channel(target: Array, sums: Array, usable: Array, magnitude: Array) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convcheck.convention import FILTER_LAYOUTS, IMAGE_LAYOUTS, OUTPUT_LAYOUTS, Convention
 from convcheck.engine import to_axes
+from convcheck.rounding import blocks, largest_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,19 @@ class Reading:
         """The products in one output element."""
         inputs = min(self.filters.shape[1], self.image.shape[1] // self.base.groups)
         return int(inputs * math.prod(self.filters.shape[2:]))
+
+    @cached_property
+    def reach(self) -> float:
+        """A bound on S for any window: the largest sample times the heaviest filter."""
+        return largest_magnitude(self.image) * self.heaviest
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether image and filters are whole numbers."""
+        return all(
+            a.dtype.kind in "biu" or all(np.array_equal(np.rint(p), p) for p in blocks(a))
+            for a in (self.image, self.filters)
+        )
 
     @cached_property
     def heaviest(self) -> float:

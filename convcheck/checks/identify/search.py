@@ -39,6 +39,8 @@ CHUNK = 1 << 17
 """Hypotheses that are looked at together: few enough for their values to stay in the cache."""
 FEW_CHANNELS = 16
 """Up to so many channels one product of matrices is cheaper than sums over a map of each tap."""
+REGION = 1 << 18
+"""Samples of the image that the hypotheses of one block may meet, for each of the output's."""
 ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
 
@@ -168,13 +170,27 @@ class Search:
         if not len(rows) or not len(columns):
             return
         if not self.bordered and (mode == "constant" or "constant" not in self.modes):
-            yield rows, columns
+            yield from self._parts(rows, columns)
             return
         over, within = np.flatnonzero(rows.touches), np.flatnonzero(~rows.touches)
         if over.size:
-            yield rows.part(over), columns
+            yield from self._parts(rows.part(over), columns)
         if within.size and columns.touches.any():
-            yield rows.part(within), columns.part(np.flatnonzero(columns.touches))
+            touching = columns.part(np.flatnonzero(columns.touches))
+            yield from self._parts(rows.part(within), touching)
+
+    def _parts(self, rows: Table, columns: Table) -> Iterator[tuple[Table, Table]]:
+        """The pairs so many at a time that they meet no more of a large image than is held."""
+        tall, wide = (len(_met(t.source(0), t.size)[0]) for t in (rows, columns))
+        met = self.reading.image.shape[1] * tall * wide
+        if met <= REGION or len(rows) * len(columns) == 1:
+            yield rows, columns
+        elif len(columns) == 1 or (len(rows) > 1 and tall >= wide):
+            for half in np.array_split(np.arange(len(rows)), 2):
+                yield from self._parts(rows.part(half), columns)
+        else:
+            for half in np.array_split(np.arange(len(columns)), 2):
+                yield from self._parts(rows, columns.part(half))
 
     def _convention(
         self,

@@ -15,6 +15,7 @@ from convcheck.checks.identify.judging import (
     is_rectified,
     judge,
     usual_scales,
+    within_limits,
 )
 from convcheck.convention import PRECISIONS
 from convcheck.rounding import TINY
@@ -242,15 +243,6 @@ def _middles(residual: Array, seen: Array) -> tuple[float, ...]:
         else 0.0
         for o in range(residual.shape[1])
     )
-
-
-def within_limits(output: Array) -> Array:
-    """Elements that are at no end of an integer dtype."""
-    if output.dtype.kind not in "iu":
-        return np.ones(output.shape, bool)
-    limits = np.iinfo(output.dtype)
-    inside: Array = (output > limits.min) & (output < limits.max)
-    return inside
 
 
 def _refined(y: Array, t: Array, guess: float) -> float | None:

@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
-from convcheck.checks.identify.judging import integer_arithmetics, is_rectified
+from convcheck.checks.identify.judging import integer_arithmetics, is_rectified, within_limits
 from convcheck.checks.identify.readings import Reading
-from convcheck.checks.identify.samples import Sample, choose_samples
+from convcheck.checks.identify.samples import Sample, a_part, choose_samples
 from convcheck.checks.identify.search import CROWD, Found, Judge, Search
 from convcheck.convention import PADDING_MODES
-from convcheck.engine import to_axes
+from convcheck.rounding import blocks
 
 Array = NDArray[Any]
 
 SAMPLES = 60
+ROLLS = 1 << 26
+"""Hypotheses of a wrapped image above which all that is less rare is tried before."""
 MANY = 48
 """More survivors than this are not all looked at."""
 Making = Callable[[Sequence[Sample], Reading], Judge]
@@ -60,7 +62,7 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
     lines: tuple[Making, ...] = (judges.affine,)
-    wrapped = np.array_equal(np.rint(output), output) and any(
+    wrapped = all(np.array_equal(np.rint(part), part) for part in blocks(output)) and any(
         name.startswith("wrap:") for name in integer_arithmetics(output)
     )
     if wrapped:
@@ -78,24 +80,26 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     beyond = Pass(
         (judges.bordered,), one_channel=True, bordered=True, everywhere=True, modes=("constant",)
     )
-    return [*usual, circular], [
+    # Every roll of a large picture is more than all else together.
+    rolls = 64 * math.prod(sorted(output.shape)[-2:])
+    soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
+    return [*usual, *soon], [
         *(replace(one, outside=True) for one in usual),
         *(replace(one, everywhere=True) for one in usual),
         beyond,
         *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
         *(replace(one, shuffled=True) for one in (*usual, beyond)),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
+        *late,
         Pass((judges.affine,), wide=True, one_channel=True),
     ]
 
 
-def survey(
-    one: Pass, readings: Iterable[Reading], usable: Array, limit: float, crowd: int = CROWD
-) -> Survey:
+def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CROWD) -> Survey:
     """Run one pass over every reading, the smallest kernels first.
 
-    ``usable`` marks the output's elements, as stored; about ``limit`` hypotheses are considered,
-    and a reading is left where ``crowd`` of its hypotheses are accepted.
+    About ``limit`` hypotheses are considered, and a reading is left where ``crowd`` of its
+    hypotheses are accepted.
     """
     found: list[list[Found]] = [[] for _ in one.judges]
     considered = 0
@@ -103,7 +107,7 @@ def survey(
     for reading in sorted(readings, key=lambda r: math.prod(r.filters.shape[2:])):
         layout = reading.base.output_layout
         if layout not in drawn:
-            seen = telling(reading.output, to_axes(usable, layout, "NOHW"))
+            seen = telling(reading.output)
             samples = choose_samples(
                 reading.output,
                 SAMPLES,
@@ -113,10 +117,7 @@ def survey(
             )
             if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
-                everywhere = to_axes(usable, layout, "NOHW")
-                samples += choose_samples(
-                    reading.output, SAMPLES - len(samples), everywhere & ~seen
-                )
+                samples += choose_samples(reading.output, SAMPLES - len(samples), _at_limits)
             drawn[layout] = samples
         samples = drawn[layout]
         made = [make(samples, reading) for make in one.judges] if samples else []
@@ -150,17 +151,26 @@ def _of_few_bits(output: Array) -> bool:
     if output.dtype.kind != "f":
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.array_equal(
-            output.astype(np.float32).astype(output.dtype), output, equal_nan=True
+        return all(
+            np.array_equal(part.astype(np.float32).astype(part.dtype), part, equal_nan=True)
+            for part in blocks(output)
         )
 
 
-def telling(output: Array, usable: Array) -> Array:
-    """Usable elements that are no limit of a dtype and no rectified zero, if any are left."""
-    seen = usable
+def telling(output: Array) -> Callable[[Array], Array]:
+    """What marks values that are finite, no limit of a dtype and no rectified zero, if any are."""
+    some = a_part(output)
+    marks: Callable[[Array], Array] = np.isfinite
     if output.dtype.kind in "iu":
-        limits = np.iinfo(output.dtype)
-        seen = usable & (output > limits.min) & (output < limits.max)
-    elif output.dtype.kind == "f" and is_rectified(output, usable):
-        seen = usable & (output > 0)
-    return seen if seen.any() else usable
+        marks = within_limits
+    elif output.dtype.kind == "f" and is_rectified(some, np.isfinite(some)):
+        marks = _positive
+    return marks if marks(some).any() else np.isfinite
+
+
+def _at_limits(values: Array) -> Array:
+    return ~within_limits(values)
+
+
+def _positive(values: Array) -> Array:
+    return np.isfinite(values) & (values > 0)

@@ -1,0 +1,186 @@
+"""Arrays too large to be held: their sums rectangle by rectangle of the output.
+
+The grid follows from the shapes alone. An area reads what its windows meet of the mapped image, so
+memory does not grow with the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.patch import patch, source
+from convcheck.checks.sums import Linear
+from convcheck.checks.tiles import (
+    DEFAULT_MEMORY,
+    FIXED_BYTES,
+    PROCESS_BYTES,
+    TILE_BYTES,
+    Plan,
+    Tile,
+    largest,
+    split,
+)
+from convcheck.engine import (
+    arrange_filters,
+    arrange_image,
+    check_order,
+    correlate,
+    output_shape,
+    to_axes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from convcheck.checks.sums import Problem
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+PER_SAMPLE, PER_OUTPUT = 24, 128
+"""Bytes that judging takes at its peak: for a sample of the image, and for an element of OUT."""
+WHOLE_BYTES = 128 << 20
+"""What may be taken to judge an output as a whole; above, it is judged in areas."""
+
+
+class Area(Linear):
+    """What :class:`Linear` is, for a rectangle (N,O,H,W) of the output alone."""
+
+    def __init__(
+        self, problem: Problem, convention: Convention, tile: Tile, precision: str | None = None
+    ) -> None:
+        self.part = tuple(slice(a, a + n) for a, n in zip(tile.first, tile.sizes, strict=True))
+        self.tile, self.shown = tile, self.part[2:]
+        super().__init__(problem, convention, precision)
+
+    def again(self, convention: Convention, precision: str | None = None) -> Area:
+        """The same rectangle under another convention."""
+        return Area(self.problem, convention, self.tile, precision)
+
+    def cut(self, output: Array) -> Array:
+        """This rectangle of a whole output (N,O,H,W), as a view."""
+        return output[self.part]
+
+    def _filters(self) -> Array:
+        whole = super()._filters()
+        self._each = len(whole) // self.convention.groups
+        return whole[self.part[1]]
+
+    def _outputs(self) -> tuple[int, ...]:
+        return tuple(part.stop for part in self.part[2:])
+
+    def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
+        x = to_axes(self.problem.image, c.image_layout, "NCHW")
+        batch, outputs, *_ = self.part
+        groups = -(-outputs.stop // self._each) - outputs.start // self._each
+        first = outputs.start // self._each * w.shape[1]
+        some = slice(first, first + groups * w.shape[1])
+        # Channels out of order one by one: together they would be read as a copy of the image.
+        order = c.channel_order
+        views = [x[batch, some]] if order is None else [x[batch, i : i + 1] for i in order[some]]
+        rows, columns = (
+            source(c, axis, x.shape[2 + axis], _reach(c, axis, part, w.shape[2 + axis]))
+            for axis, part in enumerate(self.part[2:])
+        )
+        parts = [patch(view, rows, columns, c, how) for view in views]
+        met = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return correlate(met, w, c.stride, c.dilation, groups)
+
+
+def _reach(c: Convention, axis: int, part: slice, kernel: int) -> Array:
+    """The places that the windows of some outputs meet, all that lie between them too."""
+    first = part.start * c.stride[axis] - c.padding[axis][0]
+    last = (part.stop - 1) * c.stride[axis] - c.padding[axis][0]
+    return np.arange(first, last + c.dilation[axis] * (kernel - 1) + 1)
+
+
+def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Iterator[Area]:
+    """Every area of an output of ``shape`` (N,O,H,W), one at a time; progress is told of each."""
+    x = to_axes(problem.image, convention.image_layout, "NCHW")
+    bank = arrange_filters(problem.filters, convention, x.shape[1])
+    item = problem.arithmetic.dtype.itemsize
+    plan = grid(convention, x.shape[1], bank.shape, shape, item=item)
+    if problem.progress is not None:
+        problem.progress.begin(plan)
+    for tile in plan.tiles:
+        yield Area(problem, convention, tile)
+        if problem.progress is not None:
+            problem.progress.advance()
+
+
+def shape_of(problem: Problem, convention: Convention) -> tuple[int, ...]:
+    """The (N,O,H,W) that a convention gives.
+
+    Raises:
+        InputError: shapes that the convention does not fit.
+    """
+    plain = convention.replace(output_layout="NOHW", channel_order=None)  # which needs no copy
+    check_order(convention, arrange_image(problem.image, plain).shape[1])
+    return output_shape(problem.image.shape, problem.filters.shape, plain)
+
+
+def is_large(problem: Problem, shape: Sequence[int] | None = None) -> bool:
+    """Whether the arrays are judged in areas, as what a whole takes is too much.
+
+    ``shape`` is the output's, where the problem has none.
+    """
+    size = problem.output.size if shape is None else math.prod(shape)
+    took = PER_SAMPLE * problem.image.size + PER_OUTPUT * size
+    return took > WHOLE_BYTES
+
+
+def grid(
+    convention: Convention,
+    channels: int,
+    bank_shape: Sequence[int],
+    shape: Sequence[int],
+    *,
+    item: int = 8,
+) -> Plan:
+    """The areas of an output of ``shape`` (N,O,H,W), and what one takes.
+
+    ``channels`` are the image's, ``bank_shape`` (O,I,H,W); ``item`` the bytes of a number. An area
+    has filters of one group, or whole groups.
+    """
+    batch, count, height, width = shape
+    each, inputs = count // convention.groups, bank_shape[1]
+    taps = inputs * bank_shape[2] * bank_shape[3]
+
+    def peak(filters: int, rows: int, columns: int) -> int:
+        area = 1
+        for axis, n in enumerate((rows, columns)):
+            extent = convention.dilation[axis] * (bank_shape[2 + axis] - 1) + 1
+            area *= (n - 1) * convention.stride[axis] + extent
+        met = min(channels, -(-filters // each) * inputs) * area
+        numbers = PER_SAMPLE * met + PER_OUTPUT * filters * rows * columns + 8 * taps * columns
+        return FIXED_BYTES + item // 8 * numbers
+
+    # A square that is not all halo says how many filters share its windows.
+    low, across = min(32, height), min(32, width)
+    filters = largest(count, lambda n: peak(n, low, across) <= TILE_BYTES)
+    filters = filters // each * each or filters
+    columns = largest(width, lambda n: peak(filters, low, n) <= TILE_BYTES)
+    rows = largest(height, lambda n: peak(filters, n, columns) <= TILE_BYTES)
+    banks = [(0, count)]
+    if filters < count:
+        step = max(filters, each)
+        banks = [
+            (first + k, n)
+            for first in range(0, count, step)
+            for k, n in split(min(step, count - first), filters)
+        ]
+    tiles = tuple(
+        Tile((image, k, y, x), (1, n, h, w))
+        for image, (y, h), (x, w), (k, n) in product(
+            range(batch), split(height, rows), split(width, columns), banks
+        )
+    )
+    seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 130) * (item // 8)
+    return Plan(
+        tiles, peak(filters, rows, columns), max(DEFAULT_MEMORY, PROCESS_BYTES), 1, 1, seconds
+    )

@@ -1,0 +1,132 @@
+"""A convention held to an output too large to be judged at once, area by area."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convcheck.checks.areas import areas
+from convcheck.checks.identify.judging import (
+    EXPLAINED,
+    FLOATING,
+    Fit,
+    Ground,
+    arithmetics,
+    is_stored,
+    tells,
+    under,
+)
+from convcheck.checks.identify.tally import Confirmed, Tally, element_bits
+from convcheck.convention import PRECISIONS
+from convcheck.engine import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from convcheck.checks.areas import Area
+    from convcheck.checks.identify.thin import Thin
+    from convcheck.convention import Convention
+
+    Array = NDArray[np.generic]
+
+
+def hold(thin: Thin, told: Fit, output: Array) -> Confirmed:
+    """All of ``output`` (N,O,H,W) under the finest arithmetic that explains most of it.
+
+    The rule is that of :func:`judging.judge`. ``told`` is how a part of it, ``thin``, fares: it
+    says what has to be known beforehand of the whole: the commonest value, and the spread.
+    """
+    problem, convention = thin.problem, told.convention
+    few = thin.cut(output)
+    usable = np.isfinite(few)
+    ground = Ground.of(told.predicted, usable)
+    best: tuple[Convention, Tally] | None = None
+    partly = False
+    for arithmetic, rough in _ways(thin, convention, few, usable):
+        if partly and not is_stored(problem, arithmetic):
+            continue
+        computed = convention.replace(arithmetic=arithmetic)
+        most = math.inf
+        if partly or rough:
+            most = 1
+        elif best is not None and arithmetic not in FLOATING:
+            most = best[1].misses
+        tally = _tally(thin, computed, output, ground, rough, most)
+        if tally is None:
+            continue
+        if best is None or tally.misses < best[1].misses:
+            best = computed, tally
+        if not tally.misses:
+            break
+        share = tally.astray / tally.seen if tally.seen else 1.0
+        partly |= share < 1 - EXPLAINED and arithmetic in FLOATING
+    if best is None:
+        lost = _tally(thin, convention, output, ground, None, math.inf, lost=True)
+        if lost is None:
+            raise AssertionError("there is an element")
+        best = convention, lost
+    bits = element_bits(told, usable)
+    return Confirmed(*best, output.shape, thin.border, bits)
+
+
+def _ways(
+    thin: Thin, convention: Convention, few: Array, usable: Array
+) -> Iterator[tuple[str, bool | None]]:
+    """Each arithmetic, and how an accumulator of few bits is judged: sharply, then roughly."""
+    problem = thin.problem
+    for arithmetic in arithmetics(problem):
+        if arithmetic not in PRECISIONS or arithmetic in ("exact", *FLOATING):
+            yield arithmetic, None
+            continue
+        yield arithmetic, False
+        if is_stored(problem, arithmetic):
+            computed = convention.replace(arithmetic=arithmetic)
+            fit = under(thin, computed, thin.values, few, usable, rough=True)
+            if fit is not None and tells(fit, few, usable):
+                yield arithmetic, True
+
+
+def _tally(
+    thin: Thin,
+    convention: Convention,
+    output: Array,
+    ground: Ground,
+    rough: bool | None,
+    most: float,
+    *,
+    lost: bool = False,
+) -> Tally | None:
+    """The whole under one arithmetic; None where that cannot be, or misses ``most`` and more.
+
+    ``lost``: nothing of it is given.
+    """
+    total: Tally | None = None
+    for area in areas(thin.problem, thin.convention, output.shape):
+        part = area.cut(output)
+        usable = np.isfinite(part)
+        fit = _fit(area, convention, part, usable, rough, lost)
+        if fit is None:
+            return None
+        tally = Tally.of(
+            fit, part, usable, ground=ground, shape=output.shape, first=area.tile.first
+        )
+        total = tally if total is None else total + tally
+        if total.misses >= most:
+            return None
+    return total
+
+
+def _fit(
+    area: Area, convention: Convention, part: Array, usable: Array, rough: bool | None, lost: bool
+) -> Fit | None:
+    if convention.bias is not None:
+        convention = convention.replace(bias=convention.bias[area.part[1]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = finish(area.values, convention.replace(arithmetic="exact"))
+    if lost:
+        return Fit(convention, area, wanted, np.zeros(part.shape), usable)
+    return under(area, convention, wanted, part, usable, rough=rough)
