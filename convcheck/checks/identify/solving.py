@@ -31,6 +31,9 @@ Array = NDArray[Any]
 PLAINER = 1.25
 """How much more a plainer number may leave unexplained than the best: estimates overfit."""
 
+ELABORATE = 1.1
+"""So much less must be left wrong by a more elaborate form, where some of it is wrong with each."""
+
 
 def afterwards(convention: Convention) -> int:
     """How much is done to the sums once they are made."""
@@ -67,11 +70,24 @@ def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
 
     Few bits explain a small bias away as rounding.
     """
-    if fit.misses != best.misses:
-        return fit.misses < best.misses
+    unsaid, least = _unsaid(fit), _unsaid(best)
+    if unsaid != least:
+        # Numbers that are solved for give a few elements of any damage more, by chance.
+        return (ELABORATE if unsaid else 1.0) * unsaid < least
     if _unit(fit) != _unit(best):
         return _unit(fit) < _unit(best)
     return 8 * _left(fit, output, usable) < _left(best, output, usable)
+
+
+def _unsaid(fit: Fit) -> int:
+    """How many elements are not given; where there are any, those too of channels left empty.
+
+    That ReLU took all of a channel is evidence of nothing, where the rest does not fit either.
+    """
+    if not fit.misses or fit.convention.activation != "relu":
+        return fit.misses
+    empty = (fit.predicted == 0).all(axis=(0, 2, 3), keepdims=True)
+    return int(np.count_nonzero(fit.mismatched | empty))
 
 
 def _unit(fit: Fit) -> float:
