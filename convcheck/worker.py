@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,10 +153,14 @@ class Inline:
 
 
 class Worker:
-    """Calls in a process of their own, which is started again after a crash or a hang."""
+    """Calls in a process of their own, which is started again after a crash or a hang.
 
-    def __init__(self, target: Target, timeout: float) -> None:
+    The process works in ``folder`` where there is one, in this process's folder where not.
+    """
+
+    def __init__(self, target: Target, timeout: float, folder: str | None = None) -> None:
         self.target = target
+        self.folder = folder if folder is not None and Path(folder).is_dir() else None
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
@@ -176,6 +181,7 @@ class Worker:
             [sys.executable, "-c", "from convcheck.worker import serve; serve()", given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            cwd=self.folder,
             start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
         )
         self._buffer = b""
@@ -300,7 +306,12 @@ def _end_with(parent: int) -> None:
 
 
 def serve() -> None:
-    """The worker's loop: answer requests until there are no more."""
+    """The worker's loop: answer requests until there are no more, or nobody wants the answers."""
+    with suppress(BrokenPipeError):
+        _serve()
+
+
+def _serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # what the target prints must not mix with the answers

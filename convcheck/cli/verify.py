@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from contextlib import contextmanager
 from time import perf_counter
@@ -19,12 +20,13 @@ from convcheck.cli.base import (
     stderr_is_terminal,
     write_stderr,
 )
+from convcheck.cli.work import Work, team_options, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify import VerifyResult
+    from convcheck.checks.verify import Team, VerifyResult
     from convcheck.target import Target
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
@@ -144,6 +146,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="SECONDS",
     help="What a case may take; beyond it, it hangs.",
 )
+@team_options
 @output_options
 def verify(
     target: str | None,
@@ -160,6 +163,8 @@ def verify(
     fail_fast: bool,
     save: str | None,
     timeout: float,
+    jobs: int | None,
+    dask: str | None,
     **output: Any,
 ) -> int:
     """Name the convolution that an implementation does, and the smallest case where it does not.
@@ -210,7 +215,7 @@ def verify(
         runner.begin()
         from convcheck.checks.verify import put_to_test  # while the target is imported there
 
-        with _progress(total) as advance:
+        with _team(chosen, timeout, total, jobs, dask) as team, _progress(total) as advance:
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else cases(seed, count, shard=shard),
@@ -219,6 +224,7 @@ def verify(
                 expect=wanted,
                 fail_fast=fail_fast,
                 smaller=alone is None,
+                team=team,
                 progress=advance,
             )
     finally:
@@ -241,6 +247,20 @@ def verify(
         campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
+
+
+@contextmanager
+def _team(
+    target: Target, timeout: float, total: int, jobs: int | None, dask: str | None
+) -> Iterator[Team | None]:
+    """Who runs the cases: nobody but this process, unless there is more than one of them."""
+    if dask is None and (jobs or 1) == 1:
+        yield None
+        return
+    from convcheck.checks.verify.shards import Team
+
+    with workers(Work(jobs=jobs, memory=None, dask=dask)) as found:
+        yield Team(found, target, timeout, total, os.getcwd())  # noqa: PTH109 - no import
 
 
 def _claim(expect: str) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class Probe:
     """Whether nothing explains the target, so that the model is that of what is expected."""
     mishap: str | None = None
     """A call that crashed or hung while it was learnt what the target does."""
+    control: Case | None = None
+    """A case that the target answers."""
 
 
 def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Probe:
@@ -321,7 +323,8 @@ def _learnt(runner: Runner, model: Model, expect: Mapping[str, Any]) -> Probe:
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
     model = replace(model, dtypes=taken, gives=gives, expect=expect)
-    return Probe(model, mishap=next(iter(mishaps), None))
+    control = seen[0][0] if seen else None
+    return Probe(model, mishap=next(iter(mishaps), None), control=control)
 
 
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
