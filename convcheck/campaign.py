@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError
+from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +19,6 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
 ORDERS = ("C", "F", "strided", "readonly")
 VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
-PARAMETERS = ("stride", "padding", "dilation", "groups")
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
 LARGEST = 1 << 30

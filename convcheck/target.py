@@ -8,23 +8,22 @@ import inspect
 import shlex
 import subprocess
 import sys
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convcheck.campaign import PARAMETERS
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Array = NDArray[Any]
+    from numpy.typing import NDArray
 
+    Array = NDArray[Any]
+
+PARAMETERS = ("stride", "padding", "dilation", "groups")
+"""What an implementation may be passed beside its arrays."""
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 
 
@@ -120,6 +119,10 @@ class CommandTarget:
         words = self.words()
 
         def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Array:
+            import tempfile
+
+            import numpy as np
+
             from convcheck.tensors import load, save
 
             with tempfile.TemporaryDirectory(prefix="convcheck-") as folder:
@@ -280,6 +283,8 @@ def _array_kind(name: str, function: Callable[..., Any]) -> str:
 
 
 def _converters(kind: str) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
+    import numpy as np
+
     if kind == "torch":
         return _to_torch, _from_torch
     if kind == "jax":
@@ -300,6 +305,7 @@ def _to_torch(array: Array) -> Any:
 
 
 def _from_torch(tensor: Any) -> Array:
+    import numpy as np
     import torch
 
     if not isinstance(tensor, torch.Tensor):
@@ -311,6 +317,8 @@ def _from_torch(tensor: Any) -> Array:
 
 
 def _from_numpy(output: Any) -> Array:
+    import numpy as np
+
     if hasattr(output, "detach"):
         return _from_torch(output)
     return np.asarray(output)

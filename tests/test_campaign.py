@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convcheck.campaign import DTYPES, ORDERS, PARAMETERS, VALUES, Case, case, cases, parse_id
+from convcheck.campaign import DTYPES, ORDERS, VALUES, Case, case, cases, parse_id
 from convcheck.checks.verify import Model, judge
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.errors import InputError
+from convcheck.target import PARAMETERS
 
 LAYOUTS = [
     ("NCHW", "OIHW"),

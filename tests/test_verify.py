@@ -17,8 +17,9 @@ from convcheck.checks.verify.entry import _claim
 from convcheck.convention import Convention
 from convcheck.errors import ExitCode, InputError
 from convcheck.render.verify_words import name
+from convcheck.serving import Inline
 from convcheck.target import adapted, parameters_of
-from convcheck.worker import Inline, Outcome, Request
+from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

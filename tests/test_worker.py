@@ -11,8 +11,9 @@ import pytest
 
 from convcheck.campaign import Case
 from convcheck.errors import InputError
+from convcheck.serving import Inline
 from convcheck.target import CallableTarget, CommandTarget
-from convcheck.worker import Inline, Request, Worker
+from convcheck.worker import Request, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path

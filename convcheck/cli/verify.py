@@ -184,7 +184,6 @@ def verify(
     if passes and call:
         raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
-    from convcheck.campaign import cases, parse_id
     from convcheck.target import CallableTarget, CommandTarget, parse_call
     from convcheck.worker import Worker
 
@@ -197,7 +196,7 @@ def verify(
         if call is not None:
             parse_call(call)
         chosen = CallableTarget(str(target), arrays, passes, call)
-    alone = None if replay is None else parse_id(replay)
+    alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:
@@ -213,7 +212,9 @@ def verify(
     runner = Worker(chosen, timeout)
     try:
         runner.begin()
-        from convcheck.checks.verify import put_to_test  # while the target is imported there
+        # All that is slow to import is imported here while the target is imported there.
+        from convcheck.campaign import cases
+        from convcheck.checks.verify import put_to_test
 
         with _team(chosen, timeout, total, jobs, dask) as team, _progress(total) as advance:
             result = put_to_test(
@@ -261,6 +262,12 @@ def _team(
 
     with workers(Work(jobs=jobs, memory=None, dask=dask)) as found:
         yield Team(found, target, timeout, total, os.getcwd())  # noqa: PTH109 - no import
+
+
+def _case(replay: str) -> Case:
+    from convcheck.campaign import parse_id
+
+    return parse_id(replay)
 
 
 def _claim(expect: str) -> dict[str, Any]:

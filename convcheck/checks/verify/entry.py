@@ -10,8 +10,9 @@ from convcheck.checks.verify.model import LAYOUTS, Runner, claim
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 from convcheck.convention import Convention
 from convcheck.errors import InputError
+from convcheck.serving import Inline
 from convcheck.target import CallableTarget, adapted, parameters_of
-from convcheck.worker import Inline, Worker
+from convcheck.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

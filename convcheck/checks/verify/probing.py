@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import DTYPES, PARAMETERS, Case
-from convcheck.checks.identify import IdentifyResult, identify
-from convcheck.checks.identify.classes import complexity
+from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.judgement import judge, wrong
 from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, output_shape
 from convcheck.errors import ConvcheckError, InputError
+from convcheck.target import PARAMETERS
 from convcheck.worker import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from convcheck.checks.identify import IdentifyResult
     from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
@@ -238,6 +238,8 @@ def _share(model: Model, case: Case, output: Array) -> float:
 
 def _identified(seen: _Layout) -> None:
     """Search every convention there is; slow where nothing fits."""
+    from convcheck.checks.identify import identify  # slow to import, and seldom needed
+
     seen.votes.clear()
     seen.nearly.clear()
     unexplained = 0
@@ -272,7 +274,12 @@ def _leads(votes: Counter[Convention], by: int) -> bool:
 def _first(votes: Counter[Convention]) -> Convention:
     """The answer of most probes; of two, the one that does less."""
     most = votes.most_common(1)[0][1]
-    return min((c for c, n in votes.items() if n == most), key=complexity)
+    first = [convention for convention, count in votes.items() if count == most]
+    if len(first) == 1:
+        return first[0]
+    from convcheck.checks.identify.classes import complexity
+
+    return min(first, key=complexity)
 
 
 def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array) -> bool:

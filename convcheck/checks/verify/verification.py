@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from convcheck.campaign import PARAMETERS, Case
+from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.examination import KINDS, Finding
 from convcheck.checks.verify.instead import PATIENCE, instead
@@ -17,6 +17,7 @@ from convcheck.checks.verify.probing import Probe, probe
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
 from convcheck.errors import ExitCode
+from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
