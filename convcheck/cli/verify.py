@@ -225,6 +225,7 @@ def verify(
                 expect=wanted,
                 fail_fast=fail_fast,
                 smaller=alone is None,
+                beside=alone is None,
                 team=team,
                 progress=advance,
             )

@@ -103,14 +103,26 @@ class Tally:
         if seen.note:
             self.notes.setdefault(seen.note)
 
-    def _failed(self, finding: Finding, seen: Examined) -> None:
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count what was found before the campaign, of the kinds that no case of it has shown."""
+        others = [finding for finding in findings if finding.kind not in self.failed]
+        for finding in others:
+            self._failed(finding, None)
+        if others:
+            one = len(others) == 1
+            self.notes[
+                f"{len(others)} of the failures {'was' if one else 'were'} met in calls to learn "
+                f"what it does, beside the cases asked for"
+            ] = None
+
+    def _failed(self, finding: Finding, seen: Examined | None) -> None:
         self.failed_count += 1
         alike = self.failed.setdefault(finding.kind, [])
         if len(alike) < REMEMBERED:
             alike.append(finding.case)
         if len(self.findings) < KEPT:
             self.findings.append(finding)
-        output = seen.outcome.output if seen.outcome else None
+        output = seen.outcome.output if seen and seen.outcome else None
         if (
             output is not None
             and finding.kind in ("wrong values", "wrong shape")

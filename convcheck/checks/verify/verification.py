@@ -12,8 +12,9 @@ from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.examination import KINDS, Finding
 from convcheck.checks.verify.instead import PATIENCE, instead
+from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import Smallest, minimise, shown
-from convcheck.checks.verify.probing import Probe, probe
+from convcheck.checks.verify.probing import probe
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
 from convcheck.errors import ExitCode
@@ -82,6 +83,7 @@ def put_to_test(
     expect: Mapping[str, Any] | None = None,
     fail_fast: bool = False,
     smaller: bool = True,
+    beside: bool = True,
     patience: float = PATIENCE,
     team: Team | None = None,
     progress: Callable[[int], None] | None = None,
@@ -96,6 +98,7 @@ def put_to_test(
         expect: keys of the convention that it must follow, instead of the one that it is found to.
         fail_fast: end at the first failing case.
         smaller: make the first failing case smaller.
+        beside: tell what the target failed beside ``cases``, while it was learnt what it does.
         patience: seconds to spend on what it does where it fails.
         team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
@@ -115,13 +118,16 @@ def put_to_test(
             else:
                 seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
             campaign.take(seen, fail_fast=fail_fast)
+            if beside:
+                campaign.add(learnt.findings)
             if campaign.findings:
                 does = instead(learnt.model, campaign.evidence, patience=patience)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
     except KeyboardInterrupt:
         interrupted = True
+        if beside:
+            campaign.add(learnt.findings)
     model = learnt.model
-    mishap = () if learnt.mishap is None or campaign.failed_count else (learnt.mishap,)
     return VerifyResult(
         target=target,
         model=model,
@@ -135,7 +141,7 @@ def put_to_test(
         when=_when(campaign),
         does=does,
         smallest=smallest,
-        notes=(*learnt.notes, *mishap, *campaign.notes),
+        notes=(*learnt.notes, *campaign.notes),
         interrupted=interrupted,
         elapsed=time.perf_counter() - begun,
     )
