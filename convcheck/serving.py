@@ -30,7 +30,9 @@ UNSUPPORTED = (
     "unsupported",
     "not supported",
     "not available for",
+    "not_implemented",
     "no kernel",
+    "type 'tensor(",
     "expected scalar type",
     "buffer source array is read-only",
     "only support",
@@ -101,9 +103,15 @@ def _same(a: Array, b: Array) -> bool:
 class Inline:
     """Calls in this process: for callables that are given as objects."""
 
-    def __init__(self, function: Any, parameters: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        function: Any,
+        parameters: tuple[str, ...] | None = None,
+        unpassed: tuple[str, ...] = (),
+    ) -> None:
         self._function = function
         self._parameters = parameters
+        self.unpassed = unpassed
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the function takes; None where only a call can tell."""
@@ -141,12 +149,12 @@ def _serve() -> None:
     try:
         target = _target(kind, given)
         function = target.open()
-        parameters = target.parameters()
+        parameters, unpassed = target.parameters(), target.unpassed()
     except ConvcheckError as error:
         more = {"got": error.got, "expected": error.expected, "hint": error.hint}
         _send(answers, {"error": error.what, "more": more})
         return
-    _send(answers, {"parameters": parameters})
+    _send(answers, {"parameters": parameters, "unpassed": unpassed})
     own = os.getpid()
     for line in requests:
         asked = json.loads(line)

@@ -44,6 +44,12 @@ class CallableTarget:
         """The parameters that it takes; None where only a call can tell."""
         return parameters_of(_import(self.name), self.passes, self.call)
 
+    def unpassed(self) -> tuple[str, ...]:
+        """What it takes that looks like a parameter, and that it is not called with."""
+        if self.passes is not None or self.call is not None:
+            return ()  # as the user wants it
+        return unpassed_of(_import(self.name))
+
 
 def adapted(
     function: Callable[..., Any], name: str, arrays: str | None = None, call: str | None = None
@@ -83,6 +89,17 @@ def parameters_of(
     return tuple(p for p in PARAMETERS if p in taken and not isinstance(taken[p], str))
 
 
+def unpassed_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names in the signature that look like parameters, but are not passed by themselves."""
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return ()
+    passed = parameters_of(function) or ()
+    stems = ("stride", "pad", "dilat", "group")
+    return tuple(n for n in names if n not in passed and any(s in n.lower() for s in stems))
+
+
 @dataclass(frozen=True)
 class CommandTarget:
     """Any program: it reads .npy files, and writes one."""
@@ -113,6 +130,10 @@ class CommandTarget:
     def parameters(self) -> tuple[str, ...]:
         """The parameters whose placeholders the command has."""
         return tuple(p for p in PARAMETERS if f"{{{p}}}" in self.template)
+
+    def unpassed(self) -> tuple[str, ...]:
+        """Nothing: what a program could be given besides is not known."""
+        return ()
 
     def open(self) -> Callable[[Array, Array, Mapping[str, int]], Array]:
         """A function of numpy arrays and parameters that runs the program."""

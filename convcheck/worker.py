@@ -74,6 +74,7 @@ class Worker:
         self._ready = False
         self._buffer = b""
         self._parameters: tuple[str, ...] | None = None
+        self.unpassed: tuple[str, ...] = ()
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
@@ -144,6 +145,7 @@ class Worker:
             raise InputError(told["error"], **told.get("more", {}))
         found = told["parameters"]
         self._parameters = None if found is None else tuple(found)
+        self.unpassed = tuple(told["unpassed"])
         self._ready = True
 
     def _line(self, timeout: float) -> bytes | None:

@@ -208,6 +208,8 @@ def test_fail_fast_ends_at_the_first() -> None:
 class _Hangs:
     """A runner whose target hangs for wide kernels."""
 
+    unpassed: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         self.hung = 0
         self.inner = Inline(adapted(zoo.conv, "f"), ("stride",))
@@ -489,6 +491,27 @@ def test_a_parameter_that_takes_words_is_not_passed_numbers() -> None:
     assert (result.verdict, result.model.parameters) == ("pass", ("stride",))
     call = "f(x, w, stride, padding='same')"
     assert convcheck.verify(worded, cases=30, call=call, expect="same-upper").verdict == "pass"
+
+
+def test_parameters_without_a_default_are_passed_from_the_first_call_on() -> None:
+    def needs(x: Any, w: Any, stride: int, padding: int) -> Any:
+        return zoo.conv(x, w, stride, padding)
+
+    result = put(needs, 30)
+    assert (result.verdict, result.passed) == ("pass", 30)
+    assert result.model is not None
+    assert result.model.parameters == ("stride", "padding")
+
+
+def test_parameters_that_no_case_passes_are_said() -> None:
+    def renamed(x: Any, w: Any, strides: int = 1, pad: int = 0, mode: str = "fast") -> Any:
+        return zoo.conv(x, w, strides, pad)
+
+    (note,) = convcheck.verify(renamed, cases=3).notes
+    assert note.startswith("no case passes strides and pad: --call says how")
+    called = convcheck.verify(renamed, cases=3, call="f(x, w, strides=stride, pad=padding)")
+    assert (called.verdict, called.notes) == ("pass", ())
+    assert convcheck.verify(zoo.conv, cases=3).notes == ()
 
 
 def test_a_dtype_that_is_not_available_is_no_crash() -> None:

@@ -90,7 +90,11 @@ def learn(
     failed = [examined(model, *call).finding for call in (*calls, *mishaps)]
     findings = {found.case: found for found in reversed(failed) if found is not None}
     control = seen[0][0] if seen else None
-    return Probe(model, findings=(*reversed(findings.values()),), control=control)
+    notes: tuple[str, ...] = ()
+    if runner.unpassed:
+        names = " and ".join(runner.unpassed)
+        notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
+    return Probe(model, notes, findings=(*reversed(findings.values()),), control=control)
 
 
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
 
 
 class Runner(Protocol):
-    """What calls the target."""
+    """What calls the target; ``unpassed`` are parameters that it takes and is not given."""
+
+    unpassed: tuple[str, ...]
 
     def run(self, request: Request) -> Outcome:
         """One call."""

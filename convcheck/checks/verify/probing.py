@@ -60,13 +60,16 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     notes = _said(tried)
     if not callable_in:
         slow = any(seen.ended for seen in tried)
+        hint = "a longer --timeout, where its first call is slow: imports, compiling"
         raise InputError(
             "the target could not be called in any layout",
             got="; ".join(notes),
-            expected="a callable of an image and filters, such as f(image, filters)",
-            hint="a longer --timeout, where its first call is slow: imports, compiling"
+            expected="a callable of an image and filters, such as f(image, filters), or a program "
+            "that reads two .npy files and writes one",
+            hint=hint
             if slow
-            else "say how with --layout, --arrays, --pass or --call",
+            else "say how with --layout; a callable's also with --arrays, --pass or --call "
+            "'f(x, w, strides=stride)'",
         )
     for seen in callable_in:
         if seen.votes or seen.nearly:
@@ -75,7 +78,7 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
         # What is expected can be judged case by case, whatever the target does instead.
         seen = callable_in[0]
         found = learn(runner, seen.model(), expect, seen.mishaps)
-        return replace(found, notes=notes, assumed=True)
+        return replace(found, notes=(*notes, *found.notes), assumed=True)
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
 
 
@@ -100,6 +103,8 @@ class _Layout:
     """Conventions that give all of an output."""
     nearly: Counter[Convention] = field(default_factory=Counter)
     """Those that give most of one."""
+    passed: tuple[str, ...] = ()
+    """The parameters that every call must pass."""
     transposed: bool = False
     said: str = ""
     answers: bool = False
@@ -139,7 +144,12 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
     name = seen.name
     for variant in variants:
         case = replace(BASE, **variant).projected(*LAYOUTS[name], ())  # type: ignore[arg-type]
-        outcome = runner.run(Request(case, *LAYOUTS[name], (), repeat=False))
+        outcome = runner.run(Request(case, *LAYOUTS[name], seen.passed, repeat=False))
+        known = runner.parameters() or ()
+        if outcome.kind == "rejected" and not seen.outputs and known != seen.passed:
+            # Some of them may have no default.
+            outcome = runner.run(Request(case, *LAYOUTS[name], known, repeat=False))
+            seen.passed = known if outcome.output is not None else ()
         if outcome.output is None:
             seen.said = seen.said or outcome.detail
             seen.ended = outcome.kind == "hang" and not seen.outputs
