@@ -216,7 +216,7 @@ def verify(
         from convcheck.campaign import cases
         from convcheck.checks.verify import put_to_test
 
-        with _team(chosen, timeout, total, jobs, dask) as team, _progress(total) as advance:
+        with _team(chosen, timeout, jobs, dask) as team, _progress(total) as advance:
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else cases(seed, count, shard=shard),
@@ -253,7 +253,7 @@ def verify(
 
 @contextmanager
 def _team(
-    target: Target, timeout: float, total: int, jobs: int | None, dask: str | None
+    target: Target, timeout: float, jobs: int | None, dask: str | None
 ) -> Iterator[Team | None]:
     """Who runs the cases: nobody but this process, unless there is more than one of them."""
     if dask is None and (jobs or 1) == 1:
@@ -262,7 +262,7 @@ def _team(
     from convcheck.checks.verify.shards import Team
 
     with workers(Work(jobs=jobs, memory=None, dask=dask)) as found:
-        yield Team(found, target, timeout, total, os.getcwd())  # noqa: PTH109 - no import
+        yield Team(found, target, timeout, os.getcwd())  # noqa: PTH109 - no import
 
 
 def _case(replay: str) -> Case:

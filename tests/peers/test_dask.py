@@ -151,7 +151,7 @@ def test_verify_hands_out_its_cases_and_outlives_a_worker(scheduler: Any) -> Non
     made = Cluster(scheduler.scheduler_address)
     workers = Workers(made.jobs, lambda _: made, remote=True)
     try:
-        assert fared(Team(workers, target, 10.0, 150, str(Path.cwd()))) == alone
+        assert fared(Team(workers, target, 10.0, str(Path.cwd()))) == alone
     finally:
         workers.close()
     assert killed

@@ -87,14 +87,17 @@ def learn(
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
     model = replace(model, dtypes=dtypes, gives=gives, expect=expect)
-    failed = [examined(model, *call).finding for call in (*calls, *mishaps)]
-    findings = {found.case: found for found in reversed(failed) if found is not None}
+    findings: dict[Case, Finding] = {}
+    for call in (*calls, *mishaps):
+        found = examined(model, *call).finding
+        if found is not None:
+            findings.setdefault(found.case, found)
     control = seen[0][0] if seen else None
     notes: tuple[str, ...] = ()
     if runner.unpassed:
         names = " and ".join(runner.unpassed)
         notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
-    return Probe(model, notes, findings=(*reversed(findings.values()),), control=control)
+    return Probe(model, notes, findings=tuple(findings.values()), control=control)
 
 
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:

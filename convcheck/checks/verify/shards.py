@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from convcheck import pool
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from convcheck.target import Target
 
 LEAST, MOST = 25, 500
-"""Cases of a shard: each costs a start of the target, and is done again where a worker dies."""
+"""Cases of a shard, which costs a start of the target: few at first, so that something is soon
+known, and twice as many in every round after that."""
 TRIES = 3
 """Calls of which one must be answered on a worker as it was here: a target may fail at random."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """Who takes the shards of about ``total`` cases, and opens the target for each.
+    """Who takes the shards, and opens the target for each.
 
     ``folder`` is where the target is, on workers that have such a folder.
     """
@@ -37,7 +38,6 @@ class Team:
     workers: pool.Workers
     target: Target
     timeout: float
-    total: int
     folder: str
 
 
@@ -55,9 +55,8 @@ def spread(
     """Every case, in the order in which they come, whoever has done them and when."""
     executor = team.workers.executor(team.workers.jobs, math.inf)
     jobs = team.workers.jobs
-    size = min(max(team.total // (2 * jobs), LEAST), MOST)
     given = team.target, team.timeout, team.folder, model, control, fail_fast
-    tasks = ((index, part, *given) for index, part in enumerate(_parts(cases, size)))
+    tasks = ((index, part, *given) for index, part in enumerate(_parts(cases, jobs)))
     early: dict[int, list[Seen]] = {}
     turn = 0
     for index, part in pool.run(shard, tasks, executor=executor, jobs=jobs):
@@ -67,9 +66,10 @@ def spread(
             turn += 1
 
 
-def _parts(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
+def _parts(cases: Iterable[Case], jobs: int) -> Iterator[list[Case]]:
     left = iter(cases)
-    while part := list(islice(left, size)):
+    sizes = (min(LEAST << turn // jobs, MOST) for turn in count())
+    while part := list(islice(left, next(sizes))):
         yield part
 
 

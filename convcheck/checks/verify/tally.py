@@ -104,10 +104,13 @@ class Tally:
             self.notes.setdefault(seen.note)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Count what was found before the campaign, of the kinds that no case of it has shown."""
+        """Count what was found before the campaign, of the kinds that no case of it has shown.
+
+        These cases were not drawn: nothing can be said from them about when the target fails.
+        """
         others = [finding for finding in findings if finding.kind not in self.failed]
-        for finding in others:
-            self._failed(finding, None)
+        self.failed_count += len(others)
+        self.findings += others[: KEPT - len(self.findings)]
         if others:
             one = len(others) == 1
             self.notes[
@@ -115,14 +118,14 @@ class Tally:
                 f"what it does, beside the cases asked for"
             ] = None
 
-    def _failed(self, finding: Finding, seen: Examined | None) -> None:
+    def _failed(self, finding: Finding, seen: Examined) -> None:
         self.failed_count += 1
         alike = self.failed.setdefault(finding.kind, [])
         if len(alike) < REMEMBERED:
             alike.append(finding.case)
         if len(self.findings) < KEPT:
             self.findings.append(finding)
-        output = seen.outcome.output if seen and seen.outcome else None
+        output = seen.outcome.output if seen.outcome else None
         if (
             output is not None
             and finding.kind in ("wrong values", "wrong shape")

@@ -117,16 +117,16 @@ def put_to_test(
                 seen = here(runner, learnt.model, cases)
             else:
                 seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
-            campaign.take(seen, fail_fast=fail_fast)
-            if beside:
-                campaign.add(learnt.findings)
+            try:
+                campaign.take(seen, fail_fast=fail_fast)
+            finally:
+                if beside:
+                    campaign.add(learnt.findings)
             if campaign.findings:
                 does = instead(learnt.model, campaign.evidence, patience=patience)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
     except KeyboardInterrupt:
         interrupted = True
-        if beside:
-            campaign.add(learnt.findings)
     model = learnt.model
     return VerifyResult(
         target=target,
