@@ -17,8 +17,23 @@ import time
 from pathlib import Path
 
 IMPORTS = "import numpy, scipy.signal, click, rich.console, rich.table"
+CHILD = (
+    "import subprocess, sys\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import numpy'])\n"
+    "import numpy, click, rich.console, rich.table\n"
+    "child.wait()"
+)
+"""What verify cannot do without: it needs no SciPy, and a process for its target."""
+TARGET = """
+import numpy as np
+
+def conv(x, w):
+    views = np.lib.stride_tricks.sliding_window_view(x.astype(float), w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwab,ocab->nohw", views, w.astype(float))
+"""
 ROWS = [
     (["random", "--shape", "3x5x5"], IMPORTS, 1.10),
+    (["verify", "target:conv", "--cases", "1"], CHILD, 1.50),
     (["--help"], "import click", 1.50),
     (["--version"], "import click", 1.50),
 ]
@@ -36,8 +51,9 @@ def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
     script = Path(sys.executable).with_name("convcheck")
     convcheck = [str(script)] if script.exists() else [sys.executable, "-m", "convcheck"]
-    print(f"{'command':30} {'takes':>9} {'imports alone':>14} {'ratio':>6}  goal")
+    print(f"{'command':39} {'takes':>9} {'imports alone':>14} {'ratio':>6}  goal")
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "target.py").write_text(TARGET)
         for arguments, imports, goal in ROWS:
             commands = [[*convcheck, *arguments], [sys.executable, "-c", imports]]
             for command in commands:
@@ -46,7 +62,7 @@ def main() -> None:
             ratio = statistics.median(ours / theirs for ours, theirs in times)
             ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
             print(
-                f"convcheck {' '.join(arguments):20} {ours * 1e3:6.0f} ms {theirs * 1e3:11.0f} ms "
+                f"convcheck {' '.join(arguments):29} {ours * 1e3:6.0f} ms {theirs * 1e3:11.0f} ms "
                 f"{ratio:6.2f}  <= {goal:.2f} {'met' if ratio <= goal else 'MISSED'}"
             )
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from convcheck.campaign import Case, case, cases
 from convcheck.checks.verify import put_to_test
-from convcheck.worker import Inline
+from convcheck.serving import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError
+from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,11 +19,12 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
 ORDERS = ("C", "F", "strided", "readonly")
 VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
-PARAMETERS = ("stride", "padding", "dilation", "groups")
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
-LARGEST = 1 << 28
-"""Multiplications of the largest case that an id may ask for; none that is drawn comes near."""
+LARGEST = 1 << 30
+"""Multiplications of the largest case that an id may ask for; no case that is drawn has more."""
+WIDEST = 1 << 22
+"""Likewise the numbers in an array of it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ class Case:
             * self.kernel_height
             * self.kernel_width
         )
+
+    @property
+    def widest(self) -> int:
+        """Numbers in the largest array that comes up, that of a transposed convolution."""
+        sides = [
+            (n - 1) * self.stride + self.dilation * (f - 1) + 1 + 2 * self.padding
+            for n, f in ((self.height, self.kernel_height), (self.width, self.kernel_width))
+        ]
+        return self.batch * max(self.channels, self.filters) * sides[0] * sides[1]
 
     @property
     def fits(self) -> bool:
@@ -182,7 +193,7 @@ def parse_id(text: str) -> Case:
     found = case(int(seed), int(number))
     if more:
         found = replace(found, **_changes(changes, unfit))
-    if found.size > LARGEST or not found.fits:
+    if found.size > LARGEST or found.widest > WIDEST or not found.fits:
         raise unfit
     return found
 

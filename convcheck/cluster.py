@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convcheck._version import __version__
 from convcheck.errors import ConvcheckError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ PATIENCE = 2.0
 
 class ClusterError(ConvcheckError):
     """A scheduler that cannot be reached, or that has nobody to do the work."""
+
+
+def _version() -> str:
+    return __version__
 
 
 class Cluster:
@@ -64,7 +69,32 @@ class Cluster:
             raise ClusterError(
                 f"the dask scheduler at {address} has no workers", hint=f"dask worker {address}"
             )
+        if self._own is None:
+            self._check(address)
         self._executor = self._client.get_executor(pure=False)  # pure: every tile would be hashed
+
+    def _check(self, address: str) -> None:
+        """Raise where the workers are not of this very convcheck: they could judge otherwise."""
+        expected = f"convcheck {__version__} on every worker"
+        try:
+            found = set(self._client.run(_version).values())
+        except Exception as error:
+            self._close()
+            told = str(error.__cause__ or error).strip() or type(error).__name__
+            raise ClusterError(
+                f"the dask workers at {address} cannot run convcheck",
+                got=told.splitlines()[0],
+                expected=expected,
+                hint="pip install 'convcheck[dask]' there, as it is installed here",
+            ) from error
+        if found != {__version__}:
+            self._close()
+            raise ClusterError(
+                f"the dask workers at {address} have another convcheck",
+                got=", ".join(sorted(found)),
+                expected=expected,
+                hint=f"pip install 'convcheck[dask]=={__version__}' there",
+            )
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """Hand out one call."""

@@ -8,23 +8,22 @@ import inspect
 import shlex
 import subprocess
 import sys
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convcheck.campaign import PARAMETERS
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Array = NDArray[Any]
+    from numpy.typing import NDArray
 
+    Array = NDArray[Any]
+
+PARAMETERS = ("stride", "padding", "dilation", "groups")
+"""What an implementation may be passed beside its arrays."""
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 
 
@@ -44,6 +43,12 @@ class CallableTarget:
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that it takes; None where only a call can tell."""
         return parameters_of(_import(self.name), self.passes, self.call)
+
+    def unpassed(self) -> tuple[str, ...]:
+        """What it takes that looks like a parameter, and that it is not called with."""
+        if self.passes is not None or self.call is not None:
+            return ()  # as the user wants it
+        return unpassed_of(_import(self.name))
 
 
 def adapted(
@@ -84,6 +89,17 @@ def parameters_of(
     return tuple(p for p in PARAMETERS if p in taken and not isinstance(taken[p], str))
 
 
+def unpassed_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names in the signature that look like parameters, but are not passed by themselves."""
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return ()
+    passed = parameters_of(function) or ()
+    stems = ("stride", "pad", "dilat", "group")
+    return tuple(n for n in names if n not in passed and any(s in n.lower() for s in stems))
+
+
 @dataclass(frozen=True)
 class CommandTarget:
     """Any program: it reads .npy files, and writes one."""
@@ -115,11 +131,19 @@ class CommandTarget:
         """The parameters whose placeholders the command has."""
         return tuple(p for p in PARAMETERS if f"{{{p}}}" in self.template)
 
+    def unpassed(self) -> tuple[str, ...]:
+        """Nothing: what a program could be given besides is not known."""
+        return ()
+
     def open(self) -> Callable[[Array, Array, Mapping[str, int]], Array]:
         """A function of numpy arrays and parameters that runs the program."""
         words = self.words()
 
         def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Array:
+            import tempfile
+
+            import numpy as np
+
             from convcheck.tensors import load, save
 
             with tempfile.TemporaryDirectory(prefix="convcheck-") as folder:
@@ -280,6 +304,8 @@ def _array_kind(name: str, function: Callable[..., Any]) -> str:
 
 
 def _converters(kind: str) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
+    import numpy as np
+
     if kind == "torch":
         return _to_torch, _from_torch
     if kind == "jax":
@@ -300,6 +326,7 @@ def _to_torch(array: Array) -> Any:
 
 
 def _from_torch(tensor: Any) -> Array:
+    import numpy as np
     import torch
 
     if not isinstance(tensor, torch.Tensor):
@@ -311,6 +338,8 @@ def _from_torch(tensor: Any) -> Array:
 
 
 def _from_numpy(output: Any) -> Array:
+    import numpy as np
+
     if hasattr(output, "detach"):
         return _from_torch(output)
     return np.asarray(output)

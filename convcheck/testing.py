@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convcheck.campaign import PARAMETERS, Case, parse_id
+from convcheck.campaign import Case, parse_id
 from convcheck.campaign import cases as _cases
 from convcheck.checks.audit import full_convention
 from convcheck.checks.identify import identify
@@ -22,6 +22,7 @@ from convcheck.checks.verify.model import LAYOUTS, Model, claim
 from convcheck.convention import Convention, parse_partial
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
+from convcheck.target import PARAMETERS
 from convcheck.words import describe, differences
 
 if TYPE_CHECKING:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from convcheck.campaign import DTYPES, ORDERS, VALUES, Case, case, cases, parse_id
+from convcheck.checks.verify import Model, judge
+from convcheck.convention import Convention
+from convcheck.engine import convolve
 from convcheck.errors import InputError
+from convcheck.target import PARAMETERS
 
 LAYOUTS = [
     ("NCHW", "OIHW"),
@@ -142,3 +149,41 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 def test_a_large_number_is_a_case_too() -> None:
     assert parse_id("0:9999999999").fits
+
+
+HUGE = Case(
+    seed=0, number=500, batch=3, channels=99, height=18, width=40, filters=120, kernel_height=5,
+    kernel_width=5, dilation=3, groups=3, dtype="float64", values="normal",
+)  # fmt: skip
+"""As large as every draw that is the largest there can be."""
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 2), (3, 0)])
+def test_the_largest_case_can_be_asked_for_by_its_id(stride: int, padding: int) -> None:
+    largest = replace(HUGE, stride=stride, padding=padding)
+    assert parse_id(largest.id) == largest
+    with pytest.raises(InputError, match="is no case"):
+        parse_id(replace(largest, height=400, width=400).id)
+    with pytest.raises(InputError, match="is no case"):
+        parse_id(Case(seed=0, number=0, height=4000, width=4000, filters=2).id)
+
+
+@pytest.mark.parametrize(
+    ("layout", "rule", "transposed", "stride"),
+    [("NCHW", "explicit", False, 1), ("NCHW", "full", False, 1), ("NCHW/IOHW", "", True, 3)],
+)
+def test_to_judge_the_largest_case_takes_little_memory(
+    layout: str, rule: str, transposed: bool, stride: int
+) -> None:
+    base = Convention("NCHW", "IOHW" if transposed else "OIHW", "NOHW")
+    model = Model(layout, base, rule, transposed, PARAMETERS, ("float32", "float64"))
+    largest = model.project(replace(HUGE, stride=stride))
+    image, filters = largest.arrays(*model.layouts)
+    convention = model.convention(largest)
+    output = np.asarray(convolve(image, filters, convention)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        assert judge(image, filters, output, convention).passed
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()

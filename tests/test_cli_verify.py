@@ -293,14 +293,17 @@ class TestVerify:
             "from convcheck.cli import main\n"
             "try: main(['verify', 'mine:right', '--cases', '1'])\n"
             "except SystemExit: pass\n"
-            "slow = {'scipy', 'rich.progress', 'asyncio'} & set(sys.modules)\n"
+            "slow = {'scipy', 'rich.progress', 'asyncio', 'convcheck.checks.identify',"
+            " 'convcheck.render.audit_table'} & set(sys.modules)\n"
             "sys.exit(f'imported: {slow}' if slow else 0)\n"
         )
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
         script = (
-            "import sys, convcheck.worker\n"
-            "slow = {'scipy', 'rich', 'click', 'convcheck.checks'} & set(sys.modules)\n"
+            "import sys, convcheck.cli.verify, convcheck.worker\n"
+            "slow = {'numpy', 'rich'} & set(sys.modules)\n"
+            "import convcheck.serving\n"
+            "slow |= {'scipy', 'rich', 'convcheck.checks'} & set(sys.modules)\n"
             "sys.exit(f'imported: {slow}' if slow else 0)\n"
         )
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

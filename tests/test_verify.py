@@ -17,8 +17,9 @@ from convcheck.checks.verify.entry import _claim
 from convcheck.convention import Convention
 from convcheck.errors import ExitCode, InputError
 from convcheck.render.verify_words import name
+from convcheck.serving import Inline
 from convcheck.target import adapted, parameters_of
-from convcheck.worker import Inline, Outcome, Request
+from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,6 +208,8 @@ def test_fail_fast_ends_at_the_first() -> None:
 class _Hangs:
     """A runner whose target hangs for wide kernels."""
 
+    unpassed: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         self.hung = 0
         self.inner = Inline(adapted(zoo.conv, "f"), ("stride",))
@@ -350,21 +353,107 @@ def test_half_precision_that_overflows_here_and_there_is_not_judged_as_double() 
     assert any("overflows float16" in note for note in result.notes)
 
 
-def test_a_crash_while_learning_is_told_where_no_case_crashes() -> None:
+def test_a_crash_while_learning_is_a_finding_where_no_case_crashes() -> None:
     def tall(x: Any, w: Any) -> Any:
         if w.shape[2] == 4:
             raise ZeroDivisionError("tall")
         return zoo.conv(x, w)
 
     result = put(tall, 5)
-    assert result.verdict == "pass"
-    (note,) = [n for n in result.notes if "ZeroDivisionError: tall" in n]
-    again = parse_id(note.partition("--replay ")[2].rstrip(")"))
+    assert (result.verdict, result.exit_code, result.passed, result.failed) == ("fail", 1, 5, 1)
+    (finding,) = result.findings
+    assert (finding.kind, finding.detail) == ("crash", "ZeroDivisionError: tall")
+    assert any("1 of the failures was met in calls to learn" in note for note in result.notes)
+    assert result.smallest is not None
+    assert result.smallest.finding.case.size < finding.case.size
+    again = parse_id(finding.case.id)
     runner = Inline(adapted(tall, "f"), ())
-    assert put_to_test(runner, [again], patience=0.0).verdict == "fail"
+    assert put_to_test(runner, [again], patience=0.0, beside=False).verdict == "fail"
+    small = parse_id("0:0:kernel_height=1")
+    assert put_to_test(runner, [small], patience=0.0, beside=False).verdict == "pass"
     later = put(tall, 100)
     assert later.verdict == "fail"
-    assert not any("while" in n or "learn" in n for n in later.notes)
+    assert not any("learn" in n for n in later.notes)
+    assert later.passed + later.failed == 100
+
+
+FIRST = (2, 3, 9, 11)
+"""The image of the very first call."""
+
+
+@pytest.mark.parametrize("shape", [FIRST, (1, 3, 8, 16), (2, 3, 10, 13)])
+@pytest.mark.parametrize(
+    ("does", "kind"),
+    [
+        ("raises", "crash"),
+        ("cut", "wrong shape"),
+        ("nan", "not finite"),
+        ("wrong", "wrong values"),
+        ("moody", "non-deterministic"),
+        ("writes", "changes its input"),
+    ],
+)
+def test_what_is_wrong_in_one_call_of_learning_is_found(
+    does: str, kind: str, shape: tuple[int, ...]
+) -> None:
+    calls = [0]
+
+    def fails(x: Any, w: Any) -> Any:
+        calls[0] += 1
+        y = zoo.conv(x, w).astype(np.float64)
+        if x.shape != shape:
+            return y
+        if does == "raises":
+            raise IndexError("only here")
+        if does == "writes":
+            x[...] = 0
+        y[0, 0, 0, 0] += {"wrong": 1, "moody": calls[0] % 2, "nan": np.nan}.get(does, 0)
+        return y[..., :-1] if does == "cut" else y
+
+    result = put(fails, 3)
+    assert result.verdict == "fail"
+    assert {f.kind for f in result.findings} == {kind}
+    assert all(
+        (f.case.batch, f.case.channels, f.case.height, f.case.width) == shape
+        for f in result.findings
+    )
+    assert "cross-correlation" in name(result)
+
+
+class _Mishap(_Hangs):
+    """A runner whose target hangs, or takes its process along, for one shape of image."""
+
+    def __init__(self, kind: str, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.kind, self.shape = kind, shape
+
+    def run(self, request: Request) -> Outcome:
+        if request.case.arrays(request.image_layout, request.filter_layout)[0].shape == self.shape:
+            self.hung += 1
+            return Outcome(self.kind, "gone", died=True)
+        return self.inner.run(request)
+
+
+@pytest.mark.parametrize("kind", ["hang", "crash"])
+@pytest.mark.parametrize("shape", [FIRST, (1, 3, 8, 16), (2, 3, 10, 13)])
+def test_so_is_a_lost_process(kind: str, shape: tuple[int, ...]) -> None:
+    runner = _Mishap(kind, shape)
+    result = put_to_test(runner, cases(0, 3), patience=0.0)
+    assert (result.verdict, result.passed) == ("fail", 3)
+    assert {(f.kind, f.detail) for f in result.findings} == {(kind, "gone")}
+    assert runner.hung <= (12 if kind == "crash" else 9)
+
+
+def test_what_a_target_does_in_a_layout_that_is_not_its_own_is_no_finding() -> None:
+    def whole(x: Any, w: Any) -> Any:
+        if x.ndim != 3 or w.shape[1] != x.shape[0]:
+            raise ValueError(f"a layout that I crash in: {x.shape}")
+        return zoo.conv(x[None], w)[0]
+
+    result = put(whole, 20)
+    assert (result.verdict, result.findings) == ("pass", ())
+    assert result.model is not None
+    assert result.model.layout == "CHW"
 
 
 class _Dies(_Hangs):
@@ -386,7 +475,7 @@ def test_a_process_that_is_lost_in_every_case_ends_the_campaign() -> None:
 
 
 def test_so_does_one_that_is_slow_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convcheck.checks.verify.verification.STARTING", 0.0)
+    monkeypatch.setattr("convcheck.checks.verify.tally.STARTING", 0.0)
     result = put_to_test(_Dies(), cases(0, 500), patience=0.0)
     assert result.failed == 3
     assert "was lost 3 times, and to start it again took 0 s" in result.notes[-1]
@@ -402,6 +491,27 @@ def test_a_parameter_that_takes_words_is_not_passed_numbers() -> None:
     assert (result.verdict, result.model.parameters) == ("pass", ("stride",))
     call = "f(x, w, stride, padding='same')"
     assert convcheck.verify(worded, cases=30, call=call, expect="same-upper").verdict == "pass"
+
+
+def test_parameters_without_a_default_are_passed_from_the_first_call_on() -> None:
+    def needs(x: Any, w: Any, stride: int, padding: int) -> Any:
+        return zoo.conv(x, w, stride, padding)
+
+    result = put(needs, 30)
+    assert (result.verdict, result.passed) == ("pass", 30)
+    assert result.model is not None
+    assert result.model.parameters == ("stride", "padding")
+
+
+def test_parameters_that_no_case_passes_are_said() -> None:
+    def renamed(x: Any, w: Any, strides: int = 1, pad: int = 0, mode: str = "fast") -> Any:
+        return zoo.conv(x, w, strides, pad)
+
+    (note,) = convcheck.verify(renamed, cases=3).notes
+    assert note.startswith("no case passes strides and pad: --call says how")
+    called = convcheck.verify(renamed, cases=3, call="f(x, w, strides=stride, pad=padding)")
+    assert (called.verdict, called.notes) == ("pass", ())
+    assert convcheck.verify(zoo.conv, cases=3).notes == ()
 
 
 def test_a_dtype_that_is_not_available_is_no_crash() -> None:

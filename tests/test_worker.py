@@ -11,8 +11,9 @@ import pytest
 
 from convcheck.campaign import Case
 from convcheck.errors import InputError
+from convcheck.serving import Inline
 from convcheck.target import CallableTarget, CommandTarget
-from convcheck.worker import Inline, Request, Worker
+from convcheck.worker import Request, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,7 @@ def half(x, w): return right(x, w).astype(np.float16)
 def big(x, w): return right(x, w).astype(">f8")
 def large(x, w): return np.zeros((1500, 1500))
 def refuses(x, w): raise NotImplementedError("not yet")
+def onnx(x, w): raise RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : no such Conv(11)")
 def misses(x, w, more): return 0
 def broken(x, w): return None + 1
 def raises(x, w): raise ValueError("bad\\nsecond line")
@@ -190,6 +192,7 @@ class TestWorker:
             "big": ("ok", ""),
             "large": ("ok", ""),
             "refuses": ("rejected", "not yet"),
+            "onnx": ("rejected", "NOT_IMPLEMENTED"),
             "misses": ("rejected", "missing 1 required"),
             "broken": ("crash", "TypeError: unsupported operand"),
             "raises": ("crash", "ValueError: bad"),

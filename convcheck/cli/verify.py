@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from contextlib import contextmanager
 from time import perf_counter
@@ -19,12 +20,13 @@ from convcheck.cli.base import (
     stderr_is_terminal,
     write_stderr,
 )
+from convcheck.cli.work import Work, team_options, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify import VerifyResult
+    from convcheck.checks.verify import Team, VerifyResult
     from convcheck.target import Target
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
@@ -144,6 +146,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="SECONDS",
     help="What a case may take; beyond it, it hangs.",
 )
+@team_options
 @output_options
 def verify(
     target: str | None,
@@ -160,6 +163,8 @@ def verify(
     fail_fast: bool,
     save: str | None,
     timeout: float,
+    jobs: int | None,
+    dask: str | None,
     **output: Any,
 ) -> int:
     """Name the convolution that an implementation does, and the smallest case where it does not.
@@ -179,7 +184,6 @@ def verify(
     if passes and call:
         raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
-    from convcheck.campaign import cases, parse_id
     from convcheck.target import CallableTarget, CommandTarget, parse_call
     from convcheck.worker import Worker
 
@@ -192,7 +196,7 @@ def verify(
         if call is not None:
             parse_call(call)
         chosen = CallableTarget(str(target), arrays, passes, call)
-    alone = None if replay is None else parse_id(replay)
+    alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:
@@ -208,9 +212,11 @@ def verify(
     runner = Worker(chosen, timeout)
     try:
         runner.begin()
-        from convcheck.checks.verify import put_to_test  # while the target is imported there
+        # All that is slow to import is imported here while the target is imported there.
+        from convcheck.campaign import cases
+        from convcheck.checks.verify import put_to_test
 
-        with _progress(total) as advance:
+        with _team(chosen, timeout, jobs, dask) as team, _progress(total) as advance:
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else cases(seed, count, shard=shard),
@@ -219,6 +225,8 @@ def verify(
                 expect=wanted,
                 fail_fast=fail_fast,
                 smaller=alone is None,
+                beside=alone is None,
+                team=team,
                 progress=advance,
             )
     finally:
@@ -241,6 +249,26 @@ def verify(
         campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
+
+
+@contextmanager
+def _team(
+    target: Target, timeout: float, jobs: int | None, dask: str | None
+) -> Iterator[Team | None]:
+    """Who runs the cases: nobody but this process, unless there is more than one of them."""
+    if dask is None and (jobs or 1) == 1:
+        yield None
+        return
+    from convcheck.checks.verify.shards import Team
+
+    with workers(Work(jobs=jobs, memory=None, dask=dask)) as found:
+        yield Team(found, target, timeout, os.getcwd())  # noqa: PTH109 - no import
+
+
+def _case(replay: str) -> Case:
+    from convcheck.campaign import parse_id
+
+    return parse_id(replay)
 
 
 def _claim(expect: str) -> dict[str, Any]:

@@ -73,6 +73,28 @@ def work_options(function: F) -> F:
     return function
 
 
+def team_options(function: F) -> F:
+    """--jobs and --dask, for work that is a campaign's cases."""
+    for option in reversed(
+        [
+            click.option(
+                "--jobs",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="How many processes put cases to the target; 1 by default.",
+            ),
+            click.option(
+                "--dask",
+                metavar="ADDRESS|local",
+                help="Put cases to the target on the workers of a dask scheduler, which must have "
+                "the target too.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
 @contextmanager
 def workers(work: Work) -> Iterator[Workers]:
     """Who does the work; they are started when the first tile needs them, and always ended."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from convcheck.render import (
-    audit_table,
-    figures,
-    identify_table,
-    inspect_table,
-    verify_table,
-)
+from convcheck.render import figures
 from convcheck.render.report import Operand, Report, Style, Trials
 from convcheck.render.terminal import (
     ASCII_BOX,
@@ -44,18 +39,16 @@ LOOKS = {
     "mismatch": "bold red",
     "partial": "bold red",
 }
-_OTHERS = {
-    "identify": identify_table.render,
-    "audit": audit_table.render,
-    "verify": verify_table.render,
-    "inspect": inspect_table.render,
-}
-"""The commands whose report is no diff table."""
+_OTHERS = ("identify", "audit", "verify", "inspect")
+"""The commands whose report is no diff table; each has a module of its own."""
 
 
 def render(report: Report, style: Style) -> str:
     """The whole report, or its verdict alone where quiet was asked for."""
-    return _OTHERS.get(report.command, _render)(report, style)
+    if report.command not in _OTHERS:
+        return _render(report, style)
+    own: str = import_module(f"convcheck.render.{report.command}_table").render(report, style)
+    return own
 
 
 def _render(report: Report, style: Style) -> str:

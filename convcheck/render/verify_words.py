@@ -89,10 +89,13 @@ def skips(result: VerifyResult) -> list[str]:
     if not result.skipped:
         return []
     total = sum(result.skipped.values())
-    return [
+    lines = [
         f"{cases(total)} skipped:",
         *(f"- {cases(count)}: {reason}" for reason, count in result.skipped.items()),
     ]
+    if result.verdict == "nothing-ran":
+        lines.append("Say how it is called with --call, such as 'f(x, w, strides=stride)'.")
+    return lines
 
 
 def expectation(report: Report, result: VerifyResult) -> list[str]:

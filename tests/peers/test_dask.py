@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 
 from convcheck import cluster, compare
+from convcheck.campaign import cases
+from convcheck.checks.verify import Team, put_to_test
 from convcheck.cluster import Cluster, ClusterError
 from convcheck.pool import Workers
+from convcheck.target import CallableTarget
+from convcheck.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,3 +117,49 @@ def test_a_scheduler_that_is_not_there_is_said_at_once(monkeypatch: pytest.Monke
     assert time.monotonic() - started < 20
     with pytest.raises(ClusterError, match="no dask scheduler answers"):
         Cluster("nonsense://here")
+
+
+def test_verify_hands_out_its_cases_and_outlives_a_worker(scheduler: Any) -> None:
+    target = CallableTarget("scipy.ndimage:correlate")
+    killed: list[int] = []
+
+    def kill(_: int) -> None:
+        if not killed:
+            victim = next(iter(scheduler.workers.values())).pid
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+    def fared(team: Team | None) -> tuple[Any, ...]:
+        runner = Worker(target, 10.0)
+        try:
+            told = put_to_test(
+                runner,
+                cases(0, 150),
+                layout="HW",
+                expect={"stride": (1, 1), "padding_mode": "edge"},
+                patience=0.0,
+                team=team,
+                progress=kill if team else None,
+            )
+        finally:
+            runner.close()
+        return told.passed, told.failed, told.findings, told.when, dict(told.skipped), told.notes
+
+    alone = fared(None)
+    assert alone[0]
+    assert alone[1]
+    made = Cluster(scheduler.scheduler_address)
+    workers = Workers(made.jobs, lambda _: made, remote=True)
+    try:
+        assert fared(Team(workers, target, 10.0, str(Path.cwd()))) == alone
+    finally:
+        workers.close()
+    assert killed
+
+
+def test_workers_of_another_convcheck_are_refused(
+    scheduler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "__version__", "0.0.0.dev1")
+    with pytest.raises(ClusterError, match="have another convcheck"):
+        Cluster(scheduler.scheduler_address)

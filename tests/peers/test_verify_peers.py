@@ -11,7 +11,7 @@ import pytest
 from convcheck.campaign import cases
 from convcheck.checks.verify import put_to_test, verify
 from convcheck.render.verify_words import name
-from convcheck.worker import Inline
+from convcheck.serving import Inline
 
 if TYPE_CHECKING:
     from pathlib import Path

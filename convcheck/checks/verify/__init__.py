@@ -5,6 +5,7 @@ from convcheck.checks.verify.examination import Finding
 from convcheck.checks.verify.judgement import Judgement, judge
 from convcheck.checks.verify.minimising import Smallest
 from convcheck.checks.verify.model import LAYOUTS, Model, claim
+from convcheck.checks.verify.shards import Team
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Judgement",
     "Model",
     "Smallest",
+    "Team",
     "VerifyResult",
     "claim",
     "judge",

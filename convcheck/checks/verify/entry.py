@@ -10,8 +10,9 @@ from convcheck.checks.verify.model import LAYOUTS, Runner, claim
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 from convcheck.convention import Convention
 from convcheck.errors import InputError
-from convcheck.target import CallableTarget, adapted, parameters_of
-from convcheck.worker import Inline, Worker
+from convcheck.serving import Inline
+from convcheck.target import CallableTarget, adapted, parameters_of, unpassed_of
+from convcheck.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,8 @@ def verify(
     else:
         name = getattr(target, "__qualname__", None) or type(target).__name__
         function = adapted(target, name, arrays, call)
-        runner = Inline(function, parameters_of(target, given, call))
+        unpassed = unpassed_of(target) if given is None and call is None else ()
+        runner = Inline(function, parameters_of(target, given, call), unpassed)
     try:
         return put_to_test(
             runner,

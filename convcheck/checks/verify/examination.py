@@ -54,16 +54,21 @@ def examine(runner: Runner, model: Model, case: Case, *, repeat: bool = True) ->
     """Put one case to the target and judge what it gives."""
     image, filters = case.arrays(*model.layouts)
     try:
-        convention = model.convention(case)
-        output_shape(image.shape, filters.shape, convention)
+        output_shape(image.shape, filters.shape, model.convention(case))
     except ConvcheckError as error:
         return Examined(skipped=f"no convolution: {error.what}")
-    outcome = runner.run(model.request(case, repeat=repeat))
+    return examined(model, case, runner.run(model.request(case, repeat=repeat)))
+
+
+def examined(model: Model, case: Case, outcome: Outcome) -> Examined:
+    """Judge what the target gave for one case."""
     if outcome.kind == "rejected":
         return Examined(skipped=outcome.detail, outcome=outcome)
     if outcome.output is None:
         return Examined(Finding(outcome.kind, outcome.detail, case), outcome=outcome)
+    image, filters = case.arrays(*model.layouts)
     try:
+        convention = model.convention(case)
         first = judge(image, filters, outcome.output, convention)
         kind, detail = _kind(first, image, filters, outcome, convention)
     except ConvcheckError as error:

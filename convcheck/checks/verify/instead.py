@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.campaign import Case
-from convcheck.checks.identify import identify
-from convcheck.checks.identify.classes import canonical
 from convcheck.checks.verify.judgement import judge, wrong
 from convcheck.checks.verify.model import PADDINGS, RULES, Model
 from convcheck.convention import Convention
@@ -162,6 +160,8 @@ def _one(model: Model, case: Case, output: Array, patience: float) -> str | None
         right = convolve(image, filters, expected)
     except ConvcheckError:
         return None
+    from convcheck.checks.identify.classes import canonical
+
     told = _identified_soon(image, filters, output, patience)
     if told is None:
         return None
@@ -196,6 +196,8 @@ def _identified_soon(
 
 def serve() -> None:
     """Identify the arrays on stdin; the answer is JSON, null where there is none."""
+    from convcheck.checks.identify import identify
+
     with np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as given:
         arrays = given["image"], given["filters"], given["output"]
     told = None

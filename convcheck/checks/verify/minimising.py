@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import PARAMETERS, Case
 from convcheck.checks.verify.examination import Finding, examine
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
+from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convcheck.campaign import Case
     from convcheck.checks.verify.model import Model, Runner
 
 Array = NDArray[Any]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
+WIDE = 1 << 20
+"""Numbers in an array beyond which a batch is cut to one image, so that judging it stays small."""
+
 LAYOUTS: Mapping[str, tuple[str, str]] = {
     "NCHW": ("NCHW", "OIHW"),
     "NCHW/IOHW": ("NCHW", "IOHW"),
@@ -33,7 +36,9 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
 
 
 class Runner(Protocol):
-    """What calls the target."""
+    """What calls the target; ``unpassed`` are parameters that it takes and is not given."""
+
+    unpassed: tuple[str, ...]
 
     def run(self, request: Request) -> Outcome:
         """One call."""
@@ -172,6 +177,8 @@ class Model:
         if self.transposed:
             # Padding crops a transposed convolution's result: something must be left of it.
             fitted = replace(fitted, padding=min(fitted.padding, _croppable(fitted)))
+            if fitted.widest > WIDE:
+                fitted = replace(fitted, batch=1)
         return fitted
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import DTYPES, PARAMETERS, Case
-from convcheck.checks.identify import IdentifyResult, identify
-from convcheck.checks.identify.classes import complexity
 from convcheck.checks.inputs import shape_text
-from convcheck.checks.verify.judgement import judge, wrong
+from convcheck.checks.verify.judgement import wrong
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, output_shape
@@ -25,54 +22,20 @@ from convcheck.worker import Request
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from convcheck.campaign import Case
+    from convcheck.checks.identify import IdentifyResult
     from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
-
-BASE = Case(
-    seed=0,
-    number=0,
-    batch=2,
-    channels=3,
-    height=9,
-    width=11,
-    filters=4,
-    kernel_height=3,
-    kernel_width=3,
-)
-_VARIED: tuple[dict[str, int], ...] = (
-    {},
-    {"batch": 1, "height": 8, "width": 16, "kernel_width": 2},
-    {"height": 10, "width": 13, "kernel_width": 5},
-    {"batch": 1, "kernel_height": 2, "kernel_width": 3},
-    {"height": 11, "width": 12, "kernel_height": 5},
-    {"height": 12, "width": 14, "kernel_height": 1, "kernel_width": 3},
-)
-_EVEN: tuple[dict[str, int], ...] = (
-    {"kernel_height": 4, "kernel_width": 5, "height": 12, "width": 14},
-    {"height": 11, "width": 12, "kernel_height": 5, "kernel_width": 4},
-)
-"""What tells one padding rule from another."""
 MOST = 0.6
 """The share of an output that a convention must give to be a guess at all."""
+LOST = 1
+"""So many lost processes a layout's probes may cost, besides the one that ends them."""
 UNEXPLAINED = 2
 """So many outputs that nothing explains end a layout's probes: each takes seconds."""
 AGREED = 2
 """By so many probes the answer must lead: one alone may have met the very mistake sought. Where it
 does not give all of an output, by one more."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What probing found: a model, or why there is none, and what comes nearest."""
-
-    model: Model | None
-    notes: tuple[str, ...] = ()
-    nearest: Miss | None = None
-    assumed: bool = False
-    """Whether nothing explains the target, so that the model is that of what is expected."""
-    mishap: str | None = None
-    """A call that crashed or hung while it was learnt what the target does."""
 
 
 def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Probe:
@@ -83,35 +46,39 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     """
     tried: list[_Layout] = []
     for name in [layout] if layout else list(LAYOUTS):
-        seen = _called(runner, name)
+        seen = _Layout(name)
         tried.append(seen)
-        for look in (_guessed, _identified):
-            if seen.outputs:
-                look(seen)
-            if seen.decided:
-                return _learnt(runner, seen.model(), expect)
+        if _decided(runner, seen, VARIED):
+            return learn(runner, seen.model(), expect, seen.mishaps)
         if seen.ended:
             break
+    for seen in tried:
+        # The very first call may be one that the target fails in its own layout.
+        if seen.mishaps and not seen.outputs and _decided(runner, seen, VARIED[1:]):
+            return learn(runner, seen.model(), expect, seen.mishaps)
     callable_in = [seen for seen in tried if seen.outputs or seen.answers]
     notes = _said(tried)
     if not callable_in:
         slow = any(seen.ended for seen in tried)
+        hint = "a longer --timeout, where its first call is slow: imports, compiling"
         raise InputError(
             "the target could not be called in any layout",
             got="; ".join(notes),
-            expected="a callable of an image and filters, such as f(image, filters)",
-            hint="a longer --timeout, where its first call is slow: imports, compiling"
+            expected="a callable of an image and filters, such as f(image, filters), or a program "
+            "that reads two .npy files and writes one",
+            hint=hint
             if slow
-            else "say how with --layout, --arrays, --pass or --call",
+            else "say how with --layout; a callable's also with --arrays, --pass or --call "
+            "'f(x, w, strides=stride)'",
         )
     for seen in callable_in:
         if seen.votes or seen.nearly:
-            return _learnt(runner, seen.model(), expect)
+            return learn(runner, seen.model(), expect, seen.mishaps)
     if expect:
         # What is expected can be judged case by case, whatever the target does instead.
-        name = callable_in[0].name
-        base = Convention(*LAYOUTS[name], _output_layout(LAYOUTS[name][0]))
-        return replace(_learnt(runner, Model(name, base), expect), notes=notes, assumed=True)
+        seen = callable_in[0]
+        found = learn(runner, seen.model(), expect, seen.mishaps)
+        return replace(found, notes=(*notes, *found.notes), assumed=True)
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
 
 
@@ -130,10 +97,14 @@ class _Layout:
 
     name: str
     outputs: list[tuple[Case, Array]] = field(default_factory=list)
+    mishaps: list[Called] = field(default_factory=list)
+    """The calls that crashed or hung."""
     votes: Counter[Convention] = field(default_factory=Counter)
     """Conventions that give all of an output."""
     nearly: Counter[Convention] = field(default_factory=Counter)
     """Those that give most of one."""
+    passed: tuple[str, ...] = ()
+    """The parameters that every call must pass."""
     transposed: bool = False
     said: str = ""
     answers: bool = False
@@ -151,20 +122,42 @@ class _Layout:
         (self.votes if whole else self.nearly)[_timeless(found)] += 1
 
     def model(self) -> Model:
+        if not self.votes and not self.nearly:
+            return _plain(self.name)
         first = self.votes if _leads(self.votes, AGREED) else self.votes + self.nearly
         return Model(self.name, _first(first), transposed=self.transposed)
 
 
-def _called(runner: Runner, name: str) -> _Layout:
+def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
+    """Whether the probes of a layout say what the target does."""
+    _call(runner, seen, variants)
+    for look in (_guessed, _identified):
+        if seen.outputs:
+            look(seen)
+        if seen.decided:
+            return True
+    return False
+
+
+def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> None:
     """The outputs of the probes, as far as the target gives any that can be meant so."""
-    seen = _Layout(name)
-    for variant in _VARIED:
+    name = seen.name
+    for variant in variants:
         case = replace(BASE, **variant).projected(*LAYOUTS[name], ())  # type: ignore[arg-type]
-        outcome = runner.run(Request(case, *LAYOUTS[name], (), repeat=False))
+        outcome = runner.run(Request(case, *LAYOUTS[name], seen.passed, repeat=False))
+        known = runner.parameters() or ()
+        if outcome.kind == "rejected" and not seen.outputs and known != seen.passed:
+            # Some of them may have no default.
+            outcome = runner.run(Request(case, *LAYOUTS[name], known, repeat=False))
+            seen.passed = known if outcome.output is not None else ()
         if outcome.output is None:
             seen.said = seen.said or outcome.detail
             seen.ended = outcome.kind == "hang" and not seen.outputs
-            if outcome.kind in ("hang", "rejected") or outcome.died or not seen.outputs:
+            if outcome.kind == "rejected":
+                break
+            seen.mishaps.append((case, outcome))
+            lost = sum(o.died or o.kind == "hang" for _, o in seen.mishaps)
+            if lost > LOST or not seen.outputs:
                 break
         elif not _plausible(case, *LAYOUTS[name], outcome.output):
             seen.said = seen.said or f"its output is {shape_text(outcome.output.shape)}"
@@ -174,13 +167,11 @@ def _called(runner: Runner, name: str) -> _Layout:
         else:
             seen.answers = True
             seen.said = seen.said or "nothing in its output is finite"
-    return seen
 
 
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    layouts = LAYOUTS[seen.name]
-    base = Convention(*layouts, _output_layout(layouts[0]))
+    layouts, base = LAYOUTS[seen.name], _plain(seen.name).base
     models = [
         Model(seen.name, base.replace(flip=flip, padding_mode=mode), rule, transposed)
         for flip in ((), ("H", "W"), ("I", "H", "W"))
@@ -236,6 +227,8 @@ def _share(model: Model, case: Case, output: Array) -> float:
 
 def _identified(seen: _Layout) -> None:
     """Search every convention there is; slow where nothing fits."""
+    from convcheck.checks.identify import identify  # slow to import, and seldom needed
+
     seen.votes.clear()
     seen.nearly.clear()
     unexplained = 0
@@ -270,7 +263,12 @@ def _leads(votes: Counter[Convention], by: int) -> bool:
 def _first(votes: Counter[Convention]) -> Convention:
     """The answer of most probes; of two, the one that does less."""
     most = votes.most_common(1)[0][1]
-    return min((c for c, n in votes.items() if n == most), key=complexity)
+    first = [convention for convention, count in votes.items() if count == most]
+    if len(first) == 1:
+        return first[0]
+    from convcheck.checks.identify.classes import complexity
+
+    return min(first, key=complexity)
 
 
 def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array) -> bool:
@@ -305,84 +303,6 @@ def _is_transposed(found: Convention, case: Case) -> bool:
     return found.padding == tuple((n - 1, n - 1) for n in extents)
 
 
-def _output_layout(image_layout: str) -> str:
-    return {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}[image_layout]
-
-
-def _learnt(runner: Runner, model: Model, expect: Mapping[str, Any]) -> Probe:
-    """The model with its parameters, dtypes, padding rule and reading of stride."""
-    model = replace(model, parameters=_taken(runner, model))
-    mishaps: list[str] = []
-    seen = [*_observations(runner, model, mishaps)]
-    model = max(_variants(model), key=lambda m: _agreement(m, seen))
-    taken = tuple(d for d in DTYPES if d == "float32" or _takes_dtype(runner, model, d))
-    gives = seen[0][1].dtype.name if seen else "float32"
-    expect = dict(expect)
-    if expect and "scale" in expect:  # a slug: see model.claim
-        expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
-    model = replace(model, dtypes=taken, gives=gives, expect=expect)
-    return Probe(model, mishap=next(iter(mishaps), None))
-
-
-def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
-    known = runner.parameters()
-    if known is not None:
-        return known
-    taken: list[str] = []
-    for parameter in PARAMETERS:
-        case = BASE.projected(*model.layouts, ())
-        outcome = runner.run(Request(case, *model.layouts, (*taken, parameter), repeat=False))
-        if outcome.kind == "ok":
-            taken.append(parameter)
-    return tuple(taken)
-
-
-def _takes_dtype(runner: Runner, model: Model, dtype: str) -> bool:
-    """Whether a dtype is not refused; to crash over it is another matter, and a finding."""
-    case = replace(BASE.projected(*model.layouts, ()), dtype=dtype)
-    return runner.run(model.request(case, repeat=False)).kind != "rejected"
-
-
-def _observations(runner: Runner, model: Model, mishaps: list[str]) -> Iterator[tuple[Case, Array]]:
-    settings: list[dict[str, int]] = [dict(v) for v in (*_VARIED, *_EVEN)]
-    for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
-        if parameter in model.parameters:
-            size = {"height": 12, "width": 14}
-            channels = {"channels": 4} if parameter == "groups" else {}
-            settings.append({parameter: value, **size, **channels})
-    if "stride" in model.parameters:
-        settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
-        settings.append({"stride": 3, "height": 13, "width": 14})
-    for setting in settings:
-        drawn = replace(BASE, **setting)  # type: ignore[arg-type]
-        case = drawn.projected(*model.layouts, model.parameters)
-        outcome = runner.run(model.request(case, repeat=False))
-        if outcome.output is not None:
-            yield case, outcome.output
-        elif outcome.kind != "rejected":
-            mishaps.append(
-                f"a call to learn what it does ended in a {outcome.kind}, which no case did: "
-                f"{outcome.detail} (--replay {case.id})"
-            )
-
-
-def _variants(model: Model) -> Iterator[Model]:
-    modes = ("constant",) if model.base.padding_mode == "constant" else PADDING_MODES[1:]
-    for transposed in dict.fromkeys((model.transposed, False, True)):
-        for rule, mode in product(RULES if not transposed else ("explicit",), modes):
-            base = model.base.replace(padding_mode=mode)
-            yield replace(model, rule=rule, transposed=transposed, base=base)
-
-
-def _agreement(model: Model, seen: Sequence[tuple[Case, Array]]) -> int:
-    """How many observed outputs the model gives: the shape alone decides most."""
-    count = 0
-    for case, output in seen:
-        image, filters = case.arrays(*model.layouts)
-        try:
-            convention = model.found().convention(case)
-            if output_shape(image.shape, filters.shape, convention) == output.shape:
-                count += judge(image, filters, output, convention).passed
-        except InputError:
-            continue
-    return count
+def _plain(layout: str) -> Model:
+    image, filters = LAYOUTS[layout]
+    return Model(layout, Convention(image, filters, image.replace("C", "O")))

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from convcheck.campaign import PARAMETERS, Case
+from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.examination import KINDS, Examined, Finding, examine
-from convcheck.checks.verify.instead import KEPT as EVIDENCE
-from convcheck.checks.verify.instead import PATIENCE, Evidence, instead
+from convcheck.checks.verify.examination import KINDS, Finding
+from convcheck.checks.verify.instead import PATIENCE, instead
+from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import Smallest, minimise, shown
-from convcheck.checks.verify.probing import Probe, probe
+from convcheck.checks.verify.probing import probe
+from convcheck.checks.verify.shards import Team, here, spread
+from convcheck.checks.verify.tally import Tally
 from convcheck.errors import ExitCode
+from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,18 +28,6 @@ if TYPE_CHECKING:
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
-
-KEPT = 10
-"""Findings that are reported in full."""
-REMEMBERED = 4000
-"""Cases that are kept to tell failing ones from passing ones; memory stays flat beyond them."""
-REASONS = 20
-"""Different reasons for a skip that are told apart."""
-HANGS = 3
-DEATHS = 25
-"""Lost processes after which a campaign ends: each costs a time limit, or a new start."""
-STARTING = 60.0
-"""Seconds that new starts may take together, once as many processes were lost as may hang."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,9 @@ def put_to_test(
     expect: Mapping[str, Any] | None = None,
     fail_fast: bool = False,
     smaller: bool = True,
+    beside: bool = True,
     patience: float = PATIENCE,
+    team: Team | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VerifyResult:
     """Probe an implementation, then judge it over ``cases``.
@@ -105,27 +98,36 @@ def put_to_test(
         expect: keys of the convention that it must follow, instead of the one that it is found to.
         fail_fast: end at the first failing case.
         smaller: make the first failing case smaller.
+        beside: tell what the target failed beside ``cases``, while it was learnt what it does.
         patience: seconds to spend on what it does where it fails.
+        team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
 
     Raises:
         InputError: a target that cannot be called at all.
     """
     begun = time.perf_counter()
-    campaign = _Campaign(progress or (lambda _: None))
+    campaign = Tally(progress or (lambda _: None))
     learnt = Probe(None)
     smallest, does, interrupted = None, None, False
     try:
         learnt = probe(runner, layout, expect or {})
         if learnt.model is not None:
-            campaign.run(runner, learnt.model, cases, fail_fast=fail_fast)
+            if team is None:
+                seen = here(runner, learnt.model, cases)
+            else:
+                seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
+            try:
+                campaign.take(seen, fail_fast=fail_fast)
+            finally:
+                if beside:
+                    campaign.add(learnt.findings)
             if campaign.findings:
                 does = instead(learnt.model, campaign.evidence, patience=patience)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
     except KeyboardInterrupt:
         interrupted = True
     model = learnt.model
-    mishap = () if learnt.mishap is None or campaign.failed_count else (learnt.mishap,)
     return VerifyResult(
         target=target,
         model=model,
@@ -139,7 +141,7 @@ def put_to_test(
         when=_when(campaign),
         does=does,
         smallest=smallest,
-        notes=(*learnt.notes, *mishap, *campaign.notes),
+        notes=(*learnt.notes, *campaign.notes),
         interrupted=interrupted,
         elapsed=time.perf_counter() - begun,
     )
@@ -149,7 +151,7 @@ def _smallest(runner: Runner, model: Model, finding: Finding, *, smaller: bool) 
     return shown(runner, model, minimise(runner, model, finding) if smaller else finding)
 
 
-def _followed(learnt: Probe, campaign: _Campaign) -> Convention | None:
+def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
     """What the target does at the parameters' defaults, where it is known to do so."""
     model = learnt.model
     if model is None or (learnt.assumed and (campaign.failed_count or not campaign.passed_count)):
@@ -170,7 +172,7 @@ _VERBS = {
 }
 
 
-def _when(campaign: _Campaign) -> str | None:
+def _when(campaign: Tally) -> str | None:
     """When it fails; kinds that fail alike are one, others are said one by one."""
     kinds = [kind for kind in KINDS if kind in campaign.failed]
     every = [case for kind in kinds for case in campaign.failed[kind]]
@@ -183,78 +185,3 @@ def _when(campaign: _Campaign) -> str | None:
         if found is not None:
             said.append(f"{_VERBS[kind]} {found.sentence}")
     return "; ".join(said) or None
-
-
-class _Campaign:
-    """The counts and findings of a run, filled case by case so that Ctrl-C loses none."""
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self.progress = progress
-        self.passed: list[Case] = []
-        self.passed_count = 0
-        self.failed: dict[str, list[Case]] = {}
-        self.failed_count = 0
-        self.findings: list[Finding] = []
-        self.evidence: list[Evidence] = []
-        self.skipped: dict[str, int] = {}
-        self.notes: dict[str, None] = {}
-        self.hangs = self.deaths = 0
-        self.starting = 0.0
-        self.lost = False
-
-    def run(self, runner: Runner, model: Model, cases: Iterable[Case], *, fail_fast: bool) -> None:
-        for drawn in cases:
-            case = model.project(drawn)
-            lost, begun = self.deaths, time.perf_counter()
-            self._count(case, examine(runner, model, case))
-            if self.lost:
-                self.starting += time.perf_counter() - begun
-            self.lost = self.deaths > lost
-            self.progress(self.failed_count)
-            if fail_fast and self.failed_count:
-                self.notes["ended at the first failing case"] = None
-                return
-            if self.hangs >= HANGS:
-                self.notes[f"ended early: {self.hangs} cases hung"] = None
-                return
-            if self.deaths >= DEATHS:
-                self.notes[f"ended early: the process was lost {self.deaths} times"] = None
-                return
-            if self.deaths >= HANGS and self.starting >= STARTING:
-                self.notes[
-                    f"ended early: the process was lost {self.deaths} times, and to start it "
-                    f"again took {self.starting:.0f} s"
-                ] = None
-                return
-
-    def _count(self, case: Case, seen: Examined) -> None:
-        if seen.outcome is not None:
-            self.hangs += seen.outcome.kind == "hang"
-            self.deaths += seen.outcome.died
-        if seen.skipped is not None:
-            known = seen.skipped in self.skipped or len(self.skipped) < REASONS
-            reason = seen.skipped if known else "other reasons"
-            self.skipped[reason] = self.skipped.get(reason, 0) + 1
-        elif seen.finding is not None:
-            self._failed(seen.finding, seen)
-        else:
-            self.passed_count += 1
-            if len(self.passed) < REMEMBERED:
-                self.passed.append(case)
-        if seen.note:
-            self.notes.setdefault(seen.note)
-
-    def _failed(self, finding: Finding, seen: Examined) -> None:
-        self.failed_count += 1
-        alike = self.failed.setdefault(finding.kind, [])
-        if len(alike) < REMEMBERED:
-            alike.append(finding.case)
-        if len(self.findings) < KEPT:
-            self.findings.append(finding)
-        output = seen.outcome.output if seen.outcome else None
-        if (
-            output is not None
-            and finding.kind in ("wrong values", "wrong shape")
-            and len(self.evidence) < EVIDENCE
-        ):
-            self.evidence.append((finding.case, output))

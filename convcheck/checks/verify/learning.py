@@ -1,0 +1,167 @@
+"""Learn how an implementation, whose layout is known, takes its parameters, dtypes and padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from convcheck.campaign import DTYPES, Case
+from convcheck.checks.verify.examination import Finding, examined
+from convcheck.checks.verify.judgement import judge
+from convcheck.checks.verify.model import RULES, Model, Runner
+from convcheck.checks.verify.tally import HANGS
+from convcheck.convention import PADDING_MODES
+from convcheck.engine import output_shape
+from convcheck.errors import InputError
+from convcheck.target import PARAMETERS
+from convcheck.worker import Outcome, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from convcheck.checks.identify.nearest import Miss
+
+Array = NDArray[Any]
+Called = tuple[Case, Outcome]
+
+BASE = Case(
+    seed=0,
+    number=0,
+    batch=2,
+    channels=3,
+    height=9,
+    width=11,
+    filters=4,
+    kernel_height=3,
+    kernel_width=3,
+)
+VARIED: tuple[dict[str, int], ...] = (
+    {},
+    {"batch": 1, "height": 8, "width": 16, "kernel_width": 2},
+    {"height": 10, "width": 13, "kernel_width": 5},
+    {"batch": 1, "kernel_height": 2, "kernel_width": 3},
+    {"height": 11, "width": 12, "kernel_height": 5},
+    {"height": 12, "width": 14, "kernel_height": 1, "kernel_width": 3},
+)
+_EVEN: tuple[dict[str, int], ...] = (
+    {"kernel_height": 4, "kernel_width": 5, "height": 12, "width": 14},
+    {"height": 11, "width": 12, "kernel_height": 5, "kernel_width": 4},
+)
+"""What tells one padding rule from another."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What probing found: a model, or why there is none, and what comes nearest."""
+
+    model: Model | None
+    notes: tuple[str, ...] = ()
+    nearest: Miss | None = None
+    assumed: bool = False
+    """Whether nothing explains the target, so that the model is that of what is expected."""
+    findings: tuple[Finding, ...] = ()
+    """What the target failed while it was learnt what it does."""
+    control: Case | None = None
+    """A case that the target answers."""
+
+
+def learn(
+    runner: Runner, model: Model, expect: Mapping[str, Any], mishaps: Sequence[Called] = ()
+) -> Probe:
+    """The model with its parameters, dtypes, padding rule and reading of stride.
+
+    Whatever the target was called with for that, ``mishaps`` before it too, is judged by the model.
+    """
+    model = replace(model, parameters=_taken(runner, model))
+    calls = [*_observations(runner, model)]
+    seen = [(case, outcome.output) for case, outcome in calls if outcome.output is not None]
+    model = max(_variants(model), key=lambda m: _agreement(m, seen))
+    calls += _dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))
+    refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
+    dtypes = tuple(d for d in DTYPES if d not in refused)
+    gives = seen[0][1].dtype.name if seen else "float32"
+    expect = dict(expect)
+    if expect and "scale" in expect:  # a slug: see model.claim
+        expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
+    model = replace(model, dtypes=dtypes, gives=gives, expect=expect)
+    findings: dict[Case, Finding] = {}
+    for call in (*calls, *mishaps):
+        found = examined(model, *call).finding
+        if found is not None:
+            findings.setdefault(found.case, found)
+    control = seen[0][0] if seen else None
+    notes: tuple[str, ...] = ()
+    if runner.unpassed:
+        names = " and ".join(runner.unpassed)
+        notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
+    return Probe(model, notes, findings=tuple(findings.values()), control=control)
+
+
+def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
+    known = runner.parameters()
+    if known is not None:
+        return known
+    taken: list[str] = []
+    for parameter in PARAMETERS:
+        case = BASE.projected(*model.layouts, ())
+        outcome = runner.run(Request(case, *model.layouts, (*taken, parameter), repeat=False))
+        if outcome.kind == "ok":
+            taken.append(parameter)
+    return tuple(taken)
+
+
+def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
+    """Calls that show which dtypes are refused; to crash over one is a finding."""
+    for dtype in DTYPES:
+        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype)
+        if dtype != "float32" and hangs < HANGS:
+            outcome = runner.run(model.request(case))
+            yield case, outcome
+            hangs += outcome.kind == "hang"
+
+
+def _observations(runner: Runner, model: Model) -> Iterator[Called]:
+    """What the target does in cases that tell what a model is to know; they are judged by it."""
+    hangs = 0
+    settings: list[dict[str, int]] = [dict(v) for v in (*VARIED, *_EVEN)]
+    for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
+        if parameter in model.parameters:
+            size = {"height": 12, "width": 14}
+            channels = {"channels": 4} if parameter == "groups" else {}
+            settings.append({parameter: value, **size, **channels})
+    if "stride" in model.parameters:
+        settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
+        settings.append({"stride": 3, "height": 13, "width": 14})
+    for setting in settings:
+        drawn = replace(BASE, **setting)  # type: ignore[arg-type]
+        case = drawn.projected(*model.layouts, model.parameters)
+        outcome = runner.run(model.request(case))
+        yield case, outcome
+        hangs += outcome.kind == "hang"
+        if hangs >= HANGS:
+            return
+
+
+def _variants(model: Model) -> Iterator[Model]:
+    modes = ("constant",) if model.base.padding_mode == "constant" else PADDING_MODES[1:]
+    for transposed in dict.fromkeys((model.transposed, False, True)):
+        for rule, mode in product(RULES if not transposed else ("explicit",), modes):
+            base = model.base.replace(padding_mode=mode)
+            yield replace(model, rule=rule, transposed=transposed, base=base)
+
+
+def _agreement(model: Model, seen: Sequence[tuple[Case, Array]]) -> int:
+    """How many observed outputs the model gives: the shape alone decides most."""
+    count = 0
+    for case, output in seen:
+        image, filters = case.arrays(*model.layouts)
+        try:
+            convention = model.found().convention(case)
+            if output_shape(image.shape, filters.shape, convention) == output.shape:
+                count += judge(image, filters, output, convention).passed
+        except InputError:
+            continue
+    return count

@@ -1,0 +1,190 @@
+"""What the target's process does: calls the target, and answers what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.campaign import Case
+from convcheck.errors import ConvcheckError
+from convcheck.target import CallableTarget, CommandTarget, Target
+from convcheck.worker import Outcome, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Array = NDArray[Any]
+
+UNSUPPORTED = (
+    "not implemented",
+    "unsupported",
+    "not supported",
+    "not available for",
+    "not_implemented",
+    "no kernel",
+    "type 'tensor(",
+    "expected scalar type",
+    "buffer source array is read-only",
+    "only support",
+    "must be one of",
+)
+"""What libraries say of a parameter, a dtype or an array that they do not take."""
+WRITES = ("assignment destination is read-only", "output array is read-only")
+"""What numpy says to code that writes to a read-only array."""
+
+
+def call(function: Any, request: Request) -> Outcome:
+    """Call an opened target once, and again on fresh arrays to see whether it says the same."""
+    image, filters = request.case.arrays(request.image_layout, request.filter_layout)
+    kept = image.copy(), filters.copy()
+    parameters = {p: getattr(request.case, p) for p in request.parameters}
+    again = None
+    try:
+        output = np.array(function(image, filters, parameters))
+        changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
+        if request.repeat:
+            if changed:
+                image, filters = request.case.arrays(request.image_layout, request.filter_layout)
+            second = np.array(function(image, filters, parameters))
+            again = None if _same(output, second) else second
+    except subprocess.TimeoutExpired as error:
+        return Outcome("hang", f"no answer within {error.timeout:g} s")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
+        return _raised(error)
+    for array in (output, again):
+        if array is not None and array.dtype.kind not in "biufc":
+            return Outcome("crash", f"gave {array.dtype} instead of numbers")
+    return Outcome("ok", "", output, again, changed)
+
+
+def _raised(error: BaseException) -> Outcome:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the target's own class, which may fail in its own way
+        text = ""
+    name = type(error).__name__
+    said = f"{name}: {text}".strip().splitlines()[0][:300] if text.strip() else name
+    if any(word in text for word in WRITES):
+        return Outcome("changes its input", f"it writes to a read-only array: {said}")
+    rejects = (
+        isinstance(error, NotImplementedError)
+        or (isinstance(error, TypeError) and _is_of_the_call(error))
+        or any(word in text.lower() for word in UNSUPPORTED)
+    )
+    # Python's own words for an expression that makes no sense are no refusal.
+    if "unsupported operand" in text:
+        rejects = False
+    return Outcome("rejected" if rejects else "crash", said)
+
+
+def _is_of_the_call(error: TypeError) -> bool:
+    """Whether arguments were refused, rather than the target's own code being at fault."""
+    frames, trace = 0, error.__traceback__
+    while trace is not None:
+        frames, trace = frames + 1, trace.tb_next
+    # call() and the target's wrapper; the callable itself was not entered, or is no Python.
+    return frames <= 2 or any(w in str(error).lower() for w in ("dtype", "argument", "casting"))
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+class Inline:
+    """Calls in this process: for callables that are given as objects."""
+
+    def __init__(
+        self,
+        function: Any,
+        parameters: tuple[str, ...] | None = None,
+        unpassed: tuple[str, ...] = (),
+    ) -> None:
+        self._function = function
+        self._parameters = parameters
+        self.unpassed = unpassed
+
+    def parameters(self) -> tuple[str, ...] | None:
+        """The parameters that the function takes; None where only a call can tell."""
+        return self._parameters
+
+    def run(self, request: Request) -> Outcome:
+        """Call the function; nothing can stop it."""
+        return call(self._function, request)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def _end_with(parent: int) -> None:
+    """End with the campaign, however that was ended: a target that hangs would run for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def serve() -> None:
+    """The worker's loop: answer requests until there are no more, or nobody wants the answers."""
+    with suppress(BrokenPipeError):
+        _serve()
+
+
+def _serve() -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)  # what the target prints must not mix with the answers
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor may it read the requests
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    given = json.loads(sys.argv[1])
+    kind = given.pop("kind")
+    try:
+        target = _target(kind, given)
+        function = target.open()
+        parameters, unpassed = target.parameters(), target.unpassed()
+    except ConvcheckError as error:
+        more = {"got": error.got, "expected": error.expected, "hint": error.hint}
+        _send(answers, {"error": error.what, "more": more})
+        return
+    _send(answers, {"parameters": parameters, "unpassed": unpassed})
+    own = os.getpid()
+    for line in requests:
+        asked = json.loads(line)
+        asked["case"] = Case(**asked["case"])
+        asked["parameters"] = tuple(asked["parameters"])
+        try:
+            outcome = call(function, Request(**asked))
+        except BaseException as error:  # noqa: BLE001 - no Ctrl-C reaches this process
+            outcome = _raised(error)
+        if os.getpid() != own:
+            os._exit(0)  # the target has forked, and both came back: one of them answers
+        told = dict(vars(outcome))
+        arrays = {k: told.pop(k) for k in ("output", "again")}
+        _send(answers, told, {k: a for k, a in arrays.items() if a is not None})
+
+
+def _target(kind: str, given: Mapping[str, Any]) -> Target:
+    if kind == "command":
+        return CommandTarget(**given)
+    passes: Sequence[str] | None = given["passes"]
+    return CallableTarget(**{**given, "passes": None if passes is None else tuple(passes)})
+
+
+def _send(stream: Any, told: dict[str, Any], arrays: Mapping[str, Array] | None = None) -> None:
+    if arrays is not None:
+        told = {**told, "arrays": list(arrays)}
+    stream.write(json.dumps(told).encode() + b"\n")
+    for array in (arrays or {}).values():
+        file = BytesIO()
+        np.save(file, array, allow_pickle=False)
+        body = file.getvalue()
+        stream.write(str(len(body)).encode() + b"\n" + body)
+    stream.flush()
