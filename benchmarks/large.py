@@ -1,8 +1,9 @@
-"""``compare`` on a large picture: peak memory beside the mapped input, and how time grows.
+"""``compare`` and ``identify`` on large pictures: peak memory beside the mapped files, and time.
 
-Pictures of 3 x rows x N random bytes by 8 filters of 3x5x5, each in a process of its own. Memory is
-what no file stands behind (RssAnon), of the process and its workers together; pages of the mapped
-input can be dropped at any time and do not count.
+Pictures of 3 x rows x N random bytes by 8 filters of 3x5x5, each in a process of its own; for
+``identify`` 4 filters of 3x3x3, and the output in float32. Memory is what no file stands behind
+(RssAnon), of the process and its workers together; pages of the mapped files can be dropped at any
+time and do not count.
 
     python benchmarks/large.py [N] [JOBS]
 """
@@ -18,6 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from convcheck import convolve
 
 GOAL_MIB = 256
 GOAL_EXPONENT = (0.95, 1.05)
@@ -39,11 +42,11 @@ def anonymous(process: int) -> int:
     return total
 
 
-def measure(image: Path, filters: Path, *options: str) -> tuple[float, float]:
-    """Seconds and peak MiB of one comparison."""
-    command = [sys.executable, "-m", "convcheck", "compare", str(image), str(filters), "--quiet"]
+def measure(command: str, *arguments: str | Path) -> tuple[float, float]:
+    """Seconds and peak MiB of one run."""
+    called = [sys.executable, "-m", "convcheck", command, *map(str, arguments), "--quiet"]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(called, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
         peak = max(peak, anonymous(process.pid))
@@ -63,6 +66,18 @@ def picture(folder: Path, rows: int, columns: int) -> Path:
             band = channel[first : first + 512]
             band[...] = rng.integers(0, 256, band.shape, np.uint8)
     array.flush()
+    return path
+
+
+def result(folder: Path, image: Path, filters: Path) -> Path:
+    """What the filters make of a picture, written band by band."""
+    x, w = np.load(image, mmap_mode="r"), np.load(filters)
+    path = folder / "output.npy"
+    shape = (len(w), *(n - f + 1 for n, f in zip(x.shape[1:], w.shape[2:], strict=True)))
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for first in range(0, shape[1], 256):
+        made[:, first : first + 256] = convolve(x[:, first : first + 255 + w.shape[2]], w)
+    made.flush()
     return path
 
 
@@ -87,12 +102,19 @@ def main() -> int:
         np.save(filters, rng.integers(-9, 10, FILTERS).astype(np.int8))
         for rows in sizes:
             image = picture(folder, rows, side)
-            seconds, peak = measure(image, filters, *options)
+            seconds, peak = measure("compare", image, filters, *options)
             times.append(seconds)
             peaks.append(peak)
             size = image.stat().st_size / 1e6
             print(f"{f'3x{rows}x{side}':>16} {size:7.0f} {seconds:8.1f} {peak:9.0f}", flush=True)
-            image.unlink()
+            if rows != side:
+                image.unlink()
+        few = folder / "few.npy"
+        np.save(few, rng.standard_normal((4, 3, 3, 3)))
+        output = result(folder, image, few)
+        seconds, peak = measure("identify", image, few, output)
+        peaks.append(peak)
+        print(f"identify: 4x{side - 2}x{side - 2} in {seconds:.1f} s, {peak:.0f} MiB")
     slope = exponent(sizes, times)
     print(f"time grows with the rows to the power {slope:.2f} (goal {GOAL_EXPONENT})")
     print(f"peak {max(peaks):.0f} MiB (goal {GOAL_MIB})")

@@ -85,14 +85,18 @@ def output_shape(
 
 def arrange_image(image: Array, convention: Convention) -> Array:
     """The image as N, C, H, W with its channels in ``channel_order``; a view where possible."""
-    layout = convention.image_layout
-    _check_rank("image", image, layout)
-    x = to_axes(image, layout, "NCHW")
+    x = stored_image(image, convention)
     order = convention.channel_order
     if order is None:
         return x
     check_order(convention, x.shape[1])
     return x[:, list(order)]
+
+
+def stored_image(image: Array, convention: Convention) -> Array:
+    """The image as N, C, H, W with its channels as they are stored: a view."""
+    _check_rank("image", image, convention.image_layout)
+    return to_axes(image, convention.image_layout, "NCHW")
 
 
 def check_order(convention: Convention, channels: int) -> None:

@@ -27,11 +27,10 @@ from convcheck.checks.tiles import (
 )
 from convcheck.engine import (
     arrange_filters,
-    arrange_image,
     check_order,
     correlate,
     output_shape,
-    to_axes,
+    stored_image,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Area(Linear):
         return tuple(part.stop for part in self.part[2:])
 
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
-        x = to_axes(self.problem.image, c.image_layout, "NCHW")
+        x = stored_image(self.problem.image, c)
         batch, outputs, *_ = self.part
         groups = -(-outputs.stop // self._each) - outputs.start // self._each
         first = outputs.start // self._each * w.shape[1]
@@ -101,7 +100,7 @@ def _reach(c: Convention, axis: int, part: slice, kernel: int) -> Array:
 
 def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Iterator[Area]:
     """Every area of an output of ``shape`` (N,O,H,W), one at a time; progress is told of each."""
-    x = to_axes(problem.image, convention.image_layout, "NCHW")
+    x = stored_image(problem.image, convention)
     bank = arrange_filters(problem.filters, convention, x.shape[1])
     item = problem.arithmetic.dtype.itemsize
     plan = grid(convention, x.shape[1], bank.shape, shape, item=item)
@@ -120,7 +119,7 @@ def shape_of(problem: Problem, convention: Convention) -> tuple[int, ...]:
         InputError: shapes that the convention does not fit.
     """
     plain = convention.replace(output_layout="NOHW", channel_order=None)  # which needs no copy
-    check_order(convention, arrange_image(problem.image, plain).shape[1])
+    check_order(convention, stored_image(problem.image, plain).shape[1])
     return output_shape(problem.image.shape, problem.filters.shape, plain)
 
 

@@ -20,7 +20,7 @@ from convcheck.convention import (
     PADDING_MODES,
     Convention,
 )
-from convcheck.engine import arrange_filters, arrange_image, check_order, to_axes
+from convcheck.engine import arrange_filters, check_order, stored_image
 from convcheck.errors import ExitCode, InputError
 from convcheck.rounding import blocks, gamma
 
@@ -196,7 +196,7 @@ def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convent
         "the kernel's rows and columns swapped",
         c.replace(kernel_transposed=not c.kernel_transposed),
     )
-    channels = to_axes(base.problem.image, c.image_layout, "NCHW").shape[1]
+    channels = stored_image(base.problem.image, c).shape[1]
     order = c.channel_order or tuple(range(channels))
     yield (
         "channels reversed",
@@ -247,7 +247,7 @@ def _layout_deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, 
 
 def _fits(base: Linear, other: Convention) -> bool:
     try:
-        x = arrange_image(base.problem.image, other.replace(channel_order=None))
+        x = stored_image(base.problem.image, other)
         check_order(other, x.shape[1])
         w = arrange_filters(base.problem.filters, other, x.shape[1])
     except InputError:
@@ -293,7 +293,7 @@ def _reason(problem: Problem, base: Linear, other: Convention) -> str:
         return "IMG is all zeros"
     if not filters.any():
         return "W is all zeros"
-    x = arrange_image(image, c.replace(channel_order=None))
+    x = stored_image(image, c)
     w = arrange_filters(filters, c, x.shape[1])
     if (filters == filters.flat[0]).all() and filters.size > 1:
         return "W is constant: every kernel is the same number throughout"

@@ -18,7 +18,7 @@ from convcheck.engine import (
     pad,
     round_to,
     spread,
-    to_axes,
+    stored_image,
 )
 from convcheck.rounding import Arithmetic, choose_arithmetic
 
@@ -87,7 +87,7 @@ class Linear:
         return cast(round_to(cast(array), self.precision))
 
     def _filters(self) -> Array:
-        image = to_axes(self.problem.image, self.convention.image_layout, "NCHW")
+        image = stored_image(self.problem.image, self.convention)
         return arrange_filters(self.problem.filters, self.convention, image.shape[1])
 
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
@@ -124,7 +124,7 @@ class Linear:
     def _inside(self, axis: int) -> Array:
         """The places of an axis where windows lie inside the image."""
         c = self.convention
-        x = to_axes(self.problem.image, c.image_layout, "NCHW")
+        x = stored_image(self.problem.image, c)
         starts = np.arange(self._outputs()[axis]) * c.stride[axis] - c.padding[axis][0]
         ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
         length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.blindness import why_equal
 from convcheck.convention import KEYS, Convention
-from convcheck.engine import arrange_filters, arrange_image
+from convcheck.engine import arrange_filters, stored_image
 from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def degenerate(problem: Problem) -> list[str]:
 def _reason(problem: Problem, first: Convention, other: Convention) -> str:
     differing = [key for key in KEYS if getattr(first, key) != getattr(other, key)]
     if differing == ["flip"]:
-        x = arrange_image(problem.image, first.replace(channel_order=None))
+        x = stored_image(problem.image, first)
         plain = first.replace(flip=())
         w = arrange_filters(problem.filters, plain, x.shape[1])
         if first.groups == 1:
