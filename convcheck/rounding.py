@@ -63,7 +63,14 @@ def sum_bound(
     return factor * magnitude + underflow * (products + 1)
 
 
-def fft_bound(image_norm: float, filter_norm: float, length: int, *, roundings: int = 0) -> float:
+def fft_bound(
+    image_norm: float,
+    filter_norm: float,
+    length: int,
+    *,
+    roundings: int = 0,
+    unit: float = UNIT,
+) -> float:
     """Bound on the error of one convolution that went through an FFT, for all its elements alike.
 
     ``image_norm`` and ``filter_norm`` are the 2-norms of the operands, ``length`` the number of
@@ -71,7 +78,7 @@ def fft_bound(image_norm: float, filter_norm: float, length: int, *, roundings: 
     transforms of log2(length) stages each, one complex product, one scaling.
     """
     stages = math.log2(max(length, 2))
-    relative = gamma(3 * FFT_STAGE * stages + 8 + roundings)
+    relative = gamma(3 * FFT_STAGE * stages + 8 + roundings, unit)
     underflow = 8 * TINY * length * stages * (1 + image_norm + filter_norm)
     return relative * image_norm * filter_norm + underflow
 

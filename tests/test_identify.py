@@ -215,3 +215,32 @@ def test_an_ambiguous_answer_says_what_else_is_unseen() -> None:
     assert result.audit is not None
     assert {spot.name for spot in result.audit.blind_spots} == {"flip I", "channels reversed"}
     assert identify(IMAGE, BANK, convolve(IMAGE, BANK)).audit is None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_what_an_fft_made_is_no_near_match(dtype: type, mode: str) -> None:
+    """Its rounding goes by the largest sums: beyond what the smallest could lose."""
+    from scipy.signal import fftconvolve
+
+    rng = np.random.default_rng(17)
+    x, w = rng.standard_normal((2, 33, 37)).astype(dtype), rng.standard_normal((2, 2, 1, 2))
+    w = w.astype(dtype)
+    y = np.stack([sum(fftconvolve(a, b, mode) for a, b in zip(x, k, strict=True)) for k in w])
+    (candidate,) = identify(x, w, y).candidates
+    assert candidate.comparison.mismatched == 0
+    assert candidate.convention.flip == ("W",)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_smallest_sum_is_held_to_what_it_can_lose(dtype: type) -> None:
+    rng = np.random.default_rng(18)
+    x, w = rng.standard_normal((1, 40, 41)).astype(dtype), rng.standard_normal((1, 1, 1, 2))
+    w = w.astype(dtype)
+    y = convolve(x, w.astype(dtype)).astype(dtype)
+    sizes = convolve(np.abs(x), np.abs(w))
+    at = np.unravel_index(np.argmin(sizes), sizes.shape)
+    y[at] += 200 * np.finfo(dtype).eps * sizes[at]
+    result = identify(x, w, y)
+    assert result.verdict == "near-match"
+    assert result.candidates[0].comparison.worst_index == at

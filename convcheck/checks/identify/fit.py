@@ -37,6 +37,8 @@ RARER = 1.05
 """So much less must be wrong under a border other than zeros, where all has some of it wrong."""
 STALLED = 3
 """So often in a row numbers are estimated again without halving what they leave unexplained."""
+ROUGH = 8
+"""How far a zero point may be from its estimate by an output of few levels."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
@@ -113,7 +115,21 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
             break
     if best is None:
         raise AssertionError("the plain border is always tried")
+    if best.misses and best.convention.padding_value and ":" in best.convention.arithmetic:
+        best = min([best, *_zero_points(linear, best, output, usable)], key=_rank)
     return best
+
+
+def _zero_points(linear: Linear, near: Fit, output: Array, usable: Array) -> Iterator[Fit]:
+    """Whole numbers beyond the edge, from the nearest on: few levels leave an estimate rough."""
+    if near.misses > EXPLAINED * np.count_nonzero(usable):
+        return
+    value = round(near.convention.padding_value)
+    for number in sorted(range(value - ROUGH, value + ROUGH + 1), key=lambda n: abs(n - value)):
+        fit = _bordered(linear, float(number), output, usable)
+        yield fit
+        if not fit.misses:
+            return
 
 
 def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Convention]:

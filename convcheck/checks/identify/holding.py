@@ -14,9 +14,11 @@ from convcheck.checks.identify.judging import (
     Fit,
     Ground,
     arithmetics,
+    fft_room,
     is_stored,
     tells,
     under,
+    with_room,
 )
 from convcheck.checks.identify.tally import Confirmed, Tally, element_bits
 from convcheck.convention import PRECISIONS
@@ -58,6 +60,12 @@ def hold(thin: Thin, told: Fit, output: Array) -> Confirmed:
         tally = _tally(thin, computed, output, ground, rough, most)
         if tally is None:
             continue
+        if tally.misses and arithmetic in FLOATING:
+            room = _room(thin, computed, few, usable)
+            if room:
+                tally = (
+                    _tally(thin, computed, output, ground, rough, tally.misses, room=room) or tally
+                )
         if best is None or tally.misses < best[1].misses:
             best = computed, tally
         if not tally.misses:
@@ -90,6 +98,13 @@ def _ways(
                 yield arithmetic, True
 
 
+def _room(thin: Thin, convention: Convention, few: Array, usable: Array) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = finish(thin.values, convention.replace(arithmetic="exact"))
+    fit = under(thin, convention, wanted, few, usable)
+    return 0.0 if fit is None else fft_room(fit, few, usable)
+
+
 def _tally(
     thin: Thin,
     convention: Convention,
@@ -98,11 +113,12 @@ def _tally(
     rough: bool | None,
     most: float,
     *,
+    room: float = 0.0,
     lost: bool = False,
 ) -> Tally | None:
     """The whole under one arithmetic; None where that cannot be, or misses ``most`` and more.
 
-    ``lost``: nothing of it is given.
+    ``room`` is what every element may be off by; ``lost``: nothing of it is given.
     """
     total: Tally | None = None
     for area in areas(thin.problem, thin.convention, output.shape):
@@ -111,6 +127,7 @@ def _tally(
         fit = _fit(area, convention, part, usable, rough, lost)
         if fit is None:
             return None
+        fit = with_room(fit, room, part, usable)
         tally = Tally.of(
             fit, part, usable, ground=ground, shape=output.shape, first=area.tile.first
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS
 from convcheck.engine import finish, round_to
-from convcheck.rounding import TINY, blocks, gamma
+from convcheck.rounding import TINY, blocks, fft_bound, gamma, norm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,8 @@ Array = NDArray[Any]
 EXPLAINED = 0.5
 """The share of the telling elements that a convention must give to be worth naming."""
 FLOATING = ("float64", "float32")
+ALIKE = 8.0
+"""How far from the others, in root mean squares, an element can be that an FFT made with them."""
 LOOSE = 0.12
 """Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
 
@@ -86,6 +88,8 @@ def judge(
         if partly and not is_stored(linear.problem, arithmetic):
             continue
         fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
+        if fit is not None and fit.misses:
+            fit = with_room(fit, fft_room(fit, output, usable), output, usable)
         if fit is None or (partly and fit.misses):
             continue
         if not fit.misses:
@@ -244,6 +248,35 @@ def _within(
     with np.errstate(over="ignore", invalid="ignore"):
         difference = np.abs(output.astype(np.result_type(output, np.float64)) - wanted)
     return Fit(convention, linear, wanted, threshold, usable & ~(difference <= threshold))
+
+
+def fft_room(fit: Fit, output: Array, usable: Array) -> float:
+    """How far an FFT may have put every element alike; 0 where none can have made this output.
+
+    Its error goes by the largest sums. So where S is small it is beyond what a sum can lose; for
+    each such element several more are further off than sums ever are.
+    """
+    linear, c = fit.linear, fit.convention
+    given = usable & ~fit.mismatched
+    if c.arithmetic not in FLOATING or fit.misses > EXPLAINED * np.count_nonzero(given):
+        return 0.0
+    left = np.abs(output.astype(np.result_type(output, np.float64)) - fit.predicted)
+    image = linear.problem.image
+    heaviest = max(norm(kernel) for kernel in linear.bank)
+    unit = PRECISIONS[c.arithmetic]
+    bound = abs(c.scale) * fft_bound(norm(image), heaviest, 4 * image.size, unit=unit)
+    room = min(bound, ALIKE * float(np.sqrt(np.mean(left[given] ** 2))))
+    doubtful = np.count_nonzero(given & (left > fit.threshold / 8))
+    beyond = np.count_nonzero(fit.mismatched & (left <= room))
+    return room if doubtful >= 2 * beyond + 2 else 0.0
+
+
+def with_room(fit: Fit, room: float, output: Array, usable: Array) -> Fit:
+    """The same where every element may be off by ``room`` too."""
+    if not room:
+        return fit
+    threshold = np.maximum(fit.threshold, room)
+    return _within(fit.linear, fit.convention, fit.predicted, threshold, output, usable)
 
 
 def _under_few_bits(

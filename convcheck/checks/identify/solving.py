@@ -147,7 +147,9 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                 bias = _bias(wanted - slope * sums, told)
                 yield _with_bias(sloped, sums, usable, bias, told)
                 if whole:
-                    yield kept.replace(**_rounded_line(sums, wanted, told, slope))
+                    yield kept.replace(
+                        **_rounded_line(sums, wanted, told, slope, _ends(output, usable))
+                    )
     if np.array_equal(np.rint(target[usable]), target[usable]):
         yield from _wrapped(linear, output, usable)
 
@@ -226,7 +228,18 @@ def _slope(sums: Array, target: Array, seen: Array) -> float | None:
     return _refined(y, t, float(np.median(t[large] / y[large])))
 
 
-def _rounded_line(sums: Array, target: Array, seen: Array, guess: float) -> dict[str, Any]:
+def _ends(output: Array, usable: Array) -> tuple[Array, Array]:
+    """The elements at the lowest and at the highest number of an integer dtype."""
+    if output.dtype.kind not in "iu":
+        none = np.zeros(output.shape, bool)
+        return none, none
+    limits = np.iinfo(output.dtype)
+    return usable & (output == limits.min), usable & (output == limits.max)
+
+
+def _rounded_line(
+    sums: Array, target: Array, seen: Array, guess: float, ends: tuple[Array, Array]
+) -> dict[str, Any]:
     """Scale and biases where the targets were rounded to integers: all of them within a half.
 
     How far apart a channel's residuals lie is a convex function of the scale; at its lowest every
@@ -247,18 +260,31 @@ def _rounded_line(sums: Array, target: Array, seen: Array, guess: float) -> dict
         else:
             low += third
     scale = (low + high) / 2
-    residual = target - scale * sums
-    return {"scale": scale, "bias": _middles(residual, seen)}
+    return {"scale": scale, "bias": _middles(target - scale * sums, seen, *ends)}
 
 
-def _middles(residual: Array, seen: Array) -> tuple[float, ...]:
-    """Half way between each channel's ends: what is left of a rounded channel with its bias."""
-    return tuple(
-        float(residual[:, o][seen[:, o]].min() + residual[:, o][seen[:, o]].max()) / 2
-        if seen[:, o].any()
-        else 0.0
-        for o in range(residual.shape[1])
-    )
+def _middles(
+    residual: Array, seen: Array, lowest: Array | None = None, highest: Array | None = None
+) -> tuple[float, ...]:
+    """The middle of what each channel's bias can be, where the targets were rounded.
+
+    An element that saturated says of the bias that it is no larger, or no smaller; unless it is
+    wrong, and leaves no bias at all.
+    """
+    bias = []
+    for o in range(residual.shape[1]):
+        told = residual[:, o][seen[:, o]]
+        if not told.size:
+            bias.append(0.0)
+            continue
+        most, least = float(told.min()), float(told.max())
+        if lowest is not None and highest is not None:
+            below = float(residual[:, o][lowest[:, o]].min(initial=most))
+            above = float(residual[:, o][highest[:, o]].max(initial=least))
+            if above - below <= 1:
+                most, least = below, above
+        bias.append((most + least) / 2)
+    return tuple(bias)
 
 
 def _refined(y: Array, t: Array, guess: float) -> float | None:
