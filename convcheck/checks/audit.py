@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import areas, is_large, shape_of
 from convcheck.checks.blindness import why_equal
-from convcheck.checks.inputs import check_numbers, rank_text
+from convcheck.checks.inputs import check_numbers, rank_text, shape_text
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import (
     FILTER_LAYOUTS,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+LARGEST = 1 << 28
+"""Elements of an output that is looked at however small the image is."""
 _LAYOUTS = {
     "image_layout": {2: "HW", 3: "CHW", 4: "NCHW"},
     "filter_layout": {2: "HW", 3: "IHW", 4: "OIHW"},
@@ -153,6 +156,14 @@ def full_convention(image: Array, filters: Array, keys: Mapping[str, Any]) -> Co
 
 def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviation, ...]:
     problem = Problem.of(image, filters, np.zeros(1))
+    shape = shape_of(problem, convention)
+    if math.prod(shape) > max(LARGEST, 64 * image.size * shape[1]):
+        raise InputError(
+            "the convention makes an output out of all proportion",
+            got=f"{shape_text(shape)} (N, O, H, W) out of an image of {shape_text(image.shape)}",
+            expected=f"no more than {LARGEST} elements, or 64 for each of the image's and filter",
+            hint="look at its padding and input_dilation",
+        )
     base = Linear(problem, convention)
     return tuple(
         _judge(problem, base, name, what, other)
