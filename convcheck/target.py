@@ -144,7 +144,8 @@ class CommandTarget:
 
             import numpy as np
 
-            from convcheck.tensors import load, save
+            from convcheck.tensors import load
+            from convcheck.writing import save
 
             with tempfile.TemporaryDirectory(prefix="convcheck-") as folder:
                 files = {k: str(Path(folder, f"{k}.npy")) for k in ("image", "filters", "output")}

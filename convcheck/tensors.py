@@ -1,4 +1,4 @@
-"""Arrays and reports, from files and to files: the only place that reads or writes them.
+"""Arrays from files: the only place that reads them; :mod:`convcheck.writing` writes.
 
 Nothing in a file is believed. A header is judged before memory is taken for what it promises,
 nothing is unpickled and nothing is extracted. Inside this module an ``InputError`` begins with its
@@ -13,7 +13,6 @@ import difflib
 import math
 import os
 import re
-import secrets
 import stat
 import struct
 import sys
@@ -28,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from convcheck.errors import InputError, MissingExtraError, OutputError
+from convcheck.errors import InputError, MissingExtraError
 from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ _MAX_RANK = 32  # what every numpy can make; newer ones reach 64
 _MAGIC = b"\x93NUMPY"
 _LENGTH_FORMATS = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # by the format's version
 _NUMERIC = re.compile(r"[<>=|]?(\?|[biufc]\d{1,2})")
-_STREAM = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 _SPECIAL = {
     stat.S_IFIFO: "a FIFO (named pipe)",
     stat.S_IFSOCK: "a socket",
@@ -79,7 +77,7 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
 
     Contents decide what a file is, not its name. An .npy file is mapped, not read.
     """
-    subject = f"{operand}: {'- (standard input)' if spec == '-' else _shown(spec)}"
+    subject = f"{operand}: {'- (standard input)' if spec == '-' else shown(spec)}"
     try:
         array, rest, notes = _load(spec, stdin)
     except MissingExtraError as error:
@@ -89,7 +87,7 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
         raise InputError(f"{subject} {what}", got=got, expected=expected, hint=hint) from error
     except OSError as error:
         hint = "copy it elsewhere, and try that"
-        raise InputError(f"{subject} cannot be read", got=_reason(error), hint=hint) from error
+        raise InputError(f"{subject} cannot be read", got=reason(error), hint=hint) from error
     except MemoryError as error:
         hint = "save it as an .npy file, and name that: it is mapped, not read"
         raise InputError(f"{subject} does not fit in memory", hint=hint) from error
@@ -119,8 +117,8 @@ def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[s
             with _zip_errors(), zipfile.ZipFile(file) as archive:
                 return *_load_member(archive, name), ()
         if name is not None and head == _MAGIC:
-            what = f"asks for {_shown(name)!r} in an .npy, which holds one array without a name"
-            raise _bad(what, hint=f"leave the name out: {_shown(path)}", expected=None)
+            what = f"asks for {shown(name)!r} in an .npy, which holds one array without a name"
+            raise _bad(what, hint=f"leave the name out: {shown(path)}", expected=None)
         if head != _MAGIC:
             from convcheck import loaders
 
@@ -163,9 +161,9 @@ def open_regular(path: str) -> IO[bytes]:
         return open(path, "rb", opener=_open_at_once)
     except PermissionError as error:
         hint = "look at the permissions of the file and of its directories: ls -ld"
-        raise _bad("cannot be read: permission denied", _reason(error), hint) from error
+        raise _bad("cannot be read: permission denied", reason(error), hint) from error
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in it
-        raise _missing(Path(path), _reason(error)) from error
+        raise _missing(Path(path), reason(error)) from error
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -178,7 +176,7 @@ def _missing(path: Path, got: str) -> InputError:
     try:
         siblings = sorted(entry.name for entry in islice(path.parent.iterdir(), 2000))
     except (OSError, ValueError):
-        got = f"{got}; its directory {_shown(str(path.parent))} cannot be listed either"
+        got = f"{got}; its directory {shown(str(path.parent))} cannot be listed either"
     else:
         same_stem = [name for name in siblings if Path(name).stem in {path.name, path.stem}]
         if close := same_stem or difflib.get_close_matches(path.name, siblings):
@@ -398,7 +396,7 @@ def _choose(archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
         raise _no_npz([member.filename for member in members])
     if name is None:
         if len(set(names)) > 1:
-            hint = f"name one of them: {_shown(archive.filename or 'FILE.npz')}::{_clip(names[0])}"
+            hint = f"name one of them: {shown(archive.filename or 'FILE.npz')}::{_clip(names[0])}"
             raise _bad(f"holds {len(names)} arrays: which one?", _listed(names), hint, "a name")
         name = names[0]
     if name not in names:
@@ -482,119 +480,28 @@ def _is_text(head: bytes) -> bool:
     return all(letter.isprintable() or letter.isspace() for letter in text)
 
 
-# --- writing ------------------------------------------------------------------------------------
-
-
-def save(path: str | Path, array: NDArray[Any]) -> None:
-    """Write an .npy: at every moment the file is the old one or the new one, whole."""
-    with _writing(path) as file:
-        np.save(_Sink(file), array, allow_pickle=False)
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a report in UTF-8: at every moment the file is the old one or the new one, whole."""
-    with _writing(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))  # a path in it may be no Unicode
-
-
-def check_writable(path: str | Path) -> None:
-    """Raise ``OutputError`` if ``path`` plainly cannot be written: to be asked before long work."""
-    _target(path)
-
-
-class _Sink:
-    """A file without its descriptor: numpy would write to that itself, and fail on a pipe."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.write = file.write
-
-
-@contextmanager
-def _writing(path: str | Path) -> Iterator[IO[bytes]]:
-    target, mode = _target(path)
-    try:
-        if target is None:
-            with Path(path).open("ab") as file:  # appended: the shell's >> may have opened it
-                yield file
-            return
-        temporary = target.with_name(f".convcheck-{secrets.token_hex(8)}.tmp")
-        try:
-            with temporary.open("xb") as file:  # not tempfile, whose mode ignores the umask
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            if mode is not None:
-                temporary.chmod(mode)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except (OSError, ValueError) as error:  # ValueError: an array that only pickle could write
-        raise _unwritable(path, _reason(error)) from error
-
-
-def _target(path: str | Path) -> tuple[Path | None, int | None]:
-    """Return the file to replace and its mode; no file for what is to be written into directly."""
-    if _STREAM.fullmatch(str(path)):
-        return None, None
-    try:
-        mode = _mode(Path(path))
-        if mode is not None:
-            if stat.S_ISDIR(mode):
-                raise _unwritable(path, "it is a directory", "name a file in it")
-            if not _may(Path(path), os.W_OK):
-                raise _unwritable(path, "permission denied")
-            if not stat.S_ISREG(mode):
-                return None, None
-        target = Path(path).resolve()  # of a link the file, which may not be there yet
-        shown = _shown(str(target.parent))
-        if _mode(target.parent) is None:
-            raise _unwritable(path, f"the directory {shown} does not exist", f"mkdir -p {shown}")
-        if not _may(target.parent, os.W_OK | os.X_OK):
-            raise _unwritable(path, f"permission denied: no file can be made in {shown}")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in it
-        raise _unwritable(path, _reason(error)) from error
-    return target, None if mode is None else stat.S_IMODE(mode)
-
-
-def _mode(path: Path) -> int | None:
-    try:
-        return path.stat().st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _may(path: Path, access: int) -> bool:
-    return os.access(path, access, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _unwritable(
-    path: str | Path, got: str, hint: str = "name a file that you may write"
-) -> OutputError:
-    return OutputError(f"cannot write {_shown(str(path)) or repr('')}", got=got, hint=hint)
-
-
 # --- words --------------------------------------------------------------------------------------
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What the system says is wrong."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Return ``text``, escaped where it could break a line or speak to the terminal."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _clip(found: object) -> str:
     """Show something from a file in part of a line."""
-    text = _shown(found) if isinstance(found, str) else repr(found)
+    text = shown(found) if isinstance(found, str) else repr(found)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _listed(names: Iterable[str]) -> str:
-    shown = [_clip(name) for name in names]
-    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+    listed = [_clip(name) for name in names]
+    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
 def _bytes(count: int) -> str:

@@ -20,7 +20,7 @@ from convcheck.checks import compare as home
 KILLED = """
 import io, os, signal, sys
 from pathlib import Path
-from convcheck import cli, tensors
+from convcheck import cli, writing
 
 moment, *arguments = sys.argv[1:]
 
@@ -37,7 +37,7 @@ def half(self, mode="r", *args, **kwargs):
     return Half(str(self), "xb") if mode == "xb" else kept(self, mode, *args, **kwargs)
 
 if moment == "before it is made":
-    tensors.secrets.token_hex = die
+    writing.secrets.token_hex = die
 elif moment == "half written":
     Path.open = half
 elif moment == "before it is on the disk":

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 from convcheck import tensors
 from convcheck.errors import ConvcheckError, InputError, OutputError
-from convcheck.tensors import check_writable, load, save, write_text
+from convcheck.tensors import load
+from convcheck.writing import check_writable, save, write_text
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 TERABYTES = "{'descr': '<f8', 'fortran_order': False, 'shape': (1250000000000,)}"  # 10 of them

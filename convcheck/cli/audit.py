@@ -147,7 +147,7 @@ def _save(folder: str, result: AuditResult) -> None:
     from pathlib import Path
 
     from convcheck.engine import convolve
-    from convcheck.tensors import save
+    from convcheck.writing import save
 
     proposal = result.proposal
     if proposal is None:

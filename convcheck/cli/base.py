@@ -197,7 +197,7 @@ def again(command: str, options: Sequence[str], *files: str) -> str:
 def check_output(output: str | None) -> None:
     """Raise before any work where the report could not be written after it."""
     if output is not None:
-        from convcheck.tensors import check_writable
+        from convcheck.writing import check_writable
 
         check_writable(output)
 
@@ -238,7 +238,7 @@ def emit(report: Report, options: dict[str, Any]) -> int:
         write_stderr("".join(f"convcheck: {line}\n" for line in how(report)))
     rendered = _render(report, chosen_format(options), style(options))
     if options["output"] is not None:
-        from convcheck.tensors import write_text
+        from convcheck.writing import write_text
 
         write_text(options["output"], rendered)
     else:

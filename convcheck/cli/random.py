@@ -238,7 +238,7 @@ def _text(shape: Shape) -> str:
 def _save(folder: str, image: Any, filters: Any) -> tuple[str, str]:
     from pathlib import Path
 
-    from convcheck.tensors import save
+    from convcheck.writing import save
 
     make_folder("--save", folder)
     paths = (str(Path(folder, "image.npy")), str(Path(folder, "filters.npy")))

@@ -325,7 +325,7 @@ def _save(
     from pathlib import Path
 
     from convcheck.errors import OutputError
-    from convcheck.tensors import save
+    from convcheck.writing import save
 
     place = folder or _folder(smallest.finding.case, again)
     named = {
