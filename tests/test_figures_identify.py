@@ -16,7 +16,8 @@ from rich.cells import cell_len
 
 from convcheck import cli
 from convcheck.calls.geometry import Axis
-from convcheck.checks.agreement import agreement, agreement_map, windows, work_out
+from convcheck.checks.agreement import agreement, agreement_map, windows
+from convcheck.checks.cell import work_out
 from convcheck.checks.identify import Candidate, IdentifyResult
 from convcheck.comparison import Comparison
 from convcheck.convention import Convention

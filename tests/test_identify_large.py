@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from convcheck.checks import areas
-from convcheck.checks.agreement import Agreement, InAreas, agreement, agreement_map, work_out
+from convcheck.checks.agreement import Agreement, InAreas, agreement, agreement_map
 from convcheck.checks.areas import Area, shape_of
 from convcheck.checks.audit import audit
+from convcheck.checks.cell import work_out
 from convcheck.checks.identify import IdentifyResult, identify, search, stages
 from convcheck.checks.identify.thin import Thin
 from convcheck.checks.sums import Linear, Problem

@@ -98,6 +98,7 @@ def identify_figures(
     if not explained and not pictured:
         return {}, ()
     from convcheck.checks import agreement as checked
+    from convcheck.checks.cell import work_out
 
     image, filters, output = arrays
     seen = checked.agreement(image, filters, output, result)
@@ -105,7 +106,7 @@ def identify_figures(
         return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
     if explained:
-        made["cell"] = checked.work_out(image, filters, output, seen, at)
+        made["cell"] = work_out(image, filters, output, seen, at)
     if pictured:
         made["picture"] = checked.agreement_map(seen, only=only)
     return made, ()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from convcheck.checks.agreement import Cell
+    from convcheck.checks.cell import Cell
     from convcheck.render.report import Style
 
 AROUND = {"pad": ("(", ")"), "gap": ("[", "]")}

@@ -8,7 +8,7 @@ from convcheck.render.json_parts import number
 
 if TYPE_CHECKING:
     from convcheck.calls.geometry import Axis
-    from convcheck.checks.agreement import Cell
+    from convcheck.checks.cell import Cell
     from convcheck.checks.explain import Block, Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
     from convcheck.render.report import Report

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convcheck.calls.geometry import Axis
-    from convcheck.checks.agreement import Cell
+    from convcheck.checks.cell import Cell
     from convcheck.checks.compare import CompareResult
     from convcheck.checks.explain import Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
