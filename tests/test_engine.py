@@ -534,3 +534,18 @@ def test_what_would_be_too_large_is_counted_before_it_is_made() -> None:
             make()
         side = far + 2
         assert caught.value.got == f"{side * side * 8:,} bytes, {side}x{side} samples a channel"
+
+
+@pytest.mark.parametrize("value", [1, -1])
+def test_the_border_alone_may_need_integers(value: int) -> None:
+    """An image of zeros says nothing of how large the sums are."""
+    x, w = np.zeros((1, 1, 1), np.int64), np.array([[[[2**60 + 1, 3]]]])
+    made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=value))
+    assert made[0, 0, 0] == value * (2**60 + 1)
+
+
+@pytest.mark.parametrize("value", [2.0**62, 2.0**63, -(2.0**63), 2.0**64, 2.0**70])
+def test_a_border_that_no_integer_holds(value: float) -> None:
+    x, w = np.ones((1, 1, 1), np.int64), np.ones((1, 1, 1, 2), np.int64)
+    made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=value))
+    assert made[0, 0, 0] == value
