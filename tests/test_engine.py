@@ -549,3 +549,9 @@ def test_a_border_that_no_integer_holds(value: float) -> None:
     x, w = np.ones((1, 1, 1), np.int64), np.ones((1, 1, 1, 2), np.int64)
     made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=value))
     assert made[0, 0, 0] == value
+
+
+def test_a_border_leaves_integers_exact() -> None:
+    x, w = np.full((1, 1, 1), 2**60 + 1), np.ones((1, 1, 1, 2), np.int64)
+    made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=1000))
+    assert made[0, 0, 0] == 2**60 + 1001
