@@ -145,7 +145,8 @@ def test_the_first_command_runs_the_example_shown_above_it() -> None:
 def test_the_second_command_runs_these_tests() -> None:
     _, install, tests = the_command_under("Run the tests").split(" && ")
     assert shlex.split(install)[-2:] == ["-e", ".[test]"]
-    assert shlex.split(tests) == [".venv/bin/python", "-m", "pytest", "-q"]
+    wanted = ".venv/bin/python -m pytest -q -n auto --dist loadfile"  # a file of tests on each core
+    assert tests == wanted
 
 
 @pytest.mark.parametrize("heading", ["Try it", "Run the tests"])
