@@ -180,7 +180,8 @@ def _missing(path: Path, got: str) -> InputError:
     else:
         same_stem = [name for name in siblings if Path(name).stem in {path.name, path.stem}]
         if close := same_stem or difflib.get_close_matches(path.name, siblings):
-            hint = f"did you mean {_listed(str(path.parent / name) for name in close[:3])}?"
+            meant = ", ".join(shown(str(path.parent / name)) for name in close[:3])
+            hint = f"did you mean {meant}?"
     return _bad("does not exist", got, hint)
 
 

@@ -541,7 +541,7 @@ def test_the_border_alone_may_need_integers(value: int) -> None:
     """An image of zeros says nothing of how large the sums are."""
     x, w = np.zeros((1, 1, 1), np.int64), np.array([[[[2**60 + 1, 3]]]])
     made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=value))
-    assert made[0, 0, 0] == value * (2**60 + 1)
+    assert int(made[0, 0, 0]) == value * (2**60 + 1)
 
 
 @pytest.mark.parametrize("value", [2.0**62, 2.0**63, -(2.0**63), 2.0**64, 2.0**70])
@@ -554,4 +554,4 @@ def test_a_border_that_no_integer_holds(value: float) -> None:
 def test_a_border_leaves_integers_exact() -> None:
     x, w = np.full((1, 1, 1), 2**60 + 1), np.ones((1, 1, 1, 2), np.int64)
     made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=1000))
-    assert made[0, 0, 0] == 2**60 + 1001
+    assert int(made[0, 0, 0]) == 2**60 + 1001
