@@ -81,7 +81,6 @@ def judge(
     """Every element under the finest arithmetic that explains most of them."""
     with np.errstate(over="ignore", invalid="ignore"):
         wanted = finish(linear.values, convention.replace(arithmetic="exact"))
-    seen = Ground.of(wanted, usable).telling(wanted, usable)
     fits = []
     partly = False
     for arithmetic in arithmetics(linear.problem):
@@ -94,6 +93,7 @@ def judge(
             continue
         if not fit.misses:
             return fit
+        seen = Ground.of(wanted, usable).telling(wanted, usable)
         share = float(fit.mismatched[seen].mean()) if seen.any() else 1.0
         if share < 1 - EXPLAINED and arithmetic in FLOATING:
             # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
