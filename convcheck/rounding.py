@@ -88,9 +88,12 @@ def norm(array: Array) -> float:
     largest = largest_magnitude(array)
     if largest == 0.0 or not math.isfinite(largest):
         return largest
-    with np.errstate(all="ignore"):  # numpy 1.26 speaks of an overflow where there is none
-        scaled = np.abs(array.ravel()).astype(np.float64) / largest
-    return largest * math.sqrt(float(np.dot(scaled, scaled))) * (1 + gamma(array.size + 4))
+    squares = 0.0
+    for part in blocks(array):
+        with np.errstate(all="ignore"):  # numpy 1.26 speaks of an overflow where there is none
+            scaled = np.abs(part.ravel()).astype(np.float64) / largest
+        squares += float(np.dot(scaled, scaled))
+    return largest * math.sqrt(squares) * (1 + gamma(array.size + 4))
 
 
 def quantum(array: Array) -> float:

@@ -457,3 +457,17 @@ def test_an_arithmetic_copies_nothing_and_is_not_changed() -> None:
     assert chosen.cast(x) is x
     with pytest.raises(FrozenInstanceError):
         chosen.exact = True  # type: ignore[misc]
+
+
+def test_a_norm_takes_no_copy_of_a_large_array() -> None:
+    import tracemalloc
+
+    array = np.full((4, 2048, 2048), 3, np.uint8)
+    tracemalloc.start()
+    try:
+        found = rounding.norm(array)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < array.size
+    assert found == pytest.approx(3 * 2.0**12)

@@ -227,14 +227,15 @@ def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         value = _edge_value(linear, output, telling, scaled=scaled, biased=biased)
         if value is None:
             continue
-        fit = _bordered(linear, value, output, usable)
-        plain = _bordered(linear, float(round(value)), output, usable)
-        if plain.misses < fit.misses:
-            fit = plain
+        tried = {
+            number: _bordered(linear, number, output, usable)
+            for number in (value, float(round(value)))
+        }
+        fit = min(tried.values(), key=lambda fit: fit.misses)
         if fit.misses < EXPLAINED * np.count_nonzero(usable):
             # Only then is it worth while to look for a number in fewer digits.
             for number in simple_numbers(value):
-                other = _bordered(linear, number, output, usable)
+                other = tried.get(number) or _bordered(linear, number, output, usable)
                 if not other.misses:
                     yield other
                     return

@@ -57,13 +57,19 @@ def is_rectified(output: Array, usable: Array) -> bool:
     return below == 0 or (few and zeros >= seen.size / 50)
 
 
+def ends(output: Array) -> tuple[Array, Array]:
+    """The elements at the lowest and at the highest number of an integer dtype."""
+    if output.dtype.kind not in "iu":
+        none = np.zeros(output.shape, bool)
+        return none, none
+    limits = np.iinfo(output.dtype)
+    return output == limits.min, output == limits.max
+
+
 def within_limits(output: Array) -> Array:
     """Elements that are at no end of an integer dtype."""
-    if output.dtype.kind not in "iu":
-        return np.ones(output.shape, bool)
-    limits = np.iinfo(output.dtype)
-    inside: Array = (output > limits.min) & (output < limits.max)
-    return inside
+    lowest, highest = ends(output)
+    return ~(lowest | highest)
 
 
 def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
@@ -261,10 +267,12 @@ def fft_room(fit: Fit, output: Array, usable: Array) -> float:
     if c.arithmetic not in FLOATING or fit.misses > EXPLAINED * np.count_nonzero(given):
         return 0.0
     left = np.abs(output.astype(np.result_type(output, np.float64)) - fit.predicted)
-    image = linear.problem.image
+    image, memo = linear.problem.image, linear.problem.memo
+    if "norm" not in memo:
+        memo["norm"] = norm(image)
     heaviest = max(norm(kernel) for kernel in linear.bank)
     unit = PRECISIONS[c.arithmetic]
-    bound = abs(c.scale) * fft_bound(norm(image), heaviest, 4 * image.size, unit=unit)
+    bound = abs(c.scale) * fft_bound(memo["norm"], heaviest, 4 * image.size, unit=unit)
     room = min(bound, ALIKE * float(np.sqrt(np.mean(left[given] ** 2))))
     doubtful = np.count_nonzero(given & (left > fit.threshold / 8))
     beyond = np.count_nonzero(fit.mismatched & (left <= room))

@@ -12,6 +12,7 @@ from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
     arithmetics,
+    ends,
     is_rectified,
     judge,
     usual_scales,
@@ -147,9 +148,8 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                 bias = _bias(wanted - slope * sums, told)
                 yield _with_bias(sloped, sums, usable, bias, told)
                 if whole:
-                    yield kept.replace(
-                        **_rounded_line(sums, wanted, told, slope, _ends(output, usable))
-                    )
+                    limits = tuple(usable & end for end in ends(output))
+                    yield kept.replace(**_rounded_line(sums, wanted, told, slope, limits))
     if np.array_equal(np.rint(target[usable]), target[usable]):
         yield from _wrapped(linear, output, usable)
 
@@ -228,17 +228,8 @@ def _slope(sums: Array, target: Array, seen: Array) -> float | None:
     return _refined(y, t, float(np.median(t[large] / y[large])))
 
 
-def _ends(output: Array, usable: Array) -> tuple[Array, Array]:
-    """The elements at the lowest and at the highest number of an integer dtype."""
-    if output.dtype.kind not in "iu":
-        none = np.zeros(output.shape, bool)
-        return none, none
-    limits = np.iinfo(output.dtype)
-    return usable & (output == limits.min), usable & (output == limits.max)
-
-
 def _rounded_line(
-    sums: Array, target: Array, seen: Array, guess: float, ends: tuple[Array, Array]
+    sums: Array, target: Array, seen: Array, guess: float, limits: tuple[Array, ...]
 ) -> dict[str, Any]:
     """Scale and biases where the targets were rounded to integers: all of them within a half.
 
@@ -260,7 +251,7 @@ def _rounded_line(
         else:
             low += third
     scale = (low + high) / 2
-    return {"scale": scale, "bias": _middles(target - scale * sums, seen, *ends)}
+    return {"scale": scale, "bias": _middles(target - scale * sums, seen, *limits)}
 
 
 def _middles(
