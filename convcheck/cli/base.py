@@ -109,9 +109,17 @@ class ExamplesGroup(_Examples, click.Group):
         return super().resolve_command(ctx, args)
 
 
+def with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:
+    """A command with these options, in the order in which its help shows them."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def output_options(function: F) -> F:
     """--json, --format, -o, -q, -v, --color."""
-    for option in reversed(
+    return with_options(
+        function,
         [
             click.option(
                 *("--format", "fmt"),
@@ -132,15 +140,14 @@ def output_options(function: F) -> F:
                 default="auto",
                 help="auto: as NO_COLOR, FORCE_COLOR and the terminal say.",
             ),
-        ]
-    ):
-        function = option(function)
-    return function
+        ],
+    )
 
 
 def judge_options(function: F) -> F:
     """The options of compare that random shares."""
-    for option in reversed(
+    return with_options(
+        function,
         [
             click.option(
                 "--expect",
@@ -161,10 +168,8 @@ def judge_options(function: F) -> F:
                 default="auto",
                 help="scipy.signal.convolve's own method.",
             ),
-        ]
-    ):
-        function = option(function)
-    return function
+        ],
+    )
 
 
 def load_operands(*named: tuple[str, str]) -> list[Tensor]:

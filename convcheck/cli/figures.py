@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convcheck.cli.base import with_options
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -33,7 +35,8 @@ def _is_index(text: str) -> bool:
 
 def figure_options(function: F) -> F:
     """The options; :func:`figures` takes what they give."""
-    for option in reversed(
+    return with_options(
+        function,
         [
             click.option(
                 "--explain", is_flag=True, help="Work out one output cell, number by number."
@@ -53,10 +56,8 @@ def figure_options(function: F) -> F:
                 metavar="K",
                 help="The filter that --picture draws; the worst of all by default.",
             ),
-        ]
-    ):
-        function = option(function)
-    return function
+        ],
+    )
 
 
 def figures(

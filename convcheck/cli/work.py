@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import click
 
-from convcheck.cli.base import F, check_inputs, stderr_is_terminal, write_stderr
+from convcheck.cli.base import F, check_inputs, stderr_is_terminal, with_options, write_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,8 @@ def _bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 
 def work_options(function: F) -> F:
     """--jobs, --memory, --dask."""
-    for option in reversed(
+    return with_options(
+        function,
         [
             click.option(
                 "--jobs",
@@ -67,15 +68,14 @@ def work_options(function: F) -> F:
                 metavar="ADDRESS|local",
                 help="Compute a large case on the workers of a dask scheduler.",
             ),
-        ]
-    ):
-        function = option(function)
-    return function
+        ],
+    )
 
 
 def team_options(function: F) -> F:
     """--jobs and --dask, for work that is a campaign's cases."""
-    for option in reversed(
+    return with_options(
+        function,
         [
             click.option(
                 "--jobs",
@@ -89,10 +89,8 @@ def team_options(function: F) -> F:
                 help="Put cases to the target on the workers of a dask scheduler, which must have "
                 "the target too.",
             ),
-        ]
-    ):
-        function = option(function)
-    return function
+        ],
+    )
 
 
 @contextmanager
