@@ -54,6 +54,37 @@ def test_each_category_alone(keys: dict) -> None:
     assert found.scale == made.scale
 
 
+@pytest.mark.parametrize(
+    ("shapes", "keys"),
+    [
+        # Six elements a channel, all of whose windows reach over the edge.
+        (((2, 6, 14), (8, 1, 4, 1)), {"stride": [5, 6], "padding": [[2, 1], [0, 0]], "groups": 2}),
+        # Eight elements a channel, and a bias for each.
+        (
+            ((2, 2, 6, 8), (6, 1, 4, 2)),
+            {
+                "image_layout": "NCHW",
+                "output_layout": "NOHW",
+                "stride": [8, 6],
+                "padding": [[3, 3], [1, 1]],
+                "groups": 2,
+                "scale": 1.0,
+                "bias": [-1.0, 0.5, 1.5, 0.75, 3.0, 3.5],
+            },
+        ),
+    ],
+    ids=["a scale", "a bias for each"],
+)
+def test_an_unknown_border_that_no_channel_tells_alone(shapes: tuple, keys: dict) -> None:
+    rng = np.random.default_rng(4)
+    image, bank = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    made = Convention(**{"padding_value": 3.0, "scale": 0.25} | keys)
+    output = convolve(image, bank, made).astype(np.float32)
+    found = answer(identify(image, bank, output))
+    assert found.padding_value == 3.0
+    assert same_function(found, made, image, bank)
+
+
 @pytest.mark.parametrize("arithmetic", ["float32", "bfloat16", "float16"])
 def test_arithmetic_is_named(arithmetic: str) -> None:
     rng = np.random.default_rng(1)
@@ -70,6 +101,14 @@ def test_integers_that_wrapped_or_saturated(how: str, name: str) -> None:
     output = convolve(image, BANK.astype(np.int32), Convention(arithmetic=f"{how}:{name}"))
     found = answer(identify(image, BANK.astype(np.int32), output))
     assert found.arithmetic == f"{how}:{name}"
+
+
+def test_channels_out_of_order_whose_sums_were_scaled_and_wrapped() -> None:
+    made = Convention(channel_order=[1, 2, 0], scale=0.25, arithmetic="wrap:uint8")
+    output = convolve(IMAGE, BANK, made)
+    found = answer(identify(IMAGE, BANK, output))
+    assert np.array_equal(convolve(IMAGE, BANK, found), output)
+    assert found.channel_order == (1, 2, 0)
 
 
 def test_drawn_conventions_are_found_and_never_mistaken() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,20 +18,18 @@ from convcheck.checks.identify.axes import (
     MAX_STRIDE,
 )
 from convcheck.checks.identify.classes import (
-    canonical,
     classes,
     complexity,
-    signature,
     telling_probe,
 )
 from convcheck.checks.identify.expectation import meets
-from convcheck.checks.identify.fit import confirm, same_on_this_data
+from convcheck.checks.identify.exploration import explore, is_near
+from convcheck.checks.identify.fit import same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
-from convcheck.checks.identify.nearest import Miss, miss_of, nearest, where
-from convcheck.checks.identify.readings import Reading, readings
-from convcheck.checks.identify.search import CROWD
+from convcheck.checks.identify.nearest import Miss, miss_of, where
+from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.solving import afterwards
-from convcheck.checks.identify.stages import MANY, passes, survey
+from convcheck.checks.identify.stages import MANY
 from convcheck.checks.inputs import check_numbers, not_finite, shape_text
 from convcheck.checks.sums import Problem
 from convcheck.convention import PRECISIONS, Convention
@@ -47,14 +44,6 @@ if TYPE_CHECKING:
     from convcheck.comparison import Comparison
 
 Array = NDArray[Any]
-
-ENOUGH = 150_000_000
-"""Hypotheses after which no further pass over the space is begun."""
-NEAR = 0.5
-"""A convention that gives at least this share of the output is a near match."""
-
-MARGIN = 10
-"""Bits by which a near match must be more than luck."""
 
 
 @dataclass(frozen=True)
@@ -148,40 +137,14 @@ def _identify(
     if not found:
         raise _no_reading(image, filters, output)
     problem = Problem.of(image, filters, output, progress)
-    fits: list[Confirmed] = []
-    hypotheses, crowded = 0, False
     said = degenerate(problem)
     # A constant filter still tells one place from another, zeros tell nothing.
     mute = any(not reason.startswith("W is constant") for reason in said)
-    common, rare = passes(output)
-    closest = None
-    known: dict[Convention, Confirmed | None] = {}
-    for one in (*common, None, *rare):
-        if hypotheses >= ENOUGH:
-            break
-        if one is None:
-            # What correlates best may be right but for more defects than the samples bear.
-            closest = None if mute else nearest(found)
-            fits.extend(_confirmed(problem, [closest] if closest else [], known)[0])
-            if any(_is_near(fit, hypotheses) for fit in fits):
-                break
-            continue
-        seen = survey(one, found, ENOUGH - hypotheses, 4 * MANY if mute else CROWD)
-        hypotheses += seen.considered
-        for survivors in seen.found:
-            some, crowd = _confirmed(problem, survivors, known)
-            if one.outside:
-                # So rare that a few elements are no evidence.
-                some = [fit for fit in some if _is_near(fit, hypotheses)]
-            fits.extend(some)
-            if not all(fit.misses for fit in some):
-                crowded = crowd
-                break
-        if any(fit.misses < 0.1 * output.size for fit in fits):
-            break
+    explored = explore(problem, found, mute=mute)
+    fits, hypotheses, crowded = explored.fits, explored.hypotheses, explored.crowded
     if not hypotheses:
         raise _no_size(image, filters, output)
-    if hypotheses >= ENOUGH:
+    if explored.early:
         warnings += ("the search ended early: not all rare conventions were tried",)
     if mute and all(fit.misses for fit in fits):
         fits.extend(flat_fits(problem, found))
@@ -198,8 +161,8 @@ def _identify(
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
-        near = [] if mute else [fit for fit in fits if _is_near(fit, hypotheses)]
-        verdict, candidates, miss = _unexplained(problem, closest, near)
+        near = [] if mute else [fit for fit in fits if is_near(fit, hypotheses)]
+        verdict, candidates, miss = _unexplained(problem, explored.closest, near)
         warnings += tuple(said)
     reasons: tuple[str, ...] = ()
     remedy = blindness = None
@@ -220,38 +183,6 @@ def _identify(
         warnings=warnings,
         audit=blindness,
     )
-
-
-def _confirmed(
-    problem: Problem, found: Sequence[Found], known: dict[Convention, Confirmed | None]
-) -> tuple[list[Confirmed], bool]:
-    """The plainest of what a search found, confirmed over the output; whether there is more.
-
-    ``known`` is what was confirmed before, and grows.
-    """
-    survivors: dict[Convention, Reading] = {}
-    votes: dict[Convention, float] = {}
-    for hypothesis in found:
-        kernel = hypothesis.reading.filters.shape[2:]
-        convention = canonical(hypothesis.convention, kernel)
-        survivors.setdefault(convention, hypothesis.reading)
-        votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
-    fits = []
-    ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
-    if len(ordered) > 1:
-        alike: dict[tuple[Any, ...], Convention] = {}
-        for convention in ordered:
-            alike.setdefault(signature(convention, survivors[convention]), convention)
-        ordered = list(alike.values())
-    for convention in ordered[:MANY]:
-        if convention not in known:
-            known[convention] = confirm(problem, convention, survivors[convention].output)
-        fit = known[convention]
-        if fit is not None:
-            fits.append(fit)
-    # What gives fewer of the samples than another is no rival of it.
-    crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
-    return fits, crowded
 
 
 def _simplest(explaining: list[Confirmed]) -> list[Confirmed]:
@@ -277,28 +208,6 @@ def _unexplained(
         best = min(near, key=lambda fit: (fit.misses, complexity(fit.convention)))
         return "near-match", (_candidate(best),), None
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
-
-
-def _is_near(fit: Confirmed, hypotheses: int) -> bool:
-    """Whether a convention gives most of the output, of its telling elements too, and not by luck.
-
-    Of so many hypotheses some give a few elements of any output.
-    """
-    considered, given = fit.tally.telling, fit.tally.given
-    solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
-    by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
-    return bool(
-        given - solved >= 4
-        and (given - solved) * fit.bits >= by_luck + MARGIN
-        and given >= NEAR * considered
-        and fit.misses <= (1 - NEAR) * fit.usable
-    )
-
-
-def _log2_choices(count: int, chosen: int) -> float:
-    """In how many ways so many elements can be the right ones, as bits."""
-    ways = math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
-    return ways / math.log(2)
 
 
 def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:

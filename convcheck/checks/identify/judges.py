@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.judging import usual_scales
+from convcheck.checks.identify.lines import FEW, enough, linear, needed, of_pairs, plane
 from convcheck.checks.identify.samples import Sample, a_part, targets
-from convcheck.checks.identify.search import Judge
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-FEW = 6
-"""Samples that a hypothesis is looked at with before it is with all, twice as many for a line."""
 MEASURE = 16
 """Samples by which a whole space is ranked; the best are ranked again by all of them."""
 
@@ -65,7 +64,9 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
 
     def fits(value: Array, target: Any, modulus: float) -> Array:
-        close: Array = np.mod(value - target + tolerance, modulus) <= 2 * tolerance
+        turns = (value - target) / modulus
+        turns -= np.rint(turns)
+        close: Array = np.abs(turns, out=turns) <= tolerance / modulus
         return close
 
     def quick(values: Mapping[int, Array]) -> Array:
@@ -84,7 +85,7 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
         best = np.zeros(values.shape[1:], np.int64)
         for (origin, *_), scale, modulus in product(rounds, scales, moduli):
             steps = scale * (values - values[origin])
-            best = np.maximum(best, _enough(fits(steps, some - wanted[origin], modulus)))
+            best = np.maximum(best, enough(fits(steps, some - wanted[origin], modulus)))
         return best
 
     exact = not _narrow(samples, reading)
@@ -94,19 +95,34 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
 
 def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
     """Multiples of the sums, one factor for all."""
-    return _linear(
-        samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=False
-    )
+    slack, fine = _absolute(samples, reading), _fine_sums(reading)
+    return linear(targets(samples), slack, fine, centred=False, exact=not _narrow(samples, reading))
 
 
 def affine(samples: Sequence[Sample], reading: Reading) -> Judge:
     """One line of the sums: a scale and a bias. All samples are of one output channel."""
-    return _linear(samples, reading, _absolute(samples, reading), _fine_sums(reading), centred=True)
+    slack, fine = _absolute(samples, reading), _fine_sums(reading)
+    return linear(targets(samples), slack, fine, centred=True, exact=not _narrow(samples, reading))
 
 
 def coarse_affine(samples: Sequence[Sample], reading: Reading) -> Judge:
     """The same with operands of few bits."""
-    return _linear(samples, reading, _coarse_tolerance(samples, reading), 0.0, centred=True)
+    slack = _coarse_tolerance(samples, reading)
+    return linear(targets(samples), slack, 0.0, centred=True, exact=not _narrow(samples, reading))
+
+
+def parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """A scale, and a bias for each output channel: the samples are pairs, each of one channel."""
+    slack, fine = 2 * _absolute(samples, reading), 2 * _fine_sums(reading)
+    exact = not _narrow(samples, reading)
+    return of_pairs(linear(_rises(samples), slack, fine, centred=False, exact=exact))
+
+
+def coarse_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same with operands of few bits."""
+    slack = _coarse_tolerance(samples, reading)
+    slack, exact = slack[::2] + slack[1::2], not _narrow(samples, reading)
+    return of_pairs(linear(_rises(samples), slack, 0.0, centred=False, exact=exact))
 
 
 def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -115,61 +131,21 @@ def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
     All samples are of one output channel. Scale, bias and constant are three unknowns, so that four
     samples already say whether there can be any.
     """
+    slack, exact = 2 * _absolute(samples, reading), not _narrow(samples, reading)
+    return plane(targets(samples), slack, centred=True, exact=exact)
+
+
+def bordered_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same with a bias for each output channel: the samples are pairs, each of one channel."""
+    slack, exact = 4 * _absolute(samples, reading), not _narrow(samples, reading)
+    return of_pairs(plane(_rises(samples), slack, centred=False, exact=exact))
+
+
+def _rises(samples: Sequence[Sample]) -> Array:
+    """By how much the second sample of each pair is the larger."""
     wanted = targets(samples)
-    slack = 2 * _absolute(samples, reading)
-    few = min(2 * FEW, len(wanted))
-    halves = [[*range(0, few, 2)], [*range(1, few, 2)]] if few >= 10 else []
-    usable = [h for h in halves if len(np.unique(wanted[h])) > 3]
-    rounds = [h[:4] for h in usable]
-    first = tuple(way(s) for which in rounds for s in which for way in (_same, _border))
-
-    def quick(values: Mapping[int, Array]) -> Array:
-        alive = np.zeros(values[first[0]].size, bool)
-        for which in rounds:
-            t = wanted[which[1:]] - wanted[which[0]]
-            v, e = (
-                [values[way(s)] - values[way(which[0])] for s in which[1:]]
-                for way in (_same, _border)
-            )
-            volume = np.zeros(v[0].shape, v[0].dtype)
-            area, whole = np.zeros_like(volume), np.zeros_like(volume)
-            for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-                one, other = v[j] * e[k], v[k] * e[j]
-                minor = one - other
-                volume += t[i] * minor
-                area += np.abs(minor)
-                whole += abs(t[i]) * (np.abs(one) + np.abs(other))
-            alive |= ((np.abs(volume) <= slack * area + 2.0**-18 * whole) & (area > 0)).ravel()
-        return alive
-
-    def votes(values: Array) -> Array:
-        count = len(values) // 2
-        v, e = values[:count].T, values[count:].T
-        columns = np.stack([v, e, np.ones_like(v)], axis=-1)
-        sizes = np.abs(columns).max(axis=1, keepdims=True)
-        columns = columns / np.where(sizes > 0, sizes, 1)
-        best = np.zeros(len(v), np.int64)
-        for half in usable:
-            some = columns[:, half]
-            solved = np.linalg.pinv(some, rcond=1e-9) @ wanted[half]
-            parts = columns * solved[:, None]
-            off = np.abs(parts.sum(axis=-1) - wanted[:count])
-            room = 4 * (slack + 2.0**-18 * np.abs(parts).sum(axis=-1))
-            fits = off <= room
-            total = np.count_nonzero(fits, axis=1)
-            good = fits[:, half].all(axis=1) & (np.abs(e[:, half]).max(axis=1) > 0)
-            best = np.maximum(best, np.where(good & (total >= needed(count)), total, 0))
-        return best
-
-    return Judge(first, few, quick, votes, not _narrow(samples, reading))
-
-
-def _same(s: int) -> int:
-    return s
-
-
-def _border(s: int) -> int:
-    return ~s
+    rises: Array = wanted[1::2] - wanted[::2]
+    return rises
 
 
 def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -211,11 +187,6 @@ def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:
         return out
 
     return Judge(some, len(some), quick, votes, not _narrow(samples, reading))
-
-
-def needed(samples: int) -> int:
-    """The votes that a hypothesis needs: two thirds of many, all of one or two."""
-    return samples if samples <= 2 else -(-2 * samples // 3)
 
 
 def _first(count: int, spare: int) -> tuple[int, ...]:
@@ -268,108 +239,6 @@ def _near(
 
 def _nearly_all(samples: int) -> int:
     return -(-9 * samples // 10)
-
-
-def _enough(fits: Array) -> Array:
-    votes = np.count_nonzero(fits, axis=0)
-    return np.where(votes >= needed(len(fits)), votes, 0)
-
-
-def _linear(
-    samples: Sequence[Sample],
-    reading: Reading,
-    tolerance: Array | float,
-    relative: float,
-    *,
-    centred: bool,
-) -> Judge:
-    """Targets are one line of the values; either half of the first samples may say which."""
-    wanted = targets(samples)
-    allowed = np.broadcast_to(np.asarray(tolerance, np.float64), wanted.shape)
-    few = min(2 * FEW, len(wanted))
-    halves = [range(0, few, 2), range(1, few, 2)] if few >= 8 else [range(few)]
-    usable = [list(h) for h in halves if len(h) >= 4 and len(np.unique(wanted[list(h)])) > 3]
-    rounds = [_apart(h, wanted, 3 if centred else 2) for h in usable]
-    first = tuple(s for which in rounds for s in which)
-
-    def quick(values: Mapping[int, Array]) -> Array:
-        alive = np.zeros(values[first[0]].size, bool)
-        for which in rounds:
-            found = np.flatnonzero(line(values, which))
-            others = [s for s in first if s not in which]
-            if found.size and others:
-                # The other half has an element on the same line, unless it is corrupt throughout.
-                few_values = {s: values[s].ravel()[found].astype(np.float64) for s in first}
-                near = [on(few_values, which, s) for s in others]
-                found = found[np.any(near, axis=0)]
-            alive[found] = True
-        return alive
-
-    def line(values: Mapping[int, Array], which: Sequence[int]) -> Array:
-        t, slack, fine = wanted[which], float(allowed[which].max()), 2 * relative
-        if centred:
-            # The line through the two ends, at the third.
-            a = values[which[1]] - values[which[0]]
-            b = values[which[2]] - values[which[0]]
-            t, slack, fine = t[1:] - t[0], 2 * slack, 2 * fine
-        else:
-            a, b = (values[s] for s in which)
-        off = b * t[0]
-        off -= a * t[1]
-        sizes = np.abs(a)
-        sizes += np.abs(b)
-        limit = sizes * slack
-        limit += fine * (abs(t[0]) + abs(t[1]))
-        passed: Array = (np.abs(off, out=off) <= limit) & (sizes > 0)
-        return passed
-
-    def on(values: Mapping[int, Array], which: Sequence[int], s: int) -> Array:
-        v, t = values[which[1]], wanted[which[1]]
-        origin, level = (values[which[0]], wanted[which[0]]) if centred else (0.0, 0.0)
-        run, rise = v - origin, t - level
-        if not centred:
-            larger = np.abs(values[which[0]]) > np.abs(run)
-            run = np.where(larger, values[which[0]], run)
-            rise = np.where(larger, wanted[which[0]], rise)
-        slope = rise / np.where(run != 0, run, np.inf)
-        reach = 2 + 2 * np.abs(values[s] - origin) / np.where(run != 0, np.abs(run), np.inf)
-        room = (allowed[s] + 2 * relative * np.abs(slope)) * 2 * reach
-        passed: Array = np.abs(wanted[s] - level - slope * (values[s] - origin)) <= room
-        return passed
-
-    def votes(values: Array) -> Array:
-        best = np.zeros(values.shape[1:], np.int64)
-        for half in usable:
-            v, t = values[half], wanted[half].reshape(-1, 1)
-            middle, level = (v.mean(axis=0), t.mean(axis=0)) if centred else (0.0, 0.0)
-            v, t = v - middle, t - level
-            power = np.einsum("m...,m...->...", v, v)
-            slope = np.einsum("m...,m...->...", v, np.broadcast_to(t, v.shape))
-            slope = slope / np.where(power > 0, power, 1)
-            room = allowed[half, None] + relative * np.abs(slope)
-            good = (np.abs(t - slope * v) <= room).all(axis=0) & (slope != 0)
-            if len(values) > few:
-                # The other samples may be further out than those that the line was drawn by.
-                off = np.abs(wanted[:, None] - level - slope * (values - middle))
-                reach = 1 + np.abs(values - middle) / np.maximum(np.abs(v).max(axis=0), 1e-300)
-                room = (allowed[:, None] + relative * np.abs(slope)) * (1 + 2 * reach)
-                counted = _enough(off <= room)
-            else:
-                counted = np.full(good.shape, len(half))
-            best = np.maximum(best, np.where(good, counted, 0))
-        return best
-
-    return Judge(first, few, quick, votes, not _narrow(samples, reading))
-
-
-def _apart(half: list[int], wanted: Array, count: int) -> list[int]:
-    """The samples of a half whose values are furthest apart: those say most about a line."""
-    order = sorted(
-        half, key=lambda s: float(abs(wanted[s])) if count == 2 else float(wanted[s].real)
-    )
-    if count == 2:
-        return [order[-1], order[-2]]
-    return [order[0], order[-1], order[len(order) // 2]]
 
 
 def _narrow(samples: Sequence[Sample], reading: Reading) -> bool:

@@ -67,6 +67,20 @@ def choose_samples(
     return [Sample(place, value) for place, value in chosen.items()]
 
 
+def in_pairs(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples two by two, each pair of one output channel; without those left over."""
+    single: dict[int, Sample] = {}
+    paired = []
+    for sample in samples:
+        channel = sample.index[1]
+        other = single.pop(channel, None)
+        if other is None:
+            single[channel] = sample
+        else:
+            paired += [other, sample]
+    return paired
+
+
 def a_part(output: Array) -> Array:
     """The output (N,O,H,W), or of a large one so many rows and columns, evenly spaced, as a view.
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
+from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.judging import integer_arithmetics, is_rectified, within_limits
+from convcheck.checks.identify.lines import FEW
 from convcheck.checks.identify.readings import Reading
-from convcheck.checks.identify.samples import Sample, a_part, choose_samples
-from convcheck.checks.identify.search import CROWD, Found, Judge, Search
+from convcheck.checks.identify.samples import Sample, a_part, choose_samples, in_pairs
+from convcheck.checks.identify.search import CROWD, Found, Search
 from convcheck.convention import PADDING_MODES
 from convcheck.rounding import blocks
 
@@ -36,6 +38,7 @@ class Pass:
     wide: bool = False
     circular: bool = False
     one_channel: bool = False
+    paired: bool = False
     shuffled: bool = False
     bordered: bool = False
     outside: bool = False
@@ -71,24 +74,26 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     if _of_few_bits(output):
         lines += (judges.coarse_affine,)
         without += (judges.coarse,)
-    few = _few_a_channel(output)
-    usual = [
-        Pass(first),
-        *([Pass(without)] if few else []),
-        Pass(lines, one_channel=True),
-    ]
     beyond = Pass(
         (judges.bordered,), one_channel=True, bordered=True, everywhere=True, modes=("constant",)
     )
+    usual = [Pass(first), Pass(lines, one_channel=True)]
+    few = _few_a_channel(output)
+    if few:
+        # Together the channels may have the elements to say what no channel says by itself.
+        parallel = (judges.parallel, *([judges.coarse_parallel] if _of_few_bits(output) else []))
+        modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
+        usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
+        beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
+    special = [beyond, *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else [])]
     # Every roll of a large picture is more than all else together.
     rolls = 64 * math.prod(sorted(output.shape)[-2:])
     soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
     return [*usual, *soon], [
-        *(replace(one, outside=True) for one in usual),
+        *special,
         *(replace(one, everywhere=True) for one in usual),
-        beyond,
-        *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else []),
-        *(replace(one, shuffled=True) for one in (*usual, beyond)),
+        *(replace(one, shuffled=True) for one in (*usual, *special)),
+        *(replace(one, judges=one.judges[:1], outside=True) for one in usual),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         *late,
         Pass((judges.affine,), wide=True, one_channel=True),
@@ -115,7 +120,9 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
                 one_channel=one.one_channel,
                 everywhere=one.everywhere,
             )
-            if len(samples) < judges.FEW and reading.output.dtype.kind in "iu":
+            if one.paired:
+                samples = in_pairs(samples)
+            if len(samples) < FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
                 samples += choose_samples(reading.output, SAMPLES - len(samples), _at_limits)
             drawn[layout] = samples
@@ -143,7 +150,7 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
 
 def _few_a_channel(output: Array) -> bool:
     """Whether one channel, whichever axis it may be, has too few elements to say a line."""
-    return output.size // max(output.shape) < 4 * judges.FEW or output.size < 8 * judges.FEW
+    return output.size // max(output.shape) < 4 * FEW or output.size < 8 * FEW
 
 
 def _of_few_bits(output: Array) -> bool:

@@ -1,0 +1,144 @@
+"""The whole search: pass after pass over the space, and what of it the output confirms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convcheck.checks.identify.classes import canonical, complexity, signature
+from convcheck.checks.identify.fit import confirm
+from convcheck.checks.identify.nearest import nearest
+from convcheck.checks.identify.search import CROWD
+from convcheck.checks.identify.stages import MANY, Pass, passes, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcheck.checks.identify.readings import Reading
+    from convcheck.checks.identify.search import Found
+    from convcheck.checks.identify.tally import Confirmed
+    from convcheck.checks.sums import Problem
+    from convcheck.convention import Convention
+
+ENOUGH = 400_000_000
+"""Hypotheses after which no further pass over the space is begun."""
+NEAR = 0.5
+"""A convention that gives at least this share of the output is a near match."""
+MARGIN = 10
+"""Bits by which a near match must be more than luck."""
+
+
+@dataclass
+class Exploration:
+    """What a search has found: confirmed conventions, and what correlates best with the output.
+
+    ``crowded`` says that there are more that fit, ``early`` that not all of the space was searched.
+    """
+
+    fits: list[Confirmed] = field(default_factory=list)
+    closest: Found | None = None
+    hypotheses: int = 0
+    crowded: bool = False
+    early: bool = False
+
+
+def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Exploration:
+    """Search from what is common to what is rare until something gives the output, or nearly.
+
+    ``mute`` says that the data tell nothing: then a few of the many that fit will do.
+    """
+    seen = Exploration()
+    known: dict[Convention, Confirmed | None] = {}
+    common, rare = passes(problem.output)
+    for one in (*common, None, *rare):
+        if seen.hypotheses >= ENOUGH:
+            seen.early = True
+            break
+        if one is None:
+            # What correlates best may be right but for more defects than the samples bear.
+            seen.closest = None if mute else nearest(found)
+            closest = [seen.closest] if seen.closest else []
+            seen.fits.extend(_confirmed(problem, closest, known)[0])
+            if any(is_near(fit, seen.hypotheses) for fit in seen.fits):
+                break
+            continue
+        surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
+        seen.hypotheses += surveyed.considered
+        _gather(problem, one, surveyed.found, seen, known)
+        if any(fit.misses < 0.1 * problem.output.size for fit in seen.fits):
+            break
+    return seen
+
+
+def _gather(
+    problem: Problem,
+    one: Pass,
+    found: Sequence[Sequence[Found]],
+    seen: Exploration,
+    known: dict[Convention, Confirmed | None],
+) -> None:
+    """Confirm what each judge of a pass found, up to the first of which something fits."""
+    for survivors in found:
+        some, crowded = _confirmed(problem, survivors, known)
+        if one.outside:
+            # So rare that a few elements are no evidence.
+            some = [fit for fit in some if is_near(fit, seen.hypotheses)]
+        seen.fits.extend(some)
+        if not all(fit.misses for fit in some):
+            seen.crowded = crowded
+            break
+
+
+def _confirmed(
+    problem: Problem, found: Sequence[Found], known: dict[Convention, Confirmed | None]
+) -> tuple[list[Confirmed], bool]:
+    """The plainest of what a search found, confirmed over the output; whether there is more.
+
+    ``known`` is what was confirmed before, and grows.
+    """
+    survivors: dict[Convention, Reading] = {}
+    votes: dict[Convention, float] = {}
+    for hypothesis in found:
+        kernel = hypothesis.reading.filters.shape[2:]
+        convention = canonical(hypothesis.convention, kernel)
+        survivors.setdefault(convention, hypothesis.reading)
+        votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
+    fits = []
+    ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
+    if len(ordered) > 1:
+        alike: dict[tuple[Any, ...], Convention] = {}
+        for convention in ordered:
+            alike.setdefault(signature(convention, survivors[convention]), convention)
+        ordered = list(alike.values())
+    for convention in ordered[:MANY]:
+        if convention not in known:
+            known[convention] = confirm(problem, convention, survivors[convention].output)
+        fit = known[convention]
+        if fit is not None:
+            fits.append(fit)
+    # What gives fewer of the samples than another is no rival of it.
+    crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
+    return fits, crowded
+
+
+def is_near(fit: Confirmed, hypotheses: int) -> bool:
+    """Whether a convention gives most of the output, of its telling elements too, and not by luck.
+
+    Of so many hypotheses some give a few elements of any output.
+    """
+    considered, given = fit.tally.telling, fit.tally.given
+    solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
+    by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
+    return bool(
+        given - solved >= 4
+        and (given - solved) * fit.bits >= by_luck + MARGIN
+        and given >= NEAR * considered
+        and fit.misses <= (1 - NEAR) * fit.usable
+    )
+
+
+def _log2_choices(count: int, chosen: int) -> float:
+    """In how many ways so many elements can be the right ones, as bits."""
+    ways = math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
+    return ways / math.log(2)
