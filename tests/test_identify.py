@@ -8,7 +8,7 @@ from identify_cases import draw, same_function
 
 from convcheck.checks.identify import IdentifyResult, identify
 from convcheck.convention import Convention
-from convcheck.engine import convolve
+from convcheck.engine import convolve, round_to
 from convcheck.errors import ConvcheckError, ExitCode, InputError
 
 RNG = np.random.default_rng(5)
@@ -101,6 +101,45 @@ def test_integers_that_wrapped_or_saturated(how: str, name: str) -> None:
     output = convolve(image, BANK.astype(np.int32), Convention(arithmetic=f"{how}:{name}"))
     found = answer(identify(image, BANK.astype(np.int32), output))
     assert found.arithmetic == f"{how}:{name}"
+
+
+@pytest.mark.parametrize("arithmetic", ["bfloat16", "float16"])
+def test_windows_wholly_in_the_padding_of_few_bits(arithmetic: str) -> None:
+    rng = np.random.default_rng(2)
+    image, bank = rng.standard_normal((2, 9, 11)), rng.standard_normal((3, 2, 1, 1))
+    made = Convention(padding=1, bias=[1.0, -0.5, 0.25], arithmetic=arithmetic)
+    rounded = [round_to(a, arithmetic).astype(np.float32) for a in (image, bank)]
+    output = convolve(*rounded, made).astype(np.float16 if arithmetic == "float16" else np.float32)
+    found = answer(identify(*rounded, output))
+    assert found.padding == ((1, 1), (1, 1))
+    assert found.arithmetic == arithmetic
+
+
+def test_a_channel_of_zeros_is_no_proof_of_a_bias() -> None:
+    rng = np.random.default_rng(3)
+    image, bank = rng.standard_normal((3, 10, 12)), rng.standard_normal((4, 3, 3, 3))
+    output = convolve(image, bank, Convention(activation="relu"))
+    output[2] = 0
+    unwritten = identify(image, bank, output)
+    assert unwritten.verdict == "near-match"
+    assert "output channel 2" in (unwritten.candidates[0].where or "")
+    output = convolve(image, bank, Convention(activation="relu", bias=[0.5, -0.25, -99.0, 1.0]))
+    dead = identify(image, bank, output)
+    assert answer(dead).activation == "relu"
+    assert any("output channel 2" in warning for warning in dead.warnings)
+
+
+@pytest.mark.parametrize("damaged", [np.s_[:, 6:], np.s_[:, 2:7, 3:8]], ids=["rows", "a tile"])
+def test_a_quarter_of_a_rectified_output_is_damaged(damaged: tuple) -> None:
+    rng = np.random.default_rng(0)
+    image, bank = rng.standard_normal((3, 10, 12)), rng.standard_normal((4, 3, 3, 3))
+    made = Convention(scale=0.5, bias=[0.5, -0.3, 0.2, 0.1], activation="relu")
+    right = convolve(image, bank, made)
+    output = right.copy()
+    output[damaged] = np.maximum(output[damaged] + rng.standard_normal(output[damaged].shape), 0)
+    found = identify(image, bank, output)
+    assert found.verdict == "near-match"
+    assert found.candidates[0].comparison.mismatched == np.count_nonzero(output != right)
 
 
 def test_channels_out_of_order_whose_sums_were_scaled_and_wrapped() -> None:

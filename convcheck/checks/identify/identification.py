@@ -33,10 +33,11 @@ from convcheck.checks.identify.stages import MANY
 from convcheck.checks.inputs import check_numbers, not_finite, shape_text
 from convcheck.checks.sums import Problem
 from convcheck.convention import PRECISIONS, Convention
+from convcheck.engine import to_axes
 from convcheck.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from convcheck.checks.identify.search import Found
     from convcheck.checks.identify.tally import Confirmed
@@ -164,6 +165,7 @@ def _identify(
         near = [] if mute else [fit for fit in fits if is_near(fit, hypotheses)]
         verdict, candidates, miss = _unexplained(problem, explored.closest, near)
         warnings += tuple(said)
+    warnings += tuple(_silent(problem, candidates))
     reasons: tuple[str, ...] = ()
     remedy = blindness = None
     if verdict == "ambiguous":
@@ -208,6 +210,20 @@ def _unexplained(
         best = min(near, key=lambda fit: (fit.misses, complexity(fit.convention)))
         return "near-match", (_candidate(best),), None
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
+
+
+def _silent(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Of output channels without a positive number: ReLU's work, or nobody's."""
+    convention = candidates[0].convention if candidates else None
+    if convention is None or convention.activation != "relu" or convention.bias is None:
+        return
+    output = to_axes(problem.output, convention.output_layout, "NOHW")
+    for o, bias in enumerate(convention.bias):
+        if not (output[:, o] > 0).any():
+            yield (
+                f"output channel {o} of OUT is zero throughout: any bias of at most {bias:g} "
+                "makes it so under ReLU, and so does a channel that was never written"
+            )
 
 
 def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, Any]) -> bool:

@@ -32,6 +32,8 @@ Array = NDArray[Any]
 PLAINER = 1.25
 """How much more a plainer number may leave unexplained than the best: estimates overfit."""
 
+AGREED = 0.25
+"""The share of differences between two elements that is right where most elements are."""
 ELABORATE = 1.1
 """So much less must be left wrong by a more elaborate form, where some of it is wrong with each."""
 
@@ -225,7 +227,29 @@ def _slope(sums: Array, target: Array, seen: Array) -> float | None:
     large &= y != 0
     if not large.any():
         return None
-    return _refined(y, t, float(np.median(t[large] / y[large])))
+    ratios = t[large] / y[large]
+    # Where a third of the elements is wrong, so is one of most pairs: then not the middle tells,
+    # but what most agree on.
+    found = [
+        _refined(y, t, float(np.median(ratios))),
+        _refined(y, t, _densest(ratios), share=AGREED),
+    ]
+    slopes = [slope for slope in found if slope is not None]
+
+    def left(slope: float) -> float:
+        residual = target - slope * sums
+        bias = np.reshape(_bias(residual, seen), (1, -1, *(1 for _ in sums.shape[2:])))
+        return float(np.median(np.abs(residual - bias)[seen]))
+
+    return min(slopes, key=left, default=None)
+
+
+def _densest(values: Array) -> float:
+    """The middle of the shortest interval that holds :data:`AGREED` of the values."""
+    ordered = np.sort(values)
+    count = max(1, int(AGREED * len(ordered)))
+    first = int(np.argmin(ordered[count:] - ordered[:-count])) if len(ordered) > count else 0
+    return float(ordered[first + count // 2])
 
 
 def _rounded_line(
@@ -278,11 +302,12 @@ def _middles(
     return tuple(bias)
 
 
-def _refined(y: Array, t: Array, guess: float) -> float | None:
+def _refined(y: Array, t: Array, guess: float, share: float = 0.5) -> float | None:
+    """The slope by least squares over those near it; ``share`` of all are sure to be."""
     if not math.isfinite(guess) or guess == 0:
         return None
     residual = np.abs(t - guess * y)
-    inliers = residual <= 4 * np.median(residual) + TINY
+    inliers = residual <= 4 * np.quantile(residual, share) + TINY
     denominator = float(np.dot(y[inliers], y[inliers]))
     refined = float(np.dot(t[inliers], y[inliers])) / denominator if denominator else guess
     return refined if math.isfinite(refined) and refined != 0 else guess
@@ -360,6 +385,10 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
                 plain[o] = number
                 break
     numbers = tuple(map(float, plain))
+    silent = ~seen.any(axis=(0, 2, 3)) & (fit.convention.activation == "relu")
+    if silent.any() and not silent.all() and not plain[~silent].any():
+        # No other channel has a bias: that one of zeros has such a low one would be made up.
+        return judge(linear, fit.convention.replace(bias=None), output, usable)
     trial = fit.convention.replace(bias=numbers if any(numbers) else None)
     other = judge(linear, trial, output, usable)
     return other if other.misses <= fit.misses else fit

@@ -92,8 +92,8 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     return [*usual, *soon], [
         *special,
         *(replace(one, everywhere=True) for one in usual),
+        *(replace(one, outside=True) for one in usual),
         *(replace(one, shuffled=True) for one in (*usual, *special)),
-        *(replace(one, judges=one.judges[:1], outside=True) for one in usual),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         *late,
         Pass((judges.affine,), wide=True, one_channel=True),
