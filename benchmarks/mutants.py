@@ -33,15 +33,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LISTED = Path(__file__).with_name("equivalent.txt")
-IDENTIFY = sorted(
-    path.stem
-    for path in (ROOT / "convcheck" / "checks" / "identify").glob("*.py")
-    if path.stem != "__init__"
-)
-IDENTIFY_TESTS = (
-    "test_identify_parts test_identify test_identify_hostile test_identify_large"
-    " test_identify_report"
-)
+# The parts of identify that have tests of their own, which take seconds; the others have them all.
+PARTS = ("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples")
+COUNTS = ("holding", "tally", "thin")
+WHOLE = ("fit", "identification", "judges", "judging", "search", "solving", "stages")
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
     "convention": "test_convention",
@@ -50,7 +45,13 @@ TESTS = {
     "comparison": "test_comparison",
     "reference": "test_compare",
     "mapping": "test_mapping",
-    **{f"checks.identify.{name}": IDENTIFY_TESTS for name in IDENTIFY},
+    **{f"checks.identify.{name}": "test_identify_parts" for name in PARTS},
+    **{f"checks.identify.{name}": "test_identify_tally test_identify_parts" for name in COUNTS},
+    **{
+        f"checks.identify.{name}": "test_identify_parts test_identify_tally test_identify"
+        " test_identify_hostile test_identify_large"
+        for name in WHOLE
+    },
 }
 SWAPS = (
     *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul", "FloorDiv_Mul"),
