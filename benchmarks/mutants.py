@@ -202,7 +202,8 @@ class Runner:
             os.dup2(quiet, 2)
             code = 1
             try:
-                signal.alarm(60)  # an endless loop is noticed too
+                # An endless loop is noticed too: by the processor's time, whoever else is running.
+                signal.setitimer(signal.ITIMER_PROF, 60)
                 self.at[0] = order[0]
                 put_in_place(module, source)
                 for index in order:
@@ -216,7 +217,7 @@ class Runner:
     def run(self, index: int) -> None:
         """One test; what fails or takes much longer than it should ends the process."""
         item, usual = self.items[index], float(self.taken[index])
-        signal.alarm(10 + 10 * math.ceil(usual) if usual else 600)
+        signal.setitimer(signal.ITIMER_PROF, 5 + 10 * usual if usual else 600)
         self.at[0], started = index, time.process_time()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         if not usual:

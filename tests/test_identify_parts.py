@@ -106,7 +106,7 @@ def test_a_wrapped_axis_is_rolled_by_every_amount() -> None:
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "symmetric", "edge", "wrap"])
-@pytest.mark.parametrize("sizes", [(5, 3, 4), (5, 1, 3), (1, 3, 3), (4, 4, 9)])
+@pytest.mark.parametrize("sizes", [(5, 3, 4), (5, 2, 4), (5, 1, 3), (1, 3, 3), (4, 4, 9)])
 def test_an_option_of_an_axis_is_the_convention_that_it_says(
     sizes: tuple[int, int, int], mode: str
 ) -> None:
@@ -440,6 +440,16 @@ def test_conventions_are_alike_that_do_the_same_to_any_data() -> None:
     assert classes(problem, []) == []
 
 
+def test_of_a_transposed_kernel_the_other_axis_is_reversed() -> None:
+    x, w = ints(1, 2, 6, 5), ints(3, 2, 1, 2)
+    reading = Reading(Convention(), x, w, ints(1, 3, 5, 5))
+    plain, rows, columns = (
+        signature(Convention(kernel_transposed=True, flip=flip), reading)
+        for flip in ((), ("H",), ("W",))
+    )
+    assert plain == columns != rows
+
+
 def test_the_data_that_tell_large_conventions_apart_stay_in_their_memory() -> None:
     """They are the same few megabytes over and over, and no window meets a number twice."""
     shape = (3, 2, 3000, 4000)
@@ -569,6 +579,14 @@ def test_grouped_filters_that_are_symmetric() -> None:
     flips = [Convention(groups=3), Convention(groups=3, flip=["H"])]
     problem = Problem.of(ints(3, 6, 6), np.ones((3, 1, 2, 2)) * [[1, 2]], ints(3, 5, 5))
     assert why_ambiguous(problem, flips, crowded=False)[0] == (DIFFER.format("flip"),)
+
+
+def test_a_batch_is_not_all_zeros_where_one_image_is() -> None:
+    x = np.stack([np.zeros((3, 6, 6)), ints(3, 6, 6)])
+    w = ints(4, 3, 1, 2).repeat(2, axis=2)
+    flips = [Convention(image_layout="NCHW"), Convention(image_layout="NCHW", flip=["H"])]
+    (reason,) = why_ambiguous(Problem.of(x, w, ints(2, 4, 5, 5)), flips, crowded=False)[0]
+    assert reason.startswith("every filter is symmetric")
 
 
 def test_one_number_alone_is_not_called_constant() -> None:
