@@ -221,7 +221,7 @@ class Runner:
         self.at[0], started = index, time.process_time()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         if not usual:
-            self.taken[index] = time.process_time() - started
+            self.taken[index] = max(time.process_time() - started, 0.001)
 
     def judge(self, name: str, module: ModuleType) -> bool:
         """Print a module's survivors and counts; whether all that survive are listed."""
