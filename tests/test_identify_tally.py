@@ -92,6 +92,11 @@ def test_a_tally_counts_what_is_there(name: str, damage: str) -> None:
     assert fit.misses == told.misses == wrong.sum()
     assert fit.usable == told.comparison.total == usable.sum()
     assert told.comparison.mismatched == wrong.sum()
+    sizes = abs(c.scale) * convolve(np.abs(X), np.abs(W), Convention(**NCHW, padding=c.padding))
+    sizes += np.abs(np.reshape(c.bias or (0, 0, 0, 0), (1, -1, 1, 1)))
+    if wrong.any():
+        apart = np.where(wrong, np.abs(y - right) / sizes, 0).max()
+        assert told.comparison.agreement_bits == pytest.approx(max(0, -math.log2(apart)))
     assert told.comparison.max_abs_diff == np.abs(np.where(wrong, y - right, 0)).max()
     assert (told.seen, told.astray) == (seen.sum(), (seen & wrong).sum())
     assert (told.telling, told.given) == (telling.sum(), (telling & ~wrong).sum())
@@ -203,6 +208,12 @@ def test_how_much_it_says_that_an_element_is_right() -> None:
     assert bits(x, 0 * w, 0 * y, Convention()) == 0
     fine = bits(RNG.random(x.shape), RNG.random(w.shape), y, Convention())
     assert 40 < fine < 60
+    # Sums of numbers of one size may all lose as much.
+    x, w = (0.1 * (1 - 2 * RNG.integers(0, 2, a.shape)) for a in (x, w))
+    y = convolve(x, w)
+    fit = judged(Problem.of(x, w, y), Convention(), y[None])
+    step = 2 * fit.tally.comparison.threshold
+    assert fit.bits == pytest.approx(math.log2(3.5 * np.std(y) / step), abs=0.2)
 
 
 # --- some rows and columns of a large output ----------------------------------------------------
