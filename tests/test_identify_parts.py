@@ -766,6 +766,19 @@ def test_a_constant_is_a_scale_of_zero_and_a_bias() -> None:
     assert {f.convention.stride for f in fits[:3]} == {(1, 1)}
 
 
+def test_one_pixel_is_constant() -> None:
+    (fit, *_) = flat([[5.0]], image=np.zeros((2, 2)), filters=np.ones((2, 2)))
+    assert (fit.misses, fit.convention.bias) == (0, (5.0,))
+
+
+def test_a_reading_whose_sizes_do_not_fit_is_passed_over() -> None:
+    """As CHW the image is too high for this output; as HWC it fits."""
+    image = np.zeros((3, 40, 3))
+    fits = flat(np.ones((4, 1, 38)), image=image, filters=ints(4, 3, 3, 3))
+    assert fits[0].convention.image_layout == "HWC"
+    assert not fits[0].misses
+
+
 def test_what_is_not_constant_is_no_scale_of_zero() -> None:
     almost = np.full((4, 10, 16), 3.0)
     almost[2, 3, 4] = 4

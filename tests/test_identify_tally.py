@@ -332,6 +332,7 @@ def test_the_same_sums_are_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPa
         (((3, 9, 8), (4, 3, 2, 2), (5, 6, 7)), "no axis of W is as long as an axis of OUT"),
         (((3, 9, 8), (3, 2, 2), (4, 8, 7)), "W is one filter and gives one output channel"),
         (((3, 11, 13), (4, 3, 2, 2), (3, 5, 7)), "check which file is which"),
+        (((2, 11, 13), (5, 2, 7), (8, 7)), "check which file is which"),
         (((3, 9, 8), (2, 2), (4, 8, 7)), "check which file is which"),
         (((3, 9, 8), (1, 5, 2, 2), (4, 8, 7)), "no axis of W is as long as an axis of OUT"),
         (((2, 3, 9, 8), (4, 3, 2, 2), (3, 4, 8, 7)), "check which file is which"),
