@@ -1,40 +1,44 @@
 """Mutation testing: every small change to a module, and whether its tests notice.
 
-    python benchmarks/mutants.py [--sample N] [MODULE ...]      # comparison convention ...
+    python benchmarks/mutants.py [--sample N] [--seconds S] [MODULE ...]    # comparison engine ...
 
 cosmic-ray makes the mutants (``pip install -e '.[dev]'``). Its own runner starts a process for
-each, which takes longer to import numpy and scipy than to run the tests. So here each is a fork of
-one process that has them already; the mutant takes the module's place there, never on the disk.
+each, which takes longer to import and to collect than to run the tests. So here each is a fork of
+one process that has the tests collected already; the mutant takes the module's place there, never
+on the disk. Tests that killed many mutants in little time run first, up to the first that fails.
 Mutants that differ in annotations alone are left out: nothing reads those. ``equivalent.txt``
 beside this file lists those that no test can tell from the original, each with the reason; any
 other that survives is printed, and the exit code is 1. ``--sample`` tries that many, drawn with a
-fixed seed.
+fixed seed. ``--seconds`` gives each mutant so much of the tests' time and no more, so that some
+survive that the other tests would kill.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import importlib.util
+import math
+import mmap
 import os
 import random
 import signal
 import sys
 import time
-from importlib.abc import Loader, MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 60
 LISTED = Path(__file__).with_name("equivalent.txt")
-IDENTIFY = sorted(
-    path.stem
-    for path in (ROOT / "convcheck" / "checks" / "identify").glob("*.py")
-    if path.stem != "__init__"
+# The parts of identify that have tests of their own, which take seconds; the others have them all.
+PARTS = ("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples")
+COUNTS = ("holding", "tally", "thin")
+WHOLE = sorted(
+    {path.stem for path in (ROOT / "convcheck" / "checks" / "identify").glob("[a-z]*.py")}
+    - {*PARTS, *COUNTS}
 )
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
@@ -44,7 +48,13 @@ TESTS = {
     "comparison": "test_comparison",
     "reference": "test_compare",
     "mapping": "test_mapping",
-    **{f"checks.identify.{name}": "test_identify test_identify_report" for name in IDENTIFY},
+    **{f"checks.identify.{name}": "test_identify_parts" for name in PARTS},
+    **{f"checks.identify.{name}": "test_identify_tally test_identify_parts" for name in COUNTS},
+    **{
+        f"checks.identify.{name}": "test_identify_parts test_identify_tally test_identify"
+        " test_identify_hostile"
+        for name in WHOLE
+    },
 }
 SWAPS = (
     *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul", "FloorDiv_Mul"),
@@ -137,95 +147,135 @@ def listed(module: str) -> set[str]:
     return {line.removeprefix(f"{module}: ") for line in lines if line.startswith(f"{module}: ")}
 
 
-class _Mutant(MetaPathFinder, Loader):
-    """Gives the module of that name another source."""
-
-    def __init__(self, name: str, path: Path, source: str) -> None:
-        self.name, self.path, self.source = name, path, source
-
-    def find_spec(self, fullname: str, *_: Any) -> Any:
-        if fullname == self.name:
-            return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
-        return None
-
-    def exec_module(self, module: Any) -> None:
-        exec(compile(self.source, str(self.path), "exec"), module.__dict__)
+def put_in_place(module: ModuleType, source: str) -> None:
+    """Give a module another source, here and wherever its names were imported to."""
+    old = dict(vars(module))
+    exec(compile(source, str(module.__file__), "exec"), vars(module))
+    for other in [m for m in sys.modules.values() if _is_ours(m)]:
+        for name, value in list(vars(other).items()):
+            if name in old and value is old[name] and not name.startswith("__"):
+                setattr(other, name, getattr(module, name, value))
 
 
-class _Backwards:
-    """Runs the last tests first: to the letter, and quick, they kill most."""
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        items.reverse()
+def _is_ours(module: ModuleType) -> bool:
+    return str(getattr(module, "__file__", None)).startswith(str(ROOT))
 
 
-def survives(name: str, path: Path, source: str, tests: list[str]) -> bool:
-    """Whether all tests pass with this source in the module's place."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(SECONDS)  # an endless loop is noticed too
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        code = 1
-        try:
-            import pytest
+class Runner:
+    """A plugin of pytest that runs its tests on mutants in the place of running them.
 
-            sys.meta_path.insert(0, _Mutant(name, path, source))
-            options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider"]
-            options += ["-m", "not slow and not campaign"]
-            code = int(pytest.main([*options, *tests], [_Backwards()]))
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return status == 0
+    It learns which of them are worth running first.
+    """
+
+    def __init__(self, names: list[str], sample: int | None, budget: float) -> None:
+        self.names, self.sample, self.budget = names, sample, budget
+        self.good = False
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Judge the modules that are asked for."""
+        import numpy as np
+
+        self.items = session.items
+        # Memory that is shared with the forks: how long each test takes, and which one runs.
+        self.taken = np.frombuffer(mmap.mmap(-1, 8 * len(self.items)), np.float64)
+        self.at = np.frombuffer(mmap.mmap(-1, 8), np.int64)
+        modules = {name: sys.modules[f"convcheck.{name}"] for name in self.names}
+        module = next(iter(modules.values()))
+        if self.survives(module, _source(module), list(range(len(self.items)))):
+            judged = [self.judge(*each) for each in modules.items()]
+            self.good = all(judged)
+        else:
+            print(f"{self.items[self.at[0]].nodeid} fails without any mutation")
+        return True
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """End the fork where a test fails."""
+        if report.failed:
+            os._exit(1)
+
+    def survives(self, module: ModuleType, source: str, order: list[int]) -> bool:
+        """Whether the tests pass, in this order, with this source in the module's place."""
+        child = os.fork()
+        if child == 0:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            code = 1
+            try:
+                # An endless loop is noticed too: by the processor's time, whoever else is running.
+                signal.setitimer(signal.ITIMER_PROF, 60)
+                self.at[0] = order[0]
+                put_in_place(module, source)
+                for index in order:
+                    self.run(index)
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        return status == 0
+
+    def run(self, index: int) -> None:
+        """One test; what fails or takes much longer than it should ends the process."""
+        item, usual = self.items[index], float(self.taken[index])
+        signal.setitimer(signal.ITIMER_PROF, 5 + 10 * usual if usual else 600)
+        self.at[0], started = index, time.process_time()
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        if not usual:
+            self.taken[index] = max(time.process_time() - started, 0.001)
+
+    def judge(self, name: str, module: ModuleType) -> bool:
+        """Print a module's survivors and counts; whether all that survive are listed."""
+        source, known, started = _source(module), listed(name), time.monotonic()
+        every = list(mutants(source))
+        tried = every
+        if self.sample is not None and self.sample < len(every):
+            tried = random.Random(0).sample(every, self.sample)
+        equivalent, surviving = 0, 0
+        kills, runs = [0] * len(self.items), [0] * len(self.items)
+        for words, mutated in tried:
+            order = sorted(
+                range(len(self.items)),
+                key=lambda i: -(kills[i] + 1) / (runs[i] + 1) / float(self.taken[i]),
+            )
+            if self.budget < math.inf:
+                spent = 0.0
+                order = [i for i in order if (spent := spent + self.taken[i]) <= self.budget]
+            if self.survives(module, mutated, order):
+                if words.partition(": ")[2] in known:
+                    equivalent += 1
+                else:
+                    surviving += 1
+                    print(f"  survives  {name}: {words}", flush=True)
+                continue
+            killer = int(self.at[0])
+            kills[killer] += 1
+            for index in order[: order.index(killer) + 1]:
+                runs[index] += 1
+        killed = len(tried) - equivalent - surviving
+        print(
+            f"{name}: {len(every)} mutants, {len(tried)} tried, {killed} killed,",
+            f"{equivalent} equivalent, {surviving} surviving, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+        return surviving == 0
+
+
+def _source(module: ModuleType) -> str:
+    return Path(str(module.__file__)).read_text(encoding="utf-8")
 
 
 def warm() -> None:
-    """Import what is slow, and none of what is mutated."""
-    import hypothesis
-    import jsonschema  # noqa: F401
-    import pytest  # noqa: F401
-    import scipy.fft
-    import scipy.ndimage
-    import scipy.signal  # noqa: F401
-
-    # One example is enough: none need be made small to be shown.
-    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("mutants", phases=phases, database=None)
-    hypothesis.settings.load_profile("mutants")
+    """Set up what the forks share."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
+    import hypothesis
 
-
-def judge(name: str, sample: int | None) -> bool:
-    """Print a module's survivors and counts; whether all that survive are listed."""
-    path = ROOT / "convcheck" / f"{name.replace('.', '/')}.py"
-    source = path.read_text(encoding="utf-8")
-    tests = [f"tests/{test}.py" for test in TESTS[name].split()]
-    if not survives(f"convcheck.{name}", path, source, tests):
-        print(f"{name}: its tests fail without any mutation")
-        return False
-    started, known = time.monotonic(), listed(name)
-    every = list(mutants(source))
-    tried = every if sample is None else random.Random(0).sample(every, min(sample, len(every)))
-    equivalent, surviving = 0, 0
-    for words, mutated in tried:
-        if not survives(f"convcheck.{name}", path, mutated, tests):
-            continue
-        if words.partition(": ")[2] in known:
-            equivalent += 1
-        else:
-            surviving += 1
-            print(f"  survives  {name}: {words}", flush=True)
-    killed = len(tried) - equivalent - surviving
-    print(
-        f"{name}: {len(every)} mutants, {len(tried)} tried, {killed} killed,",
-        f"{equivalent} equivalent, {surviving} surviving, {time.monotonic() - started:.0f} s",
-        flush=True,
-    )
-    return surviving == 0
+    # One example is enough: none need be made small to be shown.
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None, derandomize=True)
+    hypothesis.settings.load_profile("mutants")
 
 
 def main() -> int:
@@ -233,12 +283,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Small changes that no test notices.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(TESTS))
     parser.add_argument("--sample", type=int, metavar="N", help="try N mutants of each")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", default=math.inf, help="of tests for each mutant"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.modules) - set(TESTS):
         parser.error(f"no such module: {', '.join(sorted(unknown))}")
     warm()
-    good = [judge(name, asked.sample) for name in asked.modules or TESTS]
-    return 0 if all(good) else 1
+    import pytest
+
+    good = True
+    modules = asked.modules or list(TESTS)
+    for tests in dict.fromkeys(TESTS[name] for name in modules):
+        runner = Runner(
+            [name for name in modules if TESTS[name] == tests], asked.sample, asked.seconds
+        )
+        options = ["-qqs", "--assert=plain", "--no-header", "-p", "no:cacheprovider"]
+        options += ["-m", "not slow and not campaign"]
+        pytest.main([*options, *(f"tests/{test}.py" for test in tests.split())], [runner])
+        good &= runner.good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -30,6 +30,10 @@ Loaded = tuple["NDArray[Any]", tuple[str, ...]]
 LIMIT = 4 << 30
 """Bytes that an array may take that has to be held in memory."""
 _HEADER_LIMIT = 100 << 20
+_FREE = 1 << 22
+"""Pixels that no file has to account for: in memory they take less than 64 MiB."""
+_DENSEST = 1100
+"""Numbers that a byte of a file may stand for beyond these; deflate makes 1032 of one."""
 _IMAGES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -70,9 +74,19 @@ def load(found: str, file: IO[bytes], name: str | None) -> Loaded:
 
 def names(found: str, file: IO[bytes]) -> list[str]:
     """The names of the arrays in a file of many."""
-    if found == "safetensors":
-        return list(_entries(file)[0])
-    return [tensor.name for tensor in _graph(file).initializer]
+    read: Any = _entries(file) if found == "safetensors" else _initializers(file)
+    _LISTED.clear()
+    _LISTED[_identity(file)] = read
+    return list(read[0] if found == "safetensors" else read)
+
+
+_LISTED: dict[tuple[int, ...], Any] = {}
+"""What was read of the file that was listed last: its arrays are asked for one by one next."""
+
+
+def _identity(file: IO[bytes]) -> tuple[int, ...]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -93,6 +107,7 @@ def _image(file: IO[bytes]) -> Loaded:
                 size = image.width * image.height * max(4, 2 * len(image.getbands()))
                 if size > LIMIT:
                     raise InputError("is too large to be held in memory", got=f"{size:,} bytes")
+                _check_size(image, os.fstat(file.fileno()).st_size)
                 _check_depth(image, form)
                 return _pixels(image, form)
     # Pillow raises many things of broken files, its own error a subclass of OSError among them.
@@ -104,6 +119,18 @@ def _image(file: IO[bytes]) -> Loaded:
         ) from error
     except Image.DecompressionBombError as error:
         raise InputError("is an image too large to be read safely", got=str(error)) from error
+
+
+def _check_size(image: Any, length: int) -> None:
+    """Raise for a header that promises more than the bytes after it can be unpacked to."""
+    pixels = image.width * image.height
+    numbers = pixels * len(image.getbands()) // (8 if image.mode == "1" else 1)
+    if pixels > _FREE and numbers > _DENSEST * length:
+        raise InputError(
+            "is an image with more pixels than its file can hold",
+            got=f"{image.width:,} x {image.height:,} pixels in {length:,} bytes",
+            hint="copy it again, or open it in an image program and save it anew",
+        )
 
 
 def _check_depth(image: Any, form: str) -> None:
@@ -170,7 +197,7 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
 
 
 def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
-    entries, start = _entries(file)
+    entries, start = _LISTED.get(_identity(file)) or _entries(file)
     name = _choose(list(entries), name, file)
     entry = entries[name]
     code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -213,13 +240,14 @@ def _broken(got: str) -> InputError:
 # --- ONNX ---------------------------------------------------------------------------------------
 
 
-def _graph(file: IO[bytes]) -> Any:
+def _initializers(file: IO[bytes]) -> dict[str, Any]:
     try:
         import onnx
     except ImportError:
         raise MissingExtraError("is an ONNX model, which the package onnx reads", "onnx") from None
     try:
-        return onnx.load_model(file, load_external_data=False).graph
+        graph = onnx.load_model(file, load_external_data=False).graph
+        return {tensor.name: tensor for tensor in graph.initializer}
     except Exception as error:  # protobuf's own errors have no public base class
         raise InputError(
             "is an ONNX model that cannot be read",
@@ -229,7 +257,7 @@ def _graph(file: IO[bytes]) -> Any:
 
 
 def _initializer(file: IO[bytes], name: str | None) -> Loaded:
-    tensors = {tensor.name: tensor for tensor in _graph(file).initializer}
+    tensors = _LISTED.get(_identity(file)) or _initializers(file)
     from onnx import TensorProto, numpy_helper
 
     name = _choose(list(tensors), name, file)
@@ -241,9 +269,15 @@ def _initializer(file: IO[bytes], name: str | None) -> Loaded:
             hint='put it into the model: python -c "import onnx; '
             "onnx.save(onnx.load('MODEL.onnx'), 'whole.onnx')\"",
         )
+    if tensor.data_type == TensorProto.STRING:
+        raise InputError(
+            "has text where numbers are wanted",
+            got=f"initializer {name[:40]!r} of type STRING",
+            hint="name another initializer: convcheck inspect MODEL.onnx lists them",
+        )
     try:
         array = numpy_helper.to_array(tensor)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise InputError(
             "has an initializer that cannot be read", got=f"{name[:40]!r}: {error}"
         ) from error

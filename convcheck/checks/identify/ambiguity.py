@@ -55,8 +55,9 @@ def _reason(problem: Problem, first: Convention, other: Convention) -> str:
         w = arrange_filters(problem.filters, plain, x.shape[1])
         if first.groups == 1:
             flips = [first.flip, other.flip]
-            return why_equal(x[0], w, flips, problem.arithmetic.exact)[0]
-    if differing in (["channel_order"], ["channel_order", "flip"]):
+            image = next((one for one in x if one.any()), x[0])
+            return why_equal(image, w, flips, problem.arithmetic.exact)[0]
+    if {*differing} <= {"channel_order", "flip"} and {*first.flip} ^ {*other.flip} <= {"I"}:
         return "reordering the channels changes nothing: filters or image are alike across channels"
     if differing == ["kernel_transposed"]:
         return "every kernel is its own transpose"
