@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.errors import InputError
+from convcheck.kinds import converter, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 PARAMETERS = ("stride", "padding", "dilation", "groups")
 """What an implementation may be passed beside its arrays."""
-KINDS = ("numpy", "torch", "jax", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,13 @@ class CallableTarget:
     passes: tuple[str, ...] | None = None
     call: str | None = None
 
-    def open(self) -> Callable[[Array, Array, Mapping[str, int]], Array]:
+    def open(self) -> Callable[[Array, Array, Mapping[str, int]], Any]:
         """Import the callable; gives a function of numpy arrays and parameters."""
         return adapted(_import(self.name), self.name, self.arrays, self.call)
+
+    def kind(self) -> str:
+        """The kind of arrays that it is called with."""
+        return self.arrays or kind_of(self.name, _import(self.name))
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that it takes; None where only a call can tell."""
@@ -53,18 +57,18 @@ class CallableTarget:
 
 def adapted(
     function: Callable[..., Any], name: str, arrays: str | None = None, call: str | None = None
-) -> Callable[[Array, Array, Mapping[str, int]], Array]:
+) -> Callable[[Array, Array, Mapping[str, int]], Any]:
     """A callable of its own kind of arrays, as a function of numpy arrays and parameters."""
-    into, back = _converters(arrays or _array_kind(name, function))
+    into = converter(arrays or kind_of(name, function))
     arguments = parse_call(call) if call else None
 
-    def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Array:
+    def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Any:
         x, w = into(image), into(filters)
         if arguments is not None:
             args, kwargs = arguments.bind({"x": x, "w": w, **parameters})
         else:
             args, kwargs = [x, w], dict(parameters)
-        return back(function(*args, **kwargs))
+        return function(*args, **kwargs)
 
     return run
 
@@ -130,6 +134,10 @@ class CommandTarget:
     def parameters(self) -> tuple[str, ...]:
         """The parameters whose placeholders the command has."""
         return tuple(p for p in PARAMETERS if f"{{{p}}}" in self.template)
+
+    def kind(self) -> str:
+        """NumPy's, as files."""
+        return "numpy"
 
     def unpassed(self) -> tuple[str, ...]:
         """Nothing: what a program could be given besides is not known."""
@@ -287,60 +295,3 @@ def _close(name: str, known: Sequence[str]) -> str | None:
 
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else None
-
-
-def _array_kind(name: str, function: Callable[..., Any]) -> str:
-    """The arrays that a callable is made for: its library's, or its annotations'."""
-    owner = type(getattr(function, "__self__", None))
-    homes = [name, getattr(function, "__module__", None) or "", owner.__module__, str(owner)]
-    try:
-        parameters = inspect.signature(function).parameters.values()
-        homes += [str(p.annotation).removeprefix("<class '") for p in parameters]
-    except (TypeError, ValueError):
-        pass  # builtins, torch's own functions among them, have no signature
-    for kind in ("torch", "jax", "tensorflow"):
-        if any(home.startswith(kind) for home in homes):
-            return kind
-    return "numpy"
-
-
-def _converters(kind: str) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
-    import numpy as np
-
-    if kind == "torch":
-        return _to_torch, _from_torch
-    if kind == "jax":
-        import jax.numpy as jnp
-
-        return jnp.asarray, np.asarray
-    if kind == "tensorflow":
-        import tensorflow as tf
-
-        return tf.convert_to_tensor, np.asarray
-    return (lambda array: array), _from_numpy
-
-
-def _to_torch(array: Array) -> Any:
-    import torch
-
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _from_torch(tensor: Any) -> Array:
-    import numpy as np
-    import torch
-
-    if not isinstance(tensor, torch.Tensor):
-        return np.asarray(tensor)
-    plain = tensor.detach().cpu()
-    if plain.dtype == torch.bfloat16:  # which numpy has not
-        plain = plain.float()
-    return np.asarray(plain.numpy())
-
-
-def _from_numpy(output: Any) -> Array:
-    import numpy as np
-
-    if hasattr(output, "detach"):
-        return _from_torch(output)
-    return np.asarray(output)

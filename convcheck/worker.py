@@ -49,7 +49,8 @@ class Outcome:
     """What a call did: ``ok``, ``rejected``, ``crash``, ``hang`` or ``changes its input``.
 
     ``again`` is what a second call with the same arrays gave, where that was something else.
-    ``died``: the process did not survive the call.
+    ``died``: the process did not survive the call. ``precision``: the output's, where it is one
+    that NumPy has no dtype for.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Outcome:
     again: Array | None = field(default=None, repr=False)
     changed_input: bool = False
     died: bool = False
+    precision: str | None = None
 
 
 class Worker:
@@ -75,6 +77,7 @@ class Worker:
         self._buffer = b""
         self._parameters: tuple[str, ...] | None = None
         self.unpassed: tuple[str, ...] = ()
+        self.kind = "numpy"
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
@@ -146,6 +149,7 @@ class Worker:
         found = told["parameters"]
         self._parameters = None if found is None else tuple(found)
         self.unpassed = tuple(told["unpassed"])
+        self.kind = told["kind"]
         self._ready = True
 
     def _line(self, timeout: float) -> bytes | None:

@@ -209,6 +209,7 @@ class _Hangs:
     """A runner whose target hangs for wide kernels."""
 
     unpassed: tuple[str, ...] = ()
+    kind = "numpy"
 
     def __init__(self) -> None:
         self.hung = 0
@@ -596,3 +597,45 @@ def test_no_data_accuses_a_right_implementation(dtype: str, values: str) -> None
         narrow = zoo.reversed_sum(image, filters)
         if dtype in ("float16", "float32"):
             assert judge(image, filters, narrow, convention).passed
+
+
+def test_half_the_kernel_on_both_sides_is_a_rule_of_its_own() -> None:
+    def conv(x, w):
+        high, wide = (n // 2 for n in w.shape[2:])
+        return zoo.conv(np.pad(x, ((0, 0), (0, 0), (high, high), (wide, wide))), w)
+
+    result = put(conv, 60)
+    assert result.verdict == "pass", result.findings
+    assert name(result).endswith("zero padding, half the kernel on both sides, float64")
+    larger = [case for case in cases(0, 150) if case.number >= 60]
+    runner, claimed = Inline(adapted(conv, "f"), ()), claim("correlation,same-upper")
+    result = put_to_test(runner, larger, expect=claimed, smaller=False, patience=0.0)
+    assert result.does == "it pads as half the kernel on both sides"
+
+
+class _Bfloat16(np.ndarray):
+    """What a library gives whose dtype NumPy lacks: to float() and numpy(), as torch's tensors."""
+
+    dtype = "torch.bfloat16"  # type: ignore[assignment]
+
+    def detach(self) -> _Bfloat16:
+        return self
+
+    cpu = detach
+
+    def float(self) -> _Bfloat16:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return np.array(self, copy=True, subok=False)
+
+
+@pytest.mark.parametrize("bits", [16, 21])
+def test_an_output_in_bfloat16_is_judged_as_such(bits: int) -> None:
+    def conv(x, w):
+        y = np.asarray(zoo.conv(x, w), np.float32).view(np.uint32)
+        return ((y >> bits) << bits).view(np.float32).view(_Bfloat16)
+
+    result = put(conv, 60)
+    assert result.verdict == ("pass" if bits == 16 else "fail"), result.findings
+    assert name(result).endswith("no padding, bfloat16")

@@ -253,3 +253,38 @@ def test_writing_to_a_read_only_array_is_a_finding_of_its_own() -> None:
     case = Case(seed=0, number=0, order="readonly")
     outcome = Inline(mutates, ()).run(Request(case, "HW", "HW", ()))
     assert outcome.kind == "changes its input"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one\ntwo", "one"),
+        ("in user code:\n\n    File x, line 3\n    TypeError: the cause\n", "TypeError: the cause"),
+        (
+            "When calling it.\n\n\x1b[1mThe cause\x1b[0m\nmore\n\nArguments:",
+            "When calling it. The cause",
+        ),
+    ],
+)
+def test_a_message_is_told_in_one_line(text: str, said: str) -> None:
+    def raises(image, filters, parameters):
+        raise RuntimeError(text)
+
+    assert Inline(raises, ()).run(REQUEST).detail == f"RuntimeError: {said}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Value for attr 'T' of int8 is not in the list of allowed values: half, float",
+        "Value passed has DataType uint8 not in list of allowed values: float16",
+        "Current CPU implementations do not yet support dilation rates larger than 1",
+        "Incompatible type conversion requested to type int32 for a variable of type float32",
+        "Unimplemented: no grouped convolutions",
+    ],
+)
+def test_what_a_library_does_not_take_is_no_crash(text: str) -> None:
+    def raises(image, filters, parameters):
+        raise ValueError(text)
+
+    assert Inline(raises, ()).run(REQUEST).kind == "rejected"

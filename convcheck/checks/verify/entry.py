@@ -10,6 +10,7 @@ from convcheck.checks.verify.model import LAYOUTS, Runner, claim
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 from convcheck.convention import Convention
 from convcheck.errors import InputError
+from convcheck.kinds import kind_of
 from convcheck.serving import Inline
 from convcheck.target import CallableTarget, adapted, parameters_of, unpassed_of
 from convcheck.worker import Worker
@@ -58,9 +59,10 @@ def verify(
         runner = Worker(CallableTarget(target, arrays, given, call), timeout)
     else:
         name = getattr(target, "__qualname__", None) or type(target).__name__
-        function = adapted(target, name, arrays, call)
+        kind = arrays or kind_of(name, target)
+        function = adapted(target, name, kind, call)
         unpassed = unpassed_of(target) if given is None and call is None else ()
-        runner = Inline(function, parameters_of(target, given, call), unpassed)
+        runner = Inline(function, parameters_of(target, given, call), unpassed, kind)
     try:
         return put_to_test(
             runner,

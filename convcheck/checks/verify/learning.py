@@ -82,7 +82,7 @@ def learn(
     calls += _dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))
     refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
     dtypes = tuple(d for d in DTYPES if d not in refused)
-    gives = seen[0][1].dtype.name if seen else "float32"
+    gives = model.precision or (seen[0][1].dtype.name if seen else "float32")
     expect = dict(expect)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
