@@ -77,12 +77,16 @@ def learn(
     """
     model = replace(model, parameters=_taken(runner, model))
     calls = [*_observations(runner, model)]
-    seen = [(case, outcome.output) for case, outcome in calls if outcome.output is not None]
+    seen = [
+        (case, *case.arrays(*model.layouts), outcome.output)
+        for case, outcome in calls
+        if outcome.output is not None
+    ]
     model = max(_variants(model), key=lambda m: _agreement(m, seen))
     calls += _dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))
     refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
     dtypes = tuple(d for d in DTYPES if d not in refused)
-    gives = model.precision or (seen[0][1].dtype.name if seen else "float32")
+    gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
     expect = dict(expect)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
@@ -153,11 +157,10 @@ def _variants(model: Model) -> Iterator[Model]:
             yield replace(model, rule=rule, transposed=transposed, base=base)
 
 
-def _agreement(model: Model, seen: Sequence[tuple[Case, Array]]) -> int:
+def _agreement(model: Model, seen: Sequence[tuple[Case, Array, Array, Array]]) -> int:
     """How many observed outputs the model gives: the shape alone decides most."""
     count = 0
-    for case, output in seen:
-        image, filters = case.arrays(*model.layouts)
+    for case, image, filters, output in seen:
         try:
             convention = model.found().convention(case)
             if output_shape(image.shape, filters.shape, convention) == output.shape:

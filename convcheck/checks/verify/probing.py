@@ -196,19 +196,21 @@ def _guessed(seen: _Layout) -> None:
         if rule == "explicit" or not transposed
     ]
     for case, output in seen.outputs:
-        shares = [(_share(model, case, output), model) for model in models]
+        data = (case, *case.arrays(*plain.layouts), output)
+        shares = [(_share(model, *data), model) for model in models]
         if max(shares, key=lambda pair: pair[0])[0] < 1:
-            finished = [f for model in models for f in _finished(model, case, output)]
+            finished = [f for model in models for f in _finished(model, *data)]
             # Half of what ReLU gives is 0 whatever comes before: only a whole output counts.
-            shares += [(1.0, model) for model in finished if _share(model, case, output) == 1]
+            shares += [(1.0, model) for model in finished if _share(model, *data) == 1]
         best, model = max(shares, key=lambda pair: pair[0])
         if best >= MOST:
             seen.vote(case, model.convention(case), whole=best == 1)
 
 
-def _finished(model: Model, case: Case, output: Array) -> Iterator[Model]:
+def _finished(
+    model: Model, case: Case, image: Array, filters: Array, output: Array
+) -> Iterator[Model]:
     """The same with ReLU, a factor, or one number added, as they would have to be."""
-    image, filters = case.arrays(*model.layouts)
     convention = model.convention(case)
     try:
         if output_shape(image.shape, filters.shape, convention) != output.shape:
@@ -227,9 +229,8 @@ def _finished(model: Model, case: Case, output: Array) -> Iterator[Model]:
         yield replace(model, base=model.base.replace(bias=same))
 
 
-def _share(model: Model, case: Case, output: Array) -> float:
+def _share(model: Model, case: Case, image: Array, filters: Array, output: Array) -> float:
     """How much of an output a model gives."""
-    image, filters = case.arrays(*model.layouts)
     convention = model.convention(case)
     try:
         if output_shape(image.shape, filters.shape, convention) != output.shape:
