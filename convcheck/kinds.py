@@ -77,6 +77,8 @@ def to_numpy(output: Any) -> tuple[Array, str | None]:
         if str(output.dtype) == "torch.bfloat16":
             return np.array(output.float().numpy()), "bfloat16"
         output = output.numpy()
+    if np.ma.is_masked(output):
+        raise ValueError("gave a masked array, in which elements are missing")
     array = np.asarray(output)
     if array.dtype.name == "bfloat16":  # of JAX and TensorFlow
         return array.astype(np.float32), "bfloat16"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import Case
+from convcheck.campaign import WIDEST, Case
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
 from convcheck.target import CallableTarget, CommandTarget, Target
@@ -46,6 +46,8 @@ UNSUPPORTED = (
     "unimplemented",
 )
 """What libraries say of a parameter, a dtype or an array that they do not take."""
+MOST = 4 * WIDEST
+"""Numbers beyond which an output is that of no case, and is not sent."""
 WRITES = ("assignment destination is read-only", "output array is read-only")
 """What numpy says to code that writes to a read-only array."""
 
@@ -56,8 +58,12 @@ def call(function: Any, request: Request) -> Outcome:
     kept = image.copy(), filters.copy()
     parameters = {p: getattr(request.case, p) for p in request.parameters}
     again = None
+    given: Any = None
     try:
-        output, precision = to_numpy(function(image, filters, parameters))
+        given = function(image, filters, parameters)
+        output, precision = to_numpy(given)
+        if output.size > MOST:
+            return Outcome("wrong shape", f"gave {'x'.join(map(str, output.shape))}: far too much")
         changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
         if request.repeat:
             if changed:
@@ -65,12 +71,13 @@ def call(function: Any, request: Request) -> Outcome:
             second, _ = to_numpy(function(image, filters, parameters))
             again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
-        return Outcome("hang", f"no answer within {error.timeout:g} s")
+        return Outcome("hang", f"no answer within {error.timeout:.3g} s")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
         return _raised(error)
     for array in (output, again):
         if array is not None and array.dtype.kind not in "biufc":
-            return Outcome("crash", f"gave {array.dtype} instead of numbers")
+            what = f"{array.dtype} ({type(given).__name__})"
+            return Outcome("crash", f"gave {what} instead of numbers")
     return Outcome("ok", "", output, again, changed, precision=precision)
 
 
@@ -87,6 +94,7 @@ def _raised(error: BaseException) -> Outcome:
         isinstance(error, NotImplementedError)
         or (isinstance(error, TypeError) and _is_of_the_call(error))
         or any(word in text.lower() for word in UNSUPPORTED)
+        or re.search(r"\bonly\b.{1,60}\bsupported\b", text) is not None
     )
     # Python's own words for an expression that makes no sense are no refusal.
     if "unsupported operand" in text:
@@ -151,8 +159,11 @@ def _end_with(parent: int) -> None:
 
 
 def serve() -> None:
-    """The worker's loop: answer requests until there are no more, or nobody wants the answers."""
-    with suppress(BrokenPipeError):
+    """The worker's loop: answer requests until there are no more, or no answer gets through.
+
+    The campaign may be gone, or the target may have closed what it has not opened.
+    """
+    with suppress(OSError):
         _serve()
 
 

@@ -6,9 +6,11 @@ import ast
 import importlib
 import inspect
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,21 +163,41 @@ class CommandTarget:
                 save(files["filters"], np.ascontiguousarray(filters))
                 values = {**files, **{p: str(parameters.get(p, _DEFAULTS[p])) for p in PARAMETERS}}
                 filled = [_fill(word, values) for word in words]
-                done = subprocess.run(  # noqa: S603 - the user named it to be run
-                    filled,
-                    capture_output=True,
-                    timeout=self.timeout,
-                    check=False,
-                    text=True,
-                    errors="replace",
-                    stdin=subprocess.DEVNULL,
-                )
+                errors = Path(folder, "stderr")
+                with errors.open("wb") as stderr:  # a pipe could be kept open by what it starts
+                    done = subprocess.run(  # noqa: S603 - the user named it to be run
+                        filled,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=stderr,
+                        timeout=self.timeout,
+                        check=False,
+                    )
                 if done.returncode:
-                    said = done.stderr.strip().splitlines()[-1:] or [""]
-                    raise RuntimeError(f"ended with {done.returncode}: {said[0]}")
-                return np.array(load("OUT", files["output"]).array)
+                    raise RuntimeError(f"ended with {ending(done.returncode)}{_last_line(errors)}")
+                try:
+                    return np.array(load("OUT", files["output"]).array)
+                except InputError as error:
+                    told = error.what.replace(files["output"], "{output}")
+                    raise RuntimeError(told.removeprefix("OUT: ")) from None
 
         return run
+
+
+def ending(code: int) -> str:
+    """An exit code, or the signal that ended a process, by its name."""
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return str(code)
+
+
+def _last_line(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
 
 
 Target = CallableTarget | CommandTarget

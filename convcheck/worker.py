@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.errors import InputError
-from convcheck.target import CommandTarget, Target
+from convcheck.target import CommandTarget, Target, ending
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Worker:
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
-        self._buffer = b""
+        self._buffer = bytearray()
         self._parameters: tuple[str, ...] | None = None
         self.unpassed: tuple[str, ...] = ()
         self.kind = "numpy"
@@ -96,7 +96,7 @@ class Worker:
             cwd=self.folder,
             start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
         )
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def run(self, request: Request) -> Outcome:
         """Call the target; a crash or a hang costs the process and is told.
@@ -124,7 +124,7 @@ class Worker:
             return Outcome(**told)
         except (BrokenPipeError, EOFError, ValueError):
             code = self._ended()
-            return Outcome("crash", f"the process ended with {_signal_name(code)}", died=True)
+            return Outcome("crash", f"the process ended with {_ending(code)}", died=True)
 
     def _array(self) -> Array:
         import numpy as np
@@ -142,7 +142,7 @@ class Worker:
             hello = None
         told: dict[str, Any] = json.loads(hello) if hello else {"error": "it did not start"}
         if not hello:
-            told["more"] = {"got": f"the process ended with {_signal_name(self._ended())}"}
+            told["more"] = {"got": f"the process ended with {_ending(self._ended())}"}
         if "error" in told:
             self.close()
             raise InputError(told["error"], **told.get("more", {}))
@@ -157,15 +157,18 @@ class Worker:
         while b"\n" not in self._buffer:
             if not self._fill(until):
                 return None
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+        return bytes(self._cut(self._buffer.index(b"\n") + 1))
 
     def _take(self, size: int, timeout: float) -> bytes:
         until = time.monotonic() + timeout
         while len(self._buffer) < size:
             if not self._fill(until):
                 raise EOFError
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return bytes(self._cut(size))
+
+    def _cut(self, size: int) -> bytearray:
+        taken = self._buffer[:size]
+        del self._buffer[:size]
         return taken
 
     def _fill(self, until: float) -> bool:
@@ -205,10 +208,5 @@ class Worker:
                     stream.close()
 
 
-def _signal_name(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else ending(code)

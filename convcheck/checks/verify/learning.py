@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
+from convcheck.checks.verify.afterwards import Shown, solved
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.model import RULES, Model, Runner
@@ -77,13 +78,12 @@ def learn(
     """
     model = replace(model, parameters=_taken(runner, model))
     calls = [*_observations(runner, model)]
-    seen = [
-        (case, *case.arrays(*model.layouts), outcome.output)
-        for case, outcome in calls
-        if outcome.output is not None
-    ]
-    model = max(_variants(model), key=lambda m: _agreement(m, seen))
-    calls += _dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))
+    seen = _shown(model, calls)
+    variants = [solved(variant, seen) for variant in _variants(model)]
+    model = max(variants, key=lambda m: _agreement(m, seen))
+    others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
+    calls += others
+    model = solved(model, _shown(model, [call for call in others if call[0].dtype == "float64"]))
     refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
     dtypes = tuple(d for d in DTYPES if d not in refused)
     gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
@@ -104,6 +104,14 @@ def learn(
     return Probe(model, notes, findings=tuple(findings.values()), control=control)
 
 
+def _shown(model: Model, calls: Sequence[Called]) -> list[Shown]:
+    return [
+        (case, *case.arrays(*model.layouts), outcome.output)
+        for case, outcome in calls
+        if outcome.output is not None
+    ]
+
+
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
     known = runner.parameters()
     if known is not None:
@@ -120,7 +128,9 @@ def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
 def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
     """Calls that show which dtypes are refused; to crash over one is a finding."""
     for dtype in DTYPES:
-        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype)
+        # What is summed in too few bits shows where the numbers are large.
+        values = "wide" if dtype.endswith("int8") else "ints"
+        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype, values=values)
         if dtype != "float32" and hangs < HANGS:
             outcome = runner.run(model.request(case))
             yield case, outcome
@@ -157,7 +167,7 @@ def _variants(model: Model) -> Iterator[Model]:
             yield replace(model, rule=rule, transposed=transposed, base=base)
 
 
-def _agreement(model: Model, seen: Sequence[tuple[Case, Array, Array, Array]]) -> int:
+def _agreement(model: Model, seen: Sequence[Shown]) -> int:
     """How many observed outputs the model gives: the shape alone decides most."""
     count = 0
     for case, image, filters, output in seen:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.afterwards import plainest
 from convcheck.checks.verify.judgement import wrong
 from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner, layouts
@@ -223,7 +224,8 @@ def _finished(
     scale = float(np.vdot(plain, output)) / square if square else 0.0
     bias = float(np.mean(output - plain))
     if math.isfinite(scale) and scale != 0:
-        yield replace(model, base=model.base.replace(scale=float(f"{scale:.6g}")))
+        scale = plainest(scale, 1e-6 * abs(scale))
+        yield replace(model, base=model.base.replace(scale=scale))
     if math.isfinite(bias) and "O" in convention.filter_layout:
         same = (float(f"{bias:.5g}"),) * case.filters
         yield replace(model, base=model.base.replace(bias=same))
