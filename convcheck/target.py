@@ -298,7 +298,7 @@ def _import(name: str) -> Callable[..., Any]:
             got=str(error),
             expected="a module that this environment or the current directory has",
         ) from None
-    except Exception as error:  # noqa: BLE001 - a module may raise anything
+    except BaseException as error:  # noqa: BLE001 - a module may raise anything, and exit
         raise InputError(
             f"the module {module_name!r} fails when it is imported",
             got=f"{type(error).__name__}: {error}",

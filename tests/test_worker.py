@@ -353,3 +353,15 @@ def test_a_command_whose_child_stays_has_answered() -> None:
         assert runner.run(REQUEST).kind == "ok"
     finally:
         runner.close()  # the child too
+
+
+@pytest.mark.parametrize("code", ["raise KeyboardInterrupt", "import sys; sys.exit(3)"])
+def test_a_module_that_gives_up_is_said_without_a_traceback(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gives_up.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget("gives_up:f"), 10.0)
+    with pytest.raises(InputError, match="fails when it is imported"):
+        runner.parameters()
+    assert "Traceback" not in capfd.readouterr().err
