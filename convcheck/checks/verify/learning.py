@@ -21,7 +21,7 @@ from convcheck.target import PARAMETERS
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from convcheck.checks.identify.nearest import Miss
 
@@ -79,8 +79,8 @@ def learn(
     model = replace(model, parameters=_taken(runner, model))
     calls = [*_observations(runner, model)]
     seen = _shown(model, calls)
-    variants = [solved(variant, seen) for variant in _variants(model)]
-    model = max(variants, key=lambda m: _agreement(m, seen))
+    variants = (solved(variant, seen) for variant in _variants(model))
+    model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
     others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
     calls += others
     model = solved(model, _shown(model, [call for call in others if call[0].dtype == "float64"]))
@@ -102,6 +102,22 @@ def learn(
         names = " and ".join(runner.unpassed)
         notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
     return Probe(model, notes, findings=tuple(findings.values()), control=control)
+
+
+def first_best(
+    models: Iterable[Model], score: Callable[[Model], float], most: float
+) -> tuple[Model, float]:
+    """The first of the models with the highest score; one that has the most ends the search."""
+    best: tuple[Model, float] | None = None
+    for model in models:
+        found = score(model)
+        if best is None or found > best[1]:
+            best = model, found
+        if found >= most:
+            break
+    if best is None:
+        raise AssertionError("there is a model at least")
+    return best
 
 
 def _shown(model: Model, calls: Sequence[Called]) -> list[Shown]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.afterwards import plainest
 from convcheck.checks.verify.judgement import wrong
-from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, first_best, learn
 from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner, layouts
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, output_shape
@@ -198,12 +199,12 @@ def _guessed(seen: _Layout) -> None:
     ]
     for case, output in seen.outputs:
         data = (case, *case.arrays(*plain.layouts), output)
-        shares = [(_share(model, *data), model) for model in models]
-        if max(shares, key=lambda pair: pair[0])[0] < 1:
-            finished = [f for model in models for f in _finished(model, *data)]
+        model, best = first_best(models, partial(_share, *data), 1.0)
+        if best < 1:
+            finished = (f for model in models for f in _finished(model, *data))
             # Half of what ReLU gives is 0 whatever comes before: only a whole output counts.
-            shares += [(1.0, model) for model in finished if _share(model, *data) == 1]
-        best, model = max(shares, key=lambda pair: pair[0])
+            whole = next((f for f in finished if _share(*data, f) == 1), None)
+            model, best = (model, best) if whole is None else (whole, 1.0)
         if best >= MOST:
             seen.vote(case, model.convention(case), whole=best == 1)
 
@@ -231,7 +232,7 @@ def _finished(
         yield replace(model, base=model.base.replace(bias=same))
 
 
-def _share(model: Model, case: Case, image: Array, filters: Array, output: Array) -> float:
+def _share(case: Case, image: Array, filters: Array, output: Array, model: Model) -> float:
     """How much of an output a model gives."""
     convention = model.convention(case)
     try:
