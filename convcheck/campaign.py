@@ -237,6 +237,8 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array
         low, high = (0, 10) if dtype.kind == "u" else (-9, 10)
         if kind.values != "ints":
             low, high = max(np.iinfo(dtype).min, -1000), min(np.iinfo(dtype).max, 1000) + 1
+        if kind.values == "wide":  # large and of one sign, so that sums overflow what is too narrow
+            low = high * 7 // 8
         return rng.integers(low, high, shape).astype(dtype)
     if kind.values == "ints":
         return rng.integers(-9, 10, shape).astype(dtype)
@@ -246,8 +248,11 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array
         # the sum of a thousand of their products must not overflow.
         large = 1000 if dtype.itemsize > 2 else 2
         numbers = np.sign(numbers) * (large + rng.random(shape))
-    elif kind.values == "wide" and dtype.itemsize > 2:
-        numbers = numbers * 10.0 ** rng.integers(-8, 9, shape)
+    elif kind.values == "wide":
+        half = dtype.itemsize == 2  # its sums must not overflow
+        numbers = numbers * (
+            2.0 ** rng.integers(-4, 5, shape) if half else 10.0 ** rng.integers(-8, 9, shape)
+        )
     elif (
         kind.values == "denormal"
         and dtype.itemsize > 2

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+WORTH_WORKERS = 1.0
+"""Seconds that work must last for processes to be started unasked: they take one to be ready."""
 RETRIES = 2
 """How often work is handed out again whose worker has died."""
 
@@ -175,6 +177,30 @@ class Workers:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+@contextmanager
+def workers(jobs: int | None, dask: str | None) -> Iterator[Workers]:
+    """Who does the work: ``jobs`` processes, of all cores where it is None, or a dask cluster's.
+
+    They are started when they are first needed, and always ended.
+    """
+    if dask is None:
+        made = Workers(jobs or cores(), worth=0 if jobs else WORTH_WORKERS)
+    else:
+        from convcheck.cluster import LOCAL, Cluster
+
+        if dask == LOCAL:
+            made = Workers(jobs or cores(), lambda fitting: Cluster(LOCAL, fitting))
+        else:
+            # Reached now: a cluster that is not there is said before anything is computed.
+            cluster = Cluster(dask)
+            made = Workers(cluster.jobs, lambda _: cluster, remote=True)
+            made.executor(cluster.jobs, 0)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def cores() -> int:

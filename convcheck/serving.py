@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import Case
+from convcheck.campaign import WIDEST, Case
 from convcheck.errors import ConvcheckError
+from convcheck.kinds import to_numpy
 from convcheck.target import CallableTarget, CommandTarget, Target
 from convcheck.worker import Outcome, Request
 
@@ -37,8 +39,15 @@ UNSUPPORTED = (
     "buffer source array is read-only",
     "only support",
     "must be one of",
+    "list of allowed values",
+    "incompatible type",
+    "does not match type",
+    "not yet support",
+    "unimplemented",
 )
 """What libraries say of a parameter, a dtype or an array that they do not take."""
+MOST = 4 * WIDEST
+"""Numbers beyond which an output is that of no case, and is not sent."""
 WRITES = ("assignment destination is read-only", "output array is read-only")
 """What numpy says to code that writes to a read-only array."""
 
@@ -49,22 +58,27 @@ def call(function: Any, request: Request) -> Outcome:
     kept = image.copy(), filters.copy()
     parameters = {p: getattr(request.case, p) for p in request.parameters}
     again = None
+    given: Any = None
     try:
-        output = np.array(function(image, filters, parameters))
+        given = function(image, filters, parameters)
+        output, precision = to_numpy(given)
+        if output.size > MOST:
+            return Outcome("wrong shape", f"gave {'x'.join(map(str, output.shape))}: far too much")
         changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
         if request.repeat:
             if changed:
                 image, filters = request.case.arrays(request.image_layout, request.filter_layout)
-            second = np.array(function(image, filters, parameters))
+            second, _ = to_numpy(function(image, filters, parameters))
             again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
-        return Outcome("hang", f"no answer within {error.timeout:g} s")
+        return Outcome("hang", f"no answer within {error.timeout:.3g} s")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
         return _raised(error)
     for array in (output, again):
         if array is not None and array.dtype.kind not in "biufc":
-            return Outcome("crash", f"gave {array.dtype} instead of numbers")
-    return Outcome("ok", "", output, again, changed)
+            what = f"{array.dtype} ({type(given).__name__})"
+            return Outcome("crash", f"gave {what} instead of numbers")
+    return Outcome("ok", "", output, again, changed, precision=precision)
 
 
 def _raised(error: BaseException) -> Outcome:
@@ -73,18 +87,28 @@ def _raised(error: BaseException) -> Outcome:
     except Exception:  # noqa: BLE001 - the target's own class, which may fail in its own way
         text = ""
     name = type(error).__name__
-    said = f"{name}: {text}".strip().splitlines()[0][:300] if text.strip() else name
+    said = f"{name}: {_gist(text)}" if text.strip() else name
     if any(word in text for word in WRITES):
         return Outcome("changes its input", f"it writes to a read-only array: {said}")
     rejects = (
         isinstance(error, NotImplementedError)
         or (isinstance(error, TypeError) and _is_of_the_call(error))
         or any(word in text.lower() for word in UNSUPPORTED)
+        or re.search(r"\bonly\b.{1,60}\bsupported\b", text) is not None
     )
     # Python's own words for an expression that makes no sense are no refusal.
     if "unsupported operand" in text:
         rejects = False
     return Outcome("rejected" if rejects else "crash", said)
+
+
+def _gist(text: str) -> str:
+    """What a message says in a line: some libraries only lead up to it in the first."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
+    if plain.partition("\n")[0].endswith(":"):
+        return plain.splitlines()[-1].strip()[:300]
+    firsts = [part.strip().partition("\n")[0] for part in plain.split("\n\n", 2)[:2]]
+    return " ".join(firsts)[:300]
 
 
 def _is_of_the_call(error: TypeError) -> bool:
@@ -108,10 +132,12 @@ class Inline:
         function: Any,
         parameters: tuple[str, ...] | None = None,
         unpassed: tuple[str, ...] = (),
+        kind: str = "numpy",
     ) -> None:
         self._function = function
         self._parameters = parameters
         self.unpassed = unpassed
+        self.kind = kind
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the function takes; None where only a call can tell."""
@@ -133,8 +159,11 @@ def _end_with(parent: int) -> None:
 
 
 def serve() -> None:
-    """The worker's loop: answer requests until there are no more, or nobody wants the answers."""
-    with suppress(BrokenPipeError):
+    """The worker's loop: answer requests until there are no more, or no answer gets through.
+
+    The campaign may be gone, or the target may have closed what it has not opened.
+    """
+    with suppress(OSError):
         _serve()
 
 
@@ -149,12 +178,16 @@ def _serve() -> None:
     try:
         target = _target(kind, given)
         function = target.open()
-        parameters, unpassed = target.parameters(), target.unpassed()
+        hello = {
+            "parameters": target.parameters(),
+            "unpassed": target.unpassed(),
+            "kind": target.kind(),
+        }
     except ConvcheckError as error:
         more = {"got": error.got, "expected": error.expected, "hint": error.hint}
         _send(answers, {"error": error.what, "more": more})
         return
-    _send(answers, {"parameters": parameters, "unpassed": unpassed})
+    _send(answers, hello)
     own = os.getpid()
     for line in requests:
         asked = json.loads(line)

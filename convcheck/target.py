@@ -6,14 +6,17 @@ import ast
 import importlib
 import inspect
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.errors import InputError
+from convcheck.kinds import converter, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
 PARAMETERS = ("stride", "padding", "dilation", "groups")
 """What an implementation may be passed beside its arrays."""
-KINDS = ("numpy", "torch", "jax", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,13 @@ class CallableTarget:
     passes: tuple[str, ...] | None = None
     call: str | None = None
 
-    def open(self) -> Callable[[Array, Array, Mapping[str, int]], Array]:
+    def open(self) -> Callable[[Array, Array, Mapping[str, int]], Any]:
         """Import the callable; gives a function of numpy arrays and parameters."""
         return adapted(_import(self.name), self.name, self.arrays, self.call)
+
+    def kind(self) -> str:
+        """The kind of arrays that it is called with."""
+        return self.arrays or kind_of(self.name, _import(self.name))
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that it takes; None where only a call can tell."""
@@ -53,18 +59,18 @@ class CallableTarget:
 
 def adapted(
     function: Callable[..., Any], name: str, arrays: str | None = None, call: str | None = None
-) -> Callable[[Array, Array, Mapping[str, int]], Array]:
+) -> Callable[[Array, Array, Mapping[str, int]], Any]:
     """A callable of its own kind of arrays, as a function of numpy arrays and parameters."""
-    into, back = _converters(arrays or _array_kind(name, function))
+    into = converter(arrays or kind_of(name, function))
     arguments = parse_call(call) if call else None
 
-    def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Array:
+    def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Any:
         x, w = into(image), into(filters)
         if arguments is not None:
             args, kwargs = arguments.bind({"x": x, "w": w, **parameters})
         else:
             args, kwargs = [x, w], dict(parameters)
-        return back(function(*args, **kwargs))
+        return function(*args, **kwargs)
 
     return run
 
@@ -131,6 +137,10 @@ class CommandTarget:
         """The parameters whose placeholders the command has."""
         return tuple(p for p in PARAMETERS if f"{{{p}}}" in self.template)
 
+    def kind(self) -> str:
+        """NumPy's, as files."""
+        return "numpy"
+
     def unpassed(self) -> tuple[str, ...]:
         """Nothing: what a program could be given besides is not known."""
         return ()
@@ -153,21 +163,41 @@ class CommandTarget:
                 save(files["filters"], np.ascontiguousarray(filters))
                 values = {**files, **{p: str(parameters.get(p, _DEFAULTS[p])) for p in PARAMETERS}}
                 filled = [_fill(word, values) for word in words]
-                done = subprocess.run(  # noqa: S603 - the user named it to be run
-                    filled,
-                    capture_output=True,
-                    timeout=self.timeout,
-                    check=False,
-                    text=True,
-                    errors="replace",
-                    stdin=subprocess.DEVNULL,
-                )
+                errors = Path(folder, "stderr")
+                with errors.open("wb") as stderr:  # a pipe could be kept open by what it starts
+                    done = subprocess.run(  # noqa: S603 - the user named it to be run
+                        filled,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=stderr,
+                        timeout=self.timeout,
+                        check=False,
+                    )
                 if done.returncode:
-                    said = done.stderr.strip().splitlines()[-1:] or [""]
-                    raise RuntimeError(f"ended with {done.returncode}: {said[0]}")
-                return np.array(load("OUT", files["output"]).array)
+                    raise RuntimeError(f"ended with {ending(done.returncode)}{_last_line(errors)}")
+                try:
+                    return np.array(load("OUT", files["output"]).array)
+                except InputError as error:
+                    told = error.what.replace(files["output"], "{output}")
+                    raise RuntimeError(told.removeprefix("OUT: ")) from None
 
         return run
+
+
+def ending(code: int) -> str:
+    """An exit code, or the signal that ended a process, by its name."""
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return str(code)
+
+
+def _last_line(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
 
 
 Target = CallableTarget | CommandTarget
@@ -268,7 +298,7 @@ def _import(name: str) -> Callable[..., Any]:
             got=str(error),
             expected="a module that this environment or the current directory has",
         ) from None
-    except Exception as error:  # noqa: BLE001 - a module may raise anything
+    except BaseException as error:  # noqa: BLE001 - a module may raise anything, and exit
         raise InputError(
             f"the module {module_name!r} fails when it is imported",
             got=f"{type(error).__name__}: {error}",
@@ -287,60 +317,3 @@ def _close(name: str, known: Sequence[str]) -> str | None:
 
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else None
-
-
-def _array_kind(name: str, function: Callable[..., Any]) -> str:
-    """The arrays that a callable is made for: its library's, or its annotations'."""
-    owner = type(getattr(function, "__self__", None))
-    homes = [name, getattr(function, "__module__", None) or "", owner.__module__, str(owner)]
-    try:
-        parameters = inspect.signature(function).parameters.values()
-        homes += [str(p.annotation).removeprefix("<class '") for p in parameters]
-    except (TypeError, ValueError):
-        pass  # builtins, torch's own functions among them, have no signature
-    for kind in ("torch", "jax", "tensorflow"):
-        if any(home.startswith(kind) for home in homes):
-            return kind
-    return "numpy"
-
-
-def _converters(kind: str) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
-    import numpy as np
-
-    if kind == "torch":
-        return _to_torch, _from_torch
-    if kind == "jax":
-        import jax.numpy as jnp
-
-        return jnp.asarray, np.asarray
-    if kind == "tensorflow":
-        import tensorflow as tf
-
-        return tf.convert_to_tensor, np.asarray
-    return (lambda array: array), _from_numpy
-
-
-def _to_torch(array: Array) -> Any:
-    import torch
-
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _from_torch(tensor: Any) -> Array:
-    import numpy as np
-    import torch
-
-    if not isinstance(tensor, torch.Tensor):
-        return np.asarray(tensor)
-    plain = tensor.detach().cpu()
-    if plain.dtype == torch.bfloat16:  # which numpy has not
-        plain = plain.float()
-    return np.asarray(plain.numpy())
-
-
-def _from_numpy(output: Any) -> Array:
-    import numpy as np
-
-    if hasattr(output, "detach"):
-        return _from_torch(output)
-    return np.asarray(output)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.errors import InputError
-from convcheck.target import CommandTarget, Target
+from convcheck.target import CommandTarget, Target, ending
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,8 @@ class Outcome:
     """What a call did: ``ok``, ``rejected``, ``crash``, ``hang`` or ``changes its input``.
 
     ``again`` is what a second call with the same arrays gave, where that was something else.
-    ``died``: the process did not survive the call.
+    ``died``: the process did not survive the call. ``precision``: the output's, where it is one
+    that NumPy has no dtype for.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Outcome:
     again: Array | None = field(default=None, repr=False)
     changed_input: bool = False
     died: bool = False
+    precision: str | None = None
 
 
 class Worker:
@@ -72,9 +74,10 @@ class Worker:
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
-        self._buffer = b""
+        self._buffer = bytearray()
         self._parameters: tuple[str, ...] | None = None
         self.unpassed: tuple[str, ...] = ()
+        self.kind = "numpy"
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
@@ -93,7 +96,7 @@ class Worker:
             cwd=self.folder,
             start_new_session=True,  # Ctrl-C is for the campaign, which then ends the worker
         )
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def run(self, request: Request) -> Outcome:
         """Call the target; a crash or a hang costs the process and is told.
@@ -121,7 +124,7 @@ class Worker:
             return Outcome(**told)
         except (BrokenPipeError, EOFError, ValueError):
             code = self._ended()
-            return Outcome("crash", f"the process ended with {_signal_name(code)}", died=True)
+            return Outcome("crash", f"the process ended with {_ending(code)}", died=True)
 
     def _array(self) -> Array:
         import numpy as np
@@ -139,13 +142,14 @@ class Worker:
             hello = None
         told: dict[str, Any] = json.loads(hello) if hello else {"error": "it did not start"}
         if not hello:
-            told["more"] = {"got": f"the process ended with {_signal_name(self._ended())}"}
+            told["more"] = {"got": f"the process ended with {_ending(self._ended())}"}
         if "error" in told:
             self.close()
             raise InputError(told["error"], **told.get("more", {}))
         found = told["parameters"]
         self._parameters = None if found is None else tuple(found)
         self.unpassed = tuple(told["unpassed"])
+        self.kind = told["kind"]
         self._ready = True
 
     def _line(self, timeout: float) -> bytes | None:
@@ -153,15 +157,18 @@ class Worker:
         while b"\n" not in self._buffer:
             if not self._fill(until):
                 return None
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+        return bytes(self._cut(self._buffer.index(b"\n") + 1))
 
     def _take(self, size: int, timeout: float) -> bytes:
         until = time.monotonic() + timeout
         while len(self._buffer) < size:
             if not self._fill(until):
                 raise EOFError
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return bytes(self._cut(size))
+
+    def _cut(self, size: int) -> bytearray:
+        taken = self._buffer[:size]
+        del self._buffer[:size]
         return taken
 
     def _fill(self, until: float) -> bool:
@@ -201,10 +208,5 @@ class Worker:
                     stream.close()
 
 
-def _signal_name(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else ending(code)

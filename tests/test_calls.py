@@ -197,7 +197,17 @@ def test_every_library_has_its_line() -> None:
             'tf.nn.conv2d_transpose(x, w, [1, 16, 16, 4], strides=[1, 2, 2, 1], padding="SAME")',
         ),
         ("tensorflow", {"padding": 1, "padding_mode": "wrap"}, CANNOT),
-        ("tensorflow", {"stride": 2, "dilation": 2}, CANNOT),
+        (
+            "tensorflow",
+            {"stride": 2, "dilation": 2},
+            'tf.nn.conv2d(x, w, strides=[1, 2, 2, 1], padding="VALID", dilations=[2, 2])',
+        ),
+        (
+            "tensorflow",
+            {"flip": ("H", "W"), "input_dilation": (2, 3), "padding": ((0, 2), (2, 1))},
+            "[1, 15, 23, 4], strides=[1, 2, 3, 1], padding=[[0, 0], [2, 0], [0, 1], [0, 0]])",
+        ),
+        ("tensorflow", {"dilation": 2, "input_dilation": 2}, "x = spread"),
     ],
 )
 def test_the_call_by_its_own_names(library: str, changes: dict[str, Any], said: str) -> None:
@@ -259,7 +269,7 @@ def explicit(padding: Any, sizes: Sequence[int], extents: Sequence[int], stride:
 
 
 def conv2d(x: Any, w: Any, strides: Any, padding: Any, dilations: Any = (1, 1)) -> Tensor:
-    assert x.shape[3] == w.shape[2]
+    assert x.shape[3] % w.shape[2] == 0
     stride = strides[1:3]
     extents = [d * (n - 1) + 1 for n, d in zip(w.shape, dilations, strict=False)]
     convention = Convention(
@@ -269,6 +279,7 @@ def conv2d(x: Any, w: Any, strides: Any, padding: Any, dilations: Any = (1, 1)) 
         stride=stride,
         dilation=dilations,
         padding=explicit(padding, x.shape[1:3], extents, stride),
+        groups=x.shape[3] // w.shape[2],
     )
     return tensor(convolve(np.asarray(x), np.asarray(w), convention))
 

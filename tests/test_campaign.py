@@ -187,3 +187,14 @@ def test_to_judge_the_largest_case_takes_little_memory(
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "float16"])
+def test_wide_numbers_are_large_for_their_dtype(dtype: str) -> None:
+    image, _ = Case(0, 1, channels=4, height=20, width=20, dtype=dtype, values="wide").arrays()
+    if dtype == "float16":
+        sizes = np.abs(image[image != 0].astype(float))
+        assert sizes.max() > 16
+        assert sizes.max() < 128  # the sum of a thousand products of two does not overflow
+    else:
+        assert image.min() > 100  # of one sign: sums in 8 or 16 bits overflow

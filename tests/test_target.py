@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from convcheck.errors import InputError
+from convcheck.kinds import kind_of, to_numpy
 from convcheck.target import CallableTarget, CommandTarget, adapted, parameters_of, parse_call
 
 if TYPE_CHECKING:
@@ -109,8 +111,62 @@ def test_a_callable_gets_its_own_arrays_and_gives_numpy() -> None:
         return [[1, 2], [3, 4]]
 
     run = adapted(function, "function")
-    assert run(X, W, {"stride": 2}).tolist() == [[1, 2], [3, 4]]
+    output, precision = to_numpy(run(X, W, {"stride": 2}))
+    assert output.tolist() == [[1, 2], [3, 4]]
+    assert precision is None
     assert seen == [(np.ndarray, {"stride": 2})]
+
+
+def test_an_output_is_copied_as_the_target_may_use_its_buffer_again() -> None:
+    buffer = np.zeros(3)
+    output, _ = to_numpy(buffer)
+    buffer += 1
+    assert output.tolist() == [0, 0, 0]
+
+
+class _Tensor:
+    """Torch's, by its module alone."""
+
+    __module__ = "torch"
+
+    def __call__(self, x, w):
+        return x
+
+    def method(self, x, w):
+        return x
+
+
+class _Layer(_Tensor):
+    __module__ = "mine"
+
+
+def _annotated(x: _Tensor, w: _Tensor) -> None:  # a string: see __future__
+    pass
+
+
+def _unresolved(x: tensorflow.Tensor, w) -> None:  # noqa: F821 - for a type checker
+    pass
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "kind"),
+    [
+        ("torch.nn.functional:conv2d", print, "torch"),
+        ("torch:conv2d", print, "torch"),
+        ("torchvision.ops:conv", print, "torch"),
+        ("torch_port:conv", print, "numpy"),
+        ("jax.lax:conv", print, "jax"),
+        ("tensorflow:nn.conv2d", print, "tensorflow"),
+        ("mine:conv", _annotated, "torch"),
+        ("mine:conv", partial(_annotated, w=1), "torch"),
+        ("mine:conv", _unresolved, "tensorflow"),
+        ("mine:conv", _Layer(), "torch"),
+        ("mine:conv", _Layer().method, "torch"),
+        ("mine:conv", lambda x, w: x, "numpy"),
+    ],
+)
+def test_the_kind_of_arrays_is_that_of_the_library(name: str, function: Any, kind: str) -> None:
+    assert kind_of(name, function) == kind
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ class _Hangs:
     """A runner whose target hangs for wide kernels."""
 
     unpassed: tuple[str, ...] = ()
+    kind = "numpy"
 
     def __init__(self) -> None:
         self.hung = 0
@@ -596,3 +597,137 @@ def test_no_data_accuses_a_right_implementation(dtype: str, values: str) -> None
         narrow = zoo.reversed_sum(image, filters)
         if dtype in ("float16", "float32"):
             assert judge(image, filters, narrow, convention).passed
+
+
+def test_half_the_kernel_on_both_sides_is_a_rule_of_its_own() -> None:
+    def conv(x, w):
+        high, wide = (n // 2 for n in w.shape[2:])
+        return zoo.conv(np.pad(x, ((0, 0), (0, 0), (high, high), (wide, wide))), w)
+
+    result = put(conv, 60)
+    assert result.verdict == "pass", result.findings
+    assert name(result).endswith("zero padding, half the kernel on both sides, float64")
+    larger = [case for case in cases(0, 150) if case.number >= 60]
+    runner, claimed = Inline(adapted(conv, "f"), ()), claim("correlation,same-upper")
+    result = put_to_test(runner, larger, expect=claimed, smaller=False, patience=0.0)
+    assert result.does == "it pads as half the kernel on both sides"
+
+
+class _Bfloat16(np.ndarray):
+    """What a library gives whose dtype NumPy lacks: to float() and numpy(), as torch's tensors."""
+
+    dtype = "torch.bfloat16"  # type: ignore[assignment]
+
+    def detach(self) -> _Bfloat16:
+        return self
+
+    cpu = detach
+
+    def float(self) -> _Bfloat16:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return np.array(self, copy=True, subok=False)
+
+
+@pytest.mark.parametrize("bits", [16, 21])
+def test_an_output_in_bfloat16_is_judged_as_such(bits: int) -> None:
+    def conv(x, w):
+        y = np.asarray(zoo.conv(x, w), np.float32).view(np.uint32)
+        return ((y >> bits) << bits).view(np.float32).view(_Bfloat16)
+
+    result = put(conv, 60)
+    assert result.verdict == ("pass" if bits == 16 else "fail"), result.findings
+    assert name(result).endswith("no padding, bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "says"),
+    [
+        (lambda y: y / 9, "times 1/9, float64"),
+        (lambda y: y * np.sqrt(0.5), "times 0.7071067811865476, float64"),
+        (lambda y: y + 1 / 3, "plus a bias for each output channel, float64"),
+        (lambda y: np.maximum(y / 9, 0), "times 1/9, then ReLU, float64"),
+    ],
+)
+def test_a_factor_or_a_number_added_is_learnt_to_the_last_digit(afterwards: Any, says: str) -> None:
+    result = put(lambda x, w: afterwards(zoo.conv(x, w)), 100)
+    assert result.verdict == "pass", result.findings
+    assert name(result).endswith(says)
+
+
+def test_a_factor_of_a_float32_layer_is_learnt_from_its_float64() -> None:
+    def conv(x, w):
+        y = zoo.conv(x, w) * np.sqrt(0.5)
+        return y.astype(np.float32) if x.dtype == np.float32 else y
+
+    assert put(conv, 100).verdict == "pass"
+
+
+def test_a_factor_that_only_most_outputs_have_is_still_a_finding() -> None:
+    def conv(x, w):
+        y = zoo.conv(x, w) / 9
+        y[..., -1] *= 1 + 1e-3 * (w.shape[3] == 2)
+        return y
+
+    result = put(conv, 60)
+    assert result.does == "all that is wrong lies in the last column"
+    assert name(result).endswith("times 1/9, float64")
+
+
+@pytest.mark.parametrize(
+    ("function", "when"),
+    [
+        (
+            lambda x, w, stride=1: zoo.conv(x, w, min(stride, *w.shape[2:])),
+            "whenever the stride is larger than a side of the kernel",
+        ),
+        (
+            lambda x, w, groups=1: zoo.conv(x, w, 1, 0, 1, groups) + (groups > 2),
+            "only when groups > 2",
+        ),
+        (
+            lambda x, w: zoo.conv(x, w.astype("u1").view("i1") if w.dtype == "u1" else w),
+            "the numbers are integers larger than 10",
+        ),
+    ],
+)
+def test_when_it_is_wrong(function: Any, when: str) -> None:
+    result = put(function, 120, smaller=False)
+    assert when in (result.when or ""), result.when
+
+
+def test_sums_in_too_few_bits_are_found_whatever_cases_are_drawn() -> None:
+    def conv(x, w):
+        y = zoo.conv(x, w)
+        return y.astype("int64").astype("int16").astype("int32") if x.dtype == np.int8 else y
+
+    result = put(conv, 5)
+    assert [f.case.values for f in result.findings] == ["wide"]
+
+
+class _Restarted(_Hangs):
+    """A runner whose target is wrong from its thirtieth call on, until it is started anew."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+        def conv(x, w, stride=1):
+            self.calls += 1
+            return zoo.conv(x, w, stride) + (self.calls > 30)
+
+        self.inner = Inline(adapted(conv, "f"), ("stride",))
+
+    def run(self, request: Request) -> Outcome:
+        return self.inner.run(request)
+
+    def close(self) -> None:
+        self.calls = 0
+
+
+def test_a_case_that_passes_alone_is_said_to() -> None:
+    result = put_to_test(_Restarted(), cases(0, 60), patience=0.0)
+    assert result.verdict == "fail"
+    assert "the first call of a process" in result.notes[-1]
+    result = put(lambda x, w: zoo.conv(x, w) + (w.shape[3] == 2), 20)
+    assert not any("first call" in note for note in result.notes)

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import convcheck
 from convcheck.campaign import case, cases
 from convcheck.checks.verify import Team, VerifyResult, put_to_test, shards
 from convcheck.checks.verify.model import Model
@@ -147,3 +148,18 @@ def test_a_target_that_fails_at_random_is_not_taken_for_one_that_is_not_there(
         0, [case(0, 0)], CallableTarget("moody:f"), 5.0, str(here), MODEL, case(0, 0), False
     )
     assert [one.examined.finding for one in seen] == [None]
+
+
+def test_from_python_the_answer_is_the_same_by_several_processes() -> None:
+    alone, shared = (convcheck.verify("sharded:even", cases=60, jobs=jobs) for jobs in (1, 2))
+    assert alone.verdict == "fail"
+    assert replace(shared, elapsed=alone.elapsed, smallest=None) == replace(alone, smallest=None)
+    assert shared.smallest is not None
+    assert alone.smallest is not None
+    assert shared.smallest.finding == alone.smallest.finding
+
+
+@pytest.mark.parametrize("more", [{"jobs": 2}, {"dask": "local"}, {"jobs": 0}])
+def test_from_python_what_cannot_be_handed_out_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"in this process alone|no count"):
+        convcheck.verify(lambda x, w: x, cases=1, **more)

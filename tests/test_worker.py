@@ -13,7 +13,7 @@ from convcheck.campaign import Case
 from convcheck.errors import InputError
 from convcheck.serving import Inline
 from convcheck.target import CallableTarget, CommandTarget
-from convcheck.worker import Request, Worker
+from convcheck.worker import Outcome, Request, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -253,3 +253,115 @@ def test_writing_to_a_read_only_array_is_a_finding_of_its_own() -> None:
     case = Case(seed=0, number=0, order="readonly")
     outcome = Inline(mutates, ()).run(Request(case, "HW", "HW", ()))
     assert outcome.kind == "changes its input"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one\ntwo", "one"),
+        ("in user code:\n\n    File x, line 3\n    TypeError: the cause\n", "TypeError: the cause"),
+        (
+            "When calling it.\n\n\x1b[1mThe cause\x1b[0m\nmore\n\nArguments:",
+            "When calling it. The cause",
+        ),
+    ],
+)
+def test_a_message_is_told_in_one_line(text: str, said: str) -> None:
+    def raises(image, filters, parameters):
+        raise RuntimeError(text)
+
+    assert Inline(raises, ()).run(REQUEST).detail == f"RuntimeError: {said}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Value for attr 'T' of int8 is not in the list of allowed values: half, float",
+        "Value passed has DataType uint8 not in list of allowed values: float16",
+        "Current CPU implementations do not yet support dilation rates larger than 1",
+        "Incompatible type conversion requested to type int32 for a variable of type float32",
+        "Unimplemented: no grouped convolutions",
+    ],
+)
+def test_what_a_library_does_not_take_is_no_crash(text: str) -> None:
+    def raises(image, filters, parameters):
+        raise ValueError(text)
+
+    assert Inline(raises, ()).run(REQUEST).kind == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"y": 1}, "gave object (dict) instead of numbers"),
+        (None, "gave object (NoneType) instead of numbers"),
+        (np.ma.masked_array([1.0, 2.0], [True, False]), "elements are missing"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_named(value: object, says: str) -> None:
+    outcome = Inline(lambda image, filters, parameters: value, ()).run(REQUEST)
+    assert outcome.kind == "crash"
+    assert says in outcome.detail
+
+
+def test_an_output_beyond_every_case_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convcheck.serving.MOST", 100)
+    outcome = Inline(lambda image, filters, parameters: np.zeros((10, 11)), ()).run(REQUEST)
+    assert outcome == Outcome("wrong shape", "gave 10x11: far too much")
+
+
+def test_a_target_that_closes_the_pipes_leaves_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "closes.py").write_text(
+        "import os\ndef f(x, w):\n    os.closerange(3, 30)\n    return x\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget("closes:f"), 10.0)
+    try:
+        assert runner.run(REQUEST).died
+    finally:
+        runner.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        ("pass", "crash", "RuntimeError: {output} does not exist"),
+        ("import os; os.kill(os.getpid(), 9)", "crash", "RuntimeError: ended with SIGKILL"),
+        ("import sys; sys.exit('one\\ntwo')", "crash", "RuntimeError: ended with 1: two"),
+        ("import sys; sys.exit('only float64 is supported')", "rejected", "only float64"),
+        ("import time; time.sleep(60)", "hang", "no answer within 2 s"),
+    ],
+)
+def test_what_a_command_can_end_with(code: str, kind: str, says: str) -> None:
+    template = f'{sys.executable} -c "{code}" {{image}} {{filters}} {{output}}'
+    outcome = Inline(CommandTarget(template, 2.0).open(), ()).run(REQUEST)
+    assert outcome.kind == kind
+    assert says in outcome.detail
+
+
+def test_a_command_whose_child_stays_has_answered() -> None:
+    code = (
+        "import shutil, subprocess, sys; shutil.copy(sys.argv[1], sys.argv[3]); "
+        "subprocess.Popen(['sleep', '20'])"
+    )
+    template = f'{sys.executable} -c "{code}" {{image}} {{filters}} {{output}}'
+    runner = Worker(CommandTarget(template, 8.0), 8.0)
+    try:
+        assert runner.run(REQUEST).kind == "ok"
+    finally:
+        runner.close()  # the child too
+
+
+@pytest.mark.parametrize("code", ["raise KeyboardInterrupt", "import sys; sys.exit(3)"])
+def test_a_module_that_gives_up_is_said_without_a_traceback(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gives_up.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget("gives_up:f"), 10.0)
+    with pytest.raises(InputError, match="fails when it is imported"):
+        runner.parameters()
+    assert "Traceback" not in capfd.readouterr().err

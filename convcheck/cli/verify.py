@@ -20,13 +20,13 @@ from convcheck.cli.base import (
     stderr_is_terminal,
     write_stderr,
 )
-from convcheck.cli.work import Work, team_options, workers
+from convcheck.cli.work import team_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify import Team, VerifyResult
+    from convcheck.checks.verify import VerifyResult
     from convcheck.target import Target
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
@@ -214,9 +214,10 @@ def verify(
         runner.begin()
         # All that is slow to import is imported here while the target is imported there.
         from convcheck.campaign import cases
-        from convcheck.checks.verify import put_to_test
+        from convcheck.checks.verify import put_to_test, team
 
-        with _team(chosen, timeout, jobs, dask) as team, _progress(total) as advance:
+        here = os.getcwd()  # noqa: PTH109 - no import
+        with team(chosen, timeout, jobs, dask, here) as others, _progress(total) as advance:
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else cases(seed, count, shard=shard),
@@ -226,7 +227,7 @@ def verify(
                 fail_fast=fail_fast,
                 smaller=alone is None,
                 beside=alone is None,
-                team=team,
+                team=others,
                 progress=advance,
             )
     finally:
@@ -249,20 +250,6 @@ def verify(
         campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
     )
     return emit(report, output)
-
-
-@contextmanager
-def _team(
-    target: Target, timeout: float, jobs: int | None, dask: str | None
-) -> Iterator[Team | None]:
-    """Who runs the cases: nobody but this process, unless there is more than one of them."""
-    if dask is None and (jobs or 1) == 1:
-        yield None
-        return
-    from convcheck.checks.verify.shards import Team
-
-    with workers(Work(jobs=jobs, memory=None, dask=dask)) as found:
-        yield Team(found, target, timeout, os.getcwd())  # noqa: PTH109 - no import
 
 
 def _case(replay: str) -> Case:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from threading import Lock, Timer
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self, TypedDict
@@ -13,7 +12,7 @@ import click
 from convcheck.cli.base import F, check_inputs, stderr_is_terminal, with_options, write_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from convcheck.checks.tiles import Plan
     from convcheck.errors import InputError
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 BAR_AFTER = 1.0
 """Seconds of work before it is worth a bar."""
-WORTH_WORKERS = 1.0
-"""Seconds that work must last for processes to be started unasked: they take one to be ready."""
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
@@ -93,29 +90,11 @@ def team_options(function: F) -> F:
     )
 
 
-@contextmanager
-def workers(work: Work) -> Iterator[Workers]:
-    """Who does the work; they are started when the first tile needs them, and always ended."""
-    from convcheck.pool import Workers, cores
+def workers(work: Work) -> AbstractContextManager[Workers]:
+    """Who does the work, as the options say."""
+    from convcheck import pool
 
-    jobs = work["jobs"] or cores()
-    address = work["dask"]
-    if address is None:
-        made = Workers(jobs, worth=0 if work["jobs"] else WORTH_WORKERS)
-    else:
-        from convcheck.cluster import LOCAL, Cluster
-
-        if address == LOCAL:
-            made = Workers(jobs, lambda fitting: Cluster(LOCAL, fitting))
-        else:
-            # Reached now: a cluster that is not there is said before anything is computed.
-            cluster = Cluster(address)
-            made = Workers(cluster.jobs, lambda _: cluster, remote=True)
-            made.executor(cluster.jobs, 0)
-    try:
-        yield made
-    finally:
-        made.close()
+    return pool.workers(work["jobs"], work["dask"])
 
 
 class Bar:

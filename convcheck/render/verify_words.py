@@ -32,7 +32,8 @@ def name(result: VerifyResult) -> str:
         return f"{result.target} follows no convention that convcheck knows"
     if model.transposed:
         convention = convention.replace(padding=0)
-    said = headline(convention, _padding(model), model.gives)
+    # The dtype that it gives says the arithmetic.
+    said = headline(convention.replace(arithmetic="exact"), _padding(model), model.gives)
     if model.transposed:
         kind = said.partition(", ")[0]
         said = said.replace(kind, "the transposed convolution (the gradient of a layer)", 1)
@@ -52,7 +53,7 @@ def _rule(model: Model) -> str:
     if model.transposed:
         return "of a transposed convolution"
     usual = next((name for name, rule in PADDINGS.items() if rule == model.rule), None)
-    return usual or _RULES[model.rule]
+    return usual or _RULES.get(model.rule, model.rule)
 
 
 def verdict_line(result: VerifyResult) -> str:

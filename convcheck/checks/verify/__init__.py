@@ -5,7 +5,7 @@ from convcheck.checks.verify.examination import Finding
 from convcheck.checks.verify.judgement import Judgement, judge
 from convcheck.checks.verify.minimising import Smallest
 from convcheck.checks.verify.model import LAYOUTS, Model, claim
-from convcheck.checks.verify.shards import Team
+from convcheck.checks.verify.shards import Team, team
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "claim",
     "judge",
     "put_to_test",
+    "team",
     "verify",
 ]

@@ -32,7 +32,12 @@ _SIMPLE: tuple[Predicate, ...] = (
     ("padding is 0", lambda c: c.padding == 0),
     ("dilation > 1", lambda c: c.dilation > 1),
     ("dilation > 2", lambda c: c.dilation > 2),
+    (
+        "the stride is larger than a side of the kernel",
+        lambda c: c.stride > min(c.kernel_height, c.kernel_width),
+    ),
     ("groups > 1", lambda c: c.groups > 1),
+    ("groups > 2", lambda c: c.groups > 2),
     ("the batch has more than one image", lambda c: c.batch > 1),
     ("the image has one channel", lambda c: c.channels == 1),
     ("the image has more than one channel", lambda c: c.channels > 1),
@@ -77,7 +82,12 @@ _SIMPLE: tuple[Predicate, ...] = (
         (f"the dtype is {dtype}", lambda c, dtype=dtype: c.dtype == dtype)
         for dtype in ("float16", "float32", "float64", "int32", "uint8", "int8")
     ),
+    ("the dtype is not float32", lambda c: c.dtype != "float32"),
     ("the dtype is an integer", lambda c: "int" in c.dtype),
+    (
+        "the numbers are integers larger than 10",
+        lambda c: "int" in c.dtype and c.values not in ("ints", "zeros"),
+    ),
     ("the dtype has 8 bits", lambda c: c.dtype.endswith("int8")),
     ("the dtype is a float", lambda c: "float" in c.dtype),
     ("the numbers are not whole", lambda c: c.values != "ints" and "int" not in c.dtype),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.campaign import cases as drawn_cases
 from convcheck.checks.verify.model import LAYOUTS, Runner, claim
+from convcheck.checks.verify.shards import team
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
 from convcheck.convention import Convention
 from convcheck.errors import InputError
+from convcheck.kinds import kind_of
 from convcheck.serving import Inline
 from convcheck.target import CallableTarget, adapted, parameters_of, unpassed_of
 from convcheck.worker import Worker
@@ -30,6 +33,8 @@ def verify(
     call: str | None = None,
     fail_fast: bool = False,
     timeout: float = 10.0,
+    jobs: int = 1,
+    dask: str | None = None,
 ) -> VerifyResult:
     """Name the convention that an implementation follows, and where it does not follow it.
 
@@ -45,6 +50,9 @@ def verify(
         call: how to call it, such as ``"f(x, w, strides=stride)"``.
         fail_fast: end at the first failing case.
         timeout: seconds that a case may take, for a target that is named.
+        jobs: how many processes put cases to a target that is named. They import the calling
+            script: it must keep its own work under ``if __name__ == "__main__"``.
+        dask: the address of a dask scheduler, or ``local``, whose workers do so instead.
 
     Raises:
         InputError: a target that cannot be called, or an option that cannot be used.
@@ -52,24 +60,35 @@ def verify(
     if layout is not None and layout not in LAYOUTS:
         raise InputError(f"no layout is named {layout!r}", expected="one of " + ", ".join(LAYOUTS))
     given = None if passes is None else tuple(passes)
+    if jobs < 1:
+        raise InputError("jobs is no count of processes", got=repr(jobs), expected="1 or more")
     runner: Runner
+    named = CallableTarget(str(target), arrays, given, call)
     if isinstance(target, str):
         name = target
-        runner = Worker(CallableTarget(target, arrays, given, call), timeout)
+        runner = Worker(named, timeout)
+    elif jobs > 1 or dask is not None:
+        raise InputError(
+            "a callable that is given as an object is called in this process alone",
+            hint="name it: 'package.module:callable', which the workers can import",
+        )
     else:
         name = getattr(target, "__qualname__", None) or type(target).__name__
-        function = adapted(target, name, arrays, call)
+        kind = arrays or kind_of(name, target)
+        function = adapted(target, name, kind, call)
         unpassed = unpassed_of(target) if given is None and call is None else ()
-        runner = Inline(function, parameters_of(target, given, call), unpassed)
+        runner = Inline(function, parameters_of(target, given, call), unpassed, kind)
     try:
-        return put_to_test(
-            runner,
-            drawn_cases(seed, cases),
-            target=name,
-            layout=layout,
-            expect=_claim(expect),
-            fail_fast=fail_fast,
-        )
+        with team(named, timeout, jobs, dask, str(Path.cwd())) as others:
+            return put_to_test(
+                runner,
+                drawn_cases(seed, cases),
+                target=name,
+                layout=layout,
+                expect=_claim(expect),
+                fail_fast=fail_fast,
+                team=others,
+            )
     finally:
         runner.close()
 

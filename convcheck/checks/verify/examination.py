@@ -52,21 +52,23 @@ class Examined:
 
 def examine(runner: Runner, model: Model, case: Case, *, repeat: bool = True) -> Examined:
     """Put one case to the target and judge what it gives."""
-    image, filters = case.arrays(*model.layouts)
+    arrays = case.arrays(*model.layouts)
     try:
-        output_shape(image.shape, filters.shape, model.convention(case))
+        output_shape(arrays[0].shape, arrays[1].shape, model.convention(case))
     except ConvcheckError as error:
         return Examined(skipped=f"no convolution: {error.what}")
-    return examined(model, case, runner.run(model.request(case, repeat=repeat)))
+    return examined(model, case, runner.run(model.request(case, repeat=repeat)), arrays)
 
 
-def examined(model: Model, case: Case, outcome: Outcome) -> Examined:
-    """Judge what the target gave for one case."""
+def examined(
+    model: Model, case: Case, outcome: Outcome, arrays: tuple[Array, Array] | None = None
+) -> Examined:
+    """Judge what the target gave for one case, whose arrays are drawn where they are not given."""
     if outcome.kind == "rejected":
         return Examined(skipped=outcome.detail, outcome=outcome)
     if outcome.output is None:
         return Examined(Finding(outcome.kind, outcome.detail, case), outcome=outcome)
-    image, filters = case.arrays(*model.layouts)
+    image, filters = arrays or case.arrays(*model.layouts)
     try:
         convention = model.convention(case)
         first = judge(image, filters, outcome.output, convention)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as compare_outputs
-from convcheck.convention import INTEGER_ARITHMETICS, Convention
+from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS, Convention
 from convcheck.engine import convolve, magnitude, round_to
 from convcheck.rounding import FFT_STAGE, gamma, norm
 
@@ -40,7 +40,8 @@ def judge(image: Array, filters: Array, output: Array, convention: Convention) -
     """Whether ``output`` is what ``convention`` gives, element by element.
 
     An implementation may sum in any order, or through an FFT: an element may be off by the larger
-    of the two bounds, in the unit roundoff of the coarser of its input's and output's dtypes.
+    of the two bounds, in the unit roundoff of the coarsest of its input's and output's dtypes
+    and the convention's arithmetic.
     """
     expected = convolve(image, filters, convention)
     if output.shape != expected.shape:
@@ -81,6 +82,7 @@ def _bound(
 ) -> Array:
     dtypes = [d for d in (image.dtype, filters.dtype, output) if d.kind in "fc"]
     unit = max([2.0**-53, *(float(np.finfo(d).eps) / 2 for d in dtypes)])
+    unit = max(unit, PRECISIONS.get(convention.arithmetic, 0.0))
     smallest = max([2.0**-1074, *(float(np.finfo(d).smallest_normal) for d in dtypes)])
     layout = convention.filter_layout
     terms = filters.size // (filters.shape[layout.index("O")] if "O" in layout else 1)

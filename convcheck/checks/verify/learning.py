@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
+from convcheck.checks.verify.afterwards import Shown, solved
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.model import RULES, Model, Runner
@@ -20,7 +21,7 @@ from convcheck.target import PARAMETERS
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from convcheck.checks.identify.nearest import Miss
 
@@ -77,12 +78,15 @@ def learn(
     """
     model = replace(model, parameters=_taken(runner, model))
     calls = [*_observations(runner, model)]
-    seen = [(case, outcome.output) for case, outcome in calls if outcome.output is not None]
-    model = max(_variants(model), key=lambda m: _agreement(m, seen))
-    calls += _dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))
+    seen = _shown(model, calls)
+    variants = (solved(variant, seen) for variant in _variants(model))
+    model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
+    others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
+    calls += others
+    model = solved(model, _shown(model, [call for call in others if call[0].dtype == "float64"]))
     refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
     dtypes = tuple(d for d in DTYPES if d not in refused)
-    gives = seen[0][1].dtype.name if seen else "float32"
+    gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
     expect = dict(expect)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
@@ -98,6 +102,30 @@ def learn(
         names = " and ".join(runner.unpassed)
         notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
     return Probe(model, notes, findings=tuple(findings.values()), control=control)
+
+
+def first_best(
+    models: Iterable[Model], score: Callable[[Model], float], most: float
+) -> tuple[Model, float]:
+    """The first of the models with the highest score; one that has the most ends the search."""
+    best: tuple[Model, float] | None = None
+    for model in models:
+        found = score(model)
+        if best is None or found > best[1]:
+            best = model, found
+        if found >= most:
+            break
+    if best is None:
+        raise AssertionError("there is a model at least")
+    return best
+
+
+def _shown(model: Model, calls: Sequence[Called]) -> list[Shown]:
+    return [
+        (case, *case.arrays(*model.layouts), outcome.output)
+        for case, outcome in calls
+        if outcome.output is not None
+    ]
 
 
 def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
@@ -116,7 +144,9 @@ def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
 def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
     """Calls that show which dtypes are refused; to crash over one is a finding."""
     for dtype in DTYPES:
-        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype)
+        # What is summed in too few bits shows where the numbers are large.
+        values = "wide" if dtype.endswith("int8") else "ints"
+        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype, values=values)
         if dtype != "float32" and hangs < HANGS:
             outcome = runner.run(model.request(case))
             yield case, outcome
@@ -153,11 +183,10 @@ def _variants(model: Model) -> Iterator[Model]:
             yield replace(model, rule=rule, transposed=transposed, base=base)
 
 
-def _agreement(model: Model, seen: Sequence[tuple[Case, Array]]) -> int:
+def _agreement(model: Model, seen: Sequence[Shown]) -> int:
     """How many observed outputs the model gives: the shape alone decides most."""
     count = 0
-    for case, output in seen:
-        image, filters = case.arrays(*model.layouts)
+    for case, image, filters, output in seen:
         try:
             convention = model.found().convention(case)
             if output_shape(image.shape, filters.shape, convention) == output.shape:

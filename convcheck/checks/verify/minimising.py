@@ -26,6 +26,11 @@ CALLS = 150
 SLOW_CALLS = 4
 """Likewise where each of them may cost a time limit, or a new process."""
 
+ALONE = (
+    "the case that is shown passes where it is the first call of a process: what the target gives "
+    "depends on the calls before it, or on chance"
+)
+
 
 @dataclass(frozen=True)
 class Smallest:
@@ -78,6 +83,14 @@ def shown(runner: Runner, model: Model, finding: Finding) -> Smallest:
     except ConvcheckError:
         expected = None
     return Smallest(finding, image, filters, actual, expected)
+
+
+def passes_alone(runner: Runner, model: Model, finding: Finding) -> bool:
+    """Whether a target that is started anew passes the case: then its replay will pass too."""
+    if finding.kind == "hang":
+        return False  # it would cost the time limit once more
+    runner.close()
+    return examine(runner, model, finding.case).finding is None
 
 
 def _weight(case: Case) -> tuple[int, int]:

@@ -35,10 +35,20 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
 """The ways in which arrays are handed over, in the order in which they are tried."""
 
 
+def layouts(kind: str) -> list[str]:
+    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first."""
+    # Some calls in another layout than its own end TensorFlow's process.
+    return sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith("NHWC"))
+
+
 class Runner(Protocol):
-    """What calls the target; ``unpassed`` are parameters that it takes and is not given."""
+    """What calls the target, once its parameters were asked for.
+
+    ``unpassed`` are parameters that it takes and is not given, ``kind`` that of its arrays.
+    """
 
     unpassed: tuple[str, ...]
+    kind: str
 
     def run(self, request: Request) -> Outcome:
         """One call."""
@@ -77,6 +87,10 @@ def _centred_low(size: int, extent: int, stride: int, p: int) -> Pair:
     return (after, before)
 
 
+def _half(_size: int, extent: int, _stride: int, p: int) -> Pair:
+    return (extent // 2 + p, extent // 2 + p)
+
+
 RULES = {
     "explicit": _explicit,
     "SAME_UPPER": _same_upper,
@@ -84,6 +98,7 @@ RULES = {
     "centred": _centred,
     "centred, the extra row before": _centred_low,
     "full": _full,
+    "half the kernel on both sides": _half,
 }
 """How the padding of one side pair follows from the sizes and the padding that was asked for."""
 PADDINGS = {
@@ -110,6 +125,8 @@ class Model:
     dtypes: tuple[str, ...] = ("float32",)
     gives: str = "float32"
     """The dtype that it gives for float32."""
+    precision: str | None = None
+    """What it gives, where NumPy has no dtype for it."""
     expect: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -156,7 +173,7 @@ class Model:
                 "dilation": case.dilation,
                 "groups": case.groups if base.filter_layout != "HW" else 1,
                 "padding": padding,
-                "arithmetic": "exact",
+                "arithmetic": self.precision or "exact",
                 **expect,
             }
         )

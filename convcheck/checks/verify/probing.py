@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.afterwards import plainest
 from convcheck.checks.verify.judgement import wrong
-from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
-from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, first_best, learn
+from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner, layouts
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, output_shape
 from convcheck.errors import ConvcheckError, InputError
@@ -45,7 +47,8 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
         InputError: it cannot be called at all.
     """
     tried: list[_Layout] = []
-    for name in [layout] if layout else list(LAYOUTS):
+    runner.parameters()
+    for name in [layout] if layout else layouts(runner.kind):
         seen = _Layout(name)
         tried.append(seen)
         if _decided(runner, seen, VARIED):
@@ -107,6 +110,8 @@ class _Layout:
     """The parameters that every call must pass."""
     transposed: bool = False
     said: str = ""
+    precision: str | None = None
+    """What its outputs are, where NumPy has no dtype for it."""
     answers: bool = False
     """Whether it gave an output of a shape that can be meant, if only NaN."""
     ended: bool = False
@@ -123,9 +128,15 @@ class _Layout:
 
     def model(self) -> Model:
         if not self.votes and not self.nearly:
-            return _plain(self.name)
+            return self.plain()
         first = self.votes if _leads(self.votes, AGREED) else self.votes + self.nearly
-        return Model(self.name, _first(first), transposed=self.transposed)
+        return replace(self.plain(), base=_first(first), transposed=self.transposed)
+
+    def plain(self) -> Model:
+        """The cross-correlation in this layout."""
+        image, filters = LAYOUTS[self.name]
+        base = Convention(image, filters, image.replace("C", "O"))
+        return Model(self.name, base, precision=self.precision)
 
 
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
@@ -164,6 +175,7 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
             break
         elif np.isfinite(outcome.output).any():
             seen.outputs.append((case, outcome.output))
+            seen.precision = outcome.precision
         else:
             seen.answers = True
             seen.said = seen.said or "nothing in its output is finite"
@@ -171,29 +183,36 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
 
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    layouts, base = LAYOUTS[seen.name], _plain(seen.name).base
+    plain, transposes = seen.plain(), LAYOUTS[seen.name][1] == "IOHW"
     models = [
-        Model(seen.name, base.replace(flip=flip, padding_mode=mode), rule, transposed)
+        replace(
+            plain,
+            base=plain.base.replace(flip=flip, padding_mode=mode),
+            rule=rule,
+            transposed=transposed,
+        )
         for flip in ((), ("H", "W"), ("I", "H", "W"))
         for rule in RULES
         for mode in (PADDING_MODES if rule.startswith("SAME") else ("constant",))
-        for transposed in ((True, False) if layouts[1] == "IOHW" else (False,))
+        for transposed in ((True, False) if transposes else (False,))
         if rule == "explicit" or not transposed
     ]
     for case, output in seen.outputs:
-        shares = [(_share(model, case, output), model) for model in models]
-        if max(shares, key=lambda pair: pair[0])[0] < 1:
-            finished = [f for model in models for f in _finished(model, case, output)]
+        data = (case, *case.arrays(*plain.layouts), output)
+        model, best = first_best(models, partial(_share, *data), 1.0)
+        if best < 1:
+            finished = (f for model in models for f in _finished(model, *data))
             # Half of what ReLU gives is 0 whatever comes before: only a whole output counts.
-            shares += [(1.0, model) for model in finished if _share(model, case, output) == 1]
-        best, model = max(shares, key=lambda pair: pair[0])
+            whole = next((f for f in finished if _share(*data, f) == 1), None)
+            model, best = (model, best) if whole is None else (whole, 1.0)
         if best >= MOST:
             seen.vote(case, model.convention(case), whole=best == 1)
 
 
-def _finished(model: Model, case: Case, output: Array) -> Iterator[Model]:
+def _finished(
+    model: Model, case: Case, image: Array, filters: Array, output: Array
+) -> Iterator[Model]:
     """The same with ReLU, a factor, or one number added, as they would have to be."""
-    image, filters = case.arrays(*model.layouts)
     convention = model.convention(case)
     try:
         if output_shape(image.shape, filters.shape, convention) != output.shape:
@@ -206,15 +225,15 @@ def _finished(model: Model, case: Case, output: Array) -> Iterator[Model]:
     scale = float(np.vdot(plain, output)) / square if square else 0.0
     bias = float(np.mean(output - plain))
     if math.isfinite(scale) and scale != 0:
-        yield replace(model, base=model.base.replace(scale=float(f"{scale:.6g}")))
+        scale = plainest(scale, 1e-6 * abs(scale))
+        yield replace(model, base=model.base.replace(scale=scale))
     if math.isfinite(bias) and "O" in convention.filter_layout:
         same = (float(f"{bias:.5g}"),) * case.filters
         yield replace(model, base=model.base.replace(bias=same))
 
 
-def _share(model: Model, case: Case, output: Array) -> float:
+def _share(case: Case, image: Array, filters: Array, output: Array, model: Model) -> float:
     """How much of an output a model gives."""
-    image, filters = case.arrays(*model.layouts)
     convention = model.convention(case)
     try:
         if output_shape(image.shape, filters.shape, convention) != output.shape:
@@ -301,8 +320,3 @@ def _is_transposed(found: Convention, case: Case) -> bool:
         return False
     extents = (case.kernel_height, case.kernel_width)
     return found.padding == tuple((n - 1, n - 1) for n in extents)
-
-
-def _plain(layout: str) -> Model:
-    image, filters = LAYOUTS[layout]
-    return Model(layout, Convention(image, filters, image.replace("C", "O")))

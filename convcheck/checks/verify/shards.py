@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import TYPE_CHECKING
@@ -64,6 +65,18 @@ def spread(
         while turn in early:
             yield from early.pop(turn)
             turn += 1
+
+
+@contextmanager
+def team(
+    target: Target, timeout: float, jobs: int | None, dask: str | None, folder: str
+) -> Iterator[Team | None]:
+    """Who runs the cases: nobody but this process, unless more are asked for."""
+    if dask is None and (jobs or 1) == 1:
+        yield None
+        return
+    with pool.workers(jobs, dask) as workers:
+        yield Team(workers, target, timeout, folder)
 
 
 def _parts(cases: Iterable[Case], jobs: int) -> Iterator[list[Case]]:

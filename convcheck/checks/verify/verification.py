@@ -13,7 +13,7 @@ from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.examination import KINDS, Finding
 from convcheck.checks.verify.instead import PATIENCE, instead
 from convcheck.checks.verify.learning import Probe
-from convcheck.checks.verify.minimising import Smallest, minimise, shown
+from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import probe
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
@@ -125,6 +125,8 @@ def put_to_test(
             if campaign.findings:
                 does = instead(learnt.model, campaign.evidence, patience=patience)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
+                if smaller and passes_alone(runner, learnt.model, smallest.finding):
+                    campaign.notes[ALONE] = None
     except KeyboardInterrupt:
         interrupted = True
     model = learnt.model
