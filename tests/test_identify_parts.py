@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_identify_large import in_areas
 
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import Axis, axis_options, padding, table
@@ -685,6 +686,21 @@ def test_a_miss_is_measured_as_numpy_measures_it() -> None:
     assert miss.where == "all of output channel 2" or "channel" not in miss.where
 
 
+def test_a_miss_of_areas_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ints(2, 3, 30, 31), ints(4, 3, 3, 2)
+    c = Convention(image_layout="NCHW", output_layout="NOHW")
+    sums = convolve(x, w, c)
+    y = -2.5 * sums + np.arange(31 - 1) + 40 * RNG.standard_normal(sums.shape)
+    (reading,) = (r for r in readings(x, w, y) if r.base == c)
+    whole = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
+    in_areas(monkeypatch, (1, 3, 7, 11))
+    parts = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
+    for key in ("correlation", "scale", "max_abs_diff"):
+        assert getattr(parts, key) == pytest.approx(getattr(whole, key))
+    for key in ("convention", "mismatched", "total", "where"):
+        assert getattr(parts, key) == getattr(whole, key)
+
+
 def test_a_miss_is_what_single_precision_could_not_have_made() -> None:
     x, w = ints(3, 9, 8), ints(4, 3, 3, 2)
     sums = convolve(x, w)
@@ -768,7 +784,7 @@ def test_a_constant_is_a_scale_of_zero_and_a_bias() -> None:
 
 def test_one_pixel_is_constant() -> None:
     (fit, *_) = flat([[5.0]], image=np.zeros((2, 2)), filters=np.ones((2, 2)))
-    assert (fit.misses, fit.convention.bias) == (0, (5.0,))
+    assert (fit.misses, fit.convention.bias, fit.convention.scale) == (0, (5.0,), 1.0)
 
 
 def test_a_reading_whose_sizes_do_not_fit_is_passed_over() -> None:
