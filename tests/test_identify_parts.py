@@ -784,7 +784,12 @@ def test_a_constant_is_a_scale_of_zero_and_a_bias() -> None:
 
 def test_one_pixel_is_constant() -> None:
     (fit, *_) = flat([[5.0]], image=np.zeros((2, 2)), filters=np.ones((2, 2)))
-    assert (fit.misses, fit.convention.bias, fit.convention.scale) == (0, (5.0,), 1.0)
+    assert (fit.misses, fit.convention.bias) == (0, (5.0,))
+
+
+def test_what_a_bias_alone_gives_needs_no_scale_of_zero() -> None:
+    for fit in flat(np.full((4, 10, 16), 3.0), image=np.zeros((5, 12, 17))):
+        assert (fit.misses, fit.convention.bias, fit.convention.scale) == (0, (3, 3, 3, 3), 1)
 
 
 def test_a_reading_whose_sizes_do_not_fit_is_passed_over() -> None:
