@@ -36,6 +36,7 @@ LISTED = Path(__file__).with_name("equivalent.txt")
 # The parts of identify that have tests of their own, which take seconds; the others have them all.
 PARTS = ("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples")
 COUNTS = ("holding", "tally", "thin")
+COUNTED = "test_identify_tally test_identify_parts test_identify_large"
 WHOLE = sorted(
     {path.stem for path in (ROOT / "convcheck" / "checks" / "identify").glob("[a-z]*.py")}
     - {*PARTS, *COUNTS}
@@ -49,7 +50,7 @@ TESTS = {
     "reference": "test_compare",
     "mapping": "test_mapping",
     **{f"checks.identify.{name}": "test_identify_parts" for name in PARTS},
-    **{f"checks.identify.{name}": "test_identify_tally test_identify_parts" for name in COUNTS},
+    **{f"checks.identify.{name}": COUNTED for name in COUNTS},
     **{
         f"checks.identify.{name}": "test_identify_parts test_identify_tally test_identify"
         " test_identify_hostile"

@@ -201,7 +201,7 @@ def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
     name = _choose(list(entries), name, file)
     entry = entries[name]
     code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 32:
+    if not _is_shape(shape) or not _naturals(offsets) or len(offsets) != 2:
         raise _broken(f"the entry {str(entry)[:80]}")
     if not isinstance(code, str) or code not in _DTYPES:
         raise InputError(
@@ -227,6 +227,11 @@ def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
 
 def _naturals(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in value)
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether numpy can make it, in any type: an axis of none excuses no other that is too long."""
+    return _naturals(value) and len(value) <= 32 and math.prod(n or 1 for n in value) < 1 << 59
 
 
 def _broken(got: str) -> InputError:
@@ -274,6 +279,12 @@ def _initializer(file: IO[bytes], name: str | None) -> Loaded:
             "has text where numbers are wanted",
             got=f"initializer {name[:40]!r} of type STRING",
             hint="name another initializer: convcheck inspect MODEL.onnx lists them",
+        )
+    if not _is_shape(dims := list(tensor.dims)):
+        raise InputError(
+            "has an initializer that cannot be read",
+            got=f"{name[:40]!r}: shape {str(dims)[:80]}",
+            expected="the sizes of at most 32 axes",
         )
     try:
         array = numpy_helper.to_array(tensor)

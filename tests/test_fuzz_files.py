@@ -280,6 +280,8 @@ def test_edited_safetensors(tmp_path: Path, edits: list[Edit]) -> None:
 @example([1 << 40, 1 << 40], "shape")
 @example([0, 1 << 61], "shape")
 @example([1] * 33, "shape")
+@example({**PLAIN_ENTRY, "dtype": "BF16", "shape": [0, 1 << 61], "data_offsets": [0, 0]}, "w")
+@example({**PLAIN_ENTRY, "dtype": "F64", "shape": [0, 1 << 61], "data_offsets": [0, 0]}, "w")
 @example([-4, -4], "shape")
 @example([64, 0], "data_offsets")
 @example("F8_E4M3", "dtype")
@@ -412,6 +414,10 @@ def test_edited_models(tmp_path: Path, name: str, edits: list[Edit]) -> None:
         st.tuples(st.integers(1, 16), st.integers(0, 400) | st.binary(max_size=24)), max_size=4
     ),
 )
+@example([0, 1 << 62], 17, [])
+@example([1 << 31, 1 << 62, 0], 21, [])
+@example([1 << 31, 0], 21, [])
+@example([1 << 40, 0], 17, [])
 def test_tensors_of_any_field(tmp_path: Path, dims: list[int], kind: int, more: list[Any]) -> None:
     pytest.importorskip("onnx")
     path = tmp_path / "x.onnx"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_identify_large import in_areas
 
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import Axis, axis_options, padding, table
@@ -292,13 +293,20 @@ def test_samples_of_few_values_are_as_many_as_are_asked_for() -> None:
 
 
 def test_samples_of_one_channel_are_of_one_that_says_much() -> None:
-    output = np.random.default_rng(3).random((1, 8, 20, 20))
-    output[:, [0, 1, 2, 6]] = np.nan  # 3, 5 and 7 are the odd ones that are left
-    samples = choose_samples(output, 12, np.isfinite, one_channel=True)
-    assert {s.index[1] for s in samples} == {5}
-    output[:, [3, 5, 7]] = np.nan
-    samples = choose_samples(output, 12, np.isfinite, one_channel=True)
-    assert {s.index[1] for s in samples} == {4}
+    """The middle one of the odd ones that have most to say, or nearly."""
+
+    def channel(output: np.ndarray) -> int:
+        (found,) = {s.index[1] for s in choose_samples(output, 9, np.isfinite, one_channel=True)}
+        return found
+
+    output = np.random.default_rng(3).random((1, 12, 20, 20))
+    output[:, 0] = np.nan
+    output[0, 7, :2] = np.nan  # nine tenths are left
+    assert channel(output) == 7
+    output[0, 7, 2, 2] = np.nan
+    assert channel(output) == 5
+    output[:, 1::2] = np.nan
+    assert channel(output) == 6
 
 
 def test_complex_samples_stay_complex() -> None:
@@ -438,6 +446,8 @@ def test_conventions_are_alike_that_do_the_same_to_any_data() -> None:
             assert not np.array_equal(known[one[0]], known[other[0]])
     assert classes(problem, conventions[:1]) == [conventions[:1]]
     assert classes(problem, []) == []
+    same = [Convention(), Convention(padding_value=3)]
+    assert classes(problem, reversed(same)) == [same]
 
 
 def test_of_a_transposed_kernel_the_other_axis_is_reversed() -> None:
@@ -685,6 +695,21 @@ def test_a_miss_is_measured_as_numpy_measures_it() -> None:
     assert miss.where == "all of output channel 2" or "channel" not in miss.where
 
 
+def test_a_miss_of_areas_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ints(2, 3, 30, 31), ints(4, 3, 3, 2)
+    c = Convention(image_layout="NCHW", output_layout="NOHW")
+    sums = convolve(x, w, c)
+    y = -2.5 * sums + np.arange(31 - 1) + 40 * RNG.standard_normal(sums.shape)
+    (reading,) = (r for r in readings(x, w, y) if r.base == c)
+    whole = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
+    in_areas(monkeypatch, (1, 3, 7, 11))
+    parts = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
+    for key in ("correlation", "scale", "max_abs_diff"):
+        assert getattr(parts, key) == pytest.approx(getattr(whole, key))
+    for key in ("convention", "mismatched", "total", "where"):
+        assert getattr(parts, key) == getattr(whole, key)
+
+
 def test_a_miss_is_what_single_precision_could_not_have_made() -> None:
     x, w = ints(3, 9, 8), ints(4, 3, 3, 2)
     sums = convolve(x, w)
@@ -769,6 +794,11 @@ def test_a_constant_is_a_scale_of_zero_and_a_bias() -> None:
 def test_one_pixel_is_constant() -> None:
     (fit, *_) = flat([[5.0]], image=np.zeros((2, 2)), filters=np.ones((2, 2)))
     assert (fit.misses, fit.convention.bias) == (0, (5.0,))
+
+
+def test_what_a_bias_alone_gives_needs_no_scale_of_zero() -> None:
+    for fit in flat(np.full((4, 10, 16), 3.0), image=np.zeros((5, 12, 17))):
+        assert (fit.misses, fit.convention.bias, fit.convention.scale) == (0, (3, 3, 3, 3), 1)
 
 
 def test_a_reading_whose_sizes_do_not_fit_is_passed_over() -> None:
