@@ -30,9 +30,14 @@ LAYERS = {
     "3x3, stride 2": ((128, 28, 28), (128, 128, 3, 3), {"stride": 2, "padding": 1}),
     "3x3, dilation 2": ((64, 56, 56), (64, 64, 3, 3), {"dilation": 2, "padding": 2}),
     "depthwise 3x3": ((128, 56, 56), (128, 1, 3, 3), {"groups": 128, "padding": 1}),
+    "depthwise 3x3, 64": ((64, 112, 112), (64, 1, 3, 3), {"groups": 64, "padding": 1}),
+    "depthwise 3x3, 512": ((512, 14, 14), (512, 1, 3, 3), {"groups": 512, "padding": 1}),
+    "depthwise, 2 filters each": ((128, 56, 56), (256, 1, 3, 3), {"groups": 128, "padding": 1}),
     "depthwise 5x5": ((256, 28, 28), (256, 1, 5, 5), {"groups": 256, "padding": 2}),
     "groups 4": ((64, 56, 56), (128, 16, 3, 3), {"groups": 4, "padding": 1}),
     "one channel, large": ((1, 1024, 1024), (1, 1, 3, 3), {}),
+    "31x31, few filters": ((3, 512, 512), (4, 3, 31, 31), {}),
+    "65x65, few filters": ((3, 512, 512), (4, 3, 65, 65), {}),
     "few filters, large": ((3, 1024, 1024), (4, 3, 5, 5), {}),
 }
 ROUNDS = 9

@@ -7,6 +7,7 @@ spatial ones.
 
 from __future__ import annotations
 
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,9 @@ Array = NDArray[Any]
 GROWN = 4 << 30
 """Bytes that zeros between samples and padding may blow an image up to; above, 4 times its size."""
 BLOCK = 1 << 20
-"""Elements of one window matrix: small enough for the cache, large enough for BLAS."""
+"""Elements of one window matrix, at most: this much memory is taken, however large the picture."""
+CACHE, WIDE = 1 << 17, 2048
+"""Elements that stay in the cache between copy and product; columns that BLAS is fast with."""
 
 
 def convolve(image: Array, filters: Array, convention: Convention = CORRELATION) -> Array:
@@ -217,28 +220,47 @@ def correlate(
     spatial = range(2, x.ndim)
     sizes = _output_sizes(x.shape[2:], w.shape[2:], stride, dilation)
     inputs, outputs = w.shape[1], w.shape[0] // groups
-    y = np.empty((x.shape[0], w.shape[0], *sizes), np.result_type(x, w))
-    taps = inputs * prod(w.shape[2:])
-    band = max(1, BLOCK // (taps * prod(sizes[1:])))
+    dtype = np.result_type(x, w)
+    y = np.empty((x.shape[0], w.shape[0], *sizes), dtype)
+    taps, row = inputs * prod(w.shape[2:]), prod(sizes[1:])
+    bank = np.ascontiguousarray(w, dtype).reshape(groups, outputs, taps)
+    # As many rows as are good for the cache and for BLAS; if that is all, as many groups.
+    most = block(taps)
+    band = min(sizes[0], max(1, most // (taps * row)))
+    some = min(groups, max(1, most // (taps * row * sizes[0])))
     steps = [x.strides[a] * s for a, s in zip(spatial, stride, strict=True)]
     reaches = [x.strides[a] * d for a, d in zip(spatial, dilation, strict=True)]
-    for n in range(x.shape[0]):
-        for g in range(groups):
-            block = x[n, g * inputs : (g + 1) * inputs]
-            bank = np.ascontiguousarray(w[g * outputs : (g + 1) * outputs]).reshape(outputs, taps)
-            # (I, *F, *out): every window of the block, as a view.
-            windows = as_strided(
-                block,
-                (inputs, *w.shape[2:], *sizes),
-                (block.strides[0], *reaches, *steps),
-                writeable=False,
+    each = (slice(None),) * (1 + len(w.shape[1:]))
+    pointwise = taps == inputs and all(s == 1 for s in stride)
+    space = None
+    for image, result in zip(x, y.reshape(len(x), groups, outputs, -1), strict=True):
+        # (groups, I, *F, *out): every window, as a view.
+        windows = as_strided(
+            image,
+            (groups, inputs, *w.shape[2:], *sizes),
+            (inputs * image.strides[0], image.strides[0], *reaches, *steps),
+            writeable=False,
+        )
+        if pointwise and image.flags.c_contiguous and image.dtype == dtype:
+            np.matmul(bank, image.reshape(groups, inputs, -1), out=result)
+            continue
+        if space is None:
+            space = np.empty(some * taps * band * row, dtype)
+        for group, first in product(range(0, groups, some), range(0, sizes[0], band)):
+            part = windows[group : group + some][(*each, slice(first, first + band))]
+            matrix = space[: part.size].reshape(part.shape)
+            matrix[...] = part
+            np.matmul(
+                bank[group : group + some],
+                matrix.reshape(len(part), taps, -1),
+                out=result[group : group + some, :, first * row : (first + band) * row],
             )
-            for first in range(0, sizes[0], band):
-                rows = slice(first, first + band)
-                part = windows[(slice(None), *(slice(None) for _ in w.shape[2:]), rows)]
-                target = y[n, g * outputs : (g + 1) * outputs, rows]
-                target[...] = (bank @ part.reshape(taps, -1)).reshape(target.shape)
     return y
+
+
+def block(taps: int) -> int:
+    """Elements of the window matrix for filters of so many taps, unless one row has more."""
+    return min(BLOCK, max(CACHE, WIDE * taps))
 
 
 def finish(y: Array, convention: Convention) -> Array:

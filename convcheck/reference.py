@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,14 +74,25 @@ class Oracle:
         Raises:
             OracleError: scipy raised, or gave something that is not finite.
         """
+        values, bounds = self.each(kernel[None])
+        return Reference(values[0], None if bounds is None else bounds[0])
+
+    def each(self, bank: Array) -> tuple[Array, list[float] | None]:
+        """The results for filters (K,C,Fh,Fw), stacked, and how far each can be off.
+
+        Raises:
+            OracleError: scipy raised, or gave something that is not finite.
+        """
         from scipy.signal import convolve
 
         if self.rounds_integers:
-            kernel = kernel.astype(np.float64)
+            bank = bank.astype(np.float64)
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what is not finite: it is looked at below
-                values = convolve(self.image, kernel, mode="valid", method=self.method)[0]
+                values = np.concatenate(
+                    [convolve(self.image, w, mode="valid", method=self.method) for w in bank]
+                )
         except Exception as error:
             raise OracleError(
                 f"{NAME} itself failed, so there is nothing to judge against",
@@ -96,19 +107,28 @@ class Oracle:
                 hint="its FFT overflows before its sums do: use --method direct, or scale the data",
             )
         if self.method != "fft":
-            return Reference(values, None)
-        bound = self._fft_bound(kernel)
+            return values, None
+        bounds = [self._fft_bound(kernel) for kernel in bank]
         step = self.arithmetic.quantum
-        if bound < 0.49 * step:
-            # Every exact result is a multiple of the quantum, and only one is within the bound.
-            return Reference((np.rint(values / step) * step).astype(self.arithmetic.dtype), 0.0)
-        return Reference(values, bound)
+        for k, bound in enumerate(bounds):
+            if bound < 0.49 * step:
+                # Every exact result is a multiple of the quantum, and only one is within the bound.
+                values[k] = np.rint(values[k] / step) * step
+                bounds[k] = 0.0
+        if not any(bounds):
+            values = values.astype(self.arithmetic.dtype, copy=False)
+        return values, bounds
 
     def _fft_bound(self, kernel: Array) -> float:
-        from scipy.fft import next_fast_len
-
-        sizes = zip(self.image.shape, kernel.shape, strict=True)
-        length = math.prod(int(next_fast_len(a + b - 1)) for a, b in sizes)
+        length = _length(self.image.shape, kernel.shape)
         # Integers beyond 2^53 were rounded when they became floats.
         roundings = self.arithmetic.input_roundings + 2 * self.rounds_integers
         return fft_bound(self._norm, norm(kernel), length, roundings=roundings)
+
+
+@lru_cache(maxsize=4)
+def _length(image: tuple[int, ...], kernel: tuple[int, ...]) -> int:
+    """Points of the transform that scipy takes."""
+    from scipy.fft import next_fast_len
+
+    return math.prod(int(next_fast_len(a + b - 1)) for a, b in zip(image, kernel, strict=True))

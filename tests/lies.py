@@ -3,7 +3,8 @@
 Each is drawn from its seed and number alone: dtypes, shapes, dynamic ranges and scipy's methods. In
 each, the decomposition that equals the oracle in exact arithmetic must match, and must no longer
 match once a single element of it is altered by four thresholds (by one unit, where sums are
-exact). On every fourth case, if it is small, the exact results are the witness: what is called a
+exact). What the tiles screen is judged by every element's threshold too, and must come out the
+same. On every fourth case, if it is small, the exact results are the witness: what is called a
 mismatch differs in exact arithmetic, what is called a match does so by no more than two thresholds,
 and both sides are within the threshold of what is true.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -196,12 +197,13 @@ class Judge:
 def attack(comparisons: int, seed: int = 0, first: int = 0) -> Tally:
     """Draw and judge so many comparisons, and count what comes of them."""
     tally = Tally()
-    real = tiles.judge
+    real, screen = tiles.judge, tiles.Screen.of
     try:
         for number in range(first, first + comparisons):
             image, filters, method, words = drawn(seed, number)
             judge = Judge(real, np.random.default_rng([seed, number, 1]))
             tiles.judge = judge  # type: ignore[assignment]
+            tiles.Screen.of = lambda *_: None  # type: ignore[assignment,method-assign]
             tally.comparisons += 1
             try:
                 result = compare(image, filters, method=method)
@@ -210,9 +212,28 @@ def attack(comparisons: int, seed: int = 0, first: int = 0) -> Tally:
                 continue
             for lie in _lies(tally, image, filters, result, judge.seen, number):
                 tally.lies.append(f"{words}: {lie}")
+            tiles.judge, tiles.Screen.of = real, screen  # type: ignore[method-assign]
+            if _figures(compare(image, filters, method=method)) != _figures(result):
+                tally.lies.append(f"{words}: screened, it is judged otherwise")
     finally:
-        tiles.judge = real
+        tiles.judge, tiles.Screen.of = real, screen  # type: ignore[method-assign]
     return tally
+
+
+def _figures(result: Any) -> Any:
+    """A report, its S and thresholds to as many digits as do not depend on the order of a sum."""
+    return (
+        result.indistinguishable,
+        result.exact,
+        [
+            replace(
+                d.comparison,
+                threshold=float(f"{d.comparison.threshold:.9g}"),
+                agreement_bits=round(d.comparison.agreement_bits, 6),
+            )
+            for d in result.decompositions
+        ],
+    )
 
 
 def _lies(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, combinations, count
+from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from convcheck.checks.compare import CompareResult, compare
 from convcheck.convention import CORRELATION, FLIPPED, PER_CHANNEL, Convention
 from convcheck.engine import convolve
 from convcheck.errors import ExitCode, InputError, OracleError
-from convcheck.reference import Oracle, Reference
+from convcheck.reference import Oracle
 from convcheck.render import words
 from convcheck.rounding import choose_arithmetic, fft_bound, norm, sum_bound
 
@@ -514,7 +514,7 @@ def test_four_thresholds_in_one_element_are_always_called_wrong(
         threshold = _threshold(image, filters, method, place)
         step = 4 * threshold or choose_arithmetic(image, filters).quantum
         with monkeypatch.context() as patch:
-            patch.setattr(Oracle, "__call__", _erring_oracle(place, step))
+            patch.setattr(Oracle, "each", _erring_oracle(place, step))
             result = compare(image, filters, method=method)
         assert row(result, "flipped").mismatched == 1
         assert row(result, "flipped").worst_index == place
@@ -574,17 +574,14 @@ def test_a_method_that_fits_every_filter_is_taken(order: slice) -> None:
     assert (result.method, result.exact, result.matching) == ("direct", True, ("flipped",))
 
 
-def _erring_oracle(place: tuple[int, ...], step: float) -> Callable[..., Reference]:
+def _erring_oracle(place: tuple[int, ...], step: float) -> Callable[..., Any]:
     """The oracle, with ``step`` added to one element of one filter's result."""
-    true, filters = Oracle.__call__, count()
+    true = Oracle.each
 
-    def erring(oracle: Oracle, kernel: np.ndarray) -> Reference:
-        given = true(oracle, kernel)
-        if next(filters) != place[0]:
-            return given
-        values = given.values.copy()
-        values[place[1:]] += values.dtype.type(step)
-        return Reference(values, given.bound)
+    def erring(oracle: Oracle, bank: np.ndarray) -> Any:
+        values, bounds = true(oracle, bank)
+        values[place] += values.dtype.type(step)
+        return values, bounds
 
     return erring
 
@@ -600,6 +597,7 @@ def _threshold(image: Any, filters: Any, method: str, place: tuple[int, ...]) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "judge", listen)
+        patch.setattr(module.Screen, "of", lambda *_: None)
         compare(image, filters, method=method)
     return seen[NAMES.index("flipped")]
 

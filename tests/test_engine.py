@@ -100,6 +100,35 @@ def test_a_large_picture_goes_through_in_bands(monkeypatch: pytest.MonkeyPatch) 
             assert np.array_equal(engine.convolve(image, filters, convention), whole)
 
 
+@pytest.mark.parametrize("block", [1, 40, 200, 1000, 1 << 20])
+@pytest.mark.parametrize(
+    ("channels", "shape", "settings"),
+    [
+        (6, (12, 1, 3, 2), {"groups": 6}),
+        (6, (6, 2, 3, 2), {"groups": 3, "stride": 2, "dilation": (1, 2)}),
+        (6, (4, 6, 1, 1), {}),
+        (6, (4, 6, 1, 1), {"padding": ((-1, 0), (0, -2))}),
+        (6, (4, 6, 1, 1), {"stride": (1, 2)}),
+        (6, (4, 3, 1, 1), {"groups": 2}),
+    ],
+    ids=["depthwise", "groups", "1x1", "1x1 cropped", "1x1 with a stride", "1x1 in groups"],
+)
+def test_every_route_gives_the_same(
+    block: int,
+    channels: int,
+    shape: tuple[int, ...],
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "BLOCK", block)
+    images = digits(2, channels, 7, 8)
+    agree(
+        images,
+        digits(*shape, seed=1),
+        Convention(image_layout="NCHW", output_layout="NOHW", **settings),
+    )
+
+
 def test_one_and_three_dimensions() -> None:
     line = engine.correlate(digits(1, 2, 9), digits(3, 2, 4, seed=1), (2,), (1,))
     for k in range(3):

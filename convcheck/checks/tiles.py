@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.screen import Screen, singly
 from convcheck.comparison import Comparison, merge
 from convcheck.comparison import compare as judge
-from convcheck.engine import BLOCK, correlate
+from convcheck.engine import BLOCK, block, correlate
 from convcheck.errors import InputError
 from convcheck.reference import Oracle
 
@@ -31,7 +32,7 @@ MIB = 1 << 20
 TILE_BYTES = 28 * MIB
 """What one tile may take at its peak; larger tiles are no faster, as they outgrow the cache."""
 FIXED_BYTES = 10 * BLOCK
-"""What a tile takes however small it is: the engine's window matrix."""
+"""What a tile takes however small it is: the engine's window matrix, at its largest."""
 PROCESS_BYTES = 64 * MIB
 """What Python with numpy and scipy takes before it has any data: this process, and each worker."""
 DEFAULT_MEMORY = 256 * MIB
@@ -114,13 +115,15 @@ def plan(
     """
     count, channels, *kernel = bank_shape
     height, width = (n - f + 1 for n, f in zip(image_shape[1:], kernel, strict=True))
+    taps = channels * kernel[0] * kernel[1]
     item = 16 if complex_data else 8
+    windows = 10 * block(taps) * (item // 8)
 
     def peak(filters: int, rows: int, columns: int) -> int:
         """Bytes: the part of the image and its magnitudes, scipy's transforms, the results."""
         area = (rows + kernel[0]) * (columns + kernel[1])
         results = decompositions * filters * rows * columns
-        return FIXED_BYTES + item * (3 * channels * area + 12 * channels * area + 5 * results)
+        return windows + item * (3 * channels * area + 12 * channels * area + 5 * results)
 
     def square(filters: int, side: int) -> int:
         return peak(filters, min(side, height), min(side, width))
@@ -150,7 +153,6 @@ def plan(
     fitting = jobs if remote else (memory - PROCESS_BYTES) // (PROCESS_BYTES + each)
     workers = max(1, min(jobs, fitting, len(tiles)))
     outputs = count * height * width
-    taps = channels * kernel[0] * kernel[1]
     # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
     oracle = taps if direct else 70 * channels
     seconds = 1e-9 * outputs * (oracle + decompositions * (0.5 * taps + 35)) * (item // 8)
@@ -183,32 +185,61 @@ def judge_tile(
     limits: tuple[int, int] | None,
 ) -> Part:
     """Judge every decomposition on one tile: ``part`` is what it needs of the image."""
+    _keep_freed_memory()
     x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
-    oracle = Oracle(x, arithmetic, method)
-    references = [oracle(kernel) for kernel in w]
-    expected = np.stack([r.values for r in references])
-    values, sizes = _decompose(x, w, rows)
-    terms = int(np.prod(w.shape[1:]))
-    bounds = [arithmetic.bound(size, terms) for size in sizes]
-    oracle_size = sizes[list(rows).index("flipped")]
-    oracle_bound = arithmetic.bound(oracle_size, terms)
-    for k, r in enumerate(references):
-        if r.bound is not None:
-            oracle_bound[k] = r.bound
-    apart = {
-        (a, b)
-        for (i, a), (j, b) in combinations(enumerate(rows), 2)
-        if _differ(values[i], values[j], bounds[i], bounds[j])
-    }
-    return Part(
-        rows=tuple(
-            judge(v, expected, bound + oracle_bound, np.maximum(size, oracle_size), tile.first)
-            for v, bound, size in zip(values, bounds, sizes, strict=True)
-        ),
-        apart=frozenset(apart),
-        wrapped=_count_outside(expected, limits),
-        exact=arithmetic.exact and not oracle_bound.any(),
+    expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
+    summed = oracle_bounds is None  # the bound of a sum holds for the oracle too
+    floors = np.array(oracle_bounds or [0.0] * len(w))
+    exact = arithmetic.exact and not floors.any()
+    wrapped = _count_outside(expected, limits)
+    banks = np.stack(
+        [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
     )
+    home = list(rows).index("flipped")
+    narrow = singly(x, banks, expected, arithmetic) if exact else None
+    if narrow is not None:
+        x, banks, expected = narrow
+    values = _correlate(x, banks)
+    pairs = list(combinations(range(len(rows)), 2))
+    seen: list[Comparison | None] = [None] * len(rows)
+    apart: list[bool | None] = [None] * len(pairs)
+    if (exact or not summed) and arithmetic.dtype.kind != "i":
+        screen = Screen.of(x, banks, arithmetic, floors, home)
+        if screen is not None:
+            seen = [screen.judge(i, v, expected, tile.first) for i, v in enumerate(values)]
+            apart = [screen.apart(a, b, values) for a, b in pairs]
+    if None in seen or None in apart:
+        values, expected = arithmetic.cast(values), arithmetic.cast(expected)
+        sizes = _sizes(x, banks, values)
+        terms = w[0].size
+        bounds = [arithmetic.bound(size, terms) for size in sizes]
+        oracle_bound = bounds[home] if summed else floors[:, None, None]
+        seen = [
+            row or judge(v, expected, b + oracle_bound, np.maximum(s, sizes[home]), tile.first)
+            for row, v, b, s in zip(seen, values, bounds, sizes, strict=True)
+        ]
+        apart = [
+            _differ(values[a], values[b], bounds[a], bounds[b]) if known is None else known
+            for known, (a, b) in zip(apart, pairs, strict=True)
+        ]
+    names = list(rows)
+    return Part(
+        rows=tuple(row for row in seen if row is not None),
+        apart=frozenset(
+            (names[a], names[b]) for (a, b), one in zip(pairs, apart, strict=True) if one
+        ),
+        wrapped=wrapped,
+        exact=exact,
+    )
+
+
+def _keep_freed_memory() -> None:
+    """Make glibc keep what is freed for the next array, as getting it anew is half of scipy's time.
+
+    It raises its thresholds for that to the largest array that was freed (mallopt(3),
+    M_MMAP_THRESHOLD). This one is never touched, so it takes no memory; elsewhere it does nothing.
+    """
+    np.empty(31 * MIB, np.uint8)
 
 
 def _differ(a: Array, b: Array, *bounds: Array) -> bool:
@@ -219,19 +250,19 @@ def _differ(a: Array, b: Array, *bounds: Array) -> bool:
     )
 
 
-def _decompose(x: Array, w: Array, rows: Rows) -> tuple[Array, Array]:
-    """Every row's values and S, (rows, K, Ho, Wo) each: all rows share the engine's windows."""
-    bank = np.concatenate(
-        [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
-    )
-    once = (1, 1)
-    values = correlate(x[None], bank, once, once)[0]
-    if x.dtype.kind != "c" and x.min() >= 0 and w.min() >= 0:
-        sizes = values.astype(np.float64)
-    else:
-        sizes = correlate(_magnitudes(x)[None], _magnitudes(bank), once, once)[0]
-    shape = (len(rows), len(w), *values.shape[1:])
-    return values.reshape(shape), sizes.reshape(shape)
+def _correlate(x: Array, banks: Array) -> Array:
+    """Every row (R,K,h,w) of filters (R,K,C,Fh,Fw): all share the engine's windows."""
+    rows, count = banks.shape[:2]
+    flat = banks.reshape(rows * count, *banks.shape[2:])
+    values: Array = correlate(x[None], flat, (1, 1), (1, 1))[0]
+    return values.reshape(rows, count, *values.shape[1:])
+
+
+def _sizes(x: Array, banks: Array, values: Array) -> Array:
+    """S of every row's elements."""
+    if x.dtype.kind != "c" and x.min() >= 0 and banks.min() >= 0:
+        return values.astype(np.float64)
+    return _correlate(_magnitudes(x), _magnitudes(banks))
 
 
 def _magnitudes(array: Array) -> Array:
@@ -240,6 +271,8 @@ def _magnitudes(array: Array) -> Array:
 
 def _count_outside(values: Array, limits: tuple[int, int] | None) -> int:
     if limits is None:
+        return 0
+    if values.min() >= limits[0] and values.max() <= limits[1]:
         return 0
     return int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
 

@@ -1,0 +1,138 @@
+"""The screen says what judging every element by its own S says, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convcheck.checks import tiles
+from convcheck.checks.screen import Screen, singly
+from convcheck.comparison import Comparison
+from convcheck.comparison import compare as judge
+from convcheck.reference import Oracle
+from convcheck.rounding import choose_arithmetic
+
+HOME = 1
+KINDS = ("normal", "digits", "bytes", "complex", "sparse", "towering", "flat", "tiny")
+
+
+def numbers(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Any:
+    normal, digits = rng.standard_normal(shape), rng.integers(-9, 10, shape).astype(float)
+    return {
+        "normal": normal,
+        "digits": digits,
+        "bytes": np.abs(digits) * 28,
+        "complex": normal + 1j * digits,
+        "sparse": np.where(rng.random(shape) < 0.8, 0.0, normal),
+        "towering": normal * 10.0 ** rng.integers(-9, 9, shape),
+        "flat": np.ones(shape),
+        "tiny": normal * 1e-30,
+    }[kind]
+
+
+def rounded(seen: Comparison) -> Comparison:
+    """All but what the order of a sum changes in the last digits."""
+    return replace(
+        seen,
+        threshold=float(f"{seen.threshold:.9g}"),
+        agreement_bits=round(seen.agreement_bits, 6),
+    )
+
+
+def prepared(rng: np.random.Generator, kind: str, other: str) -> tuple[Any, ...]:
+    """A tile, its filters under three flips, scipy's results and their bounds."""
+    channels, count = (int(n) for n in rng.integers(1, 4, 2))
+    x = numbers(rng, (channels, 9, 11), kind)
+    w = numbers(rng, (count, channels, *map(int, rng.integers(1, 4, 2))), other)
+    arithmetic = choose_arithmetic(x, w)
+    x, w = arithmetic.cast(x), arithmetic.cast(w)
+    expected, bounds = Oracle(x, arithmetic, "fft").each(w)
+    banks = np.stack([w[..., ::-1, ::-1], w[:, ::-1, ::-1, ::-1], w])
+    assert bounds is not None
+    return x, banks, expected, np.array(bounds), arithmetic
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(0, 10**6))
+def test_a_screened_row_is_judged_as_by_every_s(kind: str, other: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, banks, expected, floors, arithmetic = prepared(rng, kind, other)
+    terms = banks[0, 0].size
+    sizes = tiles._correlate(np.abs(x), np.abs(banks))
+    bounds = [arithmetic.bound(size, terms) for size in sizes]
+    narrow = None if floors.any() else singly(x, banks, expected, arithmetic)
+    if narrow is not None:
+        x, banks, expected = narrow
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    if screen is None:
+        return
+    values = tiles._correlate(x, banks)
+    place = tuple(int(rng.integers(n)) for n in expected.shape)
+    true = arithmetic.cast(expected)
+    for row in range(3):
+        threshold = bounds[row] + floors[:, None, None]
+        scale = np.maximum(sizes[row], sizes[HOME])
+        for step in (0, 0.5, 0.999, 1.001, 1.5, 4, 1e6):
+            altered = arithmetic.cast(values[row]).copy()
+            # Sums that are exact differ by whole quanta.
+            altered[place] += step * threshold[place] or round(step) * arithmetic.quantum
+            seen = screen.judge(row, altered.astype(values.dtype), expected, (5, 6, 7))
+            if seen is not None:
+                full = judge(
+                    altered.astype(values.dtype).astype(true.dtype),
+                    true,
+                    threshold,
+                    scale,
+                    (5, 6, 7),
+                )
+                assert rounded(seen) == rounded(full)
+    for a, b in combinations(range(3), 2):
+        known = screen.apart(a, b, values)
+        if known is not None:
+            assert known == tiles._differ(values[a], values[b], bounds[a], bounds[b])
+
+
+@pytest.mark.parametrize("kind", ["normal", "digits", "bytes", "complex"])
+def test_ordinary_data_is_never_in_doubt(kind: str) -> None:
+    x, banks, expected, floors, arithmetic = prepared(np.random.default_rng(3), kind, "normal")
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    values = tiles._correlate(x, banks)
+    seen = [screen.judge(row, values[row], expected, (0, 0, 0)) for row in range(3)]
+    assert [one is not None and one.matches for one in seen] == [False, True, False]
+    assert all(screen.apart(a, b, values) for a, b in combinations(range(3), 2))
+
+
+def test_what_is_not_finite_is_in_doubt() -> None:
+    x, banks, expected, floors, arithmetic = prepared(np.random.default_rng(3), "normal", "normal")
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    values = tiles._correlate(x, banks)[HOME]
+    values[0, 1, 2] = np.nan
+    assert screen.judge(HOME, values, expected, (0, 0, 0)) is None
+
+
+def test_single_precision_is_for_sums_that_are_exact_in_it() -> None:
+    x, w = np.full((1, 3, 3), 4.0), np.full((1, 1, 1, 2, 2), 2.0)
+    expected = np.full((1, 2, 2), 32.0)
+
+    def narrow(x: Any, w: Any, expected: Any) -> Any:
+        return singly(x, w, expected, choose_arithmetic(x, w[0]))
+
+    made = narrow(x, w, expected)
+    assert {array.dtype for array in made} == {np.dtype(np.float32)}
+    assert narrow(x * 0.125, w * 0.25, expected / 32) is not None
+    assert narrow(x * 2.0**18 + 1, w, expected) is None  # 2^22 quanta and 8
+    assert narrow(x + 2.0**-30, w, expected) is None  # sums that 24 bits cannot hold
+    assert narrow(x * 0.1, w, expected) is None  # no multiples of anything
+    assert narrow(x * 1j, w, expected) is None
+    # Results that the oracle got wrong: they would look right, rounded.
+    assert narrow(x, w, expected + 2.0**-30) is None
+    assert narrow(x, w, expected + 2.0**40) is None
+    assert narrow(x, w, expected - 2.0**40) is None
