@@ -148,6 +148,14 @@ def test_the_grid_is_the_same_whatever_the_memory_and_the_workers() -> None:
     assert plan(*shapes, 3, memory=128 << 20, jobs=9, remote=True).jobs == 9
 
 
+def test_many_filters_do_not_make_tiles_that_are_mostly_halo() -> None:
+    few, many = (plan((3, 600, 700), (count, 3, 5, 5), 3).tiles for count in (8, 64))
+    assert {tile.sizes for tile in many} == {tile.sizes for tile in few}
+    assert len(many) == 8 * len(few)
+    # With many channels no such tile fits: then a few filters share the windows of a smaller one.
+    assert {tile.sizes[0] for tile in plan((64, 300, 300), (64, 64, 3, 3), 3).tiles} == {8}
+
+
 def test_too_little_memory_is_said_with_what_would_do() -> None:
     with pytest.raises(InputError, match="one tile does not fit") as caught:
         plan((3, 2000, 3000), (20, 3, 5, 5), 3, memory=1 << 20)

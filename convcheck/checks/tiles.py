@@ -128,9 +128,12 @@ def plan(
     def square(filters: int, side: int) -> int:
         return peak(filters, min(side, height), min(side, width))
 
-    # Filters first, as they share a tile's windows; not so many that the halo outgrows the rest.
-    side = 32 + 4 * max(kernel)
-    filters = largest(count, lambda n: square(n, side) <= TILE_BYTES)
+    def sharing(side: int) -> int:
+        return largest(count, lambda n: square(n, side) <= TILE_BYTES)
+
+    # Filters first, as they share a tile's windows: as many as leave a tile beside which its halo
+    # is small, so that time grows with the filters and no faster; or a few, if that leaves none.
+    filters = max(sharing(28 * max(kernel)), min(8, sharing(32 + 4 * max(kernel))))
     side = largest(max(height, width), lambda n: square(filters, n) <= TILE_BYTES)
     rows = largest(height, lambda n: peak(filters, n, min(side, width)) <= TILE_BYTES)
     columns = largest(width, lambda n: peak(filters, min(rows, height), n) <= TILE_BYTES)
