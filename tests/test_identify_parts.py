@@ -170,6 +170,7 @@ ARRAYS = [
     ((2, 9, 8, 4), (3, 2, 4, 2), (2, 9, 8, 8)),
     ((9, 8), (3, 2), (9, 8)),
     ((3, 9, 8), (3, 2), (3, 9, 8)),
+    ((2, 9, 8), (3, 1), (2, 9, 8)),
     ((9, 8, 3), (3, 3, 2), (9, 8)),
     ((9, 8), (4, 3, 2), (4, 9, 8)),
     ((9, 8), (1, 1, 3, 2), (9, 8, 1)),
@@ -476,6 +477,7 @@ def test_the_data_that_tell_large_conventions_apart_stay_in_their_memory() -> No
     assert reach == owner.nbytes - 1
     window = np.einsum("anchw,a->nchw", np.indices((3, 2, 40, 40)), probe.image.strides)
     assert len(np.unique(window)) == window.size
+    assert len(np.unique(probe.image[0, 0, :50, :50])) > 100
 
 
 # --- expectation and ambiguity ------------------------------------------------------------------
