@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -50,6 +51,11 @@ def prepared(rng: np.random.Generator, kind: str, other: str) -> tuple[Any, ...]
     channels, count = (int(n) for n in rng.integers(1, 4, 2))
     x = numbers(rng, (channels, 9, 11), kind)
     w = numbers(rng, (count, channels, *map(int, rng.integers(1, 4, 2))), other)
+    return screened(x, w)
+
+
+def screened(x: Any, w: Any) -> tuple[Any, ...]:
+    """The same for an image and a bank that are given."""
     arithmetic = choose_arithmetic(x, w)
     x, w = arithmetic.cast(x), arithmetic.cast(w)
     expected, bounds = Oracle(x, arithmetic, "fft").each(w)
@@ -98,15 +104,45 @@ def test_a_screened_row_is_judged_as_by_every_s(kind: str, other: str, seed: int
             assert known == tiles._differ(values[a], values[b], bounds[a], bounds[b])
 
 
+@pytest.mark.parametrize("black", [0, 40])
 @pytest.mark.parametrize("kind", ["normal", "digits", "bytes", "complex"])
-def test_ordinary_data_is_never_in_doubt(kind: str) -> None:
-    x, banks, expected, floors, arithmetic = prepared(np.random.default_rng(3), kind, "normal")
+def test_ordinary_data_is_never_in_doubt(kind: str, black: int) -> None:
+    """Not where much of the image is black either: there a transform's noise is all there is."""
+    rng = np.random.default_rng(3)
+    x = numbers(rng, (3, 70, 80), kind)
+    x[:, :black] = 0
+    x, banks, expected, floors, arithmetic = screened(x, rng.standard_normal((4, 3, 5, 4)))
     screen = Screen.of(x, banks, arithmetic, floors, HOME)
     assert screen is not None
     values = tiles._correlate(x, banks)
     seen = [screen.judge(row, values[row], expected, (0, 0, 0)) for row in range(3)]
     assert [one is not None and one.matches for one in seen] == [False, True, False]
     assert all(screen.apart(a, b, values) for a, b in combinations(range(3), 2))
+
+
+def test_what_single_precision_mistakes_is_looked_at_again() -> None:
+    """The element with the largest |difference| / S is another than it seems to be."""
+    x, banks, _, floors, arithmetic = screened(np.ones((1, 1, 4)), np.full((1, 1, 1, 1), 0.1))
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    near = screen.near.copy()
+    near[..., 0] *= 1 - screen.slack / 4
+    near[..., 1] *= 1 + screen.slack / 4
+    values = np.array([[[0.1 + 0.01, 0.1 + 0.01 * (1 + screen.slack / 8), 0.1, 0.1]]])
+    seen = replace(screen, near=near).judge(0, values, np.full((1, 1, 4), 0.1), (0, 0, 0))
+    assert seen is not None
+    assert seen.agreement_bits == -math.log2((values[0, 0, 1] - 0.1) / 0.1)
+
+
+def test_rows_that_rounding_may_have_parted_are_in_doubt() -> None:
+    x, banks, _, floors, arithmetic = prepared(np.random.default_rng(3), "normal", "normal")
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    values = tiles._correlate(x, banks)
+    values[2] = values[0]
+    assert screen.apart(0, 2, values) is False
+    values[2, -1, 0, 0] = np.nextafter(values[2, -1, 0, 0], np.inf)
+    assert screen.apart(0, 2, values) is None
 
 
 def test_what_is_not_finite_is_in_doubt() -> None:
