@@ -36,7 +36,7 @@ LISTED = Path(__file__).with_name("equivalent.txt")
 # The parts of identify that have tests of their own, which take seconds; the others have them all.
 PARTS = ("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples")
 COUNTS = ("holding", "tally", "thin")
-COUNTED = "test_identify_tally test_identify_parts test_identify_large"
+COUNTED = "test_identify_tally test_identify_parts"
 WHOLE = sorted(
     {path.stem for path in (ROOT / "convcheck" / "checks" / "identify").glob("[a-z]*.py")}
     - {*PARTS, *COUNTS}

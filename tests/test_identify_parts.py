@@ -24,7 +24,13 @@ from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import miss_of, nearest, where
 from convcheck.checks.identify.readings import Reading, readings
-from convcheck.checks.identify.samples import a_part, choose_samples, targets
+from convcheck.checks.identify.samples import (
+    Sample,
+    a_part,
+    choose_samples,
+    in_pairs,
+    targets,
+)
 from convcheck.checks.identify.search import Found
 from convcheck.checks.sums import Problem
 from convcheck.convention import FILTER_LAYOUTS, IMAGE_LAYOUTS, OUTPUT_LAYOUTS, Convention
@@ -314,6 +320,12 @@ def test_samples_of_one_channel_are_of_one_that_says_much() -> None:
     assert channel(output) == 5
     output[:, 1::2] = np.nan
     assert channel(output) == 6
+
+
+def test_pairs_of_samples_are_of_one_channel() -> None:
+    places = [(0, 1, 5, 6), (0, 2, 5, 6), (1, 1, 5, 7), (0, 3, 4, 6), (0, 2, 8, 6), (0, 1, 4, 7)]
+    samples = [Sample(place, 0.0) for place in places]
+    assert [s.index for s in in_pairs(samples)] == [places[i] for i in (0, 2, 1, 4)]
 
 
 def test_complex_samples_stay_complex() -> None:
@@ -637,6 +649,7 @@ PLACES: dict[str, list[Any]] = {
     "all of every 4th output channel, from 3": [np.s_[:, 3::4]],
     "all of output channels 0, 1, 2, 4": [np.s_[:, [0, 1, 2, 4]]],
     "all of output channels 0, 5": [np.s_[:, [0, 5]]],
+    "all of output channels 2, 4, 6, 8, 10": [np.s_[:, 2::2]],
     "all of output channels 4, 6, 8": [np.s_[:, 4:9:2]],
     "all of output channels 2, 3, 4, 5, 6, 7, 8, 9": [np.s_[:, 2:10]],
     "all of 9 of 12 output channels": [np.s_[:, 1:10]],
@@ -700,7 +713,13 @@ def test_a_miss_is_measured_as_numpy_measures_it() -> None:
     assert miss.correlation == pytest.approx(abs(np.corrcoef(sums[seen], y[seen])[0, 1]))
     assert miss.scale == pytest.approx(np.polyfit(sums[seen], y[seen], 1)[0])
     assert miss.max_abs_diff == np.abs(sums - y)[seen].max()
-    assert miss.where == "all of output channel 2" or "channel" not in miss.where
+    assert "channel" not in miss.where
+    small = miss_of(
+        Problem.of(1e-9 * x, w, 1e-9 * y),
+        Found(replace(reading, image=1e-9 * x, output=1e-9 * y), c, 1.0),
+    )
+    assert small.correlation == pytest.approx(miss.correlation)
+    assert small.scale == pytest.approx(miss.scale)
 
 
 def test_a_miss_of_areas_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
