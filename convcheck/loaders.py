@@ -8,6 +8,7 @@ judged before memory is taken, and data that an ONNX model keeps in other files 
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import math
 import os
@@ -92,6 +93,18 @@ def _identity(file: IO[bytes]) -> tuple[int, ...]:
 # --- images -------------------------------------------------------------------------------------
 
 
+class _Bounded(io.BufferedReader):
+    """A file that is never asked for more than it has: memory is taken for all that is asked."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(io.FileIO(file.fileno(), closefd=False))
+        self.size = os.fstat(file.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        asked = self.size if size is None or size < 0 else size
+        return super().read(min(asked, max(self.size - self.tell(), 0)))
+
+
 def _image(file: IO[bytes]) -> Loaded:
     head = file.read(4)
     file.seek(0)
@@ -103,11 +116,11 @@ def _image(file: IO[bytes]) -> Loaded:
     try:
         with catch_warnings():
             simplefilter("ignore")  # of large images, which are judged here, and odd metadata
-            with Image.open(file, formats=[form]) as image:
+            with _Bounded(file) as source, Image.open(source, formats=[form]) as image:
                 size = image.width * image.height * max(4, 2 * len(image.getbands()))
                 if size > LIMIT:
                     raise InputError("is too large to be held in memory", got=f"{size:,} bytes")
-                _check_size(image, os.fstat(file.fileno()).st_size)
+                _check_size(image, source.size)
                 _check_depth(image, form)
                 return _pixels(image, form)
     # Pillow raises many things of broken files, its own error a subclass of OSError among them.

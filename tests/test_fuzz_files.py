@@ -213,6 +213,9 @@ HOSTILE = {
         3, 3, bytes(30), chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(80 << 20)))
     ),
     "png, a chunk of gigabytes": png(3, 3, bytes(30))[:33] + b"\x7f\xff\xff\xffIDAT",
+    "png, pixels, then a gigabyte that is not there": (
+        png(3, 3, bytes(30))[:33] + b"\x40" + png(3, 3, bytes(30))[34:]
+    ),
     "png, many empty chunks": png(3, 3, bytes(30), *[chunk(b"tEXt", b"a\0")] * 20000),
     "jpeg, 65500 x 65500": b"\xff\xd8\xff\xc0\0\x11\x08\xff\xdc\xff\xdc\3\1\x22\0\2\x11\1\3\x11\1",
     "jpeg, markers without end": b"\xff\xd8\xff" + b"\xe0\0\2\xff" * 50000,
