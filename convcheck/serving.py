@@ -163,8 +163,12 @@ def serve() -> None:
 
     The campaign may be gone, or the target may have closed what it has not opened.
     """
-    with suppress(OSError):
+    try:
         _serve()
+    except OSError:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(1)  # or Python would complain of the files that it can no longer close
 
 
 def _serve() -> None:
