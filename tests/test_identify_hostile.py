@@ -232,3 +232,20 @@ def test_a_few_elements_by_luck_are_no_near_match() -> None:
         x, w, y = (rng.integers(-3, 4, s) for s in ((2, 4, 3), (1, 2, 3, 1), (1, 2, 3)))
         verdicts.add(identify(x, w, y).verdict)
     assert verdicts == {"unexplained"}
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 3))
+def test_a_few_saturated_bytes_get_an_answer(seed: int) -> None:
+    """So few elements inside the limits that those at them are asked too, or none are left."""
+    rng = np.random.default_rng(seed)
+    filters = int(rng.integers(1, 4))
+    x = rng.integers(0, 256, (1, *rng.integers(4, 7, 2))).astype(np.uint8)
+    w = rng.integers(-9, 10, (filters, 1, 2, 2))
+    x, w, y = made(
+        x,
+        w,
+        scale=float(rng.choice([0.05, 0.3, 1])),
+        bias=tuple(map(float, rng.integers(-99, 100, filters))),
+        arithmetic="saturate:uint8",
+    )
+    identify(x, w, y)

@@ -238,7 +238,7 @@ def _slope(sums: Array, target: Array, seen: Array) -> float | None:
 
     def left(slope: float) -> float:
         residual = target - slope * sums
-        bias = np.reshape(_bias(residual, seen), (1, -1, *(1 for _ in sums.shape[2:])))
+        bias = np.reshape(_bias(residual, seen), (1, -1, 1, 1))
         return float(np.median(np.abs(residual - bias)[seen]))
 
     return min(slopes, key=left, default=None)

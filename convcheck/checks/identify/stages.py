@@ -71,7 +71,8 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     if wrapped:
         lines += (judges.modular,)
     without: tuple[Making, ...] = (judges.scaled,)
-    if _of_few_bits(output):
+    few_bits = _of_few_bits(output)
+    if few_bits:
         lines += (judges.coarse_affine,)
         without += (judges.coarse,)
     beyond = Pass(
@@ -81,7 +82,7 @@ def passes(output: Array) -> tuple[list[Pass], list[Pass]]:
     few = _few_a_channel(output)
     if few:
         # Together the channels may have the elements to say what no channel says by itself.
-        parallel = (judges.parallel, *([judges.coarse_parallel] if _of_few_bits(output) else []))
+        parallel = (judges.parallel, *([judges.coarse_parallel] if few_bits else []))
         modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
         usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
         beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
@@ -122,7 +123,7 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
             )
             if one.paired:
                 samples = in_pairs(samples)
-            if len(samples) < FEW and reading.output.dtype.kind in "iu":
+            elif len(samples) < FEW and reading.output.dtype.kind in "iu":
                 # Elements at a dtype's limit say at least on which side of it the sum is.
                 samples += choose_samples(reading.output, SAMPLES - len(samples), _at_limits)
             drawn[layout] = samples
