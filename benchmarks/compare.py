@@ -1,14 +1,16 @@
 """``compare`` in all against scipy: the calls that it must make, and the published script.
 
 Three sides, in turn and on one thread each, by the CPU's time, which other work on the machine
-disturbs less:
+disturbs less. Each is warmed up in a process of its own, as it would be run:
 
-- ``compare`` with its three rows, bounds and verdicts;
-- the bare calls of ``scipy.signal.convolve``, on the same tiles, in the same process: they too find
-  the memory kept that ``compare`` has asked to keep;
+- ``compare`` with its three rows, bounds and verdicts, and what of it is not scipy;
+- the bare calls: ``scipy.signal.convolve(x, w[k], "valid")`` for each of the K filters;
 - the published script, extended to K filters: the N-D convolution, the sum over channels of 2-D
-  convolutions, and the same with the channels of the filter reversed, all by scipy, in a process of
-  its own, as it would be run.
+  convolutions, and the same with the channels of the filter reversed, all by scipy.
+
+An FFT of C channels in N-D makes 3 (2C - 1) transforms of a plane, and C of them in 2-D make 3C. So
+the script makes (2C - 1 + 2C) / (2C - 1) times the transforms of the bare calls, 2.2 of 3 channels,
+which is what the speed-up of the pictures can reach but for what tiles save in the cache.
 
     python benchmarks/compare.py [ROUNDS]
 """
@@ -21,21 +23,18 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
+import scipy.signal
 from scipy.signal import convolve
 
 from convcheck import compare
 from convcheck.cases import draw
-from convcheck.checks.tiles import plan
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-GOAL_BARE, GOAL_SCRIPT = 1.10, 3.0
+GOAL_BARE, GOAL_BESIDE, GOAL_SCRIPT = 1.10, 0.10, 3.0
 CASES = {
     "a layer, 64x56x56 by 64x64x3x3": ((64, 56, 56), (64, 64, 3, 3), "normal"),
     "the same, digits": ((64, 56, 56), (64, 64, 3, 3), "ints"),
@@ -45,17 +44,10 @@ CASES = {
 }
 
 
-def bare(x: Any, w: Any, method: str) -> None:
-    """What ``compare`` has to ask of scipy."""
-    kernel = w.shape[2:]
-    for tile in plan(x.shape, w.shape, 3).tiles:
-        rows, columns = (
-            slice(a, a + n + f - 1)
-            for a, n, f in zip(tile.first[1:], tile.sizes[1:], kernel, strict=True)
-        )
-        part = np.ascontiguousarray(x[:, rows, columns])
-        for k in range(tile.first[0], tile.first[0] + tile.sizes[0]):
-            convolve(part, w[k], "valid", method=method)
+def bare(x: Any, w: Any) -> None:
+    """What anybody asks of scipy who wants its result."""
+    for kernel in w:
+        convolve(x, kernel, "valid")
 
 
 def script(x: Any, w: Any) -> None:
@@ -68,48 +60,62 @@ def script(x: Any, w: Any) -> None:
         np.allclose(whole, flipped)
 
 
-def script_seconds(name: str) -> float:
-    """How long the script takes on a case."""
+def seconds(side: str, name: str) -> tuple[float, float]:
+    """The CPU's time that a side takes on a case, and how much of it is spent in scipy."""
     image, filters = draw(*CASES[name][:2], seed=1, values=CASES[name][2])
     x, w = image.astype(float), filters.astype(float)
-    return seconds(lambda: script(x, w))
+    inside = 0.0
 
+    def timed(*args: Any, **options: Any) -> Any:
+        nonlocal inside
+        started = time.process_time()
+        result = convolve(*args, **options)
+        inside += time.process_time() - started
+        return result
 
-def seconds(call: Callable[[], object]) -> float:
-    """How long ``call`` takes of the CPU."""
+    scipy.signal.convolve = timed  # compare imports it where it calls it
+    call = {
+        "compare": lambda: compare(image, filters),
+        "bare": lambda: bare(x, w),
+        "script": lambda: script(x, w),
+    }[side]
     started = time.process_time()
     call()
-    return time.process_time() - started
+    return time.process_time() - started, inside
 
 
 def main() -> int:
     """Print the table; exit status 1 where a goal is missed."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     missed = False
-    other = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-    print(f"{'case':38} {'compare':>9} {'bare':>9} {'script':>9} {'to bare':>8} {'speed-up':>9}")
-    for name, (image_shape, filter_shape, values) in CASES.items():
-        image, filters = draw(image_shape, filter_shape, seed=1, values=values)
-        x, w = image.astype(float), filters.astype(float)
-        method = compare(image, filters).method
-        sides = (
-            lambda image=image, filters=filters: compare(image, filters),
-            lambda x=x, w=w, method=method: bare(x, w, method),
+    sides = ("compare", "bare", "script")
+    spawn = get_context("spawn")
+    pools = {side: ProcessPoolExecutor(1, mp_context=spawn) for side in sides}
+    print(
+        f"{'case':38} {'compare':>9} {'bare':>9} {'script':>9} "
+        f"{'to bare':>8} {'beside scipy':>13} {'speed-up':>9}"
+    )
+    for name in CASES:
+        runs = [
+            {side: pools[side].submit(seconds, side, name).result() for side in sides}
+            for _ in range(rounds + 1)
+        ][1:]
+        times = [statistics.median(run[side][0] for run in runs) for side in sides]
+        to_bare = statistics.median(run["compare"][0] / run["bare"][0] for run in runs)
+        beside = statistics.median(
+            (run["compare"][0] - run["compare"][1]) / run["bare"][0] for run in runs
         )
-        times = [
-            [*map(seconds, sides), other.submit(script_seconds, name).result()]
-            for _ in range(rounds)
-        ]
-        medians = [statistics.median(column) for column in zip(*times, strict=True)]
-        to_bare = statistics.median(t[0] / t[1] for t in times)
-        speed_up = statistics.median(t[2] / t[0] for t in times)
-        missed |= to_bare > GOAL_BARE or speed_up < GOAL_SCRIPT
+        speed_up = statistics.median(run["script"][0] / run["compare"][0] for run in runs)
+        missed |= to_bare > GOAL_BARE or beside > GOAL_BESIDE or speed_up < GOAL_SCRIPT
         print(
-            f"{name:38} {medians[0]:7.3f} s {medians[1]:7.3f} s {medians[2]:7.3f} s "
-            f"{to_bare:8.2f} {speed_up:8.1f}x",
+            f"{name:38} {times[0]:7.3f} s {times[1]:7.3f} s {times[2]:7.3f} s "
+            f"{to_bare:8.2f} {beside:13.1%} {speed_up:8.1f}x",
             flush=True,
         )
-    print(f"goals: to bare <= {GOAL_BARE:.2f}, speed-up >= {GOAL_SCRIPT:.0f}x")
+    print(
+        f"goals: to bare <= {GOAL_BARE:.2f}, beside scipy <= {GOAL_BESIDE:.0%}, "
+        f"speed-up >= {GOAL_SCRIPT:.0f}x"
+    )
     return int(missed)
 
 

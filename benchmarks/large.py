@@ -109,8 +109,8 @@ def growth(image: Path, filters: Path) -> tuple[float, float]:
         return time.process_time() - started
 
     def least(cases: list[tuple[Any, Any]]) -> list[float]:
-        """Of three rounds over all sizes, what disturbed each the least."""
-        rounds = [[seconds(*case) for case in cases] for _ in range(3)]
+        """The least of seven rounds over all sizes: that which was disturbed the least."""
+        rounds = [[seconds(*case) for case in cases] for _ in range(7)]
         return [min(times) for times in zip(*rounds, strict=True)]
 
     return (

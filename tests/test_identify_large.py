@@ -23,6 +23,8 @@ from convcheck.checks.identify import IdentifyResult, identify, search, stages
 from convcheck.checks.identify.thin import Thin
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.tiles import Plan, Tile
+from convcheck.cli import run
+from convcheck.cli.work import Bar
 from convcheck.convention import Convention
 from convcheck.engine import convolve, finish
 
@@ -301,6 +303,31 @@ def test_a_search_in_small_parts_finds_the_same(monkeypatch: pytest.MonkeyPatch)
     for one, other in zip(parts.candidates, whole.candidates, strict=True):
         drawn = np.random.default_rng(1).integers(-9, 10, image.shape)
         assert np.array_equal(*(convolve(drawn, bank, c.convention) for c in (one, other)))
+
+
+def test_ctrl_c_says_what_was_judged_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = case("plain")
+    for name, array in zip("xwy", arrays, strict=True):
+        np.save(tmp_path / f"{name}.npy", array)
+    in_areas(monkeypatch, (1, 4, 10, 99))
+    done = []
+
+    def advance(bar: Bar) -> None:
+        done.append(bar)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bar, "advance", advance)
+    assert run(["identify", *(str(tmp_path / f"{name}.npy") for name in "xwy")]) == 130
+    out, err = capsys.readouterr()
+    judged = 2 * 4 * 10 * arrays[2].shape[-1]
+    assert out == ""
+    assert (
+        f"interrupted; partial: of {arrays[2].size:,} elements {judged:,} were judged, all are so: "
+        "OUT is the cross-correlation of IMG" in err
+    )
 
 
 LIMITED = """

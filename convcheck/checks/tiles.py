@@ -188,7 +188,7 @@ def judge_tile(
     limits: tuple[int, int] | None,
 ) -> Part:
     """Judge every decomposition on one tile: ``part`` is what it needs of the image."""
-    _keep_freed_memory()
+    keep_freed_memory()
     x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
     expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
     summed = oracle_bounds is None  # the bound of a sum holds for the oracle too
@@ -236,7 +236,7 @@ def judge_tile(
     )
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Make glibc keep what is freed for the next array, as getting it anew is half of scipy's time.
 
     It raises its thresholds for that to the largest array that was freed (mallopt(3),

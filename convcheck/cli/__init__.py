@@ -90,11 +90,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         return int(code or 0)
     except click.ClickException as error:
         return _usage_error(error)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         # Where an exec() of somebody's was interrupted, as dataclasses have, Python ends by the
         # signal whatever the exit code, until another one has run.
         exec("")  # noqa: S102
-        write_stderr("convcheck: interrupted\n")
+        said = str(stop.__cause__ or stop)  # click raises an Abort from it
+        write_stderr(f"convcheck: interrupted{f'; {said}' if said else ''}\n")
         return ExitCode.INTERRUPTED
     except ConvcheckError as error:
         return _error(_changed() or error)

@@ -23,6 +23,7 @@ from convcheck.checks.identify.judging import (
 from convcheck.checks.identify.tally import Confirmed, Tally, element_bits
 from convcheck.convention import PRECISIONS
 from convcheck.engine import finish
+from convcheck.words import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,20 +122,32 @@ def _tally(
     ``room`` is what every element may be off by; ``lost``: nothing of it is given.
     """
     total: Tally | None = None
-    for area in areas(thin.problem, thin.convention, output.shape):
-        part = area.cut(output)
-        usable = np.isfinite(part)
-        fit = _fit(area, convention, part, usable, rough, lost)
-        if fit is None:
-            return None
-        fit = with_room(fit, room, part, usable)
-        tally = Tally.of(
-            fit, part, usable, ground=ground, shape=output.shape, first=area.tile.first
-        )
-        total = tally if total is None else total + tally
-        if total.misses >= most:
-            return None
+    try:
+        for area in areas(thin.problem, thin.convention, output.shape):
+            part = area.cut(output)
+            usable = np.isfinite(part)
+            fit = _fit(area, convention, part, usable, rough, lost)
+            if fit is None:
+                return None
+            fit = with_room(fit, room, part, usable)
+            tally = Tally.of(
+                fit, part, usable, ground=ground, shape=output.shape, first=area.tile.first
+            )
+            total = tally if total is None else total + tally
+            if total.misses >= most:
+                return None
+    except KeyboardInterrupt:
+        if total is None:
+            raise
+        raise KeyboardInterrupt(_so_far(total, output.size, convention)) from None
     return total
+
+
+def _so_far(tally: Tally, size: int, convention: Convention) -> str:
+    """What whoever interrupts is told of the elements that were judged by then."""
+    judged = tally.comparison.total
+    wrong = f"{tally.misses:,} are not so" if tally.misses else "all are so"
+    return f"partial: of {size:,} elements {judged:,} were judged, {wrong}: {describe(convention)}"
 
 
 def _fit(
