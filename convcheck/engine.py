@@ -120,7 +120,7 @@ def check_order(convention: Convention, channels: int) -> None:
 def arrange_filters(filters: Array, convention: Convention, channels: int) -> Array:
     """The bank as O, I, H, W with O over all outputs and I the inputs of one group."""
     layout = convention.filter_layout
-    _check_rank("filters", filters, layout)
+    _check_rank("filter bank", filters, layout)
     w = to_axes(filters, layout.replace("M", "O"), "OIHW")
     if convention.kernel_transposed:
         w = w.swapaxes(2, 3)

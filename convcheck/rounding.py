@@ -104,17 +104,24 @@ def quantum(array: Array) -> float:
         return 0.0
     if array.dtype.kind == "c":
         return min(quantum(array.real), quantum(array.imag))
-    power, largest, first = 0, 0.0, True
+    power, largest = None, 0.0
     # A look at a few elements is enough to give up on most measured data.
     for part in chain([array.ravel()[:64]], blocks(array)):
-        found = _power(part)
+        found = _power(part if power is None else _no_multiples(part, power))
         if found is not None:
-            power = found if first else min(power, found)
-            first = False
+            power = found if power is None else min(power, found)
         largest = max(largest, largest_magnitude(part))
-        if power < -500 or largest >= 2.0 ** (power + 53):
+        if power is not None and (power < -500 or largest * 2.0**-power >= 2.0**53):
             return 0.0
-    return 2.0**power
+    return 2.0 ** (power or 0)
+
+
+def _no_multiples(array: Array, power: int) -> Array:
+    """The elements that 2^power does not divide; most are multiples of what a few have shown."""
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = array.astype(np.float64) * 2.0**-power
+    rest: Array = array[(scaled != np.rint(scaled)) | ((scaled == 0) & (array != 0))]
+    return rest
 
 
 def _power(array: Array) -> int | None:

@@ -223,10 +223,13 @@ def test_quantum_looks_at_every_element_and_part() -> None:
 @SETTINGS
 @given(
     st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=20),
-    st.integers(-100, 100),
+    st.integers(-490, 990),
+    st.integers(1, 70),
 )
-def test_every_number_is_a_multiple_of_the_quantum(numbers: list[int], power: int) -> None:
-    array = np.ldexp(np.array(numbers, float), power)
+def test_every_number_is_a_multiple_of_the_quantum(
+    numbers: list[int], power: int, zeros: int
+) -> None:
+    array = np.ldexp(np.array([0] * zeros + numbers, float), power)
     step = quantum(array)
     assert step > 0
     assert math.frexp(step)[0] == 0.5
@@ -396,6 +399,12 @@ def test_where_a_quantum_is_given_up() -> None:
     assert quantum(np.array([2.0**-500])) == 2.0**-500
     assert quantum(np.array([2.0**-501])) == 0.0
     assert quantum(np.array([1.0, 2.0**53 - 1])) == 1.0
+    assert quantum(np.array([2.0**1000] * 70 + [1.0])) == 0.0
+
+
+def test_a_quantum_may_be_as_large_as_any_number() -> None:
+    assert quantum(np.array([2.0**1000])) == 2.0**1000
+    assert quantum(np.array([2.0**1023] * 70 + [2.0**980])) == 2.0**980
     assert quantum(np.array([1.0, 2.0**53])) == 0.0
 
 

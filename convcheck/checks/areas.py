@@ -22,7 +22,6 @@ from convcheck.checks.tiles import (
     TILE_BYTES,
     Plan,
     Tile,
-    keep_freed_memory,
     largest,
     split,
 )
@@ -105,7 +104,6 @@ def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Ite
     bank = arrange_filters(problem.filters, convention, x.shape[1])
     item = problem.arithmetic.dtype.itemsize
     plan = grid(convention, x.shape[1], bank.shape, shape, item=item)
-    keep_freed_memory()
     if problem.progress is not None:
         problem.progress.begin(plan)
     for tile in plan.tiles:

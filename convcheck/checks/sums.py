@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.tiles import keep_freed_memory
 from convcheck.engine import (
     arrange_filters,
     arrange_image,
@@ -48,6 +49,7 @@ class Problem:
         cls, image: Array, filters: Array, output: Array, progress: Progress | None = None
     ) -> Problem:
         """The problem of three arrays; ``filters`` in any layout."""
+        keep_freed_memory()
         flat = filters.reshape(1, -1)
         work = choose_arithmetic(image, flat)
         return cls(image, filters, output, work, progress)

@@ -66,6 +66,8 @@ class Table:
         position = window[:, None] + self.dilation[:, None] * taps
         if self.mode != "constant":
             return wrapped_index(position, self.size, self.mode)
+        if not np.any(self.gap > 1):  # a division by each is much slower
+            return np.where((position >= 0) & (position < self.size), position, self.size)
         gap = self.gap[:, None]
         met = (position >= 0) & (position <= (self.size - 1) * gap) & (position % gap == 0)
         return np.where(met, position // gap, self.size)
@@ -131,7 +133,9 @@ def table(
     start = np.concatenate([np.arange(a.first, a.first + a.count) for a in options] or [gap])
     backwards = np.zeros(len(gap), bool)
     if kernel > 1:
-        gap, dilation, stride, start = (np.tile(a, 2) for a in (gap, dilation, stride, start))
+        gap, dilation, stride, start = (
+            np.concatenate([a, a]) for a in (gap, dilation, stride, start)
+        )
         backwards = np.concatenate([backwards, ~backwards])
     windows = start + stride * np.array([[min(places)], [max(places)]], np.int64)
     last = windows[1] + dilation * (kernel - 1)

@@ -125,14 +125,18 @@ class Block:
             sample, edge = (s, False) if s >= 0 else (~s, True)
             ys, rows = met_by(self.rows.source(sample), size[0])
             xs, columns = met_by(self.columns.source(sample), size[1])
-            inside = (ys < size[0])[:, None] & (xs < size[1])
+            # What lies beyond the edge comes last.
+            height, width = (
+                int(np.searchsorted(m, n)) for m, n in zip((ys, xs), size, strict=True)
+            )
+            region = np.full((len(self.image[0]), len(ys), len(xs)), edge, self.bank.dtype)
+            within = region[:, :height, :width]
             if edge:
-                region = np.broadcast_to(~inside, (len(self.image[0]), *inside.shape))
+                within[...] = 0
             else:
-                within = self.image[self.samples[sample].index[0]]
-                within = within[:, np.minimum(ys, size[0] - 1)][:, :, np.minimum(xs, size[1] - 1)]
-                region = within * inside
-            self._met[s] = region.astype(self.bank.dtype), rows, columns
+                image = self.image[self.samples[sample].index[0]]
+                within[...] = image[:, ys[:height]].take(xs[:width], axis=2)
+            self._met[s] = region, rows, columns
         return self._met[s]
 
     def _taps(self, s: int) -> Array:

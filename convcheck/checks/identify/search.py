@@ -223,9 +223,10 @@ def _kernels(
     inputs, per_group = bank.shape[1], bank.shape[0] // groups
     kind = np.result_type(bank, reading.image, np.float64)
     whole = np.zeros((len(outputs), len(channels), count, *bank.shape[2:]), kind)
+    filters = np.asarray(outputs)
+    samples, read = np.arange(len(filters))[:, None], np.arange(inputs)
+    met = (filters // per_group)[:, None] * inputs + read
     for c, option in enumerate(channels):
-        order = option.order or range(count)
-        for s, o in enumerate(outputs):
-            first = (o // per_group) * inputs
-            whole[s, c, list(order[first : first + inputs])] = banks[option.flip][o]
+        order = np.asarray(option.order or range(count))
+        whole[samples, c, order[met]] = banks[option.flip][filters]
     return whole
