@@ -96,6 +96,29 @@ def test_a_wrong_border_of_zeros_is_no_other_border(damaged: int) -> None:
     assert fit.misses == damaged
 
 
+@pytest.mark.parametrize(("elsewhere", "mode"), [(0, "edge"), (150, "edge"), (200, "constant")])
+def test_a_border_that_gives_a_few_elements_more(elsewhere: int, mode: str) -> None:
+    """One pixel of the rim says of nine elements what is beyond; much else is wrong."""
+    x, w = ints(1, 1, 20, 20), ints(3, 1, 3, 3)
+    x[..., [0, -1]] = x[..., [0, -1], :] = 0
+    x[0, 0, 0, 7] = 9
+    w[:, :, 0] = np.abs(w[:, :, 0]) + 1
+    made = Convention(**NCHW, padding=1, padding_mode="edge")
+    plain = convolve(x, w, made.replace(padding_mode="constant"))
+    assert np.count_nonzero(plain != convolve(x, w, made)) == 9
+    places = [((0, k % 3, 3 + k // 15, 3 + k // 3 % 5), 900.0 + k) for k in range(elsewhere)]
+    fit = told(x, w, made, places)
+    assert fit.convention.padding_mode == mode
+    assert fit.misses == elsewhere + (9 if mode == "constant" else 0)
+
+
+def test_two_elements_are_too_few_to_give_up_a_border_for() -> None:
+    x, w = ints(1, 1, 7, 9), ints(1, 1, 7, 8)
+    made = Convention(**NCHW, padding=((3, 3), (0, 0)), padding_value=3.0)
+    fit = told(x, w, made, [((0, 0, 3, 0), 5000.0), ((0, 0, 3, 1), -900.0)])
+    assert (fit.convention, fit.misses) == (made, 2)
+
+
 def test_zeros_between_samples_have_zeros_beyond_the_edge() -> None:
     """No library repeats pixels there; a constant would still be a constant."""
     x, w = ints(1, 2, 6, 6), ints(3, 2, 3, 3)
@@ -211,6 +234,33 @@ def test_what_the_part_did_not_show_is_estimated_from_the_whole() -> None:
     fit = confirm(problem, Convention(**NCHW), output)
     assert fit is not None
     assert (fit.convention, fit.misses) == (made, 0)
+
+
+def test_areas_are_estimated_again_with_what_was_furthest_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = ints(1, 2, 130, 131), ints(3, 2, 3, 3)
+    highest = convolve(x, w, Convention(**NCHW))[0, 2].max()
+    made = Convention(**NCHW, bias=(5.0, -2.0, 12 - float(highest)), activation="relu")
+    output = convolve(x, w, made)
+    rounded = Convention(
+        **NCHW, scale=0.137, bias=(90.5, 40.25, 128.0), arithmetic="saturate:uint8"
+    )
+    bytes_ = convolve(x, w, rounded)
+    in_areas(monkeypatch, None)
+    fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
+    assert fit is not None
+    assert (fit.convention, fit.misses) == (made, 0)
+    fit = confirm(Problem.of(x, w, bytes_), Convention(**NCHW), bytes_)
+    assert fit is not None
+    assert fit.misses == 0
+    # A damaged channel has no bias of its own, whatever a few of its elements would have.
+    output = convolve(x, w, Convention(**NCHW))
+    output[0, 2] = 300 * RNG.standard_normal(output.shape[2:])
+    fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
+    assert fit is not None
+    assert (fit.convention.scale, fit.convention.bias) == (1, None)
+    assert fit.misses == output[0, 2].size
 
 
 @pytest.mark.parametrize(("share", "given_up"), [(0.9, False), (1.0, True)])

@@ -73,45 +73,45 @@ def sampled(targets: np.ndarray) -> list[Sample]:
 SUMS = np.random.default_rng(53).permutation(np.arange(-400.0, 400, 5))[:COUNT]
 EDGE = np.random.default_rng(54).permutation(np.arange(-40.0, 40))[:COUNT]
 A_CHANNEL = np.array([7.0, -90, 33])[np.arange(COUNT) // 2 % 3]
-WAYS: dict[str, tuple[Any, Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], Any]]] = {
-    "plain": (judges.plain, lambda v: v, lambda v: v + 1),
-    "plain, not scaled": (judges.plain, lambda v: v, lambda v: 1.01 * v),
-    "coarse": (judges.coarse, lambda v: v * (1 + 2.0**-8), lambda v: v + 30),
-    "scaled": (judges.scaled, lambda v: -0.3 * v, lambda v: v + 40),
-    "affine": (judges.affine, lambda v: 2.5 * v - 40, lambda v: v + 0.001 * v**2),
+WAYS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], Any]]] = {
+    "plain": ("plain", lambda v: v, lambda v: v + 1),
+    "plain, not scaled": ("plain", lambda v: v, lambda v: 1.01 * v),
+    "coarse": ("coarse", lambda v: v * (1 + 2.0**-8), lambda v: v + 30),
+    "scaled": ("scaled", lambda v: -0.3 * v, lambda v: v + 40),
+    "affine": ("affine", lambda v: 2.5 * v - 40, lambda v: v + 0.001 * v**2),
     "coarse affine": (
-        judges.coarse_affine,
+        "coarse_affine",
         lambda v: (2.5 * v - 40) * (1 + 2.0**-9 * np.sign(EDGE)),
         lambda v: v + 0.002 * v**2,
     ),
-    "parallel": (judges.parallel, lambda v: -0.3 * v + A_CHANNEL, lambda v: v + EDGE),
+    "parallel": ("parallel", lambda v: -0.3 * v + A_CHANNEL, lambda v: v + EDGE),
     "coarse parallel": (
-        judges.coarse_parallel,
+        "coarse_parallel",
         lambda v: (3 * v + A_CHANNEL) * (1 + 2.0**-9 * np.sign(EDGE)),
         lambda v: v + 3 * EDGE,
     ),
     "modular": (
-        judges.modular,
+        "modular",
         lambda v: round_to(v + 77.5, "wrap:uint8").astype(float),
         lambda v: round_to(2 * v, "wrap:uint8").astype(float),
     ),
     "modular, with a sign": (
-        judges.modular,
+        "modular",
         lambda v: round_to(v - 99, "wrap:int8").astype(float),
         lambda v: round_to(v * 0.25, "wrap:int8").astype(float),
     ),
     "modular, 16 bits": (
-        judges.modular,
+        "modular",
         lambda v: round_to(1000 * v + 5, "wrap:int16").astype(float),
         lambda v: round_to(v * 100, "wrap:int16").astype(float),
     ),
     "modular, scaled": (
-        judges.modular_scaled,
+        "modular_scaled",
         lambda v: round_to(v * 0.25 + 77.5, "wrap:uint8").astype(float),
         lambda v: round_to(v * 0.3, "wrap:uint8").astype(float),
     ),
     "modular, a mean": (
-        judges.modular_scaled,
+        "modular_scaled",
         lambda v: round_to(20 * v / 9 + 3, "wrap:uint8").astype(float),
         lambda v: round_to(v * 7, "wrap:uint8").astype(float),
     ),
@@ -122,7 +122,8 @@ FACTOR = {"modular, 16 bits": 1000, "modular, a mean": 20}
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_judge_accepts(way: str) -> None:
     """What it is for, though a quarter is wrong; nothing that is drawn, and not what is near it."""
-    make, follows, other = WAYS[way]
+    name, follows, other = WAYS[way]
+    make = getattr(judges, name)
     targets = follows(SUMS)
     reading = a_reading(targets.reshape(1, 3, 4, 5))
     judge = make(sampled(targets), reading)
@@ -216,10 +217,32 @@ def test_whether_single_precision_will_do() -> None:
     ):
         targets = scale * SUMS
         reading = a_reading(targets.reshape(1, 3, 4, 5), high=high, scale=scale)
-        for make in (judges.plain, judges.scaled, judges.affine, judges.correlated):
-            assert make(sampled(targets), reading).exact is exact, (high, scale)
+        for name in {name for name, *_ in WAYS.values()} | {"bordered", "correlated"}:
+            judge = getattr(judges, name)(sampled(targets), reading)
+            assert judge.exact is exact, (name, high, scale)
+        assert judges.bordered_parallel(sampled(targets), reading).exact is exact
     huge = a_reading((1e31 * SUMS).reshape(1, 3, 4, 5))
     assert judges.plain(sampled(1e31 * SUMS), huge).exact
+
+
+@pytest.mark.parametrize("name", ["modular", "modular_scaled"])
+def test_integers_that_wrapped_are_told_by_five_samples(name: str) -> None:
+    """From the first three others follow, or from the second; but for one."""
+    targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
+    judge = getattr(judges, name)(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
+    assert judge.first == (0, 1, 2, 3, 4)
+    for wrong in product(range(5), repeat=2):
+        values = SUMS[:, None].copy()
+        values[list(wrong)] += 50 + 15.5 * np.array(wrong)[:, None]
+        right = set(range(5)) - set(wrong)
+        expected = (0 in right and len(right & {1, 2, 3}) > 1) or (
+            1 in right and len(right & {2, 3, 4}) > 1
+        )
+        assert bool(judge.quick({s: values[s] for s in range(5)})[0]) is expected, wrong
+    four = getattr(judges, name)(sampled(targets[:4]), a_reading(targets.reshape(1, 3, 4, 5)))
+    assert four.first == ()
+    far = targets + 2.0**40
+    assert getattr(judges, name)(sampled(far), a_reading(far.reshape(1, 3, 4, 5))).first == ()
 
 
 def test_operands_of_few_bits_are_near_by_the_outputs_spread() -> None:
@@ -318,8 +341,23 @@ def test_a_plane_of_sums_and_border(centred: bool) -> None:
     votes = votes_of(judge, values, edges)
     assert (votes > 0).tolist() == [True, False, False, False, True, False]
     assert votes[0] == 60
+    # Without a border there is none to solve for.
+    line = plane(3 * SUMS + (40 if centred else 0), 0.1, centred=centred, exact=True)
+    assert line.votes(np.concatenate([values[:, :1], 0 * values[:, :1]])).tolist() == [0]
+    assert line.votes(0 * np.concatenate([values, edges])).tolist() == [0] * 6
     without = plane(targets + 55, 0.1, centred=False, exact=True)
     assert votes_of(without, values, edges)[0] == 0
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_plane_of_sums_in_single_precision(centred: bool) -> None:
+    sums, edge = RNG.standard_normal((2, COUNT, 40))
+    targets = 3 * sums - 2 * edge + (40 if centred else 0)
+    for column in range(40):
+        judge = plane(targets[:, column], 1e-12, centred=centred, exact=False)
+        some = np.s_[:, column : column + 1]
+        seen = sums[some].astype(np.float32), edge[some].astype(np.float32)
+        assert votes_of(judge, *seen)[0] == COUNT, column
 
 
 def test_a_plane_needs_ten_samples_that_differ() -> None:
