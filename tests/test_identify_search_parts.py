@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from convcheck.checks.identify import block, judges, search
+from convcheck.checks.identify.axes import axis_options
 from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.lines import enough, linear, needed, of_pairs, plane
 from convcheck.checks.identify.readings import Reading, readings
@@ -449,6 +450,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, str]] = {
     "many channels": ((1, 18, 4, 5), (2, 18, 2, 2), 1, "OIHW"),
     "shared": ((1, 2, 6, 5), (3, 2), 2, "HW"),
     "one tap": ((1, 3, 4, 5), (2, 3, 1, 1), 1, "OIHW"),
+    "wide": ((1, 2, 3, 20), (2, 2, 2, 19), 1, "OIHW"),
     "few": ((1, 2, 3, 2), (3, 2, 2, 1), 1, "OIHW"),
 }
 KEYS: dict[str, dict[str, Any]] = {
@@ -481,6 +483,7 @@ def problem(name: str, kind: str = "float64") -> tuple[Reading, np.ndarray, np.n
     [
         *product(("plain", "one channel", "groups", "shared", "one tap"), KEYS),
         *product(("a batch", "many channels"), ("plainly", "modes")),
+        ("wide", "plainly"),
     ],
 )
 def test_the_values_are_those_of_the_convention(
@@ -521,6 +524,18 @@ def test_every_hypothesis_is_looked_at_once() -> None:
         kinds[how] = set(found)
         assert len(kinds[how]) == len(found), how
     plain = kinds["plainly"]
+    ways = [
+        [
+            sum(a.count for a in axis_options(n, f, o, wide=False)) * (1 + (f > 1))
+            for n, f, o in zip((3, 2), kernel, reading.output.shape[2:], strict=True)
+        ]
+        for kernel in ((2, 1), (1, 2))
+    ]
+    assert len(plain) == 2 * sum(rows * columns for rows, columns in ways)
+    single, _, _ = problem("one tap")
+    found = [c for c, _ in looked_at(single, [(0, 0, 1, 1)], first=(0,))]
+    assert len(set(found)) == len(found)
+    assert not any(c.kernel_transposed for c in found)
     for key, values in (
         ("stride", product(range(1, 9), repeat=2)),
         ("flip", [(), ("H",), ("W",)]),
