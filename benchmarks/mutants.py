@@ -33,14 +33,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LISTED = Path(__file__).with_name("equivalent.txt")
-# The parts of identify that have tests of their own, which take seconds; the others have them all.
-PARTS = ("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples")
-COUNTS = ("holding", "tally", "thin")
-COUNTED = "test_identify_tally test_identify_parts"
-WHOLE = sorted(
-    {path.stem for path in (ROOT / "convcheck" / "checks" / "identify").glob("[a-z]*.py")}
-    - {*PARTS, *COUNTS}
-)
+# The tests that are about a part of identify, which take seconds; the whole of it takes minutes.
+IDENTIFY = {
+    "test_identify_parts": (
+        *("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples"),
+    ),
+    "test_identify_tally test_identify_parts": ("tally", "thin"),
+    "test_identify_judging test_identify_tally": ("judging", "holding"),
+    "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
+    "test_identify_search_parts test_identify_parts": ("judges", "lines", "block", "search"),
+    "test_identify_stages test_identify_tally test_identify_parts": (
+        *("stages", "exploration", "identification"),
+    ),
+}
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
     "convention": "test_convention",
@@ -49,13 +54,7 @@ TESTS = {
     "comparison": "test_comparison",
     "reference": "test_compare",
     "mapping": "test_mapping",
-    **{f"checks.identify.{name}": "test_identify_parts" for name in PARTS},
-    **{f"checks.identify.{name}": COUNTED for name in COUNTS},
-    **{
-        f"checks.identify.{name}": "test_identify_parts test_identify_tally test_identify"
-        " test_identify_hostile"
-        for name in WHOLE
-    },
+    **{f"checks.identify.{name}": tests for tests, names in IDENTIFY.items() for name in names},
 }
 SWAPS = (
     *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul", "FloorDiv_Mul"),

@@ -109,9 +109,18 @@ def test_a_large_picture_goes_through_in_bands(monkeypatch: pytest.MonkeyPatch) 
         (6, (4, 6, 1, 1), {}),
         (6, (4, 6, 1, 1), {"padding": ((-1, 0), (0, -2))}),
         (6, (4, 6, 1, 1), {"stride": (1, 2)}),
+        (6, (4, 6, 1, 1), {"stride": 2}),
         (6, (4, 3, 1, 1), {"groups": 2}),
     ],
-    ids=["depthwise", "groups", "1x1", "1x1 cropped", "1x1 with a stride", "1x1 in groups"],
+    ids=[
+        "depthwise",
+        "groups",
+        "1x1",
+        "1x1 cropped",
+        "1x1 with a stride",
+        "1x1 with two",
+        "1x1 in groups",
+    ],
 )
 def test_every_route_gives_the_same(
     block: int,
@@ -526,15 +535,24 @@ def test_integers_that_are_not_scaled_stay_integers() -> None:
     assert engine.finish(sums, Convention(activation="relu")).tolist() == sums.tolist()
 
 
-def test_windows_take_no_more_memory_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("channels", "size", "elements"),
+    [
+        (1, (99, 99), 97 * 9),  # one row's windows, which are nearly a block
+        (4, (99, 99), 97 * 9),  # and of one group alone
+        (12, (99, 5), 1000),  # many rows of a group; all of its rows are more than a block
+    ],
+)
+def test_windows_take_no_more_memory_than_a_block(
+    channels: int, size: tuple[int, int], elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "BLOCK", 1000)
-    x, w = np.ones((1, 1, 99, 99)), np.ones((1, 1, 3, 3))
-    engine.correlate(x, w, (1, 1), (1, 1))
+    x, w = np.ones((1, channels, *size)), np.ones((channels, 1, 3, 3))
+    engine.correlate(x, w, (1, 1), (1, 1), channels)
     tracemalloc.start()
     try:
-        y = engine.correlate(x, w, (1, 1), (1, 1))
-        # One row's windows, 97 by 9, beside the result.
-        assert tracemalloc.get_traced_memory()[1] < y.nbytes + 4 * 97 * 9 * 8
+        y = engine.correlate(x, w, (1, 1), (1, 1), channels)
+        assert tracemalloc.get_traced_memory()[1] < y.nbytes + 1.5 * elements * 8 + 4000
     finally:
         tracemalloc.stop()
 

@@ -170,7 +170,7 @@ def of_pairs(judge: Judge) -> Judge:
 
 def needed(samples: int) -> int:
     """The votes that a hypothesis needs: two thirds of many, all of one or two."""
-    return samples if samples <= 2 else -(-2 * samples // 3)
+    return -(-2 * samples // 3)
 
 
 def enough(fits: Array) -> Array:

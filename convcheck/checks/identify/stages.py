@@ -151,7 +151,7 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
 
 def _few_a_channel(output: Array) -> bool:
     """Whether one channel, whichever axis it may be, has too few elements to say a line."""
-    return output.size // max(output.shape) < 4 * FEW or output.size < 8 * FEW
+    return bool(output.size // max(output.shape) < 4 * FEW)
 
 
 def _of_few_bits(output: Array) -> bool:

@@ -1,0 +1,586 @@
+"""How an output fares under each arithmetic: by bounds written out, and by cases to the letter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from test_identify_large import in_areas
+
+from convcheck.checks.identify import judging
+from convcheck.checks.identify.fit import judged
+from convcheck.checks.identify.judging import Fit, Ground, judge, under
+from convcheck.checks.sums import Linear, Problem
+from convcheck.convention import PRECISIONS, Convention
+from convcheck.engine import finish, round_to
+from convcheck.rounding import fft_bound, gamma, norm
+
+ALONE = Convention(image_layout="NCHW", output_layout="NOHW")
+
+
+def sums_are(sums: Any, output: Any = None) -> Linear:
+    """The sums (N,O,H,W) themselves: every channel by a kernel of one, each a group."""
+    x = np.asarray(sums)
+    x = x.reshape(1, 1, 1, -1) if x.ndim == 1 else x
+    y = x if output is None else np.asarray(output).reshape(x.shape)
+    channels = x.shape[1]
+    c = ALONE.replace(groups=channels)
+    return Linear(Problem.of(x, np.ones((channels, 1, 1, 1), x.dtype), y), c)
+
+
+def fares(sums: Any, output: Any, *, rough: bool | None = None, **keys: Any) -> Fit | None:
+    linear = sums_are(sums, output)
+    c = linear.convention.replace(**keys)
+    wanted = finish(linear.values, c.replace(arithmetic="exact"))
+    y = linear.problem.output
+    return under(linear, c, wanted, y, np.isfinite(y), rough=rough)
+
+
+def given(sums: Any, output: Any, **keys: Any) -> list[bool]:
+    """Which elements an arithmetic gives."""
+    fit = fares(sums, output, **keys)
+    assert fit is not None
+    return [not wrong for wrong in fit.mismatched.ravel().tolist()]
+
+
+def best(sums: Any, output: Any, **keys: Any) -> Fit:
+    linear = sums_are(sums, output)
+    y = linear.problem.output
+    return judge(linear, linear.convention.replace(**keys), y, np.isfinite(y))
+
+
+# --- what an output looks like ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zeros", "below", "above", "looks"),
+    [
+        (0, 0, 100, False),
+        (1, 0, 99, True),
+        (100, 0, 0, True),
+        (1, 5, 94, False),
+        (2, 5, 93, True),
+        (40, 20, 40, True),
+        (41, 20, 39, False),
+        (20, 20, 60, True),
+        (18, 21, 61, False),
+        (50, 0, 50, True),
+    ],
+)
+def test_what_looks_rectified(zeros: int, below: int, above: int, looks: bool) -> None:
+    """A fiftieth of zeros, at most a fifth of negative numbers, twice as many positive ones."""
+    output = np.repeat([0.0, -0.5, 0.75], [zeros, below, above])
+    assert judging.is_rectified(output, np.ones(output.shape, bool)) is looks
+    beside = np.append(output, [-1.0] * 50 + [0.0] * 50)
+    assert judging.is_rectified(beside, np.arange(beside.size) < output.size) is looks
+    assert not judging.is_rectified(output + 0j, np.ones(output.shape, bool))
+    assert not judging.is_rectified(output, np.zeros(output.shape, bool))
+
+
+def test_the_ends_of_a_dtype() -> None:
+    lowest, highest = judging.ends(np.array([-128, -127, 126, 127], np.int8))
+    assert lowest.tolist() == [True, False, False, False]
+    assert highest.tolist() == [False, False, False, True]
+    assert judging.within_limits(np.array([0, 1, 254, 255], np.uint8)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert judging.within_limits(np.array([True, False])).all()
+    assert judging.within_limits(np.array([-128.0, 127.0])).all()
+
+
+def test_usual_scales() -> None:
+    scales = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 255, 1 / 256, 1 / 6, 1 / 18)
+    assert judging.usual_scales(18, (3, 2)) == scales
+    assert judging.usual_scales(4, (2, 2)) == scales[:-2]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([-5, 300], []),
+        ([0, 255], ["wrap:uint8", "saturate:uint8"]),
+        ([0, 254], ["wrap:uint8"]),
+        ([0, 128], ["wrap:uint8"]),
+        ([0, 127], ["wrap:int8", "saturate:int8"]),
+        ([-128, 0], ["wrap:int8", "saturate:int8"]),
+        ([-64, 63], []),
+        ([0, 63], []),
+        ([-65, 0], ["wrap:int8"]),
+        ([0, 64], ["wrap:int8"]),
+        ([0, 40000], ["wrap:uint16"]),
+        ([0, 65535], ["wrap:uint16", "saturate:uint16"]),
+        ([-32768, 9], ["wrap:int16", "saturate:int16"]),
+        ([-20000, 65535], []),
+        ([0, 2**31], ["wrap:uint32"]),
+        ([-(2**31), 9], ["wrap:int32", "saturate:int32"]),
+        ([0, math.nan, math.inf, 200], ["wrap:uint8"]),
+        ([2**40], []),
+    ],
+    ids=str,
+)
+def test_which_integers_the_values_give_away(values: list[float], names: list[str]) -> None:
+    """Those that wrapped fill more than half of the range, those that saturated reach its end."""
+    assert judging.integer_arithmetics(np.array(values, float)) == names
+
+
+def test_the_outputs_own_integers_come_first() -> None:
+    own = ["wrap:int16", "saturate:int16"]
+    assert judging.integer_arithmetics(np.array([-5, 300], np.int16)) == own
+    assert judging.integer_arithmetics(np.array([0, 200], np.int16)) == [*own, "wrap:uint8"]
+    assert judging.integer_arithmetics(np.array([-5, 300], np.int64)) == []
+
+
+FEW = ["tf32", "float16", "bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "names"),
+    [
+        ([0.5, 1 / 3], "float64", ["exact", "float64", "float32", *FEW]),
+        ([0.5, 1 / 3], "float32", ["exact", "float32", *FEW]),
+        ([0.5, 1.25], "float64", ["exact", "float64", "float32", "bfloat16", "float16"]),
+        ([0.5, 1 + 2**-10], "float32", ["exact", "float32", "float16"]),
+        ([0.5, 2.0**30], "float32", ["exact", "float32", "bfloat16"]),
+        ([0.5, 0.25], "float16", ["exact", "float16"]),
+        ([1.0, 200.0], "float16", ["exact", "wrap:uint8", "float16"]),
+        ([1.0, math.nan, 200.0], "float16", ["exact", "wrap:uint8", "float16"]),
+        ([1.0, 200.0], "float32", ["exact", "wrap:uint8", "float32", "bfloat16", "float16"]),
+        ([1.0, 200.0], "complex64", ["exact", "float32"]),
+        ([1.0, 200.0], "complex128", ["exact", "float64", "float32"]),
+        ([1, 200], "int64", ["exact", "wrap:uint8"]),
+        ([1, 2**24], "int64", ["exact"]),
+        ([1, 2**24 + 1], "int64", ["exact", "float64", "float32"]),
+        ([-(2**24) - 1, 1], "int64", ["exact", "float64", "float32"]),
+        ([1, 99], "uint8", ["exact", "wrap:uint8", "saturate:uint8", "wrap:int8"]),
+        ([0, 1], "bool", ["exact"]),
+    ],
+    ids=str,
+)
+def test_the_arithmetics_that_an_output_can_have(
+    values: list[float], dtype: str, names: list[str]
+) -> None:
+    output = np.array(values).astype(dtype)
+    problem = Problem.of(np.ones((1, 1)), np.ones((1, 1)), output)
+    assert judging.arithmetics(problem) == names
+    assert judging.arithmetics(problem) is judging.arithmetics(problem)
+
+
+def test_what_is_stored_in_few_bits() -> None:
+    def stored(values: list[float], arithmetic: str) -> bool:
+        problem = Problem.of(np.ones((1, 1)), np.ones((1, 1)), np.array(values))
+        assert judging.is_stored(problem, arithmetic) is judging.is_stored(problem, arithmetic)
+        return judging.is_stored(problem, arithmetic)
+
+    assert stored([1.0, -0.5, math.nan, math.inf], "bfloat16")
+    assert not stored([1.0, 1 + 2.0**-8, math.nan], "bfloat16")
+    assert stored([1.0, 1 + 2.0**-8], "float16")
+    assert not stored([1.0, 1e6], "float16")
+
+
+# --- the commonest value ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("common", "others", "telling"),
+    [(8, 8, 8), (4, 12, 12), (3, 13, 16), (16, 0, 16), (15, 1, 1)],
+)
+def test_a_value_that_a_quarter_has_is_common(common: int, others: int, telling: int) -> None:
+    half = np.arange(others) - others // 2 + (np.arange(others) >= others // 2)
+    values = np.concatenate([np.zeros(common), half])
+    usable = np.ones(values.shape, bool)
+    ground = Ground.of(values, usable)
+    marked = ground.telling(values, usable)
+    assert int(marked.sum()) == telling
+    if telling == others:
+        assert not marked[:common].any()
+    beside = np.append(values, [7.0] * 99)
+    only = np.arange(beside.size) < values.size
+    assert Ground.of(beside, only) == ground
+    assert int(ground.telling(beside, only).sum()) == telling
+
+
+def test_what_is_common_has_room_for_rounding() -> None:
+    values = np.array([5.0, 5 + 1e-9, 5 - 1e-9, 5 + 9e-9, 6, 4, 3, 9.0])
+    usable = np.ones(values.shape, bool)
+    ground = Ground.of(values, usable)
+    assert ground.room == pytest.approx(6e-9, rel=1e-6, abs=0)
+    assert ground.telling(values, usable).tolist() == [False] * 3 + [True] * 5
+    assert Ground.of(values[:0], usable[:0]) == Ground()
+    assert Ground.of(values + 3j, usable) == ground
+
+
+# --- under one arithmetic -----------------------------------------------------------------------
+
+
+def test_exact_sums_are_met_to_the_last_bit() -> None:
+    right = [1.0, 2.5, -3.0]
+    assert given(right, [1.0, 2.5, -3 - 2.0**-51]) == [True, True, False]
+    assert fares([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]) is None
+    # With a scale that is no power of two an element may be off by its rounding.
+    for scale in (0.5, -0.25, 4.0):
+        made = scale * np.array(right)
+        assert given(right, made + np.array([0, 0, 1e-9]), scale=scale) == [True, True, False]
+    for scale in (0.3, -3.0):
+        made = scale * np.array(right)
+        fit = fares(right, made, scale=scale)
+        assert fit is not None
+        assert fit.misses == 0
+        assert not fit.threshold.any()
+        assert fares(right, made + np.array([0, 0, 1e-9]), scale=scale) is None
+
+
+@pytest.mark.parametrize("name", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "keys", [{}, {"scale": -0.3}, {"bias": (-7.0,)}, {"scale": 3.0, "bias": (0.7,)}], ids=str
+)
+def test_what_a_sum_may_lose(name: str, keys: dict[str, Any]) -> None:
+    """The engine's own rounding, and as many units as there are terms for the other's."""
+    x = np.linspace(-0.9, 1.7, 12).reshape(1, 2, 1, 6)
+    w = np.array([[[[0.3, -0.7]], [[0.1, 1.3]]]])
+    linear = Linear(Problem.of(x, w, np.zeros((1, 1, 1, 5))), ALONE)
+    c = ALONE.replace(arithmetic=name, **keys)
+    wanted = finish(linear.values, c.replace(arithmetic="exact"))
+    sizes = np.array(
+        [
+            sum(abs(x[0, i, 0, at + t] * w[0, i, 0, t]) for i in (0, 1) for t in (0, 1))
+            for at in range(5)
+        ]
+    )
+    sums = abs(c.scale) * sizes + abs((c.bias or (0.0,))[0])
+    room = (gamma(2 * 4 + 8) + gamma(4 + 16, PRECISIONS[name])) * sums
+    for factor, fits in ((0.98, True), (1.05, False)):
+        for sign in (-1, 1):
+            output = wanted + sign * factor * room
+            fit = under(linear, c, wanted, output, np.arange(5) != 2)
+            assert fit is not None
+            assert fit.threshold.ravel() == pytest.approx(room, rel=1e-6, abs=0)
+            assert fit.mismatched.ravel().tolist() == [not fits and at != 2 for at in range(5)]
+
+
+def test_integers_that_saturate() -> None:
+    keys = {"arithmetic": "saturate:uint8"}
+    assert given([300.0, 255, 0, -4, 7], [255, 255, 0, 0, 7], **keys) == [True] * 5
+    assert given([300.0, 255, 0, -4, 7], [254, 254, 1, 1, 8], **keys) == [False] * 5
+    assert given([-300, 300, 5], [-128, 127, 5], arithmetic="saturate:int8") == [True] * 3
+    # Halves go either way, and what single precision can make a half of.
+    right = [2.5, 3.5, 2.4, 2.5 - 5e-7, 2.5 - 7e-7, 255.4, 9.0]
+    assert given(right, [3, 3, 3, 3, 3, 255, 9], **keys) == [
+        *(True, True, False, True, False, True, True)
+    ]
+    fit = fares(right, [2, 4, 2, 3, 2, 255, 9], **keys)
+    assert fit is not None
+    assert fit.predicted.ravel().tolist() == [2, 4, 2, 2, 2, 255, 9]
+    assert fit.threshold.ravel()[[0, 1, 2, 3, 6]] == pytest.approx([0.5, 0.5, 0.5, 1, 0], abs=1e-5)
+    # Nothing is allowed where nothing need be.
+    fit = fares(right, [2, 4, 2, 2, 2, 255, 9], **keys)
+    assert fit is not None
+    assert not fit.threshold.any()
+    assert not fit.mismatched.any()
+
+
+def test_integers_that_wrap() -> None:
+    keys = {"arithmetic": "wrap:uint8"}
+    assert given([300.0, 256, -4, 7.9, 255], [44, 0, 252, 7, 255], **keys) == [True] * 5
+    assert given([300.0, 256, -4, 7.9, 255], [45, 255, 251, 8, 0], **keys) == [False] * 5
+    assert given([200, -129, 5], [-56, 127, 5], arithmetic="wrap:int8") == [True] * 3
+    # What single precision can make a whole number of is truncated to either.
+    right = [6 - 1e-6, 6 + 1e-6, 6 - 2e-6, 6 + 2e-6, 256 - 1e-5, 6.0]
+    assert given(right, [6, 5, 6, 5, 0, 5], **keys) == [True, True, False, False, True, False]
+    fit = fares([6 - 1e-6, 8.0], [6, 8], **keys)
+    assert fit is not None
+    assert fit.predicted.ravel().tolist() == [5, 8]
+    assert fit.threshold.ravel().tolist() == [1, 0]
+    # A whole integer apart is as far as the ends of the range are: that is what is allowed.
+    fit = fares([256 - 1e-5, 300.0], [0, 44], **keys)
+    assert fit is not None
+    assert fit.threshold.ravel().tolist() == [255, 0]
+
+
+def test_large_integers_are_no_floats_on_the_way() -> None:
+    right = np.array([2**53 + 1, -(2**53) - 1, 2**53 + 3])
+    linear = sums_are(right)
+    assert linear.values.dtype == np.int64
+    for name in ("wrap:int32", "wrap:uint32", "saturate:int32"):
+        made = round_to(right, name).astype(np.int64)
+        assert given(right, made, arithmetic=name) == [True] * 3
+        assert given(right, made + np.array([0, 1, 0]), arithmetic=name) == [True, False, True]
+
+
+# --- few bits -----------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(3)
+DRAWN = RNG.standard_normal(400)
+COARSE = round_to(DRAWN, "bfloat16").astype(np.float64)
+UNIT = 2.0**-8
+
+
+def test_operands_of_few_bits_summed_in_single_precision() -> None:
+    fit = fares(DRAWN, COARSE, arithmetic="bfloat16")
+    assert fit is not None
+    assert fit.misses == 0
+    assert np.array_equal(fit.predicted.ravel(), COARSE)
+    # Stored in few bits too: one rounding more, and no more than that.
+    room = 1.01 * UNIT * np.abs(COARSE)
+    assert fit.threshold.ravel() == pytest.approx(room, rel=1e-3, abs=0)
+    # Not stored: the sums themselves.
+    drawn = COARSE * (1 + 2.0**-20)
+    fit = fares(DRAWN, drawn, arithmetic="bfloat16", rough=True)
+    assert fit is not None
+    assert fit.misses == 0
+    single = gamma(17, 2.0**-24) * np.abs(DRAWN) * (1 + 3 * UNIT)
+    assert fit.threshold.ravel() == pytest.approx(single, rel=1e-3, abs=0)
+
+
+def test_an_accumulator_of_few_bits() -> None:
+    """Four times what it usually loses, where that is little against the output's spread."""
+    far = round_to(COARSE + 5 * UNIT * np.abs(COARSE), "bfloat16").astype(np.float64)
+    misses = {}
+    for rough in (False, None, True):
+        fit = fares(DRAWN, far, arithmetic="bfloat16", rough=rough)
+        assert fit is not None
+        misses[rough] = fit.misses
+    assert misses[False] > 300
+    assert misses[None] == misses[True] == 0
+    assert fit.threshold.ravel() == pytest.approx(
+        (1.01 + 6) * UNIT * np.abs(COARSE), rel=1e-2, abs=0
+    )
+    further = round_to(COARSE + 9 * UNIT * np.abs(COARSE), "bfloat16").astype(np.float64)
+    for rough, sharp in ((None, True), (True, False)):
+        fit = fares(DRAWN, further, arithmetic="bfloat16", rough=rough)
+        assert fit is not None
+        assert fit.misses > 300
+        assert bool(fit.threshold.max() < 2 * UNIT * np.abs(COARSE).max()) is sharp
+    # All of one size: what is left is as large as what there is to tell.
+    alike = 100 + DRAWN / 10
+    made = round_to(alike + 0.8, "bfloat16").astype(np.float64)
+    fit = fares(alike, made, arithmetic="bfloat16")
+    assert fit is not None
+    assert fit.misses > 0
+    fit = fares(alike, made, arithmetic="bfloat16", rough=True)
+    assert fit is not None
+    assert fit.misses == 0
+
+
+def test_what_is_left_tells_by_the_outputs_spread() -> None:
+    output = np.tile([10.0, 12.0], 50).reshape(1, 1, 10, 10)
+    everywhere = np.ones(output.shape, bool)
+    for off, says in ((0.119, True), (0.121, False)):
+        linear = sums_are(output)
+        fit = Fit(ALONE, linear, output + off, 0 * output, ~everywhere)
+        assert judging.tells(fit, output, everywhere) is says
+        fit = replace(fit, predicted=np.where(np.arange(10) < 9, output + off, 999))
+        assert judging.tells(fit, output, everywhere & (np.arange(10) < 9)) is says
+
+
+# --- what an FFT leaves -------------------------------------------------------------------------
+
+
+def fft_like(doubtful: int, beyond: int, *, size: float = 1.1, units: int = 8) -> Fit:
+    """Sums of one size, some of them off by much of what they may be; small ones off as much."""
+    sums, off = np.full(60, size), units * 2.0**-53
+    sums[:beyond] = 1e-3 / 3
+    output = sums.copy()
+    output[: beyond + doubtful] += off
+    fit = fares(sums, output, arithmetic="float64")
+    assert fit is not None
+    assert fit.misses == beyond
+    return fit
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "beyond", "found"), [(6, 2, True), (5, 2, False), (8, 3, True), (7, 3, False)]
+)
+def test_an_fft_leaves_more_doubtful_than_wrong(doubtful: int, beyond: int, found: bool) -> None:
+    fit = fft_like(doubtful, beyond)
+    output = fit.linear.problem.output
+    everywhere = np.ones(output.shape, bool)
+    room = judging.fft_room(fit, output, everywhere)
+    assert (room > 0) is found
+    if not found:
+        assert judging.with_room(fit, room, output, everywhere) is fit
+        return
+    left = np.abs(output - fit.predicted)[~fit.mismatched]
+    assert room == pytest.approx(8 * math.sqrt(np.mean(left**2)), rel=1e-6, abs=0)
+    roomy = judging.with_room(fit, room, output, everywhere)
+    assert roomy.misses == 0
+    assert np.array_equal(roomy.threshold, np.maximum(fit.threshold, room))
+    # One that an FFT cannot explain stays wrong.
+    output[..., 0] += 1e-9
+    assert judging.with_room(fit, room, output, everywhere).misses == 1
+    # Of integers there is nothing to round, and few bits are rounded by other rules.
+    for name in ("exact", "wrap:int8", "bfloat16"):
+        other = replace(fit, convention=fit.convention.replace(arithmetic=name))
+        assert judging.fft_room(other, output, everywhere) == 0
+
+
+def test_what_is_doubtful_is_off_by_an_eighth_of_what_it_may_be() -> None:
+    for size, units, found in ((1.1, 4, True), (1.9, 6, False)):
+        fit = fft_like(6, 2, size=size, units=units)
+        share = units / (size * (gamma(10) + gamma(17)) / 2.0**-53)
+        assert (share > 1 / 8) is found
+        assert 1 / 9 < share < 1 / 7
+        output = fit.linear.problem.output
+        assert (judging.fft_room(fit, output, np.ones(output.shape, bool)) > 0) is found
+
+
+def test_an_fft_is_no_excuse_where_much_is_wrong() -> None:
+    for doubtful, beyond, found in ((40, 20, False), (42, 18, True)):
+        fit = fft_like(doubtful, beyond)
+        output = fit.linear.problem.output
+        room = judging.fft_room(fit, output, np.ones(output.shape, bool))
+        assert (room > 0) is (found and doubtful >= 2 * beyond + 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, -0.5])
+def test_an_ffts_room_is_within_its_bound(scale: float) -> None:
+    """However far off the elements are that fit."""
+    sums = np.full(60, 1.1)
+    sums[:2] = 1e-3 / 3
+    linear = sums_are(sums)
+    c = ALONE.replace(scale=scale, arithmetic="float64")
+    wanted = scale * linear.values
+    fit = Fit(c, linear, wanted, np.full(wanted.shape, 1.0), np.zeros(wanted.shape, bool))
+    output = wanted + 0.5
+    heaviest, size = norm(np.ones(1)), norm(sums)
+    bound = abs(scale) * fft_bound(size, heaviest, 4 * 60, unit=2.0**-53)
+    assert judging.fft_room(fit, output, np.ones(wanted.shape, bool)) == pytest.approx(
+        bound, rel=1e-6, abs=0
+    )
+
+
+# --- the finest that explains most --------------------------------------------------------------
+
+
+def test_the_finest_arithmetic_that_explains_all() -> None:
+    whole = np.arange(-40.0, 40)
+    assert best(whole, whole).convention.arithmetic == "exact"
+    assert best(DRAWN, DRAWN).convention.arithmetic == "float64"
+    single = DRAWN.astype(np.float32)
+    assert best(DRAWN, single).convention.arithmetic == "float32"
+    assert best(DRAWN, single.astype(np.float64)).convention.arithmetic == "float32"
+    assert best(DRAWN, COARSE).convention.arithmetic == "bfloat16"
+    assert best(whole, np.clip(whole, 0, 255)).misses > 0
+    assert best(4 * whole, np.clip(4 * whole, -128, 127)).convention.arithmetic == "saturate:int8"
+
+
+@pytest.mark.parametrize("size", [1e-3, 30.0])
+def test_a_defect_is_not_explained_away_as_coarseness(size: float) -> None:
+    for dtype in (np.float64, np.float32):
+        output = DRAWN.astype(dtype)
+        output[7] += np.array(size * output[7], dtype)
+        fit = best(DRAWN, output)
+        assert fit.convention.arithmetic == np.dtype(dtype).name
+        assert np.flatnonzero(fit.mismatched).tolist() == [7]
+
+
+def test_a_defect_among_few_bits() -> None:
+    output = COARSE.copy()
+    output[7] = 30
+    fit = best(DRAWN, output)
+    assert fit.convention.arithmetic == "bfloat16"
+    assert np.flatnonzero(fit.mismatched).tolist() == [7]
+
+
+@pytest.mark.parametrize("count", [199, 202])
+def test_most_of_the_telling_elements_must_be_given(count: int) -> None:
+    """Where half of them are wrong, a coarser arithmetic that explains all is taken."""
+    sums = np.concatenate([np.zeros(200), DRAWN])
+    output = sums.copy()
+    output[200 : 200 + count] = output[200 : 200 + count].astype(np.float32)
+    fit = best(sums, output)
+    assert fit.convention.arithmetic == ("float64" if count < 200 else "float32")
+    assert fit.misses == (count if count < 200 else 0)
+
+
+def test_what_none_explains_is_wrong_throughout() -> None:
+    """Integers that no arithmetic of the vocabulary makes of sums that are none."""
+    fit = best(DRAWN, np.arange(400) - 200)
+    assert fit.misses >= 399
+    fit = best([0.1, 0.2, 0.3], np.array([7, 8, 9]))
+    assert fit.misses == 3
+    assert not fit.threshold.any()
+
+
+def test_of_two_that_fail_the_one_that_fails_less() -> None:
+    output = np.clip(np.arange(-400.0, 400, 10), -128, 127)
+    output[40] = 77
+    fit = best(np.arange(-400.0, 400, 10), output)
+    assert fit.convention.arithmetic == "saturate:int8"
+    assert fit.misses == 1
+
+
+def test_an_fft_is_seen_whatever_else_is_wrong() -> None:
+    fit = fft_like(12, 3)
+    output = fit.linear.problem.output
+    seen = judge(fit.linear, fit.convention, output, np.ones(output.shape, bool))
+    assert (seen.misses, seen.convention.arithmetic) == (0, "float64")
+
+
+# --- the same of what is judged in areas --------------------------------------------------------
+
+PARTLY = np.concatenate([COARSE[:300], DRAWN[300:]])
+
+
+def changed(values: np.ndarray, at: Any, to: Any) -> np.ndarray:
+    output = values.copy()
+    output[at] = to
+    return output
+
+
+def nearly(share: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first ones in single precision, the others in double; half of all are zeros."""
+    sums = np.concatenate([np.zeros(200), DRAWN[:200]])
+    return sums, changed(sums, np.s_[200 : 200 + share], sums[200 : 200 + share].astype(np.float32))
+
+
+def as_an_fft(doubtful: int, beyond: int) -> tuple[np.ndarray, np.ndarray]:
+    fit = fft_like(doubtful, beyond)
+    return fit.predicted.ravel(), fit.linear.problem.output.ravel()
+
+
+WHOLE: dict[str, tuple[tuple[np.ndarray, np.ndarray], str, int]] = {
+    "few bits": ((DRAWN, COARSE), "bfloat16", 0),
+    "an accumulator of few bits": (
+        (DRAWN, round_to(COARSE + 5 * UNIT * np.abs(COARSE), "bfloat16").astype(float)),
+        "bfloat16",
+        0,
+    ),
+    "a defect among few bits": ((DRAWN, changed(COARSE, 7, 30.0)), "bfloat16", 1),
+    "most are met in double precision, all but one in few bits": (
+        (PARTLY, changed(COARSE, 7, 30.0)),
+        "float64",
+        101,
+    ),
+    "most are met in double precision, all in few bits": ((PARTLY, COARSE), "bfloat16", 0),
+    "hardly half in single precision": (nearly(98), "float64", 98),
+    "more than half in single precision": (nearly(102), "float32", 0),
+    "an FFT": (as_an_fft(12, 3), "float64", 0),
+    "no FFT": (as_an_fft(5, 3), "float32", 0),
+    "integers of what is none": ((np.full(60, 0.1), np.arange(60) % 9), "exact", 60),
+    "large integers": (
+        (np.arange(60) * 1e7 + 0.1, (np.arange(60) * 1e7).astype(np.float32).astype(np.int64)),
+        "float32",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_areas_together_fare_as_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sums, output), arithmetic, misses = WHOLE[name]
+    shape = (1, 1, len(sums) // 10, 10)
+    linear = sums_are(sums.reshape(shape), output.reshape(shape))
+    problem, c = linear.problem, linear.convention
+    whole = judged(problem, c, problem.output)
+    assert (whole.convention.arithmetic, whole.misses) == (arithmetic, misses)
+    in_areas(monkeypatch, (1, 1, 4, 7))
+    areas = judged(replace(problem, memo={}), c, problem.output)
+    assert areas.convention == whole.convention
+    assert areas.tally.comparison == whole.tally.comparison
+    assert (areas.misses, areas.tally.seen) == (misses, whole.tally.seen)

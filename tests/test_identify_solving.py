@@ -1,0 +1,318 @@
+"""Scale, bias and activation from the output itself, and what stands beyond the edge."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from test_identify_judging import ALONE, sums_are
+
+from convcheck.checks.identify.solving import afterwards, simple_numbers, solve
+from convcheck.checks.sums import Linear, Problem
+from convcheck.convention import Convention
+from convcheck.engine import convolve, finish
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.judging import Fit
+
+RNG = np.random.default_rng(31)
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew() -> None:
+    """Whatever ran before, a test draws the same numbers."""
+    RNG.bit_generator.state = np.random.default_rng(32).bit_generator.state
+
+
+def drawn(channels: int = 1, count: int = 60, high: int = 500) -> np.ndarray:
+    """Whole numbers, none twice in a channel and none zero."""
+    every = np.delete(np.arange(-high, high), high)
+    return np.stack([RNG.choice(every, count, replace=False) for _ in range(channels)]).astype(
+        float
+    )[None, :, None]
+
+
+def solved(sums: Any, output: Any) -> Fit:
+    linear = sums_are(sums, output)
+    y = linear.problem.output
+    return solve(linear, y, np.isfinite(y))
+
+
+def made(sums: np.ndarray, **keys: Any) -> np.ndarray:
+    return finish(sums.copy(), ALONE.replace(**keys))
+
+
+# --- plain numbers ------------------------------------------------------------------------------
+
+
+def test_how_much_is_done_afterwards() -> None:
+    assert afterwards(Convention()) == 0
+    assert afterwards(Convention(scale=0.0)) == 1
+    assert afterwards(Convention(bias=(0,))) == 1
+    assert afterwards(Convention(activation="relu", arithmetic="float32")) == 1
+    assert afterwards(Convention(activation="relu", scale=2, bias=(1,))) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "numbers"),
+    [
+        (2.0, [2]),
+        (-3.05, [-3, -3.05]),
+        (1.99, [2, 1.99]),
+        (1.9, [1.9]),
+        (0.1111, [1 / 9, 0.11, 0.111, 0.1111]),
+        (-0.25, [-0.25]),
+        (0.999, [1, 0.999]),
+        (1 / 3, [1 / 3, *(round(1 / 3, n) for n in range(2, 9))]),
+        (123456.0, [123456, 120000 + 3000, 123500, 123460]),
+        (0.123456789, [1 / 8, *(round(0.123456789, n) for n in range(3, 9)), 0.123456789]),
+        (3e15, [3e15]),
+        (1e300, [1e300]),
+        (1e-9, [1e-9]),
+        (-1e-12, [-1e-12]),
+        (0.0, []),
+    ],
+    ids=str,
+)
+def test_plain_numbers_near_one(value: float, numbers: list[float]) -> None:
+    """A whole number, one over a whole number, then digit by digit: two hundredths off at most."""
+    expected = [n for n in numbers if abs(n - value) <= 0.02 * abs(value) + 1e-9]
+    assert simple_numbers(value) == pytest.approx(expected, rel=1e-12)
+    assert len(expected) == len(numbers)
+
+
+# --- what is done to the sums -------------------------------------------------------------------
+
+FORMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "a factor": {"scale": 0.5},
+    "a factor below zero": {"scale": -3.0},
+    "a mean": {"scale": 1 / 9},
+    "no plain factor": {"scale": 0.7310585786300049},
+    "biases": {"bias": (5.0, -2.0, 0.25)},
+    "a bias of one channel": {"bias": (0.0, 0.0, -7.0)},
+    "no plain biases": {"bias": (1265 / 8192, 5851 / 8192, -27307 / 8192)},
+    "a factor and biases": {"scale": 0.25, "bias": (5.0, -2.0, 300.0)},
+    "a factor below zero, and biases": {"scale": -1.5, "bias": (-5.0, 2.0, 3.0)},
+}
+
+
+@pytest.mark.parametrize("damaged", [0, 3])
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("name", FORMS)
+def test_what_was_done_is_found(name: str, activation: str | None, damaged: int) -> None:
+    sums, c = drawn(3), Convention(**FORMS[name], activation=activation)
+    output = made(sums, **FORMS[name], activation=activation)
+    if damaged:
+        output[0, 1, 0, [5, 17, 31][:damaged]] += [1000, 20, 3000]
+    fit = solved(sums, output)
+    assert fit.misses == damaged
+    assert fit.convention.activation == activation
+    assert fit.convention.scale == pytest.approx(c.scale, rel=1e-12)
+    if c.bias is None:
+        assert fit.convention.bias is None
+    else:
+        assert fit.convention.bias == pytest.approx(c.bias, rel=1e-9)
+    if not name.startswith("no plain"):
+        assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", FORMS)
+def test_what_was_done_is_found_of_numbers_that_are_rounded(name: str, dtype: Any) -> None:
+    sums, c = RNG.standard_normal((2, 3, 4, 9)), Convention(**FORMS[name])
+    fit = solved(sums, made(sums, **FORMS[name]).astype(dtype))
+    assert fit.misses == 0
+    assert fit.convention.arithmetic == np.dtype(dtype).name
+    assert fit.convention.scale == pytest.approx(c.scale, rel=1e-6)
+    assert fit.convention.bias == (c.bias if c.bias is None else pytest.approx(c.bias, rel=1e-5))
+    if not name.startswith("no plain"):
+        assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+@pytest.mark.parametrize("bad", [0.33, 0.4])
+def test_where_a_third_is_wrong_most_still_agree(bad: float) -> None:
+    sums = drawn(2, 300)
+    output = made(sums, scale=0.75, bias=(11.0, -6.0))
+    wrong = RNG.random(output.shape) < bad
+    output = np.where(wrong, 900 * RNG.standard_normal(output.shape), output)
+    fit = solved(sums, output)
+    assert fit.convention.scale == 0.75
+    assert fit.convention.bias == (11, -6)
+    assert np.array_equal(fit.mismatched, wrong)
+
+
+def test_a_complex_output_is_what_it_is() -> None:
+    sums = drawn(2) * (1 + 2j)
+    assert solved(sums, sums).misses == 0
+    fit = solved(sums, 2 * sums)
+    assert (fit.convention.scale, fit.misses) == (1, sums.size - np.count_nonzero(sums == 0))
+    fit = solved(sums.real.copy(), 2 * sums)
+    assert fit.convention.scale == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "keys", "found"),
+    [
+        ((1, 2), {"scale": 2.0}, False),
+        ((1, 3), {"scale": 2.0}, True),
+        ((1, 4), {"bias": (7.0,)}, False),
+        ((1, 5), {"bias": (7.0,)}, True),
+        ((2, 2), {"bias": (7.0, 3.0)}, False),
+        ((2, 3), {"bias": (7.0, 3.0)}, True),
+        ((4, 2), {"bias": (7.0, 3.0, 1.0, 2.0)}, True),
+        ((3, 2), {"bias": (7.0, 3.0, 1.0)}, False),
+    ],
+)
+def test_numbers_are_solved_for_where_there_are_enough_to_say_them(
+    count: tuple[int, int], keys: dict[str, Any], found: bool
+) -> None:
+    """Three elements for a scale; three more than the biases, and one, for these."""
+    sums = drawn(*count)
+    fit = solved(sums, made(sums, **keys))
+    assert (fit.misses == 0) is found
+    assert (fit.convention == ALONE.replace(groups=count[0], **keys)) is found
+
+
+@pytest.mark.parametrize(("more", "scale"), [(22, 1), (23, 2)])
+def test_a_number_that_is_solved_for_must_give_a_tenth_more(more: int, scale: float) -> None:
+    """Of 140 zeros, 20 elements as they are and some doubled."""
+    sums = np.concatenate([np.zeros(140), np.arange(1.0, 21), np.arange(30.0, 30 + more)])
+    output = np.concatenate([sums[:160], 2 * sums[160:]])
+    fit = solved(sums, output)
+    assert fit.convention.scale == scale
+    assert fit.misses == (more if scale == 1 else 20)
+
+
+def test_a_bias_that_few_bits_would_explain_away() -> None:
+    """What it gives is exact; without it everything is off by as much as few bits may lose."""
+    sums = 1 + np.arange(120) / 128
+    assert solved(sums, sums).convention.arithmetic == "exact"
+    fit = solved(sums, sums + 2.0**-6)
+    assert fit.misses == 0
+    assert fit.convention.arithmetic == "exact"
+    assert fit.convention.bias == (2.0**-6,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_bias_that_the_bound_of_a_long_sum_would_hide(dtype: Any) -> None:
+    x, w = RNG.standard_normal((1, 1, 30, 30)), RNG.standard_normal((1, 1, 20, 20))
+    unit = np.finfo(dtype).eps / 2
+    bias = 100 * unit * 256
+    right = convolve(x, w, ALONE)
+    for made_of, found in ((right, None), (right + bias, pytest.approx((bias,), rel=0.2))):
+        output = made_of.astype(dtype)
+        linear = Linear(Problem.of(x, w, output), ALONE)
+        fit = solve(linear, output, np.ones(output.shape, bool))
+        assert fit.misses == 0
+        assert fit.convention.bias == found
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_biases_are_as_black_areas_have_them(seed: int, activation: str | None) -> None:
+    """What is estimated from large sums is off by more than a bias alone can lose."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal((1, 3, 24, 25)), rng.standard_normal((4, 3, 3, 3))
+    x[..., :8, :8] = 0
+    bias = tuple(map(float, 0.01 * np.abs(rng.standard_normal(4))))
+    output = convolve(x, w, ALONE.replace(bias=bias, activation=activation))
+    output[0, 2, 11, 12] += 1
+    linear = Linear(Problem.of(x, w, output), ALONE)
+    fit = solve(linear, output, np.ones(output.shape, bool))
+    assert np.argwhere(fit.mismatched).tolist() == [[0, 2, 11, 12]]
+    assert fit.convention.bias == pytest.approx(bias, rel=1e-13)
+
+
+# --- rectified ----------------------------------------------------------------------------------
+
+
+def test_a_channel_of_which_relu_left_nothing_has_a_bias_low_enough() -> None:
+    sums = drawn(3)
+    highest = sums[0, 1].max()
+    output = made(sums, bias=(5.0, -600.0, 2.0), activation="relu")
+    fit = solved(sums, output)
+    assert fit.misses == 0
+    assert fit.convention.bias == (5, -highest, 2)
+    # One that its sums leave without a positive number anyway needs none.
+    sums[0, 1] = -np.abs(sums[0, 1])
+    fit = solved(sums, made(sums, bias=(5.0, -600.0, 2.0), activation="relu"))
+    assert fit.convention.bias == (5, 0, 2)
+    # And of a channel that is empty alone no bias is made up.
+    sums[0, 1] = -sums[0, 1]
+    output = made(sums, activation="relu")
+    output[0, 1] = 0
+    fit = solved(sums, output)
+    assert fit.convention.bias is None
+    assert fit.misses == np.count_nonzero(sums[0, 1])
+
+
+@pytest.mark.parametrize("bias", [0.0, 40.0])
+def test_what_relu_took_is_no_evidence_where_the_rest_does_not_fit(bias: float) -> None:
+    sums = drawn(4)
+    output = made(sums, activation="relu", bias=(0.0, 0.0, 0.0, bias))
+    output[0, 1] = 0
+    output[0, 2] = np.abs(RNG.standard_normal(60))
+    fit = solved(sums, output)
+    assert fit.convention.bias is None
+    assert fit.convention.activation == "relu"
+    assert not fit.mismatched[0, 0].any()
+    assert fit.mismatched[0, 1].sum() == np.count_nonzero(sums[0, 1] > 0)
+
+
+# --- integers -----------------------------------------------------------------------------------
+
+INTEGERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "saturated": ("uint8", {"arithmetic": "saturate:uint8"}),
+    "saturated, a shift": ("uint8", {"arithmetic": "saturate:uint8", "scale": 0.25}),
+    "saturated, a factor": ("int8", {"arithmetic": "saturate:int8", "scale": 0.3}),
+    "saturated, biases": ("uint8", {"arithmetic": "saturate:uint8", "bias": (90.0, 40.0, 7.0)}),
+    "saturated, a factor and biases": (
+        "uint8",
+        {"arithmetic": "saturate:uint8", "scale": 0.137, "bias": (90.5, 40.25, 128.0)},
+    ),
+    "rectified": ("int8", {"arithmetic": "saturate:int8", "scale": 0.3, "activation": "relu"}),
+    "wrapped": ("uint8", {"arithmetic": "wrap:uint8"}),
+    "wrapped, below zero": ("int8", {"arithmetic": "wrap:int8", "bias": (0.0, -99.0, 55.0)}),
+    "wrapped, a shift": ("uint8", {"arithmetic": "wrap:uint8", "scale": 0.25}),
+    "wrapped, a shift and biases": (
+        "uint8",
+        {"arithmetic": "wrap:uint8", "scale": 0.125, "bias": (0.5, 3.5, -7.5)},
+    ),
+    "wrapped far": ("int16", {"arithmetic": "wrap:int16", "bias": (1e4, -2e4, 3.0)}),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", INTEGERS)
+def test_what_was_done_to_integers_is_found(name: str, seed: int) -> None:
+    dtype, keys = INTEGERS[name]
+    RNG.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+    sums = drawn(3, high=30000 if dtype == "int16" else 500)
+    c = ALONE.replace(**keys)
+    right = Convention(**keys)
+    output = convolve(sums[0], np.ones((3, 1, 1, 1)), right.replace(groups=3)).astype(dtype)
+    fit = solved(sums, output[None])
+    assert fit.misses == 0
+    assert fit.convention.arithmetic == c.arithmetic
+    assert fit.convention.scale == pytest.approx(c.scale, rel=0.02)
+    if c.bias is None:
+        assert fit.convention.bias is None
+    else:
+        assert fit.convention.bias == pytest.approx(c.bias, abs=1)
+    if c.arithmetic.startswith("wrap"):
+        assert fit.convention.scale == c.scale
+
+
+def test_a_wrong_element_among_integers() -> None:
+    dtype, keys = INTEGERS["saturated, biases"]
+    sums = drawn(3)
+    right = convolve(sums[0], np.ones((3, 1, 1, 1)), Convention(groups=3, **keys)).astype(dtype)
+    wrong = right.copy()
+    wrong[1, 0, 9] = 255 - wrong[1, 0, 9]
+    wrong[2, 0, 11] ^= 64
+    fit = solved(sums, wrong[None])
+    assert fit.misses == np.count_nonzero(wrong != right)
+    assert math.isfinite(sum(fit.convention.bias or ()))
