@@ -117,10 +117,11 @@ def quantum(array: Array) -> float:
 
 
 def _no_multiples(array: Array, power: int) -> Array:
-    """The elements that 2^power does not divide; most are multiples of what a few have shown."""
+    """The elements that 2^power may not divide; most are multiples of what a few have shown."""
     with np.errstate(over="ignore", under="ignore"):
         scaled = array.astype(np.float64) * 2.0**-power
-    rest: Array = array[(scaled != np.rint(scaled)) | ((scaled == 0) & (array != 0))]
+    # What is too small for it has become zero.
+    rest: Array = array[(scaled != np.rint(scaled)) | (scaled == 0)]
     return rest
 
 

@@ -218,6 +218,7 @@ def test_quantum_looks_at_every_element_and_part() -> None:
     assert quantum(late) == 0.125
     assert quantum(1 + 0.5j * late) == 0.0625
     assert quantum(np.array([300], np.int16)) == 1.0
+    assert quantum(np.array([2.0] * 70 + [3.0])) == 1.0
 
 
 @SETTINGS
@@ -400,6 +401,7 @@ def test_where_a_quantum_is_given_up() -> None:
     assert quantum(np.array([2.0**-501])) == 0.0
     assert quantum(np.array([1.0, 2.0**53 - 1])) == 1.0
     assert quantum(np.array([2.0**1000] * 70 + [1.0])) == 0.0
+    assert quantum(np.array([2.0**900] * 70 + [2.0**-400])) == 0.0
 
 
 def test_a_quantum_may_be_as_large_as_any_number() -> None:
