@@ -12,6 +12,8 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import IO, Any
 from weakref import WeakKeyDictionary, finalize
 
@@ -85,6 +87,54 @@ def check_unchanged() -> None:
             expected="a file that stays as it is until the report is there",
             hint="wait until it is written, or copy it and name the copy",
         )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An array of a mapped file, as other processes of this machine may open it."""
+
+    name: str
+    size: int
+    modified: int
+    first: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @lru_cache(maxsize=4)  # noqa: B019 - a worker opens the same few arrays again and again
+    def open(self) -> np.ndarray[Any, Any]:
+        """The array, mapped again, read-only.
+
+        Raises:
+            InputError: the file is not what it was.
+        """
+        with Path(self.name).open("rb") as file:
+            mapping = map_file(file)
+        source = _mapped[mapping]
+        source.size, source.modified = self.size, self.modified
+        outlive_faults()
+        check_unchanged()
+        return np.ndarray(self.shape, self.dtype, mapping, self.first, self.strides)
+
+
+def reference(array: np.ndarray[Any, Any]) -> Reference | None:
+    """How others find an array that is a mapped file's, or a view of it; None of any other."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    source = _mapped.get(base) if isinstance(base, mmap.mmap) else None
+    if source is None:
+        return None
+    start = np.frombuffer(base, np.uint8).ctypes.data
+    return Reference(
+        str(Path(source.name).absolute()),
+        source.size,
+        source.modified,
+        array.ctypes.data - start,
+        array.shape,
+        array.strides,
+        array.dtype,
+    )
 
 
 def forget() -> None:

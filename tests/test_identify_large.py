@@ -343,7 +343,7 @@ with open("/proc/self/status") as status:
     taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmSize"))
 allowed = taken + mapped + (int(sys.argv[4]) << 20)
 resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
-main(["identify", *files, "-v"])
+main(["identify", *files, "-v", "--jobs", "1"])
 """
 
 
@@ -373,3 +373,37 @@ def test_memory_does_not_grow_with_the_output(damaged: bool, tmp_path: Path) -> 
     assert done.stdout.startswith("near-match" if damaged else "identified")
     if damaged:
         assert "a tile, rows 300 to 399 and columns 1000 to 1199 of" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", ["npy", "npz"])
+def test_the_report_is_the_same_whatever_the_jobs(stored: str, tmp_path: Path) -> None:
+    """Files are opened by the workers themselves; what is in an archive stays in one process."""
+    image = RNG.integers(0, 256, (600, 500, 3), np.uint8)
+    bank = RNG.standard_normal((8, 3, 3, 3)).astype(np.float32)
+    output = convolve(image, bank, Convention("HWC", padding=1)).astype(np.float32)
+    output[5, 30:40, 100:120] = 7
+    names = []
+    for name, array in (("img", image), ("w", bank), ("out", output)):
+        names.append(f"{name}.{stored}")
+        if stored == "npy":
+            np.save(tmp_path / name, array)
+        else:
+            np.savez(tmp_path / name, array)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    reports = []
+    for jobs in "12":
+        done = subprocess.run(
+            [sys.executable, "-m", "convcheck", "identify", *names, "--json", "-v", "--jobs", jobs],
+            env=os.environ | {"PYTHONPATH": path},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 1, done.stderr[-2000:]
+        workers = "2 workers" if (stored, jobs) == ("npy", "2") else "1 worker,"
+        assert workers in done.stderr
+        reports.append(re.sub(r'"elapsed_s": [^,]*,|"replay": [^\n]*', "", done.stdout))
+    assert reports[0] == reports[1]
+    assert '"near-match"' in reports[0]

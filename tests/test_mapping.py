@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from test_cli import CONVCHECK, environment
 
 from convcheck import cli
 from convcheck.errors import InputError
-from convcheck.mapping import check_unchanged
+from convcheck.mapping import check_unchanged, reference
 from convcheck.tensors import load
 
 needs_sigbus = pytest.mark.skipif(sys.platform == "win32", reason="no file shrinks there")
@@ -194,3 +195,22 @@ def test_a_run_does_not_mind_what_another_one_has_read(
     assert cli.run(["random", "--shape", "3x5x5"]) == 0
     assert tensor.array.all()
     assert capsys.readouterr().err == ""
+
+
+def test_another_process_finds_a_mapped_array_and_views_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(60.0).reshape(3, 4, 5))
+    array = load("IMG", str(path)).array
+    for view in (array, array[::-1, 1:], array.transpose(2, 0, 1)[:, None], array[1, 2]):
+        found = reference(view)
+        assert found is not None
+        again = pickle.loads(pickle.dumps(found)).open()
+        assert np.array_equal(again, view)
+        assert not again.flags.writeable
+    assert reference(array.copy()) is None
+    assert reference(np.zeros(3)) is None
+    found = reference(array[2:])
+    assert found is not None
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(InputError, match="changed while it was read"):
+        found.open()

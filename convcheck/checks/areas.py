@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +32,16 @@ from convcheck.engine import (
     output_shape,
     stored_image,
 )
+from convcheck.pool import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
+R = TypeVar("R")
 
 PER_SAMPLE, PER_OUTPUT = 24, 128
 """Bytes that judging takes at its peak: for a sample of the image, and for an element of OUT."""
@@ -53,7 +55,7 @@ class Area(Linear):
     def __init__(
         self, problem: Problem, convention: Convention, tile: Tile, precision: str | None = None
     ) -> None:
-        self.part = tuple(slice(a, a + n) for a, n in zip(tile.first, tile.sizes, strict=True))
+        self.part = _slices(tile)
         self.tile, self.shown = tile, self.part[2:]
         super().__init__(problem, convention, precision)
 
@@ -100,16 +102,45 @@ def _reach(c: Convention, axis: int, part: slice, kernel: int) -> Array:
 
 def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Iterator[Area]:
     """Every area of an output of ``shape`` (N,O,H,W), one at a time; progress is told of each."""
+    for tile in _told(problem, tiled(problem, convention, shape).tiles):
+        yield Area(problem, convention, tile)
+
+
+def handed_out(
+    function: Callable[..., R], problem: Problem, convention: Convention, *more: Any
+) -> Iterator[R]:
+    """``function(problem, convention, tile, *more)`` for every area of an output (N,O,H,W).
+
+    In any order, by the problem's workers, where it has some and they have the files; progress is
+    told of each.
+    """
+    workers = problem.workers if problem.light else None
+    plan = tiled(problem, convention, problem.output.shape, jobs=workers.jobs if workers else 1)
+    executor = workers.executor(plan.jobs, plan.seconds) if workers else None
+    work = ((problem, convention, tile, *more) for tile in plan.tiles)
+    yield from _told(problem, run(function, work, executor=executor, jobs=plan.jobs))
+
+
+def tiled(problem: Problem, convention: Convention, shape: Sequence[int], *, jobs: int = 1) -> Plan:
+    """The areas of an output of ``shape`` (N,O,H,W); progress is told that they begin."""
     x = stored_image(problem.image, convention)
     bank = arrange_filters(problem.filters, convention, x.shape[1])
     item = problem.arithmetic.dtype.itemsize
-    plan = grid(convention, x.shape[1], bank.shape, shape, item=item)
+    plan = grid(convention, x.shape[1], bank.shape, shape, item=item, jobs=jobs)
     if problem.progress is not None:
         problem.progress.begin(plan)
-    for tile in plan.tiles:
-        yield Area(problem, convention, tile)
+    return plan
+
+
+def _told(problem: Problem, items: Iterable[R]) -> Iterator[R]:
+    for item in items:
+        yield item
         if problem.progress is not None:
             problem.progress.advance()
+
+
+def _slices(tile: Tile) -> tuple[slice, ...]:
+    return tuple(slice(a, a + n) for a, n in zip(tile.first, tile.sizes, strict=True))
 
 
 def shape_of(problem: Problem, convention: Convention) -> tuple[int, ...]:
@@ -140,11 +171,12 @@ def grid(
     shape: Sequence[int],
     *,
     item: int = 8,
+    jobs: int = 1,
 ) -> Plan:
     """The areas of an output of ``shape`` (N,O,H,W), and what one takes.
 
     ``channels`` are the image's, ``bank_shape`` (O,I,H,W); ``item`` the bytes of a number. An area
-    has filters of one group, or whole groups.
+    has filters of one group, or whole groups. ``jobs`` workers are asked for.
     """
     batch, count, height, width = shape
     each, inputs = count // convention.groups, bank_shape[1]
@@ -179,7 +211,8 @@ def grid(
             range(batch), split(height, rows), split(width, columns), banks
         )
     )
-    seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 130) * (item // 8)
-    return Plan(
-        tiles, peak(filters, rows, columns), max(DEFAULT_MEMORY, PROCESS_BYTES), 1, 1, seconds
-    )
+    seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 30) * (item // 8)
+    took = peak(filters, rows, columns)
+    fitting = (DEFAULT_MEMORY - PROCESS_BYTES) // (PROCESS_BYTES + took)
+    workers = max(1, min(jobs, fitting, len(tiles)))
+    return Plan(tiles, took, DEFAULT_MEMORY, workers, jobs, seconds / workers)

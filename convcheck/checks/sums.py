@@ -21,6 +21,7 @@ from convcheck.engine import (
     spread,
     stored_image,
 )
+from convcheck.mapping import Reference, reference
 from convcheck.rounding import Arithmetic, choose_arithmetic
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
     from convcheck.checks.tiles import Progress
     from convcheck.convention import Convention
+    from convcheck.pool import Workers
+
 Array = NDArray[Any]
+
+ARRAYS = ("image", "filters", "output")
+LIGHT = 1 << 20
+"""Bytes that an array may have to be sent along with every area that is handed out."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,44 @@ class Problem:
     """Who is told what is judged area by area."""
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What others find out about the arrays once for all hypotheses."""
+    workers: Workers | None = field(default=None, compare=False)
+    """Who judges a large output area by area; this process, where it is None."""
 
     @classmethod
     def of(
-        cls, image: Array, filters: Array, output: Array, progress: Progress | None = None
+        cls,
+        image: Array,
+        filters: Array,
+        output: Array,
+        progress: Progress | None = None,
+        workers: Workers | None = None,
     ) -> Problem:
         """The problem of three arrays; ``filters`` in any layout."""
         keep_freed_memory()
         flat = filters.reshape(1, -1)
         work = choose_arithmetic(image, flat)
-        return cls(image, filters, output, work, progress)
+        return cls(image, filters, output, work, progress, workers=workers)
+
+    @property
+    def light(self) -> bool:
+        """Whether it goes to other processes without a copy of large arrays."""
+        return all(
+            array.nbytes <= LIGHT or reference(array) is not None
+            for array in (self.image, self.filters, self.output)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**self.__dict__, "progress": None, "workers": None}
+        for name in ARRAYS:
+            state[name] = reference(state[name]) or state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        keep_freed_memory()
+        for name in ARRAYS:
+            if isinstance(state[name], Reference):
+                state[name] = state[name].open()
+        self.__dict__.update(state)
 
 
 class Linear:

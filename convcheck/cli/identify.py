@@ -16,7 +16,7 @@ from convcheck.cli.base import (
     output_options,
 )
 from convcheck.cli.figures import figure_options, identify_figures
-from convcheck.cli.work import Bar
+from convcheck.cli.work import Bar, Work, workers
 
 
 @click.command(
@@ -61,6 +61,12 @@ from convcheck.cli.work import Bar
     is_flag=True,
     help="Judge the other elements of an OUT that holds NaN or infinity.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes judge an output too large to be held; all cores by default.",
+)
 @figure_options
 @output_options
 def identify(
@@ -70,6 +76,7 @@ def identify(
     expect: str | None,
     strict: bool,
     ignore_nonfinite: bool,
+    jobs: int | None,
     **output: Any,
 ) -> int:
     """Name the convention under which the filters W make OUT from the image IMG.
@@ -94,13 +101,15 @@ def identify(
 
     arrays = [tensor.array for tensor in loaded]
     started = perf_counter()
-    with Bar("tiles", verbose=output["verbose"]) as bar:
+    work = Work(jobs=jobs, memory=None, dask=None)
+    with workers(work) as team, Bar("tiles", verbose=output["verbose"]) as bar:
         result = check(
             *arrays,
             expect=claim,
             strict=strict,
             ignore_nonfinite=ignore_nonfinite,
             progress=bar,
+            workers=team,
         )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convcheck.checks.areas import areas
+from convcheck.checks.areas import Area, handed_out
 from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convcheck.checks.areas import Area
     from convcheck.checks.identify.thin import Thin
+    from convcheck.checks.sums import Problem
+    from convcheck.checks.tiles import Tile
     from convcheck.convention import Convention
 
     Array = NDArray[np.generic]
@@ -121,18 +123,15 @@ def _tally(
 
     ``room`` is what every element may be off by; ``lost``: nothing of it is given.
     """
+    problem = replace(thin.problem, output=output)
+    if convention.arithmetic in PRECISIONS:
+        is_stored(problem, convention.arithmetic)  # or every worker would read all of it
     total: Tally | None = None
+    judging = convention, ground, rough, room, lost
     try:
-        for area in areas(thin.problem, thin.convention, output.shape):
-            part = area.cut(output)
-            usable = np.isfinite(part)
-            fit = _fit(area, convention, part, usable, rough, lost)
-            if fit is None:
+        for tally in handed_out(_tallied, problem, thin.convention, *judging):
+            if tally is None:
                 return None
-            fit = with_room(fit, room, part, usable)
-            tally = Tally.of(
-                fit, part, usable, ground=ground, shape=output.shape, first=area.tile.first
-            )
             total = tally if total is None else total + tally
             if total.misses >= most:
                 return None
@@ -141,6 +140,28 @@ def _tally(
             raise
         raise KeyboardInterrupt(_so_far(total, output.size, convention)) from None
     return total
+
+
+def _tallied(
+    problem: Problem,
+    linear: Convention,
+    tile: Tile,
+    convention: Convention,
+    ground: Ground,
+    rough: bool | None,
+    room: float,
+    lost: bool,
+) -> Tally | None:
+    output = problem.output
+    with np.errstate(all="ignore"):
+        area = Area(problem, linear, tile)
+        part = area.cut(output)
+        usable = np.isfinite(part)
+        fit = _fit(area, convention, part, usable, rough, lost)
+        if fit is None:
+            return None
+        fit = with_room(fit, room, part, usable)
+        return Tally.of(fit, part, usable, ground=ground, shape=output.shape, first=tile.first)
 
 
 def _so_far(tally: Tally, size: int, convention: Convention) -> str:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from convcheck.checks.identify.tally import Confirmed
     from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
+    from convcheck.pool import Workers
 
 Array = NDArray[Any]
 
@@ -100,6 +101,7 @@ def identify(
     strict: bool = False,
     ignore_nonfinite: bool = False,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> IdentifyResult:
     """Name the convention under which ``image`` and ``filters`` give ``output``.
 
@@ -111,13 +113,16 @@ def identify(
         strict: several conventions that explain the output do not count as an answer.
         ignore_nonfinite: judge the finite elements of an output that has others.
         progress: told of every part of a large output that was judged.
+        workers: who judges the parts of a large output; this process, where it is None.
 
     Raises:
         InputError: arrays that hold no finite numbers, or shapes that no convention connects.
     """
     # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
     with np.errstate(all="ignore"):
-        return _identify(image, filters, output, expect, strict, ignore_nonfinite, progress)
+        return _identify(
+            image, filters, output, expect, strict, ignore_nonfinite, progress, workers
+        )
 
 
 def _identify(
@@ -128,6 +133,7 @@ def _identify(
     strict: bool,
     ignore_nonfinite: bool,
     progress: Progress | None,
+    workers: Workers | None,
 ) -> IdentifyResult:
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
@@ -137,7 +143,7 @@ def _identify(
     found = list(readings(image, filters, output))
     if not found:
         raise _no_reading(image, filters, output)
-    problem = Problem.of(image, filters, output, progress)
+    problem = Problem.of(image, filters, output, progress, workers)
     said = degenerate(problem)
     # A constant filter still tells one place from another, zeros tell nothing.
     mute = any(not reason.startswith("W is constant") for reason in said)

@@ -132,8 +132,9 @@ def _furthest(
         for side, sign in enumerate((1, -1)):
             off = sign * apart[:, o]
             n, y, x = np.unravel_index(int(np.argmax(off)), off.shape)
-            place = (n + first[0], y + first[2], x + first[3])
-            found[first[1] + o, side] = (max(float(off[n, y, x]), 0.0), *place)
+            if off[n, y, x] > 0:
+                place = (n + first[0], y + first[2], x + first[3])
+                found[first[1] + o, side] = (off[n, y, x], *place)
     return found
 
 
@@ -142,7 +143,10 @@ def _further(
 ) -> NDArray[np.float64] | None:
     if one is None or other is None:
         return one if other is None else other
-    return np.where(other[..., :1] > one[..., :1], other, one)
+    # Of two as far, the one that comes first: so that parts merge in any order.
+    order = ((other > one) * 1 - (other < one)) * (1, -1, -1, -1)
+    deciding = np.argmax(order != 0, axis=-1, keepdims=True)
+    return np.where(np.take_along_axis(order, deciding, axis=-1) > 0, other, one)
 
 
 @dataclass(frozen=True)
