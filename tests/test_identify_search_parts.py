@@ -567,12 +567,13 @@ def test_a_search_ends_where_it_is_told_to() -> None:
 
     yes = Judge((0,), 1, lambda values: all_fit(values) > 0, all_fit)
     no = Judge((0,), 1, lambda values: all_fit(values) < 0, all_fit)
-    found = Search(reading, sample, crowd=7).run([yes, yes])
-    assert [len(f) for f in found] == [7, 7]
+    crowded = Search(reading, sample, crowd=7)
+    assert [len(f) for f in crowded.run([yes, yes])] == [7, 7]
     one = Search(reading, sample, crowd=7)
     found = one.run([yes, no])
     assert [len(f) for f in found] == [7, 0]
     every = one.considered
+    assert crowded.considered < every
     limited = Search(reading, sample, limit=0)
     limited.run([no])
     assert 0 < limited.considered < every
