@@ -263,6 +263,23 @@ def test_areas_are_estimated_again_with_what_was_furthest_off(
     assert fit.misses == output[0, 2].size
 
 
+def test_what_damage_tells_is_no_better_than_what_was_told_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is furthest off of a damaged channel is damage."""
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-9, 10, (1, 2, 90, 91)), rng.integers(-9, 10, (3, 2, 3, 3))
+    made = Convention(**NCHW, scale=0.137, bias=(90.5, 40.25, 128.0), arithmetic="saturate:uint8")
+    output = convolve(x, w, made)
+    wrong = rng.random(output.shape) < 0.5
+    wrong[:, :2] = False
+    output = np.where(wrong, rng.integers(0, 256, output.shape), output).astype(np.uint8)
+    in_areas(monkeypatch, None)
+    fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
+    assert fit is not None
+    assert fit.misses <= 1.01 * wrong.sum()
+
+
 @pytest.mark.parametrize(("share", "given_up"), [(0.9, False), (1.0, True)])
 def test_what_fails_nearly_everywhere_is_given_up(share: float, given_up: bool) -> None:
     x, w = ints(1, 2, 130, 131), ints(3, 2, 3, 3)

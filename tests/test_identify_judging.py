@@ -562,7 +562,15 @@ WHOLE: dict[str, tuple[tuple[np.ndarray, np.ndarray], str, int]] = {
     "more than half in single precision": (nearly(102), "float32", 0),
     "an FFT": (as_an_fft(12, 3), "float64", 0),
     "no FFT": (as_an_fft(5, 3), "float32", 0),
-    "integers of what is none": ((np.full(60, 0.1), np.arange(60) % 9), "exact", 60),
+    "integers of what is none": ((np.linspace(0.1, 0.7, 60), 20 + np.arange(60) % 9), "exact", 60),
+    "as much off as there is to tell": (
+        (
+            100 + DRAWN / 10,
+            round_to(100 + DRAWN / 10 + 0.8, "bfloat16").astype(float),
+        ),
+        "float64",
+        400,
+    ),
     "large integers": (
         (np.arange(60) * 1e7 + 0.1, (np.arange(60) * 1e7).astype(np.float32).astype(np.int64)),
         "float32",

@@ -78,14 +78,14 @@ WAYS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], Callable[[np.ndar
     "plain": ("plain", lambda v: v, lambda v: v + 1),
     "plain, not scaled": ("plain", lambda v: v, lambda v: 1.01 * v),
     "coarse": ("coarse", lambda v: v * (1 + 2.0**-8), lambda v: v + 30),
-    "scaled": ("scaled", lambda v: -0.3 * v, lambda v: v + 40),
-    "affine": ("affine", lambda v: 2.5 * v - 40, lambda v: v + 0.001 * v**2),
+    "scaled": ("scaled", lambda v: -0.3 * v, lambda v: np.sign(EDGE) - 0.3 * v),
+    "affine": ("affine", lambda v: 2.5 * v - 40, lambda v: 2.5 * v + np.sign(EDGE)),
     "coarse affine": (
         "coarse_affine",
         lambda v: (2.5 * v - 40) * (1 + 2.0**-9 * np.sign(EDGE)),
         lambda v: v + 0.002 * v**2,
     ),
-    "parallel": ("parallel", lambda v: -0.3 * v + A_CHANNEL, lambda v: v + EDGE),
+    "parallel": ("parallel", lambda v: -0.3 * v + A_CHANNEL, lambda v: np.sign(EDGE) - 0.3 * v),
     "coarse parallel": (
         "coarse_parallel",
         lambda v: (3 * v + A_CHANNEL) * (1 + 2.0**-9 * np.sign(EDGE)),
@@ -297,7 +297,8 @@ def test_a_line_through_either_half(centred: bool) -> None:
     votes = votes_of(judge, values)
     assert votes[0] == 60
     assert (votes > 0).tolist() == [True, True, True, False]
-    assert (votes_of(judge, 0 * values + 3) == 0).all()
+    assert not votes_of(judge, 0 * values + 3).any()
+    assert not judge.votes(0 * values + 3).any()
     plain = linear(targets, 0.5, 0.0, centred=not centred, exact=True)
     assert bool(votes_of(plain, values[:, :1])[0] > 0) is (not centred)
 
@@ -326,6 +327,16 @@ def test_how_far_from_a_line_a_sample_may_be(centred: bool) -> None:
     # What is lost of the sums is allowed by the line's slope.
     judge = linear(targets, 0.0, 1.0, centred=centred, exact=True)
     assert (votes_of(judge, values) > 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_line_of_sums_in_single_precision(centred: bool) -> None:
+    sums = RNG.standard_normal((COUNT, 40))
+    for column in range(40):
+        targets = 3 * sums[:, column] + (40 if centred else 0)
+        judge = linear(targets, 0.0, 2.0**-22, centred=centred, exact=False)
+        seen = sums[:, column : column + 1].astype(np.float32)
+        assert votes_of(judge, seen)[0] == COUNT, column
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -567,12 +578,13 @@ def test_a_search_ends_where_it_is_told_to() -> None:
 
     yes = Judge((0,), 1, lambda values: all_fit(values) > 0, all_fit)
     no = Judge((0,), 1, lambda values: all_fit(values) < 0, all_fit)
-    found = Search(reading, sample, crowd=7).run([yes, yes])
-    assert [len(f) for f in found] == [7, 7]
+    crowded = Search(reading, sample, crowd=7)
+    assert [len(f) for f in crowded.run([yes, yes])] == [7, 7]
     one = Search(reading, sample, crowd=7)
     found = one.run([yes, no])
     assert [len(f) for f in found] == [7, 0]
     every = one.considered
+    assert crowded.considered < every
     limited = Search(reading, sample, limit=0)
     limited.run([no])
     assert 0 < limited.considered < every

@@ -306,6 +306,33 @@ def test_what_was_done_to_integers_is_found(name: str, seed: int) -> None:
         assert fit.convention.scale == c.scale
 
 
+WRAPPED = {
+    "of one sign": (90.5, 66.25, -70.5),
+    "of either sign": (40.5, -20.25, 0.5),
+    "as far again": (200.5, 300.25, -277.5),
+    "whole": (64.0, -64.0, 200.0),
+}
+
+
+@pytest.mark.parametrize("damaged", [0, 5])
+@pytest.mark.parametrize("scale", [1 / 8, 1 / 16])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_biases_whose_fractions_were_cut_off(name: str, scale: float, damaged: int) -> None:
+    """Whatever the signs of the numbers were: of positive ones the part above is lost."""
+    sums = drawn(3, 200, high=9000) + (np.arange(200) % 3 == 0) / 2
+    c = Convention(groups=3, scale=scale, bias=WRAPPED[name], arithmetic="wrap:uint8")
+    output = convolve(sums[0], np.ones((3, 1, 1, 1)), c).astype(np.uint8)[None]
+    wrong = np.zeros(output.shape, bool)
+    wrong[0, 1, 0, : 7 * damaged : 7] = True
+    output[wrong] += 100
+    fit = solved(sums, output)
+    assert np.array_equal(fit.mismatched, wrong)
+    assert fit.convention.scale == scale
+    assert fit.convention.arithmetic == "wrap:uint8"
+    off = np.array(fit.convention.bias) - WRAPPED[name]
+    assert np.abs(off - 256 * np.rint(off / 256)).max() <= 1
+
+
 def test_a_wrong_element_among_integers() -> None:
     dtype, keys = INTEGERS["saturated, biases"]
     sums = drawn(3)

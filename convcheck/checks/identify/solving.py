@@ -178,6 +178,36 @@ def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Conventio
                 middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
                 bias.append(float(_wound(middle, modulus)))
             yield base.replace(scale=scale, bias=tuple(bias))
+            if scale != 1:
+                sums = scale * linear.values
+                cut = [
+                    _cut_bias(sums[:, o][usable[:, o]], output[:, o][usable[:, o]], modulus)
+                    for o in range(output.shape[1])
+                ]
+                yield base.replace(scale=scale, bias=tuple(cut))
+
+
+def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
+    """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
+
+    Each leaves an interval of 1: above, if the number was positive, else below.
+    """
+    most, bias = 0, 0.0
+    if not sums.size:
+        return bias
+    residual = wanted - sums
+    middle = residual[0] + np.median(_wound(residual - residual[0], modulus))
+    for turn in (0, modulus, -modulus):
+        near = _wound(middle, modulus) + turn
+        sure = np.abs(sums + near) > 1
+        least = near + _wound(residual[sure] - near, modulus) - (sums[sure] + near < 0)
+        least.sort()
+        counts = np.searchsorted(least, least + 1, "right") - np.arange(least.size)
+        if counts.max(initial=0) > most:
+            at = int(np.argmax(counts))
+            most = int(counts[at])
+            bias = float(least[at] + least[at + most - 1] + 1) / 2
+    return bias
 
 
 def _wound(value: Any, modulus: float) -> Any:
