@@ -559,6 +559,7 @@ WHOLE: dict[str, tuple[tuple[np.ndarray, np.ndarray], str, int]] = {
     ),
     "most are met in double precision, all in few bits": ((PARTLY, COARSE), "bfloat16", 0),
     "hardly half in single precision": (nearly(98), "float64", 98),
+    "half in single precision": (nearly(100), "float32", 0),
     "more than half in single precision": (nearly(102), "float32", 0),
     "an FFT": (as_an_fft(12, 3), "float64", 0),
     "no FFT": (as_an_fft(5, 3), "float32", 0),

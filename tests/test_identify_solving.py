@@ -333,6 +333,17 @@ def test_biases_whose_fractions_were_cut_off(name: str, scale: float, damaged: i
     assert np.abs(off - 256 * np.rint(off / 256)).max() <= 1
 
 
+@pytest.mark.parametrize("seed", [1, 8])
+def test_a_factor_of_rounded_numbers_needs_no_bias(seed: int) -> None:
+    """The middle of the ratios is not near enough; that of least squares is."""
+    rng = np.random.default_rng(seed)
+    sums = rng.integers(-500, 500, (1, 3, 1, 100)).astype(float)
+    c = Convention(groups=3, scale=float(rng.uniform(0.1, 0.25)), arithmetic="saturate:int8")
+    fit = solved(sums, convolve(sums[0], np.ones((3, 1, 1, 1)), c).astype(np.int8)[None])
+    assert (fit.misses, fit.convention.bias) == (0, None)
+    assert fit.convention.scale == pytest.approx(c.scale, abs=1e-4)
+
+
 def test_a_wrong_element_among_integers() -> None:
     dtype, keys = INTEGERS["saturated, biases"]
     sums = drawn(3)
