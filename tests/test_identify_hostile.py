@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from identify_cases import draw, same_function
 
 from convcheck.checks.identify import identify
 from convcheck.convention import Convention
@@ -236,7 +237,7 @@ def test_a_few_elements_by_luck_are_no_near_match() -> None:
 
 @pytest.mark.parametrize("seed", range(0, 40, 3))
 def test_a_few_saturated_bytes_get_an_answer(seed: int) -> None:
-    """So few elements inside the limits that those at them are asked too, or none are left."""
+    """So few elements inside the limits that those at them are asked too: what fits is named."""
     rng = np.random.default_rng(seed)
     filters = int(rng.integers(1, 4))
     x = rng.integers(0, 256, (1, *rng.integers(4, 7, 2))).astype(np.uint8)
@@ -248,4 +249,22 @@ def test_a_few_saturated_bytes_get_an_answer(seed: int) -> None:
         bias=tuple(map(float, rng.integers(-99, 100, filters))),
         arithmetic="saturate:uint8",
     )
-    identify(x, w, y)
+    result = identify(x, w, y)
+    assert result.verdict in ("identified", "ambiguous"), result.candidates
+    for candidate in result.candidates:
+        assert np.array_equal(convolve(x, w, candidate.convention), y)
+    if result.verdict == "identified":
+        (found,) = (c.convention for c in result.candidates)
+        assert found.flip == ()
+        assert found.padding == ((0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("seed", [3065, 3170])
+def test_few_elements_tell_scale_bias_and_border_together(seed: int) -> None:
+    """Most of them zeros of ReLU, or hardly one of them clear of an unknown border."""
+    case = draw(seed)
+    result = identify(case.image, case.filters, case.output)
+    found = [c.convention for c in result.candidates]
+    assert result.verdict in ("identified", "ambiguous")
+    assert any(same_function(c, case.convention, case.image, case.filters) for c in found)
+    assert found[0].arithmetic != "float16"

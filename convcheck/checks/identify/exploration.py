@@ -10,7 +10,7 @@ from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
 from convcheck.checks.identify.nearest import nearest
 from convcheck.checks.identify.search import CROWD
-from convcheck.checks.identify.stages import MANY, Pass, passes, survey
+from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,10 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     """
     seen = Exploration()
     known: dict[Convention, Confirmed | None] = {}
-    common, rare = passes(problem.output)
+    common, rare = passes(problem)
+    # Of few elements a wrong convention may give nearly all by luck: then the right one is sought.
+    few = few_a_channel(problem.output)
+    allowed = 0.0 if few else 0.1 * problem.output.size
     for one in (*common, None, *rare):
         if seen.hypotheses >= ENOUGH:
             seen.early = True
@@ -60,13 +63,15 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.closest = None if mute else nearest(found)
             closest = [seen.closest] if seen.closest else []
             seen.fits.extend(_confirmed(problem, closest, known)[0])
-            if any(is_near(fit, seen.hypotheses) for fit in seen.fits):
+            if any(
+                not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
+            ):
                 break
             continue
         surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
-        if any(fit.misses < 0.1 * problem.output.size for fit in seen.fits):
+        if any(fit.misses <= allowed for fit in seen.fits):
             break
     return seen
 

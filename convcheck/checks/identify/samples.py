@@ -67,8 +67,8 @@ def choose_samples(
     return [Sample(place, value) for place, value in chosen.items()]
 
 
-def in_pairs(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples two by two, each pair of one output channel; without those left over."""
+def in_pairs(samples: Sequence[Sample], *, alone: bool = False) -> list[Sample]:
+    """The samples two by two, each pair of one output channel; those ``alone`` after them."""
     single: dict[int, Sample] = {}
     paired = []
     for sample in samples:
@@ -78,7 +78,14 @@ def in_pairs(samples: Sequence[Sample]) -> list[Sample]:
             single[channel] = sample
         else:
             paired += [other, sample]
-    return paired
+    return [*paired, *single.values()] if alone else paired
+
+
+def pairs(samples: Sequence[Sample]) -> int:
+    """How many pairs there are at the beginning."""
+    channels = np.array([sample.index[1] for sample in samples[: len(samples) // 2 * 2]])
+    apart = np.flatnonzero(channels[::2] != channels[1::2])
+    return int(apart[0]) if apart.size else len(channels) // 2
 
 
 def a_part(output: Array) -> Array:
