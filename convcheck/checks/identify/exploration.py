@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
 from convcheck.checks.identify.nearest import nearest
-from convcheck.checks.identify.search import CROWD
+from convcheck.checks.identify.search import ALL_ORDERS, CROWD
 from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
+from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convcheck.checks.identify.readings import Reading
     from convcheck.checks.identify.search import Found
@@ -63,6 +65,9 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.closest = None if mute else nearest(found)
             closest = [seen.closest] if seen.closest else []
             seen.fits.extend(_confirmed(problem, closest, known)[0])
+            near = [fit for fit in seen.fits if is_near(fit, seen.hypotheses)]
+            if near and all(fit.misses for fit in seen.fits):
+                seen.fits.extend(_reordered(problem, min(near, key=lambda fit: fit.misses)))
             if any(
                 not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
             ):
@@ -125,6 +130,21 @@ def _confirmed(
     # What gives fewer of the samples than another is no rival of it.
     crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
     return fits, crowded
+
+
+def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
+    """What a near match becomes by other orders of a few channels: some groups may be right."""
+    c = near.convention.replace(
+        scale=1.0, bias=None, activation=None, arithmetic="exact", padding_value=0.0
+    )
+    channels = to_axes(problem.image, c.image_layout, "NCHW").shape[1]
+    output = to_axes(problem.output, c.output_layout, "NOHW")
+    if c.groups > 1 and channels <= ALL_ORDERS:
+        for order in permutations(range(channels)):
+            plain = order == tuple(range(channels))
+            fit = confirm(problem, c.replace(channel_order=None if plain else order), output)
+            if fit is not None and not fit.misses:
+                yield fit
 
 
 def is_near(fit: Confirmed, hypotheses: int) -> bool:

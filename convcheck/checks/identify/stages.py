@@ -98,22 +98,21 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
         usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
         beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
-    sparse = _sparse(output) or (few and bool(integer_arithmetics(output)))
+    sparse = bool(integer_arithmetics(output)) and (few or _sparse(output))
     if sparse:
         usual.append(Pass((judges.between,), limits=True))
-    common = usual
+    common = outside = usual
     special = [beyond, *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else [])]
     again = [replace(one, everywhere=True, again=True) for one in usual]
     if few:
         # So few elements are looked at once for all judges: the sums cost more than they do.
-        fine: tuple[Making, ...] = (judges.plain, judges.scaled, judges.parallel)
+        zeros = output.dtype.kind != "u" and is_rectified(output, np.isfinite(output))
+        # Enough pairs tell a scale without a bias as well.
+        alone = zeros or output.size < max(output.shape) + 16
+        fine = (*first, *([judges.scaled] if alone else []), judges.parallel)
+        usual = outside = [Pass(fine, paired=True), *modular]
         if sparse:
-            fine = (judges.plain, judges.between)
-        elif (
-            not is_rectified(output, np.isfinite(output)) and output.size >= max(output.shape) + 16
-        ):
-            fine = (judges.plain, judges.parallel)
-        usual = [Pass(fine, paired=True, limits=sparse), *modular]
+            usual = [Pass((judges.plain, judges.between), paired=True, limits=True), *modular]
     # Every roll of a large picture is more than all else together.
     rolls = 64 * math.prod(sorted(output.shape)[-2:])
     soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
@@ -121,7 +120,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         *special,
         *again,
         *(replace(one, shuffled=True) for one in (*usual, *special)),
-        *(replace(one, outside=True) for one in usual),
+        *(replace(one, outside=True) for one in outside),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         *([Pass(rough, paired=True, shuffled=True)] if rough else []),
         *late,
