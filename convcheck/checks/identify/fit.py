@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.holding import hold
-from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judge, within_limits
+from convcheck.checks.identify.judging import (
+    EXPLAINED,
+    Fit,
+    is_rectified,
+    judge,
+    within_limits,
+)
 from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import (
@@ -28,6 +34,7 @@ from convcheck.checks.identify.solving import (
 )
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
+from convcheck.checks.identify.wrapped import wrapped_border
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
@@ -199,6 +206,10 @@ def _constant(
 ) -> Iterator[Fit]:
     """The border's constant, solved from the elements that see it."""
     edge = linear.edge
+    if fitted.arithmetic.startswith("wrap:"):
+        number = wrapped_border(linear, fitted, output, border)
+        if number is not None:
+            yield _bordered(linear, number, output, usable)
     telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0)) & (edge != 0)
     if fitted.activation == "relu":
         telling &= output > 0

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.bounds import Bounds, inside
-from convcheck.checks.identify.judging import is_rectified, usual_scales
-from convcheck.checks.identify.lines import FEW, enough, linear, needed, of_pairs, plane
+from convcheck.checks.identify.judging import is_rectified
+from convcheck.checks.identify.lines import FEW, linear, needed, of_pairs, plane
 from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
+from convcheck.checks.identify.wrapped import rare_scales, usual_scales
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def modular_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
     return _modular(samples, reading, usual_scales(reading.terms, reading.filters.shape[2:]))
 
 
+def modular_rare(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same after one of many other scales."""
+    return _modular(samples, reading, rare_scales())
+
+
 def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float]) -> Judge:
     """Differences from one of two samples, as all are of one output channel: its bias drops out."""
     wanted = targets(samples)
@@ -90,9 +96,12 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     def votes(values: Array) -> Array:
         some = wanted[: len(values), None]
         best = np.zeros(values.shape[1:], np.int64)
+        # Luck gives a few of a hundred; an unknown border may leave no more than a quarter right.
+        least = needed(len(values)) if len(values) < 2 * FEW else max(5, len(values) // 4)
         for (origin, *_), scale, modulus in product(rounds, scales, moduli):
             steps = scale * (values - values[origin])
-            best = np.maximum(best, enough(fits(steps, some - wanted[origin], modulus)))
+            right = np.count_nonzero(fits(steps, some - wanted[origin], modulus), axis=0)
+            best = np.maximum(best, np.where(right >= least, right, 0))
         return best
 
     exact = not _narrow(samples, reading)

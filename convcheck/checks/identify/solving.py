@@ -17,10 +17,10 @@ from convcheck.checks.identify.judging import (
     ends,
     is_rectified,
     judge,
-    usual_scales,
     within_limits,
 )
 from convcheck.checks.identify.numerals import simple_numbers
+from convcheck.checks.identify.wrapped import wrapped_forms
 from convcheck.convention import PRECISIONS
 from convcheck.rounding import TINY
 
@@ -169,7 +169,7 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                     limits = tuple(usable & end for end in ends(output))
                     yield kept.replace(**_rounded_line(sums, wanted, told, slope, limits))
     if integers:
-        yield from _wrapped(linear, output, usable)
+        yield from wrapped_forms(linear, output, usable)
 
 
 def _bounded(
@@ -184,33 +184,6 @@ def _bounded(
         convention = linear.convention.replace(activation=activation, arithmetic=name)
         for scale, bias in lines(sums, Bounds.of(convention, target, usable)):
             yield convention.replace(scale=scale, bias=bias)
-
-
-def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
-    """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
-    moduli = [
-        2.0 ** np.iinfo(name.partition(":")[2]).bits
-        for name in arithmetics(linear.problem)
-        if name.startswith("wrap:")
-    ]
-    base = linear.convention
-    for scale in usual_scales(linear.terms, linear.bank.shape[2:]):
-        if moduli and scale != 1:
-            yield base.replace(scale=scale)
-        for modulus in moduli:
-            bias = []
-            for o in range(output.shape[1]):
-                residual = (output[:, o] - scale * linear.values[:, o])[usable[:, o]]
-                first = residual[0] if residual.size else 0.0
-                steps = _wound(residual - first, modulus)
-                middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
-                bias.append(float(_wound(middle, modulus)))
-            yield base.replace(scale=scale, bias=tuple(bias))
-
-
-def _wound(value: Any, modulus: float) -> Any:
-    """The number nearest to zero that is equal to ``value`` modulo ``modulus``."""
-    return (value + modulus / 2) % modulus - modulus / 2
 
 
 def _untruncated(target: Array, seen: Array) -> tuple[Array, Array]:

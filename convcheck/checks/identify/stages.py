@@ -103,6 +103,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         usual.append(Pass((judges.between,), limits=True))
     common = outside = usual
     special = [beyond, *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else [])]
+    scales = [Pass((judges.modular_rare,), one_channel=True)] if wrapped else []
     again = [replace(one, everywhere=True, again=True) for one in usual]
     if few:
         # So few elements are looked at once for all judges: the sums cost more than they do.
@@ -118,10 +119,12 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
     soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
     return [*common, *soon], [
         *special,
+        *([] if few else scales),
         *again,
         *(replace(one, shuffled=True) for one in (*usual, *special)),
         *(replace(one, outside=True) for one in outside),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
+        *(scales if few else []),
         *([Pass(rough, paired=True, shuffled=True)] if rough else []),
         *late,
         Pass((judges.affine,), wide=True, one_channel=True),
