@@ -226,6 +226,30 @@ def test_damage_is_placed(words: str, zeroed: bool) -> None:
     assert candidate.convention.padding == ((1, 1), (1, 1))
 
 
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        (np.s_[::2], "every second output channel, from 0"),
+        (np.s_[1::2], "every second output channel, from 1"),
+        (np.s_[:4], "output channels 0, 1, 2, 3"),
+    ],
+)
+@pytest.mark.parametrize("bias", [None, (0.5, -1, 2, 0.25, -0.5, 1, 0.75, -2)], ids=str)
+def test_half_of_the_channels_damaged_under_relu(
+    which: slice, words: str, bias: tuple | None
+) -> None:
+    """Less than half of what ReLU left may be right, or no element of the channel looked at."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 12, 13)), rng.standard_normal((8, 3, 3, 3))
+    y = convolve(x, w, Convention(padding=1, activation="relu", bias=bias))
+    y[which] = np.maximum(5 * rng.standard_normal(y[which].shape), 0)
+    result = identify(x, w, y)
+    (candidate,) = result.candidates
+    assert result.verdict == "near-match"
+    assert candidate.convention.padding == ((1, 1), (1, 1))
+    assert words in (candidate.where or "")
+
+
 def test_a_few_elements_by_luck_are_no_near_match() -> None:
     rng = np.random.default_rng(3)
     verdicts = set()

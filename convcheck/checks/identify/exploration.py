@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
 from convcheck.checks.identify.nearest import nearest
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 ENOUGH = 400_000_000
 """Hypotheses after which no further pass over the space is begun."""
 NEAR = 0.5
-"""A convention that gives at least this share of the output is a near match."""
+"""A convention that gives at least this share of the output, or of its channels, is near."""
 MARGIN = 10
 """Bits by which a near match must be more than luck."""
 
@@ -155,11 +157,12 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     considered, given = fit.tally.telling, fit.tally.given
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
     by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
+    most = given >= NEAR * considered and fit.misses <= (1 - NEAR) * fit.usable
+    wrong = fit.tally.wrong[1] if fit.misses else np.zeros(1, bool)
+    # Half of the channels can be less than half of the numbers that ReLU left.
+    right = len(wrong) > 1 and np.count_nonzero(~wrong) >= NEAR * len(wrong)
     return bool(
-        given - solved >= 4
-        and (given - solved) * fit.bits >= by_luck + MARGIN
-        and given >= NEAR * considered
-        and fit.misses <= (1 - NEAR) * fit.usable
+        given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )
 
 

@@ -150,8 +150,9 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
                 seen,
                 one_channel=one.one_channel,
                 everywhere=one.everywhere,
+                other=one.again,
             )
-            if one.again and len(samples) < SAMPLES:
+            if one.again and not one.one_channel and len(samples) < SAMPLES:
                 drawn[layout] = []  # the same elements were looked at before
                 continue
             if one.paired:
