@@ -98,7 +98,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
         usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
         beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
-    sparse = bool(integer_arithmetics(output)) and (few or _sparse(output))
+    sparse = (few or _sparse(output)) and bool(integer_arithmetics(output))
     if sparse:
         usual.append(Pass((judges.between,), limits=True))
     common = outside = usual
@@ -208,7 +208,9 @@ def _of_few_bits(problem: Problem) -> bool:
             for part in blocks(output)
         ):
             return False
-    if all(_levels(operand) <= 2.0**8 for operand in (problem.image, problem.filters)):
+    operands = (problem.image, problem.filters)
+    # A few numbers tell of most operands that they have more bits.
+    if all(_levels(part) <= 2.0**8 for a in operands for part in (a.flat[:64], a)):
         # Then the operands lost nothing; and whether the sums did is seen if they had the bits.
         levels = _levels(output)
         return (levels > 2.0**8 and is_stored(problem, "bfloat16")) or (
