@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENOUGH = 400_000_000
 """Hypotheses after which no further pass over the space is begun."""
+RANKED = 16 * MANY
+"""Survivors of which the plainest are sought, unless more have as many votes."""
 NEAR = 0.5
 """A convention that gives at least this share of the output, or of its channels, is near."""
 MARGIN = 10
@@ -109,6 +111,10 @@ def _confirmed(
 
     ``known`` is what was confirmed before, and grows.
     """
+    if len(found) > RANKED:
+        # Those that give the most of the samples come first, whatever else they are.
+        least = sorted(hypothesis.votes for hypothesis in found)[-RANKED]
+        found = [hypothesis for hypothesis in found if hypothesis.votes >= least]
     survivors: dict[Convention, Reading] = {}
     votes: dict[Convention, float] = {}
     for hypothesis in found:

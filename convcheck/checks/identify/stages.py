@@ -100,7 +100,8 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
     sparse = (few or _sparse(output)) and bool(integer_arithmetics(output))
     if sparse:
-        usual.append(Pass((judges.between,), limits=True))
+        # Sharper than lines that are allowed a whole step on either side.
+        usual.insert(1, Pass((judges.between,), limits=True))
     common = outside = usual
     special = [beyond, *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else [])]
     scales = [Pass((judges.modular_rare,), one_channel=True)] if wrapped else []
@@ -125,6 +126,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         *(replace(one, outside=True) for one in outside),
         *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
         *(scales if few else []),
+        *([Pass(rough, paired=True, outside=True)] if rough else []),
         *([Pass(rough, paired=True, shuffled=True)] if rough else []),
         *late,
         Pass((judges.affine,), wide=True, one_channel=True),
