@@ -322,3 +322,22 @@ def test_the_smallest_sum_is_held_to_what_it_can_lose(dtype: type) -> None:
     result = identify(x, w, y)
     assert result.verdict == "near-match"
     assert result.candidates[0].comparison.worst_index == at
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"scale": 1 / 9, "bias": (3.0, -2.5, 40.0, 0.0)},
+        {"scale": -2.0},
+        {"scale": 1 / 3, "padding": 1},
+        {"padding": [[2, 2], [2, 3]], "padding_value": 3.0, "bias": (3.0, -2.5, 40.0, 0.0)},
+    ],
+    ids=str,
+)
+def test_integers_that_wrapped_after_any_scale_or_over_any_border(keys: dict) -> None:
+    made = Convention(**keys, arithmetic="wrap:uint8")
+    image = 20 * IMAGE.astype(np.int64)
+    found = answer(identify(image, BANK, convolve(image, BANK, made)))
+    assert same_function(found, made, image, BANK)
+    assert found.scale == pytest.approx(made.scale)
+    assert found.padding_value == made.padding_value

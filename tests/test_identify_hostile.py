@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from identify_cases import draw, same_function
 
 from convcheck.checks.identify import identify
 from convcheck.convention import Convention
@@ -225,6 +226,30 @@ def test_damage_is_placed(words: str, zeroed: bool) -> None:
     assert candidate.convention.padding == ((1, 1), (1, 1))
 
 
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        (np.s_[::2], "every second output channel, from 0"),
+        (np.s_[1::2], "every second output channel, from 1"),
+        (np.s_[:4], "output channels 0, 1, 2, 3"),
+    ],
+)
+@pytest.mark.parametrize("bias", [None, (0.5, -1, 2, 0.25, -0.5, 1, 0.75, -2)], ids=str)
+def test_half_of_the_channels_damaged_under_relu(
+    which: slice, words: str, bias: tuple | None
+) -> None:
+    """Less than half of what ReLU left may be right, or no element of the channel looked at."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 12, 13)), rng.standard_normal((8, 3, 3, 3))
+    y = convolve(x, w, Convention(padding=1, activation="relu", bias=bias))
+    y[which] = np.maximum(5 * rng.standard_normal(y[which].shape), 0)
+    result = identify(x, w, y)
+    (candidate,) = result.candidates
+    assert result.verdict == "near-match"
+    assert candidate.convention.padding == ((1, 1), (1, 1))
+    assert words in (candidate.where or "")
+
+
 def test_a_few_elements_by_luck_are_no_near_match() -> None:
     rng = np.random.default_rng(3)
     verdicts = set()
@@ -236,7 +261,7 @@ def test_a_few_elements_by_luck_are_no_near_match() -> None:
 
 @pytest.mark.parametrize("seed", range(0, 40, 3))
 def test_a_few_saturated_bytes_get_an_answer(seed: int) -> None:
-    """So few elements inside the limits that those at them are asked too, or none are left."""
+    """So few elements inside the limits that those at them are asked too: what fits is named."""
     rng = np.random.default_rng(seed)
     filters = int(rng.integers(1, 4))
     x = rng.integers(0, 256, (1, *rng.integers(4, 7, 2))).astype(np.uint8)
@@ -248,4 +273,29 @@ def test_a_few_saturated_bytes_get_an_answer(seed: int) -> None:
         bias=tuple(map(float, rng.integers(-99, 100, filters))),
         arithmetic="saturate:uint8",
     )
-    identify(x, w, y)
+    result = identify(x, w, y)
+    assert result.verdict in ("identified", "ambiguous"), result.candidates
+    for candidate in result.candidates:
+        assert np.array_equal(convolve(x, w, candidate.convention), y)
+    if result.verdict == "identified":
+        (found,) = (c.convention for c in result.candidates)
+        assert found.flip == ()
+        assert found.padding == ((0, 0), (0, 0))
+
+
+def test_few_elements_tell_bias_and_border_together() -> None:
+    """Hardly an element is clear of the border, and few bits would explain it nearly."""
+    case = draw(3170)
+    result = identify(case.image, case.filters, case.output)
+    (found,) = (c.convention for c in result.candidates)
+    assert result.verdict == "identified"
+    assert same_function(found, case.convention, case.image, case.filters)
+    assert found.arithmetic == "exact"
+
+
+def test_an_order_of_which_one_group_is_the_usual() -> None:
+    x, w = normal(4, 14, 13), normal(3, 4, 3, 3)
+    result = identify(*made(x, w, groups=2, padding=1, channel_order=(2, 3, 1, 0)))
+    (found,) = (c.convention for c in result.candidates)
+    assert result.verdict == "identified"
+    assert found.channel_order == (2, 3, 1, 0)

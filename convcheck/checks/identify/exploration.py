@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
 from convcheck.checks.identify.nearest import nearest
-from convcheck.checks.identify.search import CROWD
-from convcheck.checks.identify.stages import MANY, Pass, passes, survey
+from convcheck.checks.identify.search import ALL_ORDERS, CROWD
+from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
+from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convcheck.checks.identify.readings import Reading
     from convcheck.checks.identify.search import Found
@@ -23,8 +27,10 @@ if TYPE_CHECKING:
 
 ENOUGH = 400_000_000
 """Hypotheses after which no further pass over the space is begun."""
+RANKED = 16 * MANY
+"""Survivors of which the plainest are sought, unless more have as many votes."""
 NEAR = 0.5
-"""A convention that gives at least this share of the output is a near match."""
+"""A convention that gives at least this share of the output, or of its channels, is near."""
 MARGIN = 10
 """Bits by which a near match must be more than luck."""
 
@@ -50,7 +56,10 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     """
     seen = Exploration()
     known: dict[Convention, Confirmed | None] = {}
-    common, rare = passes(problem.output)
+    common, rare = passes(problem)
+    # Of few elements a wrong convention may give nearly all by luck: then the right one is sought.
+    few = few_a_channel(problem.output)
+    allowed = 0.0 if few else 0.1 * problem.output.size
     for one in (*common, None, *rare):
         if seen.hypotheses >= ENOUGH:
             seen.early = True
@@ -60,13 +69,18 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.closest = None if mute else nearest(found)
             closest = [seen.closest] if seen.closest else []
             seen.fits.extend(_confirmed(problem, closest, known)[0])
-            if any(is_near(fit, seen.hypotheses) for fit in seen.fits):
+            near = [fit for fit in seen.fits if is_near(fit, seen.hypotheses)]
+            if near and all(fit.misses for fit in seen.fits):
+                seen.fits.extend(_reordered(problem, min(near, key=lambda fit: fit.misses)))
+            if any(
+                not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
+            ):
                 break
             continue
         surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
-        if any(fit.misses < 0.1 * problem.output.size for fit in seen.fits):
+        if any(fit.misses <= allowed for fit in seen.fits):
             break
     return seen
 
@@ -97,6 +111,10 @@ def _confirmed(
 
     ``known`` is what was confirmed before, and grows.
     """
+    if len(found) > RANKED:
+        # Those that give the most of the samples come first, whatever else they are.
+        least = sorted(hypothesis.votes for hypothesis in found)[-RANKED]
+        found = [hypothesis for hypothesis in found if hypothesis.votes >= least]
     survivors: dict[Convention, Reading] = {}
     votes: dict[Convention, float] = {}
     for hypothesis in found:
@@ -122,6 +140,21 @@ def _confirmed(
     return fits, crowded
 
 
+def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
+    """What a near match becomes by other orders of a few channels: some groups may be right."""
+    c = near.convention.replace(
+        scale=1.0, bias=None, activation=None, arithmetic="exact", padding_value=0.0
+    )
+    channels = to_axes(problem.image, c.image_layout, "NCHW").shape[1]
+    output = to_axes(problem.output, c.output_layout, "NOHW")
+    if c.groups > 1 and channels <= ALL_ORDERS:
+        for order in permutations(range(channels)):
+            plain = order == tuple(range(channels))
+            fit = confirm(problem, c.replace(channel_order=None if plain else order), output)
+            if fit is not None and not fit.misses:
+                yield fit
+
+
 def is_near(fit: Confirmed, hypotheses: int) -> bool:
     """Whether a convention gives most of the output, of its telling elements too, and not by luck.
 
@@ -130,11 +163,12 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     considered, given = fit.tally.telling, fit.tally.given
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
     by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
+    most = given >= NEAR * considered and fit.misses <= (1 - NEAR) * fit.usable
+    wrong = fit.tally.wrong[1] if fit.misses else np.zeros(1, bool)
+    # Half of the channels can be less than half of the numbers that ReLU left.
+    right = len(wrong) > 1 and np.count_nonzero(~wrong) >= NEAR * len(wrong)
     return bool(
-        given - solved >= 4
-        and (given - solved) * fit.bits >= by_luck + MARGIN
-        and given >= NEAR * considered
-        and fit.misses <= (1 - NEAR) * fit.usable
+        given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )
 
 

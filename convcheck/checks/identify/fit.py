@@ -17,11 +17,24 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.holding import hold
-from convcheck.checks.identify.judging import EXPLAINED, Fit, is_rectified, judge, within_limits
+from convcheck.checks.identify.judging import (
+    EXPLAINED,
+    Fit,
+    is_rectified,
+    judge,
+    within_limits,
+)
+from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
-from convcheck.checks.identify.solving import afterwards, simple_numbers, solve
+from convcheck.checks.identify.solving import (
+    afterwards,
+    degrees_of_freedom,
+    is_fine,
+    solve,
+)
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
+from convcheck.checks.identify.wrapped import wrapped_border
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
@@ -111,7 +124,8 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
     for candidate in _borders(linear, output, usable):
         if best is None or _rank(candidate) < _rank(best):
             best = candidate
-        if not best.misses:
+        if not best.misses and (not best.convention.padding_value or is_fine(best)):
+            # Few bits would explain as rounding that a border's constant is not quite right.
             break
     if best is None:
         raise AssertionError("the plain border is always tried")
@@ -152,11 +166,11 @@ def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Conv
     return same_sums(problem, convention, others) if others else iter(())
 
 
-def _rank(fit: Fit | Confirmed) -> tuple[float, int, int]:
+def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int, int]:
     border = PADDING_MODES.index(fit.convention.padding_mode) + bool(fit.convention.padding_value)
     # A border that gives a few elements more by chance is not the better explanation.
     misses = fit.misses * (RARER if border else 1.0)
-    return (misses, afterwards(fit.convention), border)
+    return (misses, not is_fine(fit), afterwards(fit.convention), border)
 
 
 def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
@@ -170,7 +184,8 @@ def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
     within = usable & inside
     first = solve(linear, output, within) if within.sum() > 2 else plain
     agreed = first.mismatched[within].mean() if within.any() else 1.0
-    if within.sum() > 2 and agreed > EXPLAINED:
+    told = within & (output > 0) if is_rectified(output, usable) else within
+    if agreed > EXPLAINED and degrees_of_freedom(told) >= 3:
         return
     if within.sum() > 2:
         yield judge(linear, first.convention, output, usable)
@@ -191,6 +206,10 @@ def _constant(
 ) -> Iterator[Fit]:
     """The border's constant, solved from the elements that see it."""
     edge = linear.edge
+    if fitted.arithmetic.startswith("wrap:"):
+        number = wrapped_border(linear, fitted, output, border)
+        if number is not None:
+            yield _bordered(linear, number, output, usable)
     telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0)) & (edge != 0)
     if fitted.activation == "relu":
         telling &= output > 0
@@ -237,9 +256,11 @@ def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
             for number in simple_numbers(value):
                 other = tried.get(number) or _bordered(linear, number, output, usable)
                 if not other.misses:
-                    yield other
-                    return
+                    fit = other
+                    break
         yield fit
+        if not fit.misses and is_fine(fit):
+            return
 
 
 def _bordered(linear: Linear, value: float, output: Array, usable: Array) -> Fit:

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.block import Judge
-from convcheck.checks.identify.judging import usual_scales
-from convcheck.checks.identify.lines import FEW, enough, linear, needed, of_pairs, plane
-from convcheck.checks.identify.samples import Sample, a_part, targets
+from convcheck.checks.identify.bounds import Bounds, inside
+from convcheck.checks.identify.judging import is_rectified
+from convcheck.checks.identify.lines import FEW, linear, needed, of_pairs, plane
+from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
+from convcheck.checks.identify.wrapped import rare_scales, usual_scales
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
@@ -53,6 +55,11 @@ def modular_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
     return _modular(samples, reading, usual_scales(reading.terms, reading.filters.shape[2:]))
 
 
+def modular_rare(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same after one of many other scales."""
+    return _modular(samples, reading, rare_scales())
+
+
 def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float]) -> Judge:
     """Differences from one of two samples, as all are of one output channel: its bias drops out."""
     wanted = targets(samples)
@@ -62,6 +69,7 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
     count = len(samples)
     rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
+    first = tuple(range(5)) if moduli and rounds else ()
 
     def fits(value: Array, target: Any, modulus: float) -> Array:
         turns = (value - target) / modulus
@@ -69,28 +77,40 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
         close: Array = np.abs(turns, out=turns) <= tolerance / modulus
         return close
 
+    # What is equal modulo 2^16 is so modulo 2^8, and bytes are compared fast. Rounded down, numbers
+    # no further apart than the tolerance are no further apart than its whole part.
+    room = np.uint8(tolerance)
+    wide = np.int32 if reading.reach * max(map(abs, scales)) < 2**31 else np.int64
+
     def quick(values: Mapping[int, Array]) -> Array:
         passed = np.zeros(values[0].shape, bool)
-        for (origin, *others), scale in product(rounds, scales):
-            good = np.zeros(passed.shape, np.int8)
-            for s in others:
-                # Equal modulo 2^16 is so modulo 2^8.
-                step = scale * (values[s] - values[origin])
-                good += fits(step, wanted[s] - wanted[origin], moduli[0])
-            passed |= good >= len(others) - 1
+        for scale in scales:
+            codes = [_byte(scale * values[s], wide) - _byte(wanted[s]) for s in first]
+            for origin, *others in rounds:
+                good = np.zeros(passed.shape, np.int8)
+                for s in others:
+                    good += codes[s] - codes[origin] + room <= 2 * room
+                passed |= good >= len(others) - 1
         return passed
 
     def votes(values: Array) -> Array:
         some = wanted[: len(values), None]
         best = np.zeros(values.shape[1:], np.int64)
+        # Luck gives a few of a hundred; an unknown border may leave no more than a quarter right.
+        least = needed(len(values)) if len(values) < 2 * FEW else max(5, len(values) // 4)
         for (origin, *_), scale, modulus in product(rounds, scales, moduli):
             steps = scale * (values - values[origin])
-            best = np.maximum(best, enough(fits(steps, some - wanted[origin], modulus)))
+            right = np.count_nonzero(fits(steps, some - wanted[origin], modulus), axis=0)
+            best = np.maximum(best, np.where(right >= least, right, 0))
         return best
 
     exact = not _narrow(samples, reading)
-    first = tuple(range(5)) if moduli and rounds else ()
     return Judge(first, min(2 * FEW, count), quick, votes, exact)
+
+
+def _byte(value: Any, kind: type = np.int64) -> Any:
+    """A number rounded down, modulo 256."""
+    return np.floor(value).astype(kind).astype(np.uint8)
 
 
 def scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -115,14 +135,17 @@ def parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     """A scale, and a bias for each output channel: the samples are pairs, each of one channel."""
     slack, fine = 2 * _absolute(samples, reading), 2 * _fine_sums(reading)
     exact = not _narrow(samples, reading)
-    return of_pairs(linear(_rises(samples), slack, fine, centred=False, exact=exact))
+    return of_pairs(
+        linear(_rises(samples), slack, fine, centred=False, exact=exact), pairs(samples)
+    )
 
 
 def coarse_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     """The same with operands of few bits."""
     slack = _coarse_tolerance(samples, reading)
-    slack, exact = slack[::2] + slack[1::2], not _narrow(samples, reading)
-    return of_pairs(linear(_rises(samples), slack, 0.0, centred=False, exact=exact))
+    count, exact = pairs(samples), not _narrow(samples, reading)
+    slack = slack[: 2 * count : 2] + slack[1 : 2 * count : 2]
+    return of_pairs(linear(_rises(samples), slack, 0.0, centred=False, exact=exact), count)
 
 
 def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -138,13 +161,24 @@ def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
 def bordered_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     """The same with a bias for each output channel: the samples are pairs, each of one channel."""
     slack, exact = 4 * _absolute(samples, reading), not _narrow(samples, reading)
-    return of_pairs(plane(_rises(samples), slack, centred=False, exact=exact))
+    return of_pairs(plane(_rises(samples), slack, centred=False, exact=exact), pairs(samples))
+
+
+def between(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """A scale, and a bias for each output channel, by what saturated and rectified elements say."""
+    wanted, output = targets(samples), reading.output
+    rectified = is_rectified(output, np.isfinite(output))
+    limits = (-math.inf, math.inf)
+    if output.dtype.kind in "iu":
+        limits = (np.iinfo(output.dtype).min, np.iinfo(output.dtype).max)
+    bounds = Bounds.rounded(wanted, limits, rectified=rectified)
+    return inside(bounds, [s.index[1] for s in samples], exact=not _narrow(samples, reading))
 
 
 def _rises(samples: Sequence[Sample]) -> Array:
     """By how much the second sample of each pair is the larger."""
-    wanted = targets(samples)
-    rises: Array = wanted[1::2] - wanted[::2]
+    wanted, count = targets(samples), pairs(samples)
+    rises: Array = wanted[1 : 2 * count : 2] - wanted[: 2 * count : 2]
     return rises
 
 

@@ -14,7 +14,7 @@ from convcheck.engine import finish, round_to
 from convcheck.rounding import TINY, blocks, fft_bound, gamma, norm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from convcheck.checks.sums import Linear, Problem
     from convcheck.convention import Convention
@@ -70,12 +70,6 @@ def within_limits(output: Array) -> Array:
     """Elements that are at no end of an integer dtype."""
     lowest, highest = ends(output)
     return ~(lowest | highest)
-
-
-def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
-    """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
-    numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
-    return tuple(1 / n for n in dict.fromkeys(numbers))
 
 
 def judge(

@@ -152,8 +152,11 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
     return Judge(first, few, quick, votes, exact)
 
 
-def of_pairs(judge: Judge) -> Judge:
-    """A judge of differences, for the samples in pairs; each channel's bias drops out of these."""
+def of_pairs(judge: Judge, pairs: int) -> Judge:
+    """A judge of differences, for so many pairs of samples; each channel's bias drops out of these.
+
+    Other samples may come after them.
+    """
 
     def apart(s: int) -> tuple[int, int]:
         return (2 * s, 2 * s + 1) if s >= 0 else (~(2 * ~s), ~(2 * ~s + 1))
@@ -162,7 +165,9 @@ def of_pairs(judge: Judge) -> Judge:
         return judge.quick({s: values[apart(s)[1]] - values[apart(s)[0]] for s in judge.first})
 
     def votes(values: Array) -> Array:
-        return judge.votes(values[1::2] - values[::2])
+        if judge.bordered:
+            return judge.votes(values[1::2] - values[::2])
+        return judge.votes(values[1 : 2 * pairs : 2] - values[: 2 * pairs : 2])
 
     first = tuple(each for s in judge.first for each in apart(s))
     return Judge(first, 2 * judge.few, quick, votes, judge.exact)

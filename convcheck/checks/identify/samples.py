@@ -33,16 +33,17 @@ def choose_samples(
     *,
     one_channel: bool = False,
     everywhere: bool = False,
+    other: bool = False,
 ) -> list[Sample]:
     """Elements that say much: of different values, in different channels, towards the middle.
 
     Near the middle a window lies inside the image, so that the border's treatment does not matter;
     ``usable`` marks the values of the elements that may be chosen; ``everywhere`` is for outputs
-    whose very middle is damaged.
+    whose very middle is damaged, ``other`` for those of which the channel that is chosen may be.
     """
     rng = np.random.default_rng(len(output.shape) + math.prod(output.shape))
     n, o, h, w = output.shape
-    fixed = _telling_channel(usable(a_part(output))) if one_channel else None
+    fixed = _telling_channel(usable(a_part(output)), other=other) if one_channel else None
     draws = 40 * count
     # Outwards from the middle, an eighth of the size at a time.
     reach = np.repeat([0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0], 5 * count)
@@ -67,8 +68,8 @@ def choose_samples(
     return [Sample(place, value) for place, value in chosen.items()]
 
 
-def in_pairs(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples two by two, each pair of one output channel; without those left over."""
+def in_pairs(samples: Sequence[Sample], *, alone: bool = False) -> list[Sample]:
+    """The samples two by two, each pair of one output channel; those ``alone`` after them."""
     single: dict[int, Sample] = {}
     paired = []
     for sample in samples:
@@ -78,7 +79,14 @@ def in_pairs(samples: Sequence[Sample]) -> list[Sample]:
             single[channel] = sample
         else:
             paired += [other, sample]
-    return paired
+    return [*paired, *single.values()] if alone else paired
+
+
+def pairs(samples: Sequence[Sample]) -> int:
+    """How many pairs there are at the beginning."""
+    channels = np.array([sample.index[1] for sample in samples[: len(samples) // 2 * 2]])
+    apart = np.flatnonzero(channels[::2] != channels[1::2])
+    return int(apart[0]) if apart.size else len(channels) // 2
 
 
 def a_part(output: Array) -> Array:
@@ -92,15 +100,19 @@ def a_part(output: Array) -> Array:
     return output[:, :, ::rows, :: math.ceil(step * step / rows)]
 
 
-def _telling_channel(usable: Array) -> int:
+def _telling_channel(usable: Array, *, other: bool) -> int:
     """A channel of the middle among those with the most usable elements; an odd one, if any.
 
-    Where only every second or fourth channel is wrong, it is usually not an odd one.
+    Where only every second or fourth channel is wrong, it is usually not an odd one; the ``other``
+    is even, and of the other half.
     """
     counts = usable.sum(axis=(0, 2, 3))
     best = np.flatnonzero(counts >= 0.9 * counts.max())
     odd = best[best % 2 == 1]
     chosen = odd if odd.size else best
+    if other:
+        even = best[(best % 2 == 0) & (best < chosen[len(chosen) // 2])]
+        chosen = even if even.size else best
     return int(chosen[len(chosen) // 2])
 
 

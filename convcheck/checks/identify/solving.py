@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.bounds import Bounds, lines, plainest_bias
 from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
@@ -15,9 +17,10 @@ from convcheck.checks.identify.judging import (
     ends,
     is_rectified,
     judge,
-    usual_scales,
     within_limits,
 )
+from convcheck.checks.identify.numerals import simple_numbers
+from convcheck.checks.identify.wrapped import wrapped_forms
 from convcheck.convention import PRECISIONS
 from convcheck.rounding import TINY
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convcheck.checks.identify.judging import Fit
+    from convcheck.checks.identify.tally import Confirmed
     from convcheck.checks.sums import Linear
     from convcheck.convention import Convention
 Array = NDArray[Any]
@@ -34,6 +38,10 @@ PLAINER = 1.25
 
 AGREED = 0.25
 """The share of differences between two elements that is right where most elements are."""
+TIE = 1e-9
+"""How far beyond the middle between two integers a number may come by its last digits."""
+SPARSE = 512
+"""Up to so many elements at no limit, those that are at one are asked as well."""
 ELABORATE = 1.1
 """So much less must be left wrong by a more elaborate form, where some of it is wrong with each."""
 
@@ -95,6 +103,11 @@ def _unsaid(fit: Fit) -> int:
     return int(np.count_nonzero(fit.mismatched | empty))
 
 
+def is_fine(fit: Fit | Confirmed) -> bool:
+    """Whether a fit is in an arithmetic no coarser than single precision."""
+    return PRECISIONS.get(fit.convention.arithmetic, 0.0) <= PRECISIONS["float32"]
+
+
 def _unit(fit: Fit) -> float:
     unit = PRECISIONS.get(fit.convention.arithmetic, 0.0)
     return unit if unit > PRECISIONS["float32"] else 0.0
@@ -128,6 +141,9 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
     if rectified:
         yield base.replace(activation="relu")
     telling = usable & within_limits(output)
+    integers = bool(np.array_equal(np.rint(target[usable]), target[usable]))
+    if integers and np.count_nonzero(telling) <= SPARSE:
+        yield from _bounded(linear, target, usable, rectified=rectified)
     for activation, seen in ((None, telling), ("relu", telling & (target > 0))):
         if activation == "relu" and not rectified:
             continue
@@ -143,7 +159,7 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                 for number in simple_numbers(scale) if whole else [scale]:
                     yield kept.replace(scale=number)
         for wanted, told in ways:
-            if _degrees_of_freedom(told) < 3:
+            if degrees_of_freedom(told) < 3:
                 continue
             yield _with_bias(kept, sums, usable, _bias(wanted - sums, told), told)
             slope = _slope(sums, wanted, told)
@@ -154,65 +170,22 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                 if whole:
                     limits = tuple(usable & end for end in ends(output))
                     yield kept.replace(**_rounded_line(sums, wanted, told, slope, limits))
-    if np.array_equal(np.rint(target[usable]), target[usable]):
-        yield from _wrapped(linear, output, usable)
+    if integers:
+        yield from wrapped_forms(linear, output, usable)
 
 
-def _wrapped(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
-    """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
-    moduli = [
-        2.0 ** np.iinfo(name.partition(":")[2]).bits
-        for name in arithmetics(linear.problem)
-        if name.startswith("wrap:")
-    ]
-    base = linear.convention
-    for scale in usual_scales(linear.terms, linear.bank.shape[2:]):
-        if moduli and scale != 1:
-            yield base.replace(scale=scale)
-        for modulus in moduli:
-            bias = []
-            for o in range(output.shape[1]):
-                residual = (output[:, o] - scale * linear.values[:, o])[usable[:, o]]
-                first = residual[0] if residual.size else 0.0
-                steps = _wound(residual - first, modulus)
-                middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
-                bias.append(float(_wound(middle, modulus)))
-            yield base.replace(scale=scale, bias=tuple(bias))
-            if scale != 1:
-                sums = scale * linear.values
-                cut = [
-                    _cut_bias(sums[:, o][usable[:, o]], output[:, o][usable[:, o]], modulus)
-                    for o in range(output.shape[1])
-                ]
-                yield base.replace(scale=scale, bias=tuple(cut))
-
-
-def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
-    """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
-
-    Each leaves an interval of 1: above, if the number was positive, else below.
-    """
-    most, bias = 0, 0.0
-    if not sums.size:
-        return bias
-    residual = wanted - sums
-    middle = residual[0] + np.median(_wound(residual - residual[0], modulus))
-    for turn in (0, modulus, -modulus):
-        near = _wound(middle, modulus) + turn
-        sure = np.abs(sums + near) > 1
-        least = near + _wound(residual[sure] - near, modulus) - (sums[sure] + near < 0)
-        least.sort()
-        counts = np.searchsorted(least, least + 1, "right") - np.arange(least.size)
-        if counts.max(initial=0) > most:
-            at = int(np.argmax(counts))
-            most = int(counts[at])
-            bias = float(least[at] + least[at + most - 1] + 1) / 2
-    return bias
-
-
-def _wound(value: Any, modulus: float) -> Any:
-    """The number nearest to zero that is equal to ``value`` modulo ``modulus``."""
-    return (value + modulus / 2) % modulus - modulus / 2
+def _bounded(
+    linear: Linear, target: Array, usable: Array, *, rectified: bool
+) -> Iterator[Convention]:
+    """Where few elements say what they were: every inequality that those at a limit say as well."""
+    sums = linear.values.astype(np.float64)
+    names = [name for name in arithmetics(linear.problem) if ":" in name]
+    activations = (None, "relu") if rectified else (None,)
+    # What no sum reached was rounded rather than cut off.
+    for name, activation in product(sorted(names), activations):
+        convention = linear.convention.replace(activation=activation, arithmetic=name)
+        for scale, bias in lines(sums, Bounds.of(convention, target, usable)):
+            yield convention.replace(scale=scale, bias=bias)
 
 
 def _untruncated(target: Array, seen: Array) -> tuple[Array, Array]:
@@ -232,7 +205,7 @@ def _with_bias(
     return kept.replace(bias=tuple(numbers))
 
 
-def _degrees_of_freedom(seen: Array) -> int:
+def degrees_of_freedom(seen: Array) -> int:
     """What is left of the elements when each channel has given one to its bias, and one more."""
     counts = seen.sum(axis=(0, 2, 3))
     return int(np.maximum(counts - 1, 0).sum()) - 1
@@ -352,17 +325,6 @@ def _bias(residual: Array, seen: Array) -> tuple[float, ...]:
     )
 
 
-def simple_numbers(value: float) -> list[float]:
-    """Numbers near ``value``, from the plainest to itself."""
-    numbers = [float(round(value))] if abs(value) < 1e15 else []
-    if 1e-9 < abs(value) < 1:
-        numbers.append(1 / round(1 / value))
-    numbers += [float(f"{value:.{digits}g}") for digits in range(1, 9)]
-    numbers.append(value)
-    close = [n for n in numbers if abs(n - value) <= 0.02 * abs(value) + 1e-9]
-    return [n for n in dict.fromkeys(close) if n != 0]
-
-
 def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same explanation with plainer numbers, where they leave no more unexplained."""
     limit = PLAINER * _left(fit, output, usable)
@@ -423,6 +385,12 @@ def _apart(residual: Array, bias: float, whole: bool) -> float:
 def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """Each channel's bias in the fewest digits that leave no more of the channel unexplained."""
     bias = np.array(fit.convention.bias)
+    if ":" in fit.convention.arithmetic and not fit.misses:
+        bounds = Bounds.of(fit.convention, output.astype(np.float64), usable)
+        found = plainest_bias(linear.values, fit.convention.scale, bounds)
+        if found != ():
+            other = judge(linear, fit.convention.replace(bias=found), output, usable)
+            return fit if other.misses else other
     wanted, seen = _told(fit.convention, output, usable & ~fit.mismatched)
     sums = linear.values * fit.convention.scale
     plain = bias.copy()
@@ -433,7 +401,7 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
         whole = ":" in fit.convention.arithmetic
         limit = _apart(residual, float(bias[o]), whole)
         for number in (0.0, *simple_numbers(float(bias[o]))):
-            if _apart(residual, number, whole) <= (limit if whole else PLAINER * limit):
+            if _apart(residual, number, whole) <= (limit + TIE if whole else PLAINER * limit):
                 plain[o] = number
                 break
     numbers = tuple(map(float, plain))

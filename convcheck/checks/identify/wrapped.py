@@ -1,0 +1,117 @@
+"""Integers that wrapped: the scales, biases and borders that leave each right modulo 2^bits."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.judging import EXPLAINED, arithmetics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from convcheck.checks.sums import Linear
+    from convcheck.convention import Convention
+Array = NDArray[Any]
+
+SOME = 512
+"""Elements at the border that are enough to say what is beyond it."""
+
+
+def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
+    """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
+    numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
+    return tuple(1 / n for n in dict.fromkeys(numbers))
+
+
+def rare_scales() -> tuple[float, ...]:
+    """Others that people multiply wrapped integers by: small numbers, parts, and decimals."""
+    parts = (3, 5, 6, 7, 9, 10, 12, 20, 25, 32, 64, 100, 128)
+    return (-1, 2, -2, 3, 4, 5, 8, -0.5, -0.25, 0.75, 1.5, *(1 / n for n in parts))
+
+
+def wound(value: Any, modulus: float) -> Any:
+    """The number nearest to zero that is equal to ``value`` modulo ``modulus``."""
+    return (value + modulus / 2) % modulus - modulus / 2
+
+
+def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
+    """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
+    moduli = [
+        2.0 ** np.iinfo(name.partition(":")[2]).bits
+        for name in arithmetics(linear.problem)
+        if name.startswith("wrap:")
+    ]
+    base = linear.convention
+    usual = usual_scales(linear.terms, linear.bank.shape[2:])
+    for scale, modulus in product(dict.fromkeys((*usual, *rare_scales())), moduli):
+        residual = output - scale * linear.values
+        if scale != 1 and _share(wound(residual[usable], modulus)) > EXPLAINED:
+            yield base.replace(scale=scale)
+        bias, given = [], 0.0
+        for o in range(output.shape[1]):
+            told = residual[:, o][usable[:, o]]
+            first = told[0] if told.size else 0.0
+            steps = wound(told - first, modulus)
+            given += _share(steps) / output.shape[1]
+            middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
+            bias.append(float(wound(middle, modulus)))
+        if given <= EXPLAINED:
+            continue
+        yield base.replace(scale=scale, bias=tuple(bias))
+        if scale != 1:
+            cut = [
+                _cut_bias(scale * linear.values[:, o][seen], output[:, o][seen], modulus)
+                for o, seen in enumerate(np.moveaxis(usable, 1, 0))
+            ]
+            yield base.replace(scale=scale, bias=tuple(cut))
+
+
+def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
+    """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
+
+    Each leaves an interval of 1: above, if the number was positive, else below.
+    """
+    most, bias = 0, 0.0
+    if not sums.size:
+        return bias
+    residual = wanted - sums
+    middle = residual[0] + np.median(wound(residual - residual[0], modulus))
+    for turn in (0, modulus, -modulus):
+        near = wound(middle, modulus) + turn
+        sure = np.abs(sums + near) > 1
+        least = near + wound(residual[sure] - near, modulus) - (sums[sure] + near < 0)
+        least.sort()
+        counts = np.searchsorted(least, least + 1, "right") - np.arange(least.size)
+        if counts.max(initial=0) > most:
+            at = int(np.argmax(counts))
+            most = int(counts[at])
+            bias = float(least[at] + least[at + most - 1] + 1) / 2
+    return bias
+
+
+def _share(steps: Array) -> float:
+    """The share of differences that truncation can have made."""
+    return float(np.mean(np.abs(steps) < 2)) if steps.size else 0.0
+
+
+def wrapped_border(
+    linear: Linear, fitted: Convention, output: Array, border: Array
+) -> float | None:
+    """The number beyond the edge of integers that wrapped: the one that most of them agree with."""
+    modulus = 2.0 ** np.iinfo(fitted.arithmetic.partition(":")[2]).bits
+    bias = 0 if fitted.bias is None else np.reshape(fitted.bias, (1, -1, 1, 1))
+    telling = np.flatnonzero(border & (linear.edge != 0))[:SOME]
+    left = (output - fitted.scale * linear.values - bias).ravel()[telling]
+    rise = fitted.scale * linear.edge.ravel()[telling]
+    if not telling.size:
+        return None
+    numbers = sorted([*range(-255, 256), *(n / 2 for n in range(-15, 16, 2))], key=abs)
+    off = np.abs(wound(left - np.array(numbers)[:, None] * rise, modulus))
+    agreed = (off < 2).mean(axis=1)
+    best = int(np.argmax(agreed))
+    return float(numbers[best]) if agreed[best] > EXPLAINED else None
