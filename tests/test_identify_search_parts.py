@@ -384,11 +384,11 @@ def test_a_plane_needs_ten_samples_that_differ() -> None:
 
 def test_pairs_are_judged_by_their_differences() -> None:
     rises = SUMS[1::2] - SUMS[::2]
-    lines = of_pairs(linear(4 * rises, 0.1, 0.0, centred=False, exact=True))
+    lines = of_pairs(linear(4 * rises, 0.1, 0.0, centred=False, exact=True), len(rises))
     values = np.stack([SUMS + A_CHANNEL, SUMS + EDGE], axis=1)
     assert votes_of(lines, values).tolist() == [30, 0]
     apart = EDGE[1::2] - EDGE[::2]
-    planes = of_pairs(plane(4 * rises + 3 * apart, 0.1, centred=False, exact=True))
+    planes = of_pairs(plane(4 * rises + 3 * apart, 0.1, centred=False, exact=True), len(rises))
     edges = np.stack([EDGE + A_CHANNEL, EDGE[::-1]], axis=1)
     assert votes_of(planes, values, edges).tolist() == [30, 0]
 
