@@ -107,17 +107,18 @@ class Case:
         """The image and the filters in these layouts, in the case's memory order.
 
         A layout without N, C or I takes the first of them. In IOHW a bank of several groups is a
-        transposed convolution's: I counts all channels, O one group's outputs.
+        transposed convolution's: I counts all channels, O one group's outputs. HWIM and IHW
+        count likewise; O goes by the name of M, or is 1.
         """
         rng = np.random.default_rng([self.seed, self.number])
         image = _draw(rng, (self.batch, self.channels, self.height, self.width), self)
         outputs, inputs = self.filters, self.channels // self.groups
-        if filter_layout == "IOHW":
+        if filter_layout in ("IOHW", "HWIM", "IHW"):
             outputs, inputs = self.filters // self.groups, self.channels
         bank = _draw(rng, (outputs, inputs, self.kernel_height, self.kernel_width), self)
         return (
             _ordered(_laid_out(image, "NCHW", image_layout), self.order),
-            _ordered(_laid_out(bank, "OIHW", filter_layout), self.order),
+            _ordered(_laid_out(bank, "OIHW", filter_layout.replace("M", "O")), self.order),
         )
 
     def projected(self, image_layout: str, filter_layout: str, parameters: Collection[str]) -> Case:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from convcheck.target import Target
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
-LAYOUTS = ("NCHW", "NCHW/IOHW", "CHW", "CHW/IHW", "NHWC", "NHWC/OHWI", "HWC", "HW")
+LAYOUTS = (
+    *("NCHW", "NCHW/IOHW", "CHW", "CHW/IHW", "NHWC", "NHWC/OHWI", "HWC", "HW"),
+    *("NCHW/depthwise", "NCHW/IHW/depthwise", "CHW/depthwise", "CHW/IHW/depthwise"),
+    *("NHWC/depthwise", "NHWC/HWIO/depthwise", "HWC/depthwise"),
+)
 PARAMETERS = ("stride", "padding", "dilation", "groups")
 
 
@@ -105,7 +109,10 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     "--arrays", type=click.Choice(KINDS), help="The arrays it takes; found out without it."
 )
 @click.option(
-    "--layout", type=click.Choice(LAYOUTS), help="Of image and filters; found by trying without it."
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    metavar="LAYOUT",
+    help=f"Of image and filters; found by trying without it: {', '.join(LAYOUTS)}.",
 )
 @click.option(
     "--expect",

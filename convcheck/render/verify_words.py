@@ -37,6 +37,8 @@ def name(result: VerifyResult) -> str:
     if model.transposed:
         kind = said.partition(", ")[0]
         said = said.replace(kind, "the transposed convolution (the gradient of a layer)", 1)
+    if model.depthwise:
+        said = said.replace("the ", "the depthwise ", 1)
     return f"{result.target} is {said}"
 
 
@@ -76,10 +78,11 @@ def understood(result: VerifyResult) -> list[str]:
     model = result.model
     if model is None:
         return []
+    kind = "depthwise filters" if model.depthwise else "filters"
     passed = enumerate_words(model.parameters) or "none"
     return [
         (
-            f"Called with an image {model.layouts[0]} and filters {model.layouts[1]}; parameters "
+            f"Called with an image {model.layouts[0]} and {kind} {model.layouts[1]}; parameters "
             f"passed: {passed}; dtypes: {', '.join(model.dtypes)}."
         )
     ]

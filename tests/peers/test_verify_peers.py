@@ -97,6 +97,23 @@ def test_onnx_runtime() -> None:
     assert result.model.dtypes == ("float32",)
 
 
+def test_a_depthwise_layer_without_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "depthwise.py").write_text(
+        "import torch\n"
+        "def layer(x: torch.Tensor, w: torch.Tensor, stride=1, padding=0, dilation=1):\n"
+        "    more = stride, padding, dilation, x.shape[1]\n"
+        "    return torch.nn.functional.conv2d(x, w, None, *more)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    result = verify("depthwise:layer", cases=80, timeout=60.0)
+    says = "is the depthwise cross-correlation, NCHW, OIHW, zero padding, float32"
+    assert name(result) == f"depthwise:layer {says}"
+    assert result.verdict == "pass", result.findings
+    assert result.passed > 60
+
+
 def test_a_torch_callable_by_its_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

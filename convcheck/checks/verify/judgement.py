@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as compare_outputs
 from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS, Convention
-from convcheck.engine import convolve, magnitude, round_to
+from convcheck.engine import arrange_filters, convolve, magnitude, round_to, stored_image
 from convcheck.rounding import FFT_STAGE, gamma, norm
 
 Array = NDArray[Any]
@@ -84,8 +84,8 @@ def _bound(
     unit = max([2.0**-53, *(float(np.finfo(d).eps) / 2 for d in dtypes)])
     unit = max(unit, PRECISIONS.get(convention.arithmetic, 0.0))
     smallest = max([2.0**-1074, *(float(np.finfo(d).smallest_normal) for d in dtypes)])
-    layout = convention.filter_layout
-    terms = filters.size // (filters.shape[layout.index("O")] if "O" in layout else 1)
+    channels = stored_image(image, convention).shape[1]
+    terms = math.prod(arrange_filters(filters, convention, channels).shape[1:])
     factor = gamma(terms + 16, unit)
     if not math.isfinite(factor):
         factor = 4 * math.sqrt(terms) * unit

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
+from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.afterwards import Shown, solved
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
@@ -77,6 +78,8 @@ def learn(
     Whatever the target was called with for that, ``mishaps`` before it too, is judged by the model.
     """
     model = replace(model, parameters=_taken(runner, model))
+    alone = _alone(runner, model)
+    model = replace(model, multiplies=not alone)
     calls = [*_observations(runner, model)]
     seen = _shown(model, calls)
     variants = (solved(variant, seen) for variant in _variants(model))
@@ -97,11 +100,11 @@ def learn(
         if found is not None:
             findings.setdefault(found.case, found)
     control = seen[0][0] if seen else None
-    notes: tuple[str, ...] = ()
+    notes = [f"no case has several filters for a channel: {alone}"] if alone else []
     if runner.unpassed:
         names = " and ".join(runner.unpassed)
-        notes = (f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'",)
-    return Probe(model, notes, findings=tuple(findings.values()), control=control)
+        notes += [f"no case passes {names}: --call says how to, as in 'f(x, w, strides=stride)'"]
+    return Probe(model, tuple(notes), findings=tuple(findings.values()), control=control)
 
 
 def first_best(
@@ -134,11 +137,23 @@ def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
         return known
     taken: list[str] = []
     for parameter in PARAMETERS:
-        case = BASE.projected(*model.layouts, ())
+        case = replace(model, parameters=()).project(BASE)
         outcome = runner.run(Request(case, *model.layouts, (*taken, parameter), repeat=False))
         if outcome.kind == "ok":
             taken.append(parameter)
     return tuple(taken)
+
+
+def _alone(runner: Runner, model: Model) -> str:
+    """Why a depthwise target takes but one filter for a channel; nothing where it takes more."""
+    case = model.project(replace(BASE, filters=2 * BASE.channels))
+    if not model.depthwise or case.filters == case.channels:
+        return ""
+    outcome = runner.run(model.request(case, repeat=False))
+    if outcome.output is None:
+        return outcome.detail or outcome.kind
+    given = f"of two it gives {shape_text(outcome.output.shape)}"
+    return "" if case.filters in outcome.output.shape else given
 
 
 def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
@@ -146,7 +161,8 @@ def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
     for dtype in DTYPES:
         # What is summed in too few bits shows where the numbers are large.
         values = "wide" if dtype.endswith("int8") else "ints"
-        case = replace(BASE.projected(*model.layouts, ()), dtype=dtype, values=values)
+        plain = replace(model, parameters=()).project(BASE)
+        case = replace(plain, dtype=dtype, values=values)
         if dtype != "float32" and hangs < HANGS:
             outcome = runner.run(model.request(case))
             yield case, outcome
@@ -166,8 +182,7 @@ def _observations(runner: Runner, model: Model) -> Iterator[Called]:
         settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
         settings.append({"stride": 3, "height": 13, "width": 14})
     for setting in settings:
-        drawn = replace(BASE, **setting)  # type: ignore[arg-type]
-        case = drawn.projected(*model.layouts, model.parameters)
+        case = model.project(replace(BASE, **setting))  # type: ignore[arg-type]
         outcome = runner.run(model.request(case))
         yield case, outcome
         hangs += outcome.kind == "hang"

@@ -109,12 +109,12 @@ def _changes(case: Case) -> Iterator[dict[str, Any]]:
         value = getattr(case, parameter)
         least = 0 if parameter == "padding" else 1
         if value > least:
-            changes = {parameter: least}
-            if parameter == "groups":
-                changes |= {"channels": case.channels // value, "filters": case.filters // value}
-            yield changes
-            if value > least + 1 and parameter != "groups":
-                yield {parameter: value - 1}
+            for fewer in dict.fromkeys((least, value - 1)):
+                changes = {parameter: fewer}
+                if parameter == "groups":
+                    sizes = {"channels": case.channels, "filters": case.filters}
+                    changes |= {key: size // value * fewer for key, size in sizes.items()}
+                yield changes
     for key, plain in (("order", "C"), ("values", "ints"), ("dtype", "float32")):
         if getattr(case, key) != plain:
             yield {key: plain}

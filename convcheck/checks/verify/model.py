@@ -31,14 +31,29 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
     "NHWC/OHWI": ("NHWC", "OHWI"),
     "HWC": ("HWC", "HWIO"),
     "HW": ("HW", "HW"),
+    "NCHW/depthwise": ("NCHW", "OIHW"),
+    "NCHW/IHW/depthwise": ("NCHW", "IHW"),
+    "CHW/depthwise": ("CHW", "OIHW"),
+    "CHW/IHW/depthwise": ("CHW", "IHW"),
+    "NHWC/depthwise": ("NHWC", "HWIM"),
+    "NHWC/HWIO/depthwise": ("NHWC", "HWIO"),
+    "HWC/depthwise": ("HWC", "HWIM"),
 }
-"""The ways in which arrays are handed over, in the order in which they are tried."""
+"""The ways in which arrays are handed over, in the order in which they are tried.
+
+In a depthwise one every channel is a group, whatever parameters the target takes.
+"""
 
 
-def layouts(kind: str) -> list[str]:
-    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first."""
+def layouts(kind: str) -> tuple[list[str], list[str]]:
+    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first; depthwise apart."""
     # Some calls in another layout than its own end TensorFlow's process.
-    return sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith("NHWC"))
+    names = sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith("NHWC"))
+    return [n for n in names if not _depthwise(n)], [n for n in names if _depthwise(n)]
+
+
+def _depthwise(layout: str) -> bool:
+    return layout.endswith("/depthwise")
 
 
 class Runner(Protocol):
@@ -128,6 +143,13 @@ class Model:
     precision: str | None = None
     """What it gives, where NumPy has no dtype for it."""
     expect: Mapping[str, Any] = field(default_factory=dict)
+    multiplies: bool = True
+    """Whether a depthwise one takes several filters for a channel, where the layout has them."""
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every channel is a group."""
+        return _depthwise(self.layout)
 
     @property
     def layouts(self) -> tuple[str, str]:
@@ -191,6 +213,10 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        if self.depthwise:
+            several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
+            each = max(1, case.filters // case.channels) if several else 1
+            fitted = replace(fitted, groups=fitted.channels, filters=each * fitted.channels)
         if self.transposed:
             # Padding crops a transposed convolution's result: something must be left of it.
             fitted = replace(fitted, padding=min(fitted.padding, _croppable(fitted)))

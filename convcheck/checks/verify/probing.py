@@ -22,7 +22,7 @@ from convcheck.errors import ConvcheckError, InputError
 from convcheck.worker import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from convcheck.campaign import Case
     from convcheck.checks.identify import IdentifyResult
@@ -48,17 +48,16 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     """
     tried: list[_Layout] = []
     runner.parameters()
-    for name in [layout] if layout else layouts(runner.kind):
-        seen = _Layout(name)
-        tried.append(seen)
-        if _decided(runner, seen, VARIED):
-            return learn(runner, seen.model(), expect, seen.mishaps)
-        if seen.ended:
+    for names in [[layout]] if layout else layouts(runner.kind):
+        if any(seen.ended for seen in tried):
             break
-    for seen in tried:
-        # The very first call may be one that the target fails in its own layout.
-        if seen.mishaps and not seen.outputs and _decided(runner, seen, VARIED[1:]):
-            return learn(runner, seen.model(), expect, seen.mishaps)
+        # The search takes seconds: who answers otherwise is depthwise where that is plain to see.
+        looks = (_guessed,) if any(seen.outputs for seen in tried) else (_guessed, _identified)
+        alike = [_Layout(name, looks) for name in names]
+        found = _best(runner, alike)
+        tried += alike
+        if found is not None:
+            return learn(runner, found.model(), expect, found.mishaps)
     callable_in = [seen for seen in tried if seen.outputs or seen.answers]
     notes = _said(tried)
     if not callable_in:
@@ -74,15 +73,26 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
             else "say how with --layout; a callable's also with --arrays, --pass or --call "
             "'f(x, w, strides=stride)'",
         )
-    for seen in callable_in:
-        if seen.votes or seen.nearly:
-            return learn(runner, seen.model(), expect, seen.mishaps)
     if expect:
         # What is expected can be judged case by case, whatever the target does instead.
         seen = callable_in[0]
-        found = learn(runner, seen.model(), expect, seen.mishaps)
-        return replace(found, notes=(*notes, *found.notes), assumed=True)
+        learnt = learn(runner, seen.model(), expect, seen.mishaps)
+        return replace(learnt, notes=(*notes, *learnt.notes), assumed=True)
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
+
+
+def _best(runner: Runner, alike: Sequence[_Layout]) -> _Layout | None:
+    """The first layout of which the probes say what the target does, if only most of them."""
+    for seen in alike:
+        if _decided(runner, seen, VARIED):
+            return seen
+        if seen.ended:
+            break
+    for seen in alike:
+        # The very first call may be one that the target fails in its own layout.
+        if seen.mishaps and not seen.outputs and _decided(runner, seen, VARIED[1:]):
+            return seen
+    return next((seen for seen in alike if seen.votes or seen.nearly), None)
 
 
 def _said(tried: Sequence[_Layout]) -> tuple[str, ...]:
@@ -99,6 +109,8 @@ class _Layout:
     """What the probes in one layout say."""
 
     name: str
+    looks: tuple[Callable[[_Layout], None], ...]
+    """What reads the outputs, the quick one first."""
     outputs: list[tuple[Case, Array]] = field(default_factory=list)
     mishaps: list[Called] = field(default_factory=list)
     """The calls that crashed or hung."""
@@ -142,7 +154,7 @@ class _Layout:
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
     """Whether the probes of a layout say what the target does."""
     _call(runner, seen, variants)
-    for look in (_guessed, _identified):
+    for look in seen.looks:
         if seen.outputs:
             look(seen)
         if seen.decided:
@@ -154,7 +166,7 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
     """The outputs of the probes, as far as the target gives any that can be meant so."""
     name = seen.name
     for variant in variants:
-        case = replace(BASE, **variant).projected(*LAYOUTS[name], ())  # type: ignore[arg-type]
+        case = seen.plain().project(replace(BASE, **variant))  # type: ignore[arg-type]
         outcome = runner.run(Request(case, *LAYOUTS[name], seen.passed, repeat=False))
         known = runner.parameters() or ()
         if outcome.kind == "rejected" and not seen.outputs and known != seen.passed:
@@ -292,9 +304,10 @@ def _first(votes: Counter[Convention]) -> Convention:
 
 def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array) -> bool:
     """Whether an output can be that of filters read so: an axis must count them."""
-    if "O" in filter_layout:
-        return case.filters in output.shape
-    return "C" not in image_layout or output.ndim == 2 or 1 in output.shape
+    if "C" not in image_layout:
+        return True
+    summed = output.ndim == 2 and case.filters == 1 and "O" not in filter_layout
+    return case.filters in output.shape or summed
 
 
 def _in_layout(result: IdentifyResult | None, layouts: tuple[str, str]) -> Convention | None:

@@ -18,7 +18,6 @@ from convcheck.checks.verify.probing import probe
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
 from convcheck.errors import ExitCode
-from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -160,7 +159,7 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
         return None
     plain = Case(seed=0, number=0, channels=2, filters=2, height=8, width=8)
     known = model if learnt.assumed else model.found()
-    return known.convention(plain.projected(*model.layouts, PARAMETERS))
+    return known.convention(model.project(plain))
 
 
 _VERBS = {
