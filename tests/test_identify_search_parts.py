@@ -85,7 +85,7 @@ WAYS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], Callable[[np.ndar
         lambda v: (2.5 * v - 40) * (1 + 2.0**-9 * np.sign(EDGE)),
         lambda v: v + 0.002 * v**2,
     ),
-    "parallel": ("parallel", lambda v: -0.3 * v + A_CHANNEL, lambda v: np.sign(EDGE) - 0.3 * v),
+    "parallel": ("parallel", lambda v: -0.3 * v + A_CHANNEL, lambda v: EDGE / 80 - 0.3 * v),
     "coarse parallel": (
         "coarse_parallel",
         lambda v: (3 * v + A_CHANNEL) * (1 + 2.0**-9 * np.sign(EDGE)),

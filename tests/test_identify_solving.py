@@ -344,6 +344,15 @@ def test_a_factor_of_rounded_numbers_needs_no_bias(seed: int) -> None:
     assert fit.convention.scale == pytest.approx(c.scale, abs=1e-4)
 
 
+def test_a_factor_of_numbers_whose_fractions_were_cut_off() -> None:
+    sums = drawn(2, 200)
+    c = Convention(groups=2, scale=0.28713, arithmetic="wrap:int16")
+    fit = solved(sums, convolve(sums[0], np.ones((2, 1, 1, 1)), c).astype(np.int16)[None])
+    assert fit.misses == 0
+    assert fit.convention.arithmetic == "wrap:int16"
+    assert fit.convention.scale == pytest.approx(c.scale, abs=1e-3)
+
+
 def test_a_wrong_element_among_integers() -> None:
     dtype, keys = INTEGERS["saturated, biases"]
     sums = drawn(3)
