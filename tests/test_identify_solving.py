@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_identify_judging import ALONE, sums_are
 
-from convcheck.checks.identify.solving import afterwards, simple_numbers, solve
+from convcheck.checks.identify.numerals import plainest, simple_numbers
+from convcheck.checks.identify.solving import afterwards, solve
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve, finish
@@ -363,3 +364,22 @@ def test_a_wrong_element_among_integers() -> None:
     fit = solved(sums, wrong[None])
     assert fit.misses == np.count_nonzero(wrong != right)
     assert math.isfinite(sum(fit.convention.bias or ()))
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        (-1, 2, 0.0),
+        (0.31, 0.34, 0.31),
+        (0.332, 0.3334, 0.332),
+        (0.3331, 0.3334, 1 / 3),
+        (-0.34, -0.31, -0.31),
+        (0.9, 12, 0.9),
+        (119.6, 120.4, 120.0),
+        (1e300, 1.1e300, 1e300),
+        (1.23456789e-298, 1.2345679e-298, 1.234567895e-298),
+        (5e-324, 5e-324, 5e-324),
+    ],
+)
+def test_the_plainest_number_of_a_range(least: float, most: float, expected: float) -> None:
+    assert plainest(least, most) == expected

@@ -23,7 +23,7 @@ def plainest(least: float, most: float) -> float:
     if most < 0:
         return -plainest(-most, -least)
     digits = -math.floor(math.log10(least))
-    for more in range(17):
+    for more in range(min(17, 300 - digits)):  # 10.0**309 is beyond float64
         number = math.ceil(least * 10.0 ** (digits + more)) / 10.0 ** (digits + more)
         if least <= number <= most:
             return number
