@@ -13,6 +13,7 @@ from test_identify_large import in_areas
 from convcheck.checks.identify import judging
 from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.judging import Fit, Ground, judge, under
+from convcheck.checks.identify.wrapped import usual_scales
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import finish, round_to
@@ -96,8 +97,8 @@ def test_the_ends_of_a_dtype() -> None:
 
 def test_usual_scales() -> None:
     scales = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 255, 1 / 256, 1 / 6, 1 / 18)
-    assert judging.usual_scales(18, (3, 2)) == scales
-    assert judging.usual_scales(4, (2, 2)) == scales[:-2]
+    assert usual_scales(18, (3, 2)) == scales
+    assert usual_scales(4, (2, 2)) == scales[:-2]
 
 
 @pytest.mark.parametrize(

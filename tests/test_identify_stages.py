@@ -13,6 +13,7 @@ from convcheck.checks.identify import exploration, judges, stages
 from convcheck.checks.identify.exploration import explore, is_near
 from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.readings import Reading, readings
+from convcheck.checks.identify.samples import pairs
 from convcheck.checks.identify.stages import Pass, passes, survey, telling
 from convcheck.checks.sums import Problem
 from convcheck.convention import PADDING_MODES, Convention
@@ -53,7 +54,7 @@ COARSELY = "coarse_affine"
 
 
 def elaborated(usual: list[str], special: list[str]) -> list[str]:
-    """Everywhere, outside, and with the channels in any order."""
+    """Everywhere, with the channels in any order, and outside; wrapped sums by any scale first."""
 
     def also(one: str, flag: str) -> str:
         judges_, _, flags = one.partition(" |")
@@ -64,9 +65,10 @@ def elaborated(usual: list[str], special: list[str]) -> list[str]:
 
     return [
         *special,
-        *(also(one, "everywhere") for one in usual),
-        *(also(one, "outside") for one in usual),
+        *(["modular_rare | one_channel"] if len(special) > 1 else []),
+        *(also(also(one, "everywhere"), "again") for one in usual),
         *(also(one, "shuffled") for one in (*usual, *special)),
+        *(also(one, "outside") for one in usual),
     ]
 
 
@@ -126,24 +128,37 @@ SEARCHED: dict[str, tuple[np.ndarray, list[str], list[str], bool]] = {
     ),
     "few bytes": (
         np.array([[[[0, 200], [99, 255]]]], np.uint8),
-        ["plain |", "scaled |", "parallel | paired", WRAPPED],
+        ["plain |", "between | limits", "scaled |", "parallel | paired", WRAPPED],
         [PAIRED, WRAPPED_SCALED],
         True,
     ),
 }
 
 
+def with_output(output: np.ndarray) -> Problem:
+    return Problem.of(RNG.standard_normal((3, 9, 9)), RNG.standard_normal((4, 3, 3, 3)), output)
+
+
 @pytest.mark.parametrize("name", SEARCHED)
 def test_what_is_searched_from_the_common_to_the_rare(name: str) -> None:
     output, usual, special, few = SEARCHED[name]
-    common, rare = passes(output)
+    common, rare = passes(with_output(output))
     assert [said(one) for one in common] == [*usual, ROLLED]
-    wide = ["plain scaled | wide"] if few else []
-    assert [said(one) for one in rare] == [*elaborated(usual, special), *wide, LAST]
+    if not few:
+        assert [said(one) for one in rare] == [*elaborated(usual, special), LAST]
+        return
+    # The judges of few elements look at them together.
+    assert [said(one) for one in rare][: len(special)] == special
+    assert {"plain scaled | wide", LAST} <= {said(one) for one in rare}
+    for flag in ("shuffled", "outside"):
+        names = {make.__name__ for one in rare if getattr(one, flag) for make in one.judges}
+        assert {"plain", "parallel"} <= names or {"plain", "between"} <= names
+        assert ("coarse_parallel" in names) is (name == "few singles")
+        assert ("modular" in names) is (name == "few bytes")
 
 
 def test_complex_outputs_have_no_lines() -> None:
-    common, rare = passes(DRAWN + 1j)
+    common, rare = passes(with_output(DRAWN + 1j))
     assert [said(one) for one in common] == ["plain |", ROLLED]
     assert [said(one) for one in rare] == ["plain | outside", "plain | shuffled", "plain | wide"]
 
@@ -151,7 +166,7 @@ def test_complex_outputs_have_no_lines() -> None:
 def test_a_large_picture_is_rolled_last() -> None:
     for side, soon in ((1024, True), (1025, False)):
         output = np.broadcast_to(np.float32(0.5), (1, 3, 1024, side))
-        common, rare = passes(output)
+        common, rare = passes(with_output(output))
         assert (said(common[-1]) == ROLLED) is soon
         assert (said(rare[-2]) == ROLLED) is not soon
 
@@ -162,7 +177,7 @@ def test_a_large_picture_is_rolled_last() -> None:
 )
 def test_what_is_few_a_channel(shape: tuple[int, ...], few: bool) -> None:
     """Fewer than 24 elements, whichever axis is the channels'."""
-    common, _ = passes(RNG.standard_normal(shape))
+    common, _ = passes(with_output(RNG.standard_normal(shape)))
     assert ("scaled |" in [said(one) for one in common]) is few
 
 
@@ -268,6 +283,8 @@ def test_the_samples_of_a_pass() -> None:
     assert len({s.index[1] for s in of(output)}) == 4
     assert len({s.index[1] for s in of(output, one_channel=True)}) == 1
     paired = of(output, paired=True)
+    paired = paired[: 2 * pairs(paired)]
+    assert len(paired) > 50
     assert all(a.index[1] == b.index[1] for a, b in zip(paired[::2], paired[1::2], strict=True))
     assert max(abs(s.index[2] - 14) for s in of(output)) < 8
     assert max(abs(s.index[2] - 14) for s in of(output, everywhere=True)) > 10
@@ -307,6 +324,7 @@ def near(
         given=given,
         telling=telling_,
         misses=misses,
+        wrong=tuple(np.ones(n, bool) for n in (1, 4, 7, 7)) if misses else (),
         comparison=replace(fit.tally.comparison, total=usable),
     )
     return replace(fit, tally=tally, bits=bits, convention=Convention(**keys))
@@ -325,6 +343,11 @@ def test_what_is_near_and_not_by_luck() -> None:
     assert not is_near(near(6, 6, 99.0, 0, 6, bias=(1, 2, 3)), 1)
     assert is_near(near(7, 7, 99.0, 0, 7, bias=(1, 2, 3)), 1)
     assert not is_near(near(7, 7, 99.0, 0, 7, scale=2, bias=(1, 2, 3)), 1)
+    # Or half of the channels, whatever share of the numbers they have.
+    few = near(20, 100, 99.0, 80, 100)
+    for channels, found in ((2, True), (3, False)):
+        marks = (*few.tally.wrong[:1], np.arange(4) < channels, *few.tally.wrong[2:])
+        assert is_near(replace(few, tally=replace(few.tally, wrong=marks)), 1) is found
 
 
 @pytest.mark.parametrize("hypotheses", [0, 1, 1 << 20])
@@ -336,11 +359,11 @@ def test_luck_is_counted_in_bits(hypotheses: int, given: int, of: int) -> None:
         assert is_near(near(given, of, bits, of - given, of), hypotheses) is found
 
 
-@pytest.mark.parametrize(("damaged", "closest"), [(0, False), (5, False), (6, True)])
+@pytest.mark.parametrize(("damaged", "closest"), [(0, False), (57, False), (58, True)])
 def test_a_search_ends_at_what_gives_nine_tenths(damaged: int, closest: bool) -> None:
-    x, w, c = ints(1, 8, 8), ints(1, 1, 2, 1), Convention(padding=((0, 0), (0, 0)))
+    x, w, c = ints(1, 25, 24), ints(1, 1, 2, 1), Convention(padding=((0, 0), (0, 0)))
     output = convolve(x, w, c)
-    assert output.size == 56
+    assert output.size == 576
     output.flat[: 9 * damaged : 9] += 1000
     seen = explore(Problem.of(x, w, output), list(readings(x, w, output)), mute=False)
     assert (seen.closest is not None) is closest
