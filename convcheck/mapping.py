@@ -12,7 +12,6 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 from weakref import WeakKeyDictionary, finalize
@@ -38,7 +37,10 @@ class _Source:
         return (now.st_size, now.st_mtime_ns) == (self.size, self.modified)
 
 
+KEPT = 4
+"""Files that stay mapped in a worker, which opens the same few again and again."""
 _mapped: WeakKeyDictionary[mmap.mmap, _Source] = WeakKeyDictionary()
+_opened: dict[str, tuple[mmap.mmap, int, int]] = {}
 _handlers: list[Any] = []  # what C has a pointer to must not be collected
 _MAP_FIXED = 0x10  # on Linux, macOS and the BSDs; the module mmap does not name it
 
@@ -72,21 +74,25 @@ def check_unchanged() -> None:
     """
     # A fault loses all mappings, as it does not say whose it is; mostly one of them has changed.
     for source in sorted(_mapped.values(), key=lambda source: source.as_before):
-        if source.as_before and not source.lost:
-            continue
-        size = os.fstat(source.descriptor).st_size
-        if size != source.size:
-            got = f"{source.size:,} bytes, then {size:,}"
-        elif source.as_before:
-            got = "a part of it that cannot be read: its disk or its network failed"
-        else:
-            got = "it was written to meanwhile"
-        raise InputError(
-            f"{ascii(source.name)[1:-1]} changed while it was read",
-            got=got,
-            expected="a file that stays as it is until the report is there",
-            hint="wait until it is written, or copy it and name the copy",
-        )
+        _check(source)
+
+
+def _check(source: _Source) -> None:
+    if source.as_before and not source.lost:
+        return
+    size = os.fstat(source.descriptor).st_size
+    if size != source.size:
+        got = f"{source.size:,} bytes, then {size:,}"
+    elif source.as_before:
+        got = "a part of it that cannot be read: its disk or its network failed"
+    else:
+        got = "it was written to meanwhile"
+    raise InputError(
+        f"{ascii(source.name)[1:-1]} changed while it was read",
+        got=got,
+        expected="a file that stays as it is until the report is there",
+        hint="wait until it is written, or copy it and name the copy",
+    )
 
 
 @dataclass(frozen=True)
@@ -101,20 +107,49 @@ class Reference:
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    @lru_cache(maxsize=4)  # noqa: B019 - a worker opens the same few arrays again and again
     def open(self) -> np.ndarray[Any, Any]:
         """The array, mapped again, read-only.
 
         Raises:
-            InputError: the file is not what it was.
+            InputError: the file is not there, or not what it was.
         """
-        with Path(self.name).open("rb") as file:
-            mapping = map_file(file)
+        return np.ndarray(self.shape, self.dtype, self._mapping(), self.first, self.strides)
+
+    def check(self) -> None:
+        """Raise unless the file is still what it was, and all of it could be read.
+
+        Raises:
+            InputError: it changed, or its device failed.
+        """
+        _check(_mapped[self._mapping()])
+
+    def _mapping(self) -> mmap.mmap:
+        kept = _opened.get(self.name)
+        if kept is None or kept[1:] != (self.size, self.modified):
+            kept = self._mapped_again(), self.size, self.modified
+            _opened[self.name] = kept
+            if len(_opened) > KEPT:
+                del _opened[next(iter(_opened))]
+        return kept[0]
+
+    def _mapped_again(self) -> mmap.mmap:
+        try:
+            with Path(self.name).open("rb") as file:
+                mapping = map_file(file)
+        except OSError as error:
+            import platform
+
+            raise InputError(
+                f"{ascii(self.name)[1:-1]} cannot be read by the worker on {platform.node()}",
+                got=error.strerror or str(error),
+                expected="the file under the same path on every worker",
+                hint="put it into a folder that they share, or run it here, without --dask",
+            ) from error
         source = _mapped[mapping]
         source.size, source.modified = self.size, self.modified
         outlive_faults()
-        check_unchanged()
-        return np.ndarray(self.shape, self.dtype, mapping, self.first, self.strides)
+        _check(source)
+        return mapping
 
 
 def reference(array: np.ndarray[Any, Any]) -> Reference | None:

@@ -160,6 +160,7 @@ class Workers:
     ) -> None:
         self.jobs = jobs
         self.remote = remote
+        self.cluster = make is not None
         self._worth = worth
         self._make = make
         self._executor: Executor | Processes | Cluster | None = None

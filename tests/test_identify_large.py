@@ -27,6 +27,7 @@ from convcheck.cli import run
 from convcheck.cli.work import Bar
 from convcheck.convention import Convention
 from convcheck.engine import convolve, finish
+from convcheck.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(7)
@@ -407,3 +408,27 @@ def test_the_report_is_the_same_whatever_the_jobs(stored: str, tmp_path: Path) -
         reports.append(re.sub(r'"elapsed_s": [^,]*,|"replay": [^\n]*', "", done.stdout))
     assert reports[0] == reports[1]
     assert '"near-match"' in reports[0]
+
+
+def test_memory_that_is_allowed() -> None:
+    image = RNG.integers(0, 256, (3, 300, 300), np.uint8)
+    bank = RNG.integers(-9, 9, (8, 3, 3, 3))
+    output = convolve(image, bank)
+    with pytest.raises(InputError, match="one tile does not fit") as caught:
+        identify(image, bank, output, memory=70 << 20)
+    least = int(re.findall(r"--memory (\d+)MiB", str(caught.value.hint))[0])
+    plans: list[Plan] = []
+
+    class Told:
+        def begin(self, plan: Plan) -> None:
+            plans.append(plan)
+
+        def advance(self) -> None:
+            pass
+
+    small, usual = (
+        identify(image, bank, output, memory=memory, progress=Told())
+        for memory in (least << 20, None)
+    )
+    assert {plan.memory for plan in plans} == {least << 20}  # judged as a whole by default
+    assert replace(small, elapsed=0) == replace(usual, elapsed=0)

@@ -211,6 +211,15 @@ def test_another_process_finds_a_mapped_array_and_views_of_it(tmp_path: Path) ->
     assert reference(np.zeros(3)) is None
     found = reference(array[2:])
     assert found is not None
+    found.open()
     os.utime(path, ns=(0, 0))
     with pytest.raises(InputError, match="changed while it was read"):
+        found.check()
+    later = reference(load("IMG", str(path)).array)
+    assert later is not None
+    assert np.array_equal(later.open(), np.load(path))  # what was opened before is of no account
+    later.check()
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read by the worker on") as caught:
         found.open()
+    assert caught.value.got == "No such file or directory"

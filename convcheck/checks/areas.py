@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.patch import patch, source
-from convcheck.checks.sums import Linear
+from convcheck.checks.sums import Linear, Sent
 from convcheck.checks.tiles import (
-    DEFAULT_MEMORY,
     FIXED_BYTES,
     PROCESS_BYTES,
     TILE_BYTES,
@@ -24,6 +23,7 @@ from convcheck.checks.tiles import (
     Tile,
     largest,
     split,
+    within,
 )
 from convcheck.engine import (
     arrange_filters,
@@ -32,6 +32,7 @@ from convcheck.engine import (
     output_shape,
     stored_image,
 )
+from convcheck.errors import InputError
 from convcheck.pool import run
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
+    from convcheck.pool import Workers
 
 Array = NDArray[Any]
 R = TypeVar("R")
@@ -113,20 +115,58 @@ def handed_out(
 
     In any order, by the problem's workers, where it has some and they have the files; progress is
     told of each.
+
+    Raises:
+        InputError: a cluster was asked for, and its workers cannot have the arrays.
     """
-    workers = problem.workers if problem.light else None
-    plan = tiled(problem, convention, problem.output.shape, jobs=workers.jobs if workers else 1)
+    workers = problem.workers
+    if workers and not problem.light:
+        if workers.cluster:
+            raise InputError(
+                "large arrays are not sent to the workers of a cluster with every tile",
+                got="an array from an archive, from stdin or from a picture",
+                expected="arrays that are .npy files, which the workers open themselves",
+                hint="save each to a .npy file, or run it on this machine, without --dask",
+            )
+        workers = None
+    plan = tiled(problem, convention, problem.output.shape, workers=workers)
     executor = workers.executor(plan.jobs, plan.seconds) if workers else None
-    work = ((problem, convention, tile, *more) for tile in plan.tiles)
-    yield from _told(problem, run(function, work, executor=executor, jobs=plan.jobs))
+    if executor is None:
+        here = (function(problem, convention, tile, *more) for tile in plan.tiles)
+        yield from _told(problem, here)
+        return
+    sent = Sent.of(problem)
+    work = ((function, sent, convention, tile, *more) for tile in plan.tiles)
+    yield from _told(problem, run(_there, work, executor=executor, jobs=plan.jobs))
 
 
-def tiled(problem: Problem, convention: Convention, shape: Sequence[int], *, jobs: int = 1) -> Plan:
+def _there(function: Callable[..., R], sent: Sent, *more: Any) -> R:
+    result = function(sent.opened(), *more)
+    sent.check()
+    return result
+
+
+def tiled(
+    problem: Problem,
+    convention: Convention,
+    shape: Sequence[int],
+    *,
+    workers: Workers | None = None,
+) -> Plan:
     """The areas of an output of ``shape`` (N,O,H,W); progress is told that they begin."""
     x = stored_image(problem.image, convention)
     bank = arrange_filters(problem.filters, convention, x.shape[1])
     item = problem.arithmetic.dtype.itemsize
-    plan = grid(convention, x.shape[1], bank.shape, shape, item=item, jobs=jobs)
+    plan = grid(
+        convention,
+        x.shape[1],
+        bank.shape,
+        shape,
+        item=item,
+        memory=problem.memory,
+        jobs=workers.jobs if workers else 1,
+        remote=workers is not None and workers.remote,
+    )
     if problem.progress is not None:
         problem.progress.begin(plan)
     return plan
@@ -161,7 +201,8 @@ def is_large(problem: Problem, shape: Sequence[int] | None = None) -> bool:
     """
     size = problem.output.size if shape is None else math.prod(shape)
     took = PER_SAMPLE * problem.image.size + PER_OUTPUT * size
-    return took > WHOLE_BYTES
+    room = WHOLE_BYTES if problem.memory is None else problem.memory - PROCESS_BYTES
+    return took > min(WHOLE_BYTES, room)
 
 
 def grid(
@@ -171,12 +212,15 @@ def grid(
     shape: Sequence[int],
     *,
     item: int = 8,
+    memory: int | None = None,
     jobs: int = 1,
+    remote: bool = False,
 ) -> Plan:
     """The areas of an output of ``shape`` (N,O,H,W), and what one takes.
 
     ``channels`` are the image's, ``bank_shape`` (O,I,H,W); ``item`` the bytes of a number. An area
-    has filters of one group, or whole groups. ``jobs`` workers are asked for.
+    has filters of one group, or whole groups. ``jobs``, ``memory`` and ``remote`` are those of
+    :func:`tiles.within`.
     """
     batch, count, height, width = shape
     each, inputs = count // convention.groups, bank_shape[1]
@@ -212,7 +256,5 @@ def grid(
         )
     )
     seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 30) * (item // 8)
-    took = peak(filters, rows, columns)
-    fitting = (DEFAULT_MEMORY - PROCESS_BYTES) // (PROCESS_BYTES + took)
-    workers = max(1, min(jobs, fitting, len(tiles)))
-    return Plan(tiles, took, DEFAULT_MEMORY, workers, jobs, seconds / workers)
+    each = peak(filters, rows, columns)
+    return within(tiles, each, seconds, memory=memory, jobs=jobs, remote=remote)

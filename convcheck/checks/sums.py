@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-ARRAYS = ("image", "filters", "output")
 LIGHT = 1 << 20
 """Bytes that an array may have to be sent along with every area that is handed out."""
 
@@ -52,6 +51,8 @@ class Problem:
     """What others find out about the arrays once for all hypotheses."""
     workers: Workers | None = field(default=None, compare=False)
     """Who judges a large output area by area; this process, where it is None."""
+    memory: int | None = None
+    """Bytes that they all may take beside the arrays, 256 MiB where it is None."""
 
     @classmethod
     def of(
@@ -61,12 +62,13 @@ class Problem:
         output: Array,
         progress: Progress | None = None,
         workers: Workers | None = None,
+        memory: int | None = None,
     ) -> Problem:
         """The problem of three arrays; ``filters`` in any layout."""
         keep_freed_memory()
         flat = filters.reshape(1, -1)
         work = choose_arithmetic(image, flat)
-        return cls(image, filters, output, work, progress, workers=workers)
+        return cls(image, filters, output, work, progress, workers=workers, memory=memory)
 
     @property
     def light(self) -> bool:
@@ -76,18 +78,43 @@ class Problem:
             for array in (self.image, self.filters, self.output)
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "progress": None, "workers": None}
-        for name in ARRAYS:
-            state[name] = reference(state[name]) or state[name]
-        return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Sent:
+    """A problem on its way to another process, which opens mapped files itself."""
+
+    arrays: tuple[Array | Reference, ...]
+    arithmetic: Arithmetic
+    memo: dict[str, Any]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Sent:
+        """What has to be sent of a problem."""
+        arrays = (problem.image, problem.filters, problem.output)
+        found = tuple(reference(array) or array for array in arrays)
+        return cls(found, problem.arithmetic, problem.memo)
+
+    def opened(self) -> Problem:
+        """The problem, where it has arrived.
+
+        Raises:
+            InputError: a file is not there, or not what it was.
+        """
         keep_freed_memory()
-        for name in ARRAYS:
-            if isinstance(state[name], Reference):
-                state[name] = state[name].open()
-        self.__dict__.update(state)
+        image, filters, output = (
+            array.open() if isinstance(array, Reference) else array for array in self.arrays
+        )
+        return Problem(image, filters, output, self.arithmetic, memo=self.memo)
+
+    def check(self) -> None:
+        """Raise unless the files are still what they were.
+
+        Raises:
+            InputError: one changed, or could not be read.
+        """
+        for array in self.arrays:
+            if isinstance(array, Reference):
+                array.check()
 
 
 class Linear:

@@ -144,6 +144,30 @@ def plan(
         for k, n in split(count, filters)
     )
     each = max(peak(*tile.sizes) for tile in tiles)
+    outputs = count * height * width
+    # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
+    oracle = taps if direct else 70 * channels
+    seconds = 1e-9 * outputs * (oracle + decompositions * (0.5 * taps + 35)) * (item // 8)
+    return within(tiles, each, seconds, memory=memory, jobs=jobs, remote=remote)
+
+
+def within(
+    tiles: tuple[Tile, ...],
+    each: int,
+    seconds: float,
+    *,
+    memory: int | None,
+    jobs: int,
+    remote: bool,
+) -> Plan:
+    """The plan of tiles that take ``each`` so many bytes, and ``seconds`` of one worker in all.
+
+    ``memory`` is what all processes may take beside the inputs, 256 MiB where it is None. ``jobs``
+    workers are asked for; ``remote`` ones take no memory of this machine.
+
+    Raises:
+        InputError: one tile takes more than that.
+    """
     memory = max(DEFAULT_MEMORY, PROCESS_BYTES + each) if memory is None else memory
     if memory < PROCESS_BYTES + each:
         least = -(-(PROCESS_BYTES + each) >> 20)
@@ -155,10 +179,6 @@ def plan(
         )
     fitting = jobs if remote else (memory - PROCESS_BYTES) // (PROCESS_BYTES + each)
     workers = max(1, min(jobs, fitting, len(tiles)))
-    outputs = count * height * width
-    # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
-    oracle = taps if direct else 70 * channels
-    seconds = 1e-9 * outputs * (oracle + decompositions * (0.5 * taps + 35)) * (item // 8)
     return Plan(tiles, each, memory, workers, jobs, seconds / workers)
 
 

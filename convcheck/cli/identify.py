@@ -16,7 +16,7 @@ from convcheck.cli.base import (
     output_options,
 )
 from convcheck.cli.figures import figure_options, identify_figures
-from convcheck.cli.work import Bar, Work, workers
+from convcheck.cli.work import Bar, Work, work_options, workers
 
 
 @click.command(
@@ -61,12 +61,7 @@ from convcheck.cli.work import Bar, Work, workers
     is_flag=True,
     help="Judge the other elements of an OUT that holds NaN or infinity.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="How many processes judge an output too large to be held; all cores by default.",
-)
+@work_options
 @figure_options
 @output_options
 def identify(
@@ -77,6 +72,8 @@ def identify(
     strict: bool,
     ignore_nonfinite: bool,
     jobs: int | None,
+    memory: int | None,
+    dask: str | None,
     **output: Any,
 ) -> int:
     """Name the convention under which the filters W make OUT from the image IMG.
@@ -101,7 +98,7 @@ def identify(
 
     arrays = [tensor.array for tensor in loaded]
     started = perf_counter()
-    work = Work(jobs=jobs, memory=None, dask=None)
+    work = Work(jobs=jobs, memory=memory, dask=dask)
     with workers(work) as team, Bar("tiles", verbose=output["verbose"]) as bar:
         result = check(
             *arrays,
@@ -110,6 +107,7 @@ def identify(
             ignore_nonfinite=ignore_nonfinite,
             progress=bar,
             workers=team,
+            memory=memory,
         )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from convcheck import cluster, compare
+from convcheck import cluster, compare, convolve
 from convcheck.campaign import cases
 from convcheck.checks.verify import Team, put_to_test
 from convcheck.cluster import Cluster, ClusterError
@@ -106,6 +107,45 @@ def test_the_report_is_the_same_to_the_byte(scheduler: Any) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         reports.add(done.stdout)
     assert len(reports) == 1
+
+
+def test_identify_hands_out_files_alone(scheduler: Any, tmp_path: Path) -> None:
+    """The workers open them; what is in an archive would be sent with every tile."""
+    rng = np.random.default_rng(1)
+    image, filters = (
+        rng.integers(0, 256, (3, 600, 500), np.uint8),
+        rng.integers(-9, 9, (8, 3, 3, 3)),
+    )
+    output = convolve(image, filters)
+    output[5, 30:40, 100:120] += 7
+    names = ("img", "w", "out")
+    stored = dict(zip(names, (image, filters, output), strict=True))
+    for name, array in stored.items():
+        np.save(tmp_path / name, array)
+    np.savez(tmp_path / "all", **stored)
+
+    def identified(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "convcheck", "identify", *words, "--json", "-v"],
+            env=environment(),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    files = [f"{name}.npy" for name in names]
+    reports = set()
+    for options in (["--jobs", "1"], ["--dask", scheduler.scheduler_address], ["--dask", "local"]):
+        done = identified(*files, *options)
+        assert done.returncode == 1, done.stderr[-2000:]
+        assert ("1 worker," in done.stderr) == (options[0] == "--jobs")
+        reports.add(re.sub(r'"elapsed_s": [^,]*,|"replay": [^\n]*', "", done.stdout))
+    assert len(reports) == 1
+    assert '"near-match"' in reports.pop()
+    done = identified(*(f"all.npz::{name}" for name in names), "--dask", "local")
+    assert done.returncode == 2
+    assert "save each to a .npy file" in done.stderr
 
 
 def test_a_scheduler_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ def identify(
     ignore_nonfinite: bool = False,
     progress: Progress | None = None,
     workers: Workers | None = None,
+    memory: int | None = None,
 ) -> IdentifyResult:
     """Name the convention under which ``image`` and ``filters`` give ``output``.
 
@@ -114,6 +115,7 @@ def identify(
         ignore_nonfinite: judge the finite elements of an output that has others.
         progress: told of every part of a large output that was judged.
         workers: who judges the parts of a large output; this process, where it is None.
+        memory: bytes that they all may take beside the arrays, 256 MiB by default.
 
     Raises:
         InputError: arrays that hold no finite numbers, or shapes that no convention connects.
@@ -121,7 +123,7 @@ def identify(
     # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
     with np.errstate(all="ignore"):
         return _identify(
-            image, filters, output, expect, strict, ignore_nonfinite, progress, workers
+            image, filters, output, expect, strict, ignore_nonfinite, progress, workers, memory
         )
 
 
@@ -134,6 +136,7 @@ def _identify(
     ignore_nonfinite: bool,
     progress: Progress | None,
     workers: Workers | None,
+    memory: int | None,
 ) -> IdentifyResult:
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
@@ -143,7 +146,7 @@ def _identify(
     found = list(readings(image, filters, output))
     if not found:
         raise _no_reading(image, filters, output)
-    problem = Problem.of(image, filters, output, progress, workers)
+    problem = Problem.of(image, filters, output, progress, workers, memory)
     said = degenerate(problem)
     # A constant filter still tells one place from another, zeros tell nothing.
     mute = any(not reason.startswith("W is constant") for reason in said)
