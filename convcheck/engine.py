@@ -4,9 +4,10 @@ The steps are the convention's own, in its order; each is a function over a list
 so that 1-D and 3-D need no other engine. Arrays inside have the axes N, C (or O, I), then the
 spatial ones.
 
-There is no FFT, though one beats the product for kernels above about 16x16 and few filters: its
-error is bounded by norms of the whole image, not by n times S of an element, and integers are
-rounded. Whoever calls the engine relies on the bound of a sum, which holds for every element alone.
+Large kernels go through an FFT where its bound is so small that rounding makes the sums exact.
+Elsewhere there is none: its error is bounded by norms of the whole image, not by n times S of an
+element, and whoever calls the engine relies on the bound of a sum, which holds for every element
+alone.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from convcheck import fourier
 from convcheck.convention import CORRELATION, PRECISIONS, Convention
 from convcheck.errors import InputError
-from convcheck.rounding import choose_arithmetic
+from convcheck.rounding import Arithmetic, choose_arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +53,7 @@ def convolve(image: Array, filters: Array, convention: Convention = CORRELATION)
     w = arrange_filters(filters, convention, x.shape[1])
     work = choose_arithmetic(_with_border(x, convention), w)
     padded = pad(spread(work.cast(x), convention.input_dilation), convention)
-    y = correlate(padded, work.cast(w), convention.stride, convention.dilation, convention.groups)
+    y = sums(padded, work.cast(w), convention, work)
     return arrange_output(finish(y, convention), convention)
 
 
@@ -215,6 +217,24 @@ def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention)
     if x.dtype.kind in "biu" and not is_whole(value):
         x = x.astype(np.float64)
     return np.pad(x, widths, constant_values=x.dtype.type(value))
+
+
+def sums(x: Array, w: Array, convention: Convention, arithmetic: Arithmetic) -> Array:
+    """:func:`correlate` of a padded image and an arranged bank in the arithmetic that they have.
+
+    It is done by FFT where that is sooner and makes no difference to any element. A border of other
+    numbers than 0 may be no multiple of the arithmetic's quantum.
+    """
+    stride, dilation, groups = convention.stride, convention.dilation, convention.groups
+    plain = x.ndim == 4 and groups == 1 and {*stride, *dilation} == {1}
+    exact = arithmetic.exact and convention.padding_value == 0
+    if plain and exact and x.dtype == w.dtype == np.float64:
+        _output_sizes(x.shape[2:], w.shape[2:], stride, dilation)
+        if fourier.wins(x.shape[1:], w.shape, 1):
+            found = [fourier.sums(image, w, [()], arithmetic) for image in x]
+            if None not in found:
+                return np.stack([values[0] for values, _ in filter(None, found)])
+    return correlate(x, w, stride, dilation, groups)
 
 
 def correlate(

@@ -113,7 +113,7 @@ class Oracle:
         for k, bound in enumerate(bounds):
             if bound < 0.49 * step:
                 # Every exact result is a multiple of the quantum, and only one is within the bound.
-                values[k] = np.rint(values[k] / step) * step
+                values[k] = np.rint(values[k] / step) * step + 0.0  # no -0
                 bounds[k] = 0.0
         if not any(bounds):
             values = values.astype(self.arithmetic.dtype, copy=False)

@@ -15,11 +15,11 @@ from convcheck.checks.tiles import keep_freed_memory
 from convcheck.engine import (
     arrange_filters,
     arrange_image,
-    correlate,
     pad,
     round_to,
     spread,
     stored_image,
+    sums,
 )
 from convcheck.mapping import Reference, reference
 from convcheck.rounding import Arithmetic, choose_arithmetic
@@ -157,7 +157,7 @@ class Linear:
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
         """The correlation of ``how`` of the image, arranged as ``c`` says, with a bank that is."""
         x = spread(arrange_image(how(self.problem.image), c), c.input_dilation)
-        return correlate(pad(x, c), w, c.stride, c.dilation, c.groups)
+        return sums(pad(x, c), w, c, self.problem.arithmetic)
 
     @cached_property
     def magnitude(self) -> Array:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck import fourier
 from convcheck.checks.screen import Screen, singly
 from convcheck.comparison import Comparison, merge
 from convcheck.comparison import compare as judge
@@ -211,10 +212,41 @@ def judge_tile(
     keep_freed_memory()
     x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
     expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
-    summed = oracle_bounds is None  # the bound of a sum holds for the oracle too
-    floors = np.array(oracle_bounds or [0.0] * len(w))
+    floors = None if oracle_bounds is None else np.array(oracle_bounds)
+    exact = arithmetic.exact and (floors is None or not floors.any())
+    judged = _by_fft(x, w, expected, floors, arithmetic, rows, tile) or _by_sums(
+        x, w, expected, floors, arithmetic, rows, tile
+    )
+    pairs = combinations(rows, 2)
+    return Part(
+        rows=judged.rows,
+        apart=frozenset(pair for pair, one in zip(pairs, judged.apart, strict=True) if one),
+        wrapped=_count_outside(expected, limits),
+        exact=exact,
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Every row of a tile, and whether the tile tells each pair of rows apart."""
+
+    rows: tuple[Comparison, ...]
+    apart: tuple[bool, ...]
+
+
+def _by_sums(
+    x: Array,
+    w: Array,
+    expected: Array,
+    floors: Array | None,
+    arithmetic: Arithmetic,
+    rows: Rows,
+    tile: Tile,
+) -> _Judged:
+    """By sums of products, which ``floors`` being None says the oracle computes too."""
+    summed = floors is None  # the bound of a sum holds for the oracle too
+    floors = np.zeros(len(w)) if floors is None else floors
     exact = arithmetic.exact and not floors.any()
-    wrapped = _count_outside(expected, limits)
     banks = np.stack(
         [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
     )
@@ -245,14 +277,43 @@ def judge_tile(
             _differ(values[a], values[b], bounds[a], bounds[b]) if known is None else known
             for known, (a, b) in zip(apart, pairs, strict=True)
         ]
-    names = list(rows)
-    return Part(
-        rows=tuple(row for row in seen if row is not None),
-        apart=frozenset(
-            (names[a], names[b]) for (a, b), one in zip(pairs, apart, strict=True) if one
+    return _Judged(
+        tuple(row for row in seen if row is not None), tuple(one is True for one in apart)
+    )
+
+
+def _by_fft(
+    x: Array,
+    w: Array,
+    expected: Array,
+    floors: Array | None,
+    arithmetic: Arithmetic,
+    rows: Rows,
+    tile: Tile,
+) -> _Judged | None:
+    """By FFT where that is sooner and no less sharp than the oracle; None elsewhere."""
+    sharp = floors is not None or arithmetic.exact
+    if not sharp or arithmetic.dtype != np.float64 or not fourier.wins(x.shape, w.shape, len(rows)):
+        return None
+    found, sized = (
+        fourier.sums(image, bank, rows.values(), arithmetic)
+        for image, bank in ((x, w), (np.abs(x), np.abs(w)))
+    )
+    if found is None or sized is None:
+        return None
+    values, bounds = found
+    sizes, _ = sized
+    both = bounds if floors is None else bounds + floors
+    limit = np.broadcast_to(both[:, None, None], expected.shape)
+    own = sizes[list(rows).index("flipped")]
+    return _Judged(
+        tuple(
+            judge(v, expected, limit, np.maximum(s, own), tile.first)
+            for v, s in zip(values, sizes, strict=True)
         ),
-        wrapped=wrapped,
-        exact=exact,
+        tuple(
+            _differ(values[a], values[b], 2 * bounds) for a, b in combinations(range(len(rows)), 2)
+        ),
     )
 
 

@@ -1,0 +1,117 @@
+"""Every flip of a bank by FFT, for filters so large that sums of products take longer.
+
+A filter with both spatial axes reversed has the conjugate spectrum, so the flips share the
+transforms of the image and of the filters, and channels are added before the one way back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.rounding import fft_bound, norm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from convcheck.rounding import Arithmetic
+
+Array = NDArray[Any]
+
+PRODUCT, POINT = 0.08, 0.5
+"""Nanoseconds of a product in the engine, and of a point in one of log2(n) stages of an FFT."""
+MARGIN = 1.5
+"""How many times as long sums must take, as their bound is the better one."""
+
+
+def wins(image: Sequence[int], bank: Sequence[int], rows: int) -> bool:
+    """Whether FFTs of an image (C,H,W) and a bank (K,C,Fh,Fw) are clearly sooner than sums.
+
+    It follows from the shapes alone, so that a report does not depend on the machine.
+    """
+    count, channels, *kernel = bank
+    outputs = math.prod(n - f + 1 for n, f in zip(image[1:], kernel, strict=True))
+    points = math.prod(_lengths(image))
+    planes = channels + count * (channels + rows)
+    products = PRODUCT * rows * count * channels * math.prod(kernel) * outputs
+    return products > MARGIN * POINT * planes * points * math.log2(max(points, 2))
+
+
+def sums(
+    image: Array, bank: Array, rows: Iterable[Sequence[str]], arithmetic: Arithmetic
+) -> tuple[Array, NDArray[np.float64]] | None:
+    """:func:`flips`, and what each filter's elements can be off by: by 0 where sums are exact.
+
+    Such sums are multiples of a quantum, of which one alone is within the bound. None where more
+    may be, and where transforms overflow, which they do before sums.
+    """
+    bounds = bound(image, bank, arithmetic.input_roundings)
+    step = arithmetic.quantum
+    if arithmetic.exact and not max(bounds) < 0.49 * step:
+        return None
+    with np.errstate(all="ignore"):
+        values = flips(image, bank, rows)
+    if not np.isfinite(values).all():
+        return None
+    if arithmetic.exact:
+        return np.rint(values / step) * step + 0.0, np.zeros(len(bank))  # + 0.0: no -0
+    return values, bounds
+
+
+def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
+    """The valid cross-correlations of a float64 image (C,H,W) with each flip of a bank, (R,K,h,w).
+
+    ``rows`` say which of the axes I, H and W of the bank (K,C,Fh,Fw) are reversed. Each element is
+    off by :func:`bound` at most.
+    """
+    from scipy.fft import irfft2, rfft2
+
+    rows = list(rows)
+    lengths = _lengths(image.shape)
+    count, _, *kernel = bank.shape
+    sizes = [n - f + 1 for n, f in zip(image.shape[1:], kernel, strict=True)]
+    # What wraps around falls on elements before the last of a kernel: outside of what is valid.
+    first, last = (
+        tuple(slice(a, a + n) for a, n in zip(at, sizes, strict=True))
+        for at in ((0, 0), (f - 1 for f in kernel))
+    )
+    spectrum = rfft2(image, lengths)
+    values = np.empty((len(rows), count, *sizes))
+    for k, filters in enumerate(bank):
+        kept: dict[bool, Array] = {}
+        made: dict[tuple[bool, ...], Array] = {}
+        for row, flip in enumerate(rows):
+            crossed = ("H" in flip) != ("W" in flip)
+            if crossed not in kept:
+                kept[crossed] = rfft2(filters[:, ::-1] if crossed else filters, lengths)
+            # Both axes reversed, or W of what has H reversed: a convolution with what was kept.
+            convolved, reordered = "W" in flip, "I" in flip and len(filters) > 1
+            way = crossed, convolved, reordered
+            if way not in made:
+                factor = kept[crossed][::-1] if reordered else kept[crossed]
+                summed = np.einsum("chw,chw->hw", spectrum, factor if convolved else factor.conj())
+                made[way] = irfft2(summed, lengths)[last if convolved else first]
+            values[row, k] = made[way]
+    return values
+
+
+def bound(image: Array, bank: Array, roundings: int = 0) -> NDArray[np.float64]:
+    """What each element of :func:`flips` can be off by, for each filter (K).
+
+    It is that of one FFT convolution: channel by channel the norms' products add up to no more than
+    the product of the norms (Cauchy and Schwarz), and each of the C additions rounds once more. All
+    channels' points count for what underflow takes.
+    """
+    channels = len(image)
+    points = channels * math.prod(_lengths(image.shape))
+    size, more = norm(image), roundings + channels
+    return np.array([fft_bound(size, norm(w), points, roundings=more) for w in bank])
+
+
+def _lengths(image: Sequence[int]) -> list[int]:
+    from scipy.fft import next_fast_len
+
+    return [int(next_fast_len(n, real=True)) for n in image[1:]]
