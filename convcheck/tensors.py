@@ -8,7 +8,6 @@ predicate ("is a directory"); ``load`` puts the operand and the file in front of
 from __future__ import annotations
 
 import ast
-import codecs
 import difflib
 import math
 import os
@@ -29,10 +28,25 @@ import numpy as np
 
 from convcheck.errors import InputError, MissingExtraError
 from convcheck.mapping import map_file
+from convcheck.unreadable import (
+    NUMBERS,
+    SAVE_AGAIN,
+    SAVEZ_AGAIN,
+    bad,
+    clip,
+    foreign,
+    in_bytes,
+    listed,
+    no_npz,
+    not_numbers,
+    reason,
+    save_as,
+    shown,
+)
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -55,11 +69,7 @@ _SPECIAL = {
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 # What is wanted, and what to do.
-_ARRAY_FILE = "a .npy or .npz file"
-_NUMBERS = "bool, integer, float or complex numbers"
 _PLAIN_HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5, 5)} or its like"
-_SAVE_AGAIN = "copy it again, or write it again with numpy.save('x.npy', array)"
-_SAVEZ_AGAIN = "copy it again, or write it again with numpy.savez('x.npz', NAME=array)"
 _PIPE = "pipe one .npy into it, as in: convcheck … - < x.npy"
 
 
@@ -96,15 +106,6 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
     return Tensor(spec, array, (note, *said) if rest else said)
 
 
-def _bad(
-    what: str,
-    got: str | None = None,
-    hint: str = _SAVE_AGAIN,
-    expected: str | None = _ARRAY_FILE,
-) -> InputError:
-    return InputError(what, got=got, expected=expected, hint=hint)
-
-
 def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[str, ...]]:
     """Return the array, how many bytes follow it, if any, and what is to be said."""
     if spec == "-":
@@ -118,7 +119,7 @@ def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[s
                 return *_load_member(archive, name), ()
         if name is not None and head == _MAGIC:
             what = f"asks for {shown(name)!r} in an .npy, which holds one array without a name"
-            raise _bad(what, hint=f"leave the name out: {shown(path)}", expected=None)
+            raise bad(what, hint=f"leave the name out: {shown(path)}", expected=None)
         if head != _MAGIC:
             from convcheck import loaders
 
@@ -148,20 +149,20 @@ def open_regular(path: str) -> IO[bytes]:
         InputError: it is none, is not there or may not be read.
     """
     if not path:
-        raise _bad("names no file", "an empty path", "check the command line: is a variable empty?")
+        raise bad("names no file", "an empty path", "check the command line: is a variable empty?")
     try:
         # Looked at before it is opened: that waits for a FIFO's writer, and may make a device act.
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise _bad("is a directory", hint="name one of the files in it")
+            raise bad("is a directory", hint="name one of the files in it")
         if not stat.S_ISREG(mode):
             kind = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
             hint = "to read a stream, redirect it: convcheck … - < FILE"
-            raise _bad("is not a regular file", kind, hint)
+            raise bad("is not a regular file", kind, hint)
         return open(path, "rb", opener=_open_at_once)
     except PermissionError as error:
         hint = "look at the permissions of the file and of its directories: ls -ld"
-        raise _bad("cannot be read: permission denied", reason(error), hint) from error
+        raise bad("cannot be read: permission denied", reason(error), hint) from error
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in it
         raise _missing(Path(path), reason(error)) from error
 
@@ -182,7 +183,7 @@ def _missing(path: Path, got: str) -> InputError:
         if close := same_stem or difflib.get_close_matches(path.name, siblings):
             meant = ", ".join(shown(str(path.parent / name)) for name in close[:3])
             hint = f"did you mean {meant}?"
-    return _bad("does not exist", got, hint)
+    return bad("does not exist", got, hint)
 
 
 # --- .npy: a header, then the array's bytes -----------------------------------------------------
@@ -200,13 +201,13 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def promise(self) -> str:
-        return f"a header of shape {self.shape} and dtype {self.dtype}: {_bytes(self.nbytes)}"
+        return f"a header of shape {self.shape} and dtype {self.dtype}: {in_bytes(self.nbytes)}"
 
     def check(self, available: int) -> None:
         if self.nbytes > available:
-            got = f"{self.promise()}, followed by {_bytes(max(available, 0))}"
+            got = f"{self.promise()}, followed by {in_bytes(max(available, 0))}"
             what = "is cut off: its header promises more data than there is"
-            raise _bad(what, got, expected=f"{_bytes(self.nbytes)} of data")
+            raise bad(what, got, expected=f"{in_bytes(self.nbytes)} of data")
 
     def view(self, data: mmap.mmap | bytearray, offset: int = 0) -> NDArray[Any]:
         array: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, offset, order=self.order)
@@ -240,8 +241,8 @@ def _take(stream: IO[bytes], count: int) -> bytearray:
 
 def _too_large(got: str) -> InputError:
     hint = "save it as an .npy file, and name that: it is mapped, not read"
-    limit = f"at most {_bytes(MEMBER_LIMIT)}"
-    return _bad("is too large to be held in memory", got, hint, limit)
+    limit = f"at most {in_bytes(MEMBER_LIMIT)}"
+    return bad("is too large to be held in memory", got, hint, limit)
 
 
 def _load_stdin(stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
@@ -249,42 +250,42 @@ def _load_stdin(stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
     if stream is None and sys.stdin is not None:  # as it is where it was closed
         stream = sys.stdin.buffer
     if stream is None or stream.closed:
-        raise _bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
+        raise bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
     if stream.isatty():
-        raise _bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
+        raise bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
     header = _read_header(stream, f"{_PIPE}; only one operand can be -")
     array = _read(stream, header)
     rest = len(_take(stream, _CHUNK))  # no further: it may never end
     return array, ("at least " if rest == _CHUNK else "") + _rest(rest)
 
 
-def _read_header(stream: IO[bytes], if_empty: str = _SAVE_AGAIN) -> _Header:
+def _read_header(stream: IO[bytes], if_empty: str = SAVE_AGAIN) -> _Header:
     head = _take(stream, len(_MAGIC))
     if not head:
-        raise _bad("is empty", "0 bytes", if_empty)
+        raise bad("is empty", "0 bytes", if_empty)
     if not _MAGIC.startswith(head):
-        raise _foreign(bytes(head + _take(stream, 512)))
+        raise foreign(bytes(head + _take(stream, 512)))
     version = bytes(_take(stream, 2))
     length_format = _LENGTH_FORMATS.get(version, "<H")
     if len(version) == 2 and version not in _LENGTH_FORMATS:
         what, got = "has an unknown version of the .npy format", f"version {version.hex('.')}"
-        raise _bad(what, got, expected="version 1.0, 2.0 or 3.0")
+        raise bad(what, got, expected="version 1.0, 2.0 or 3.0")
     length = _take(stream, struct.calcsize(length_format))
     if len(length) < struct.calcsize(length_format):
-        raise _bad("is cut off inside its header", _bytes(len(head + version + length)))
+        raise bad("is cut off inside its header", in_bytes(len(head + version + length)))
     (promised,) = struct.unpack(length_format, length)
     if promised > _HEADER_LIMIT:
-        got = f"a header that says it is {_bytes(promised)} long"
-        raise _bad_header(got, f"at most {_bytes(_HEADER_LIMIT)}")
+        got = f"a header that says it is {in_bytes(promised)} long"
+        raise _bad_header(got, f"at most {in_bytes(_HEADER_LIMIT)}")
     text = _take(stream, promised)
     if len(text) < promised:
-        got = f"{_bytes(len(text))} of a header that says it is {_bytes(promised)} long"
-        raise _bad("is cut off inside its header", got)
+        got = f"{in_bytes(len(text))} of a header that says it is {in_bytes(promised)} long"
+        raise bad("is cut off inside its header", got)
     return _parse_header(text, len(head + version + length + text))
 
 
 def _parse_header(raw: bytearray, start: int) -> _Header:
-    found = _clip(bytes(raw))
+    found = clip(bytes(raw))
     try:
         # UTF-8 in version 3, but then only in the names of fields, which are refused anyway.
         text = re.sub(r"(\d)L\b", r"\1", raw.decode("latin-1"))  # Python 2 wrote (3L, 5L)
@@ -300,7 +301,7 @@ def _parse_header(raw: bytearray, start: int) -> _Header:
     descr, shape, fortran = fields["descr"], fields["shape"], fields["fortran_order"]
     if isinstance(descr, list | tuple):
         hint = "save one of its fields: numpy.save('x.npy', x['FIELD'])"
-        raise _bad("holds a structured array, not numbers", found, hint, _NUMBERS)
+        raise bad("holds a structured array, not numbers", found, hint, NUMBERS)
     if not isinstance(descr, str) or not isinstance(shape, tuple) or not isinstance(fortran, bool):
         raise _bad_header(found)
     dtype = _dtype(descr)
@@ -311,49 +312,24 @@ def _parse_header(raw: bytearray, start: int) -> _Header:
         raise _bad_header(found, "lengths of axes that are whole numbers from 0 up")
     # Without the empty axes, as numpy counts when it asks whether an array can be.
     if math.prod(length or 1 for length in shape) * dtype.itemsize > sys.maxsize:
-        got = f"shape {_clip(str(shape))}: more bytes than a machine can address"
+        got = f"shape {clip(str(shape))}: more bytes than a machine can address"
         raise _bad_header(got, "a shape that fits the file")
     return _Header(dtype, shape, "F" if fortran else "C", start)
 
 
 def _bad_header(got: str, expected: str = _PLAIN_HEADER) -> InputError:
-    return _bad("has an .npy header that cannot be right", got, expected=expected)
-
-
-def _save_as(dtype: str) -> str:
-    return f"numpy.save('x.npy', x.astype('{dtype}'))"
-
-
-_NOT_NUMBERS = {
-    "O": (
-        "pickled Python objects",
-        "nothing is unpickled here: numpy.save('x.npy', numpy.stack(list(x))) where you trust it",
-    ),
-    "V1": ("raw bytes (void)", f"if it is a float8 array of ml_dtypes: {_save_as('float32')}"),
-    "V2": (
-        "raw bytes (void)",
-        f"if it is a bfloat16 array of ml_dtypes, save it as float32: {_save_as('float32')}",
-    ),
-    "V": ("raw bytes (void)", "say what they are: numpy.save('x.npy', x.view('float32'))"),
-    "S": ("byte strings", f"turn them into numbers: {_save_as('float64')}"),
-    "U": ("strings", f"turn them into numbers: {_save_as('float64')}"),
-    "M": ("dates", f"turn them into numbers: {_save_as('int64')}"),
-    "m": ("time differences", f"turn them into numbers: {_save_as('int64')}"),
-}
+    return bad("has an .npy header that cannot be right", got, expected=expected)
 
 
 def _dtype(descr: str) -> np.dtype[Any]:
-    got = f"dtype {_clip(descr)}"
+    got = f"dtype {clip(descr)}"
     if _NUMERIC.fullmatch(descr):
         try:
             return np.dtype(descr)
         except TypeError as error:
-            what, hint = "has a dtype that numpy lacks on this machine", _save_as("float64")
-            raise _bad(what, got, hint, _NUMBERS) from error
-    code = descr.lstrip("<>=|")
-    unknown = ("an unknown kind of data", "save an array of numbers")
-    kind, hint = _NOT_NUMBERS.get(code) or _NOT_NUMBERS.get(code[:1], unknown)
-    raise _bad(f"holds {kind}, not numbers", got, hint, _NUMBERS)
+            what, hint = "has a dtype that numpy lacks on this machine", save_as("float64")
+            raise bad(what, got, hint, NUMBERS) from error
+    raise not_numbers(descr)
 
 
 # --- .npz: a zip archive of .npy ----------------------------------------------------------------
@@ -364,20 +340,20 @@ def _zip_errors() -> Iterator[None]:
     try:
         yield
     except _ZIP_ERRORS as error:
-        got = _clip(str(error) or type(error).__name__)
-        raise _bad("is a corrupt or cut-off zip archive (.npz)", got, _SAVEZ_AGAIN) from error
+        got = clip(str(error) or type(error).__name__)
+        raise bad("is a corrupt or cut-off zip archive (.npz)", got, SAVEZ_AGAIN) from error
 
 
 def _load_member(archive: zipfile.ZipFile, name: str | None) -> tuple[NDArray[Any], str]:
     info = _choose(archive, name)
     if info.flag_bits & 0x1:
-        raise _bad("is encrypted", hint="decrypt it first: unzip, then name the .npy in it")
+        raise bad("is encrypted", hint="decrypt it first: unzip, then name the .npy in it")
     # Besides that numpy never writes them, the other kinds unpack a chunk to any size.
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         what, got = "uses a compression that numpy does not write", f"type {info.compress_type}"
-        raise _bad(what, got, _SAVEZ_AGAIN, "stored or deflated members")
+        raise bad(what, got, SAVEZ_AGAIN, "stored or deflated members")
     if info.file_size > MEMBER_LIMIT:
-        raise _too_large(f"a member of {_bytes(info.file_size)}")
+        raise _too_large(f"a member of {in_bytes(info.file_size)}")
     with archive.open(info) as member:
         header = _read_header(member)
         header.check(info.file_size - header.start)
@@ -394,120 +370,24 @@ def _choose(archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
     arrays = [member for member in members if member.filename.endswith(".npy")]
     names = [member.filename.removesuffix(".npy") for member in arrays]
     if not names:
-        raise _no_npz([member.filename for member in members])
+        raise no_npz([member.filename for member in members])
     if name is None:
         if len(set(names)) > 1:
-            hint = f"name one of them: {shown(archive.filename or 'FILE.npz')}::{_clip(names[0])}"
-            raise _bad(f"holds {len(names)} arrays: which one?", _listed(names), hint, "a name")
+            hint = f"name one of them: {shown(archive.filename or 'FILE.npz')}::{clip(names[0])}"
+            raise bad(f"holds {len(names)} arrays: which one?", listed(names), hint, "a name")
         name = names[0]
     if name not in names:
         name = name.removesuffix(".npy")
     if name not in names:
         close = difflib.get_close_matches(name, names, 1, 0.5) or names
-        what = f"holds no array named {_clip(name) or repr(name)}"
-        hint = f"did you mean ::{_clip(close[0])}?"
-        raise _bad(what, _listed(names), hint, "one of these names")
+        what = f"holds no array named {clip(name) or repr(name)}"
+        hint = f"did you mean ::{clip(close[0])}?"
+        raise bad(what, listed(names), hint, "one of these names")
     if names.count(name) > 1:
         what, expected = f"holds {names.count(name)} arrays of one name", "one array a name"
-        raise _bad(what, _clip(name), _SAVEZ_AGAIN, expected)
+        raise bad(what, clip(name), SAVEZ_AGAIN, expected)
     return arrays[names.index(name)]
 
 
-def _no_npz(names: list[str]) -> InputError:
-    if any(name.endswith("data.pkl") for name in names):
-        tensor = "torch.load('x.pt', weights_only=True)"
-        hint = f"{_python('torch, numpy', f'{tensor}.numpy()')} (of a state dict: ['NAME'].numpy())"
-        return _bad("is a PyTorch file, not an array", _listed(names), hint)
-    got = _listed(names) if names else "no members"
-    return _bad("is a zip archive without arrays, not an .npz", got, _SAVEZ_AGAIN)
-
-
-# --- anything else ------------------------------------------------------------------------------
-
-
-def _python(imports: str, array: str) -> str:
-    return f"python -c \"import {imports}; numpy.save('x.npy', {array})\""
-
-
-_IMAGE = _python(
-    "numpy, PIL.Image as P", "numpy.asarray(P.open('IMAGE').convert('RGB')).transpose(2, 0, 1)"
-)
-_TIFF = _python("numpy, PIL.Image as P", "numpy.asarray(P.open('x.tif'))")
-_HDF5 = _python("numpy, h5py", "h5py.File('x.h5')['NAME'][()]")
-_MATLAB = _python("numpy, scipy.io", "scipy.io.loadmat('x.mat')['NAME']")
-_SAFETENSORS = _python("numpy, safetensors.numpy as s", "s.load_file('x.safetensors')['NAME']")
-_TEXT = _python("numpy", "numpy.loadtxt('x.txt')") + " (delimiter=',' for CSV)"
-_PICKLE = "nothing is unpickled here; where you trust it: " + _python(
-    "numpy, pickle", "pickle.load(open('x.pkl', 'rb'))"
-)
-_RAW = "of raw numbers: numpy.save('x.npy', numpy.fromfile(FILE, dtype).reshape(shape))"
-_FOREIGN = (
-    (b"\x89PNG", "a PNG image", _IMAGE),
-    (b"\xff\xd8\xff", "a JPEG image", _IMAGE),
-    (b"GIF8", "a GIF image", _IMAGE),
-    (b"II*\0", "a TIFF image", _TIFF),
-    (b"MM\0*", "a TIFF image", _TIFF),
-    (b"\x89HDF", "an HDF5 file", _HDF5),
-    (b"MATLAB 5.0", "a MATLAB file", _MATLAB),
-    (b"PK", "a zip archive (.npz?)", "name an .npz as a file: it cannot come through -"),
-    (b"\x1f\x8b", "a gzip file", "gzip -dc x.npy.gz > x.npy"),
-    (b"\x80\x02", "a Python pickle", _PICKLE),
-    (b"\x80\x03", "a Python pickle", _PICKLE),
-    (b"\x80\x04", "a Python pickle", _PICKLE),
-    (b"\x80\x05", "a Python pickle", _PICKLE),
-    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
-    (b"<!", "an HTML page", "look at it: it may tell why a download failed"),
-    (b"<html", "an HTML page", "look at it: it may tell why a download failed"),
-)
-
-
-def _foreign(head: bytes) -> InputError:
-    """Say what begins with these bytes, and how to make an .npy of it."""
-    kind, hint = "in no format that convcheck knows", _RAW
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 << 20:
-        kind, hint = "a safetensors file", _SAFETENSORS
-    elif known := [found for found in _FOREIGN if head.startswith(found[0])]:
-        _, kind, hint = known[0]
-    elif _is_text(head):
-        kind, hint = "text", _TEXT
-    return _bad(f"is {kind}, not an array", f"it begins with {_clip(head)}", hint)
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
-    except UnicodeDecodeError:
-        return False
-    return all(letter.isprintable() or letter.isspace() for letter in text)
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-def reason(error: Exception) -> str:
-    """What the system says is wrong."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def shown(text: str) -> str:
-    """Return ``text``, escaped where it could break a line or speak to the terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]
-
-
-def _clip(found: object) -> str:
-    """Show something from a file in part of a line."""
-    text = shown(found) if isinstance(found, str) else repr(found)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = [_clip(name) for name in names]
-    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
-
-
-def _bytes(count: int) -> str:
-    return f"{count:,} byte{'' if count == 1 else 's'}"
-
-
 def _rest(count: int) -> str:
-    return _bytes(count) if count else ""
+    return in_bytes(count) if count else ""

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from convcheck.errors import OutputError
-from convcheck.tensors import reason, shown
+from convcheck.unreadable import reason, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
