@@ -34,10 +34,14 @@ def wins(image: Sequence[int], bank: Sequence[int], rows: int) -> bool:
     """
     count, channels, *kernel = bank
     outputs = math.prod(n - f + 1 for n, f in zip(image[1:], kernel, strict=True))
-    points = math.prod(_lengths(image))
     planes = channels + count * (channels + rows)
     products = PRODUCT * rows * count * channels * math.prod(kernel) * outputs
-    return products > MARGIN * POINT * planes * points * math.log2(max(points, 2))
+
+    def sooner(points: int) -> bool:
+        return products > MARGIN * POINT * planes * points * math.log2(max(points, 2))
+
+    # Mostly the image's own size tells, without scipy, which takes long to import.
+    return sooner(math.prod(image[1:])) and sooner(math.prod(_lengths(image)))
 
 
 def sums(

@@ -126,6 +126,29 @@ def test_what_it_does_is_searched_for_too() -> None:
     assert result.does == said
 
 
+@pytest.mark.parametrize(
+    ("order", "others", "fails"),
+    [
+        ((1, 0, 2), lambda n: (1, 0, *range(2, n)), False),
+        ((2, 1, 0), lambda n: tuple(reversed(range(n))), False),
+        ((1, 0, 2), lambda n: tuple(range(n)), True),  # of three channels alone
+        ((1, 2, 0), lambda n: tuple(range(n)), True),
+    ],
+)
+def test_an_order_of_channels_is_held_to_images_of_more_and_fewer(
+    order: tuple[int, ...], others: Any, fails: bool
+) -> None:
+    def target(x: Any, w: Any) -> Any:
+        n = len(x)
+        chosen = order if n == 3 else others(n) if n > 1 else (0,)
+        return convcheck.convolve(x[list(chosen)], w)
+
+    result = put(target, 60)
+    assert not result.skipped
+    assert bool(result.findings) == fails
+    assert ("reverse order" in name(result)) == (order == (2, 1, 0))
+
+
 @pytest.mark.parametrize("wrong", ["even kernels", "stride with odd padding", "groups ignored"])
 def test_the_smallest_case_is_small_and_rebuilds_from_its_id(wrong: str) -> None:
     function = SOME[wrong].function

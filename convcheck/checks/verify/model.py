@@ -181,9 +181,7 @@ class Model:
                 padding.append(RULES[rule](size, extent, case.stride, case.padding))
         step, spread = (1, case.stride) if transposed else (case.stride, 1)
         base = self.base
-        order, bias = base.channel_order, base.bias
-        if order and order == tuple(reversed(range(len(order)))):
-            order = tuple(reversed(range(case.channels)))
+        order, bias = _order(base.channel_order, case.channels), base.bias
         if bias and len(set(bias)) == 1:
             bias = bias[:1] * case.filters
         return base.replace(
@@ -223,6 +221,18 @@ class Model:
             if fitted.widest > WIDE:
                 fitted = replace(fitted, batch=1)
         return fitted
+
+
+def _order(learnt: tuple[int, ...] | None, channels: int) -> tuple[int, ...] | None:
+    """An order of so many channels like the one that was learnt: reversed, or of the first alone.
+
+    If the target has another in mind, its cases fail; none is left out.
+    """
+    if learnt is None:
+        return None
+    if learnt == tuple(reversed(range(len(learnt)))):
+        return tuple(reversed(range(channels)))
+    return (*(i for i in learnt if i < channels), *range(len(learnt), channels))
 
 
 def _croppable(case: Case) -> int:

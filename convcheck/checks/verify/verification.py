@@ -157,7 +157,8 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
     model = learnt.model
     if model is None or (learnt.assumed and (campaign.failed_count or not campaign.passed_count)):
         return None
-    plain = Case(seed=0, number=0, channels=2, filters=2, height=8, width=8)
+    channels = len(model.base.channel_order or "OI")  # of fewer an order says too little
+    plain = Case(seed=0, number=0, channels=channels, filters=2, height=8, width=8)
     known = model if learnt.assumed else model.found()
     return known.convention(model.project(plain))
 
