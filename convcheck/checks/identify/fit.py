@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
+from convcheck.checks.identify.estimates import degrees_of_freedom
 from convcheck.checks.identify.holding import hold
 from convcheck.checks.identify.judging import (
     EXPLAINED,
@@ -26,12 +27,7 @@ from convcheck.checks.identify.judging import (
 )
 from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
-from convcheck.checks.identify.solving import (
-    afterwards,
-    degrees_of_freedom,
-    is_fine,
-    solve,
-)
+from convcheck.checks.identify.solving import afterwards, is_fine, solve
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
 from convcheck.checks.identify.wrapped import wrapped_border
