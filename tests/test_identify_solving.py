@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from test_identify_judging import ALONE, sums_are
 
-from convcheck.checks.identify.numerals import plainest, simple_numbers
 from convcheck.checks.identify.solving import afterwards, solve
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
@@ -45,7 +44,7 @@ def made(sums: np.ndarray, **keys: Any) -> np.ndarray:
     return finish(sums.copy(), ALONE.replace(**keys))
 
 
-# --- plain numbers ------------------------------------------------------------------------------
+# --- what is done to the sums -------------------------------------------------------------------
 
 
 def test_how_much_is_done_afterwards() -> None:
@@ -55,36 +54,6 @@ def test_how_much_is_done_afterwards() -> None:
     assert afterwards(Convention(activation="relu", arithmetic="float32")) == 1
     assert afterwards(Convention(activation="relu", scale=2, bias=(1,))) == 3
 
-
-@pytest.mark.parametrize(
-    ("value", "numbers"),
-    [
-        (2.0, [2]),
-        (-3.05, [-3, -3.05]),
-        (1.99, [2, 1.99]),
-        (1.9, [1.9]),
-        (0.1111, [1 / 9, 0.11, 0.111, 0.1111]),
-        (-0.25, [-0.25]),
-        (0.999, [1, 0.999]),
-        (1 / 3, [1 / 3, *(round(1 / 3, n) for n in range(2, 9))]),
-        (123456.0, [123456, 120000 + 3000, 123500, 123460]),
-        (0.123456789, [1 / 8, *(round(0.123456789, n) for n in range(3, 9)), 0.123456789]),
-        (3e15, [3e15]),
-        (1e300, [1e300]),
-        (1e-9, [1e-9]),
-        (-1e-12, [-1e-12]),
-        (0.0, []),
-    ],
-    ids=str,
-)
-def test_plain_numbers_near_one(value: float, numbers: list[float]) -> None:
-    """A whole number, one over a whole number, then digit by digit: two hundredths off at most."""
-    expected = [n for n in numbers if abs(n - value) <= 0.02 * abs(value) + 1e-9]
-    assert simple_numbers(value) == pytest.approx(expected, rel=1e-12)
-    assert len(expected) == len(numbers)
-
-
-# --- what is done to the sums -------------------------------------------------------------------
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -364,22 +333,3 @@ def test_a_wrong_element_among_integers() -> None:
     fit = solved(sums, wrong[None])
     assert fit.misses == np.count_nonzero(wrong != right)
     assert math.isfinite(sum(fit.convention.bias or ()))
-
-
-@pytest.mark.parametrize(
-    ("least", "most", "expected"),
-    [
-        (-1, 2, 0.0),
-        (0.31, 0.34, 0.31),
-        (0.332, 0.3334, 0.332),
-        (0.3331, 0.3334, 1 / 3),
-        (-0.34, -0.31, -0.31),
-        (0.9, 12, 0.9),
-        (119.6, 120.4, 120.0),
-        (1e300, 1.1e300, 1e300),
-        (1.23456789e-298, 1.2345679e-298, 1.234567895e-298),
-        (5e-324, 5e-324, 5e-324),
-    ],
-)
-def test_the_plainest_number_of_a_range(least: float, most: float, expected: float) -> None:
-    assert plainest(least, most) == expected

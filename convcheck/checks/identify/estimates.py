@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.rounding import TINY
-
 Array = NDArray[Any]
 
 AGREED = 0.25
@@ -57,7 +55,7 @@ def nearest_slope(sums: Array, target: Array, seen: Array) -> float | None:
     # but what most agree on.
     found = [
         _refined(y, t, float(np.median(ratios))),
-        _refined(y, t, _densest(ratios), share=AGREED),
+        _refined(y, t, densest(ratios), share=AGREED),
     ]
     slopes = [slope for slope in found if slope is not None]
 
@@ -69,7 +67,7 @@ def nearest_slope(sums: Array, target: Array, seen: Array) -> float | None:
     return min(slopes, key=left, default=None)
 
 
-def _densest(values: Array) -> float:
+def densest(values: Array) -> float:
     """The middle of the shortest interval that holds :data:`AGREED` of the values."""
     ordered = np.sort(values)
     count = max(1, int(AGREED * len(ordered)))
@@ -78,7 +76,7 @@ def _densest(values: Array) -> float:
 
 
 def rounded_line(
-    sums: Array, target: Array, seen: Array, guess: float, limits: tuple[Array, ...]
+    sums: Array, target: Array, seen: Array, guess: float, limits: tuple[Array, Array]
 ) -> dict[str, Any]:
     """Scale and biases where the targets were rounded to integers: all of them within a half.
 
@@ -100,11 +98,11 @@ def rounded_line(
         else:
             low += third
     scale = (low + high) / 2
-    return {"scale": scale, "bias": middles(target - scale * sums, seen, *limits)}
+    return {"scale": scale, "bias": middles(target - scale * sums, seen, limits)}
 
 
 def middles(
-    residual: Array, seen: Array, lowest: Array | None = None, highest: Array | None = None
+    residual: Array, seen: Array, limits: tuple[Array, Array] | None = None
 ) -> tuple[float, ...]:
     """The middle of what each channel's bias can be, where the targets were rounded.
 
@@ -118,7 +116,8 @@ def middles(
             bias.append(0.0)
             continue
         most, least = float(told.min()), float(told.max())
-        if lowest is not None and highest is not None:
+        if limits:
+            lowest, highest = limits
             below = float(residual[:, o][lowest[:, o]].min(initial=most))
             above = float(residual[:, o][highest[:, o]].max(initial=least))
             if above - below <= 1:
@@ -132,7 +131,7 @@ def _refined(y: Array, t: Array, guess: float, share: float = 0.5) -> float | No
     if not math.isfinite(guess) or guess == 0:
         return None
     residual = np.abs(t - guess * y)
-    inliers = residual <= 4 * np.quantile(residual, share) + TINY
+    inliers = residual <= 4 * np.quantile(residual, share)
     denominator = float(np.dot(y[inliers], y[inliers]))
     refined = float(np.dot(t[inliers], y[inliers])) / denominator if denominator else guess
     return refined if math.isfinite(refined) and refined != 0 else guess

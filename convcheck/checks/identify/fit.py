@@ -34,7 +34,6 @@ from convcheck.checks.identify.wrapped import wrapped_border
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
-from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,7 +280,7 @@ def _edge_value(
             return None
         solved = np.linalg.lstsq(columns[kept], wanted[kept], rcond=None)[0]
         off = np.abs(columns @ solved - wanted)
-        kept = off <= 3 * np.median(off[kept]) + TINY
+        kept = off <= 3 * np.median(off[kept])
     scale = float(solved[0]) if scaled else 1.0
     if not scale or np.median(off) > 0.02 * np.std(target) + 0.6 * (output.dtype.kind in "iu"):
         return None

@@ -174,7 +174,8 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
                 bias = medians(wanted - slope * sums, told)
                 yield _with_bias(sloped, sums, usable, bias, told)
                 if whole:
-                    limits = tuple(usable & end for end in ends(output))
+                    lowest, highest = ends(output)
+                    limits = (usable & lowest, usable & highest)
                     yield kept.replace(**rounded_line(sums, wanted, told, slope, limits))
     if integers:
         yield from wrapped_forms(linear, output, usable)
