@@ -95,6 +95,13 @@ def test_a_scale_is_refined_by_all_that_are_near() -> None:
     target = np.array([198.0, 199, 200, 201, 203, 600, -900])
     seen = np.ones(sums.shape, bool)
     assert nearest_scale(sums, target, seen) == pytest.approx(1001 / 500, rel=1e-12)
+    # To a scale of one, of either sign, too.
+    target = np.array([996.0, 998, 1001, 1002, 1003])
+    for scale in (1, -1):
+        assert nearest_scale(np.full(5, 1000.0), scale * target, seen[:5]) == scale
+    # Where squares are beyond all numbers the middle is kept.
+    with np.errstate(all="ignore"):
+        assert nearest_scale(np.full(5, 1e200), np.full(5, 2e200), seen[:5]) == 2
     # Those whose numbers cancel keep the middle.
     sums, target = np.array([1.0, 1.0, -1.0, -1.0]), np.array([3.0, 3.0, 3.0, 3.0])
     assert nearest_scale(sums[[0, 1, 2]], target[[0, 1, 2]], seen[:3]) == 3
@@ -223,20 +230,20 @@ def test_a_line_through_rounded_numbers(seed: int, off: float) -> None:
 
 def test_the_line_that_leaves_the_least() -> None:
     """A channel of two says the scale, and one of one nothing; rounding allows no other."""
-    sums = rows([0.0, 100, 999], [5.0, 999, 999], [999.0, 999, 999])
-    seen = rows([True, True, False], [True, False, False], [False] * 3)
-    target = rows([10.0, 60, -999], [7.0, -999, -999], [-999.0, -999, -999])
+    sums = rows([999.0, 999, 999], [5.0, 999, 999], [0.0, 100, 999])
+    seen = rows([False] * 3, [True, False, False], [True, True, False])
+    target = rows([-999.0, -999, -999], [7.0, -999, -999], [10.0, 60, -999])
     limits = (~seen & False, ~seen & False)
     found = rounded_line(sums, target, seen, 0.49, limits)
     assert found["scale"] == pytest.approx(0.5, abs=1e-9)
-    assert found["bias"] == pytest.approx((10, 4.5, 0), abs=1e-6)
+    assert found["bias"] == pytest.approx((0, 4.5, 10), abs=1e-6)
     # Where no channel has two, the guess is all there is.
-    seen[0, 0, 0, 1] = False
+    seen[0, 2, 0, 1] = False
     found = rounded_line(sums, target, seen, 0.49, limits)
     assert found["scale"] == 0.49
-    assert found["bias"] == pytest.approx((10, 7 - 5 * 0.49, 0))
+    assert found["bias"] == pytest.approx((0, 7 - 5 * 0.49, 10))
     # An element that was cut off at the lowest says that the bias is no larger.
     lowest = rows([False] * 3, [False, True, False], [False] * 3)
     target[0, 1, 0, 1] = sums[0, 1, 0, 1] * 0.49 + 7 - 5 * 0.49 - 0.5
     found = rounded_line(sums, target, seen, 0.49, (lowest, limits[1]))
-    assert found["bias"] == pytest.approx((10, 7 - 5 * 0.49 - 0.25, 0))
+    assert found["bias"] == pytest.approx((0, 7 - 5 * 0.49 - 0.25, 10))

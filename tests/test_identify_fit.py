@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from test_identify_large import in_areas
 
+from convcheck.checks.identify import fit as fitting
 from convcheck.checks.identify.fit import confirm, judged, same_on_this_data
-from convcheck.checks.sums import Problem
+from convcheck.checks.identify.judging import judge
+from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
 
@@ -144,6 +146,91 @@ def test_a_zero_point_by_an_output_of_few_levels(factor: float) -> None:
     fit = told(x, w, made)
     assert fit.misses == 0
     assert abs(fit.convention.padding_value - 117) <= 2 / factor
+
+
+def test_zero_points_are_for_integers_beside_a_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    monkeypatch.setattr(fitting, "_zero_points", lambda *_: pytest.fail("none is asked for"))
+    fit = told(x, w, Convention(**NCHW, padding=1), [((0, 1, 2, 3), 500.0)])
+    assert fit.misses == 1
+    fit = told(x, w, Convention(**NCHW, padding=1, padding_value=3.0), [((0, 1, 2, 3), 500.0)])
+    assert (fit.convention.padding_value, fit.misses) == (3, 1)
+    made = Convention(**NCHW, padding=1, padding_value=3.0, arithmetic="saturate:int16")
+    assert told(x, w, made).misses == 0
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect"])
+def test_a_border_of_complex_numbers(mode: str) -> None:
+    x, w = ints(1, 2, 9, 8) + 1j * ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    made = Convention(**NCHW, padding=1, padding_mode=mode)
+    fit = told(x, w, made)
+    assert (fit.convention, fit.misses) == (made, 0)
+
+
+@pytest.mark.parametrize("beyond", ["a constant", "edge"])
+def test_few_positive_numbers_inside_say_nothing_against_a_border(beyond: str) -> None:
+    """Too few to solve for the bias, without which all of them are wrong."""
+    x, w = ints(1, 1, 7, 9), ints(1, 1, 7, 8)
+    made = Convention(**NCHW, padding=((3, 3), (3, 3)), **BEYOND[beyond], activation="relu")
+    sums = convolve(x, w, made.replace(activation=None))
+    inside = sums[0, 0, 3, 3:5]
+    made = made.replace(bias=(float(20 - inside.max()),))
+    fit = told(x, w, made)
+    assert (fit.convention, fit.misses) == (made, 0)
+
+
+def constants(
+    made: Convention, x: np.ndarray, w: np.ndarray, spoilt: Any = None
+) -> list[tuple[float, int]]:
+    """The constants that are found beyond the edge, and how many elements each leaves."""
+    output = convolve(x, w, made)
+    problem = Problem.of(x, w, output)
+    linear = Linear(problem, made.replace(padding_value=0.0))
+    if spoilt is not None:
+        at = ~linear.interior & spoilt(np.abs(linear.edge))
+        output[at] += 100 * RNG.standard_normal(np.count_nonzero(at))
+    usable = np.ones(output.shape, bool)
+    fitted = judge(linear, made.replace(padding_value=0.0), output, usable & linear.interior)
+    border = usable & ~linear.interior
+    found = fitting._constant(linear, fitted.convention, output, border, usable)
+    return [(fit.convention.padding_value, fit.misses) for fit in found]
+
+
+def test_a_constant_is_found_once() -> None:
+    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    for value in (3.0, -0.8125, 1 / 3):
+        made = Convention(**NCHW, padding=1, padding_value=value, scale=2.0)
+        assert constants(made, x, w) == [(pytest.approx(value, rel=1e-12), 0)]
+
+
+def test_a_constant_is_what_those_say_that_see_most_of_it() -> None:
+    """Of three filters one sees a tenth of what the others do, which is spoilt."""
+    x, w = ints(1, 2, 9, 8), np.abs(ints(3, 2, 3, 3)) + 9
+    w[1:] /= 16
+    made = Convention(**NCHW, padding=1, padding_value=2.5)
+    count = 2 * 26
+    found = constants(made, x, w, lambda edge: edge < 0.25 * edge.max())
+    assert [value for value, _ in found] == [2.5] * len(found)
+    assert found
+    assert found[0][1] >= count
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_a_border_must_hold(scaled: bool, biased: bool) -> None:
+    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
+    made = made.replace(scale=0.5 if scaled else 1.0, bias=(5.0, -2.0, 40.0) if biased else None)
+    output = convolve(x, w, made)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    telling = RNG.random(output.shape) < 0.9
+    output[~telling] = 1e4
+    value = fitting._edge_value(linear, output, telling, scaled=scaled, biased=biased)
+    assert value == pytest.approx(-2.75, rel=1e-9)
+    # Where it is not so, nothing is said.
+    for other in ({"scaled": False, "biased": biased}, {"scaled": scaled, "biased": False}):
+        if other != {"scaled": scaled, "biased": biased}:
+            assert fitting._edge_value(linear, output, telling, **other) is None
 
 
 # --- others that do the same --------------------------------------------------------------------
@@ -288,6 +375,15 @@ def test_what_fails_nearly_everywhere_is_given_up(share: float, given_up: bool) 
     output = np.where(wrong, 1e6 * RNG.standard_normal(output.shape), output)
     fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
     assert (fit is None) is given_up
+
+
+def test_no_more_than_nearly_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ints(1, 2, 130, 131), ints(3, 2, 3, 3)
+    output = 1e6 * RNG.standard_normal(convolve(x, w, Convention(**NCHW)).shape)
+    monkeypatch.setattr(fitting, "HOPELESS", 1.0)
+    fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
+    assert fit is not None
+    assert fit.misses == output.size
 
 
 @pytest.mark.parametrize(("beyond", "after"), [("zeros", "both"), ("a constant", "relu")])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from test_identify_judging import ALONE, sums_are
 
+from convcheck.checks.identify import solving
+from convcheck.checks.identify.judging import under
 from convcheck.checks.identify.solving import afterwards, solve
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
@@ -100,6 +103,24 @@ def test_what_was_done_is_found_of_numbers_that_are_rounded(name: str, dtype: An
     assert fit.convention.bias == (c.bias if c.bias is None else pytest.approx(c.bias, rel=1e-5))
     if not name.startswith("no plain"):
         assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_not_finite_says_nothing(name: str) -> None:
+    sums, c = RNG.standard_normal((2, 3, 4, 9)), Convention(**FORMS[name])
+    output = made(sums, **FORMS[name]).astype(np.float32)
+    output[0, :, 1, ::2], output[1, 1, 2], output[1, 2, 3] = np.nan, np.inf, -np.inf
+    fit = solved(sums, output)
+    assert fit.misses == 0
+    if not name.startswith("no plain"):
+        assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+def test_biases_beside_sums_that_are_all_alike() -> None:
+    """No two of a channel say what a scale would be."""
+    sums = np.full((1, 2, 1, 6), 5.0)
+    fit = solved(sums, made(sums, bias=(7.0, 4.0)))
+    assert (fit.convention.scale, fit.convention.bias, fit.misses) == (1, (7, 4), 0)
 
 
 @pytest.mark.parametrize("bad", [0.33, 0.4])
@@ -194,6 +215,80 @@ def test_biases_are_as_black_areas_have_them(seed: int, activation: str | None) 
     fit = solve(linear, output, np.ones(output.shape, bool))
     assert np.argwhere(fit.mismatched).tolist() == [[0, 2, 11, 12]]
     assert fit.convention.bias == pytest.approx(bias, rel=1e-13)
+
+
+# --- what is left ------------------------------------------------------------------------------
+
+
+def in_float32(sums: np.ndarray, output: np.ndarray, x: np.ndarray, w: np.ndarray) -> Fit:
+    linear = Linear(Problem.of(x, w, output), ALONE.replace(arithmetic="float32"))
+    c = linear.convention.replace(arithmetic="float32")
+    fit = under(linear, c, sums, output, np.ones(output.shape, bool))
+    assert fit is not None
+    return fit
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 50.0])
+@pytest.mark.parametrize(("terms", "times"), [(16, 0.9), (16, 1.1), (400, 0.95), (400, 1.05)])
+def test_what_is_more_than_sums_usually_lose(terms: int, times: float, size: float) -> None:
+    """Two units of S by the root of the number of terms, in root mean square."""
+    x, w = np.full((1, 1, 1, terms + 3), size), np.ones((1, 1, 1, terms))
+    sums = convolve(x, w, ALONE)
+    usual = 2 * math.sqrt(terms) * 2.0**-24 * terms * size
+    output = sums + times * usual * np.array([2.0, 0, 0, 0])
+    usable = np.ones(output.shape, bool)
+    fit = in_float32(sums, output, x, w)
+    assert fit.misses == 0
+    assert solving._left(fit, output, usable) == pytest.approx(times * usual, rel=1e-6)
+    assert solving._suspicious(fit, output, usable) is (times > 1)
+    # Of sums that are scaled it is as much more or less.
+    for scale in (0.5, -2.0):
+        scaled = replace(fit, convention=fit.convention.replace(scale=scale))
+        assert solving._suspicious(scaled, output, usable) is (times > abs(scale))
+    # Integers and what is exact lose nothing by rounding of this kind.
+    exact = replace(fit, convention=fit.convention.replace(arithmetic="exact"))
+    assert not solving._suspicious(exact, output, usable)
+    # What is not given, or not asked for, is no part of what is left; nothing at all is endless.
+    usable[..., 0] = False
+    assert solving._left(fit, output, usable) == 0
+    assert solving._left(fit, output, usable & False) == math.inf
+
+
+def test_how_far_a_bias_leaves_the_residuals() -> None:
+    residual = np.array([1.0, 2.0, 5.0])
+    assert solving._apart(residual, 1.0, whole=False) == pytest.approx(math.sqrt(17 / 3))
+    assert solving._apart(residual, 2.0, whole=True) == 2.5
+    assert solving._apart(residual[:2], 1.75, whole=True) == 0.25
+    assert solving._apart(residual[:2], 1.5, whole=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted", "told"),
+    [
+        ({}, [-3, 0, 2], [True, True, True]),
+        ({"activation": "relu"}, [-3, 0, 2], [False, False, True]),
+        ({"scale": 0.5, "arithmetic": "saturate:int8"}, [-3, 0, 2], [True, True, True]),
+        ({"scale": 1.0, "arithmetic": "wrap:int8"}, [-3, 0, 2], [True, True, True]),
+        ({"scale": 0.5, "arithmetic": "wrap:int8"}, [-3.5, 0, 2.5], [True, False, True]),
+        ({"scale": 2.0, "arithmetic": "wrap:int8"}, [-3.5, 0, 2.5], [True, False, True]),
+    ],
+)
+def test_what_numbers_were_before_they_were_integers(
+    keys: dict[str, Any], wanted: list[float], told: list[bool]
+) -> None:
+    output = np.array([-3, 0, 2], np.int8)
+    found, seen = solving._told(ALONE.replace(**keys), output, np.ones(3, bool))
+    assert (found.tolist(), seen.tolist()) == (wanted, told)
+
+
+@pytest.mark.parametrize(("count", "asked"), [(512, True), (513, False)])
+def test_of_few_elements_those_at_a_limit_are_asked_too(count: int, asked: bool) -> None:
+    sums = 1.0 + np.arange(count) % 250
+    output = np.append(sums, [255.0] * 9).astype(np.uint8)
+    linear = sums_are(np.append(sums, [300.0] * 9), output)
+    y = linear.problem.output
+    forms = list(solving._forms(linear, y, np.ones(y.shape, bool)))
+    assert any(c.arithmetic == "saturate:uint8" for c in forms) is asked
 
 
 # --- rectified ----------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def rounded_line(
     element is within a half of its channel's middle, if a line can do that at all.
     """
     channels = [(sums[:, o][seen[:, o]], target[:, o][seen[:, o]]) for o in range(sums.shape[1])]
-    channels = [(y, t) for y, t in channels if y.size > 1]
+    channels = [(y, t) for y, t in channels if y.size]
     reach = max((float(np.ptp(y)) for y, _ in channels), default=0.0)
 
     def apart(scale: float) -> float:

@@ -205,7 +205,7 @@ def _constant(
         number = wrapped_border(linear, fitted, output, border)
         if number is not None:
             yield _bordered(linear, number, output, usable)
-    telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0)) & (edge != 0)
+    telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0))
     if fitted.activation == "relu":
         telling &= output > 0
     if telling.sum() < 2 or output.dtype.kind == "c":
