@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,10 @@ def test_where_every_window_reaches_over_the_edge(beyond: str, after: str) -> No
     x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
     made = Convention(**NCHW, padding=((4, 4), (0, 0)), **BEYOND[beyond], **AFTER[after])
     fit = told(x, w, made)
+    assert fit.misses == 0
+    assert fit.convention == made
+    # What is not finite says nothing.
+    fit = told(x, w, made, [((0, 1, 2, 3), np.nan), ((1, 0, 0, 2), np.inf)])
     assert fit.misses == 0
     assert fit.convention == made
 
@@ -167,16 +172,73 @@ def test_a_border_of_complex_numbers(mode: str) -> None:
     assert (fit.convention, fit.misses) == (made, 0)
 
 
-@pytest.mark.parametrize("beyond", ["a constant", "edge"])
-def test_few_positive_numbers_inside_say_nothing_against_a_border(beyond: str) -> None:
-    """Too few to solve for the bias, without which all of them are wrong."""
-    x, w = ints(1, 1, 7, 9), ints(1, 1, 7, 8)
-    made = Convention(**NCHW, padding=((3, 3), (3, 3)), **BEYOND[beyond], activation="relu")
-    sums = convolve(x, w, made.replace(activation=None))
-    inside = sums[0, 0, 3, 3:5]
-    made = made.replace(bias=(float(20 - inside.max()),))
+def test_few_positive_numbers_inside_say_nothing_against_a_border() -> None:
+    """Two are too few to solve for the bias, without which all six inside are wrong."""
+    x, w = np.abs(ints(1, 1, 7, 9)), np.abs(ints(1, 1, 7, 4))
+    made = Convention(**NCHW, padding=3, padding_value=12.0, activation="relu")
+    inside = np.sort(convolve(x, w, made)[0, 0, 3, 3:9])
+    made = made.replace(bias=(-float(inside[3]),))
     fit = told(x, w, made)
     assert (fit.convention, fit.misses) == (made, 0)
+
+
+def test_a_constant_in_few_digits_of_rounded_numbers() -> None:
+    """An estimate that rounding leaves a little off gives all but a few elements."""
+    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(
+        **NCHW,
+        padding=((4, 4), (0, 0)),
+        padding_value=2.25,
+        scale=0.25,
+        arithmetic="saturate:int16",
+    )
+    fit = told(x, w, made)
+    assert fit.misses == 0
+    assert fit.convention.padding_value == 2.25
+
+
+def jointly(made: Convention, x: np.ndarray, w: np.ndarray, kind: Any = float) -> list[Any]:
+    output = convolve(x, w, made).astype(kind)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    found = fitting._jointly(linear, output, np.ones(output.shape, bool))
+    return [(fit.convention.padding_value, fit.misses) for fit in found]
+
+
+def test_no_more_is_solved_for_than_is_needed() -> None:
+    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25)
+    assert jointly(made, x, w) == [(2.25, 0)]
+    assert jointly(made.replace(scale=0.5), x, w) == [(2.25, 0)]
+    # Few bits would say as much of a number that is not quite right.
+    assert len(jointly(made.replace(padding_value=2.2), x, w, np.float16)) > 1
+
+
+def test_the_whole_numbers_that_are_tried_for_a_zero_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    made = Convention(**NCHW, padding=1)
+    output = convolve(x, w, made)
+    usable = np.ones(output.shape, bool)
+    output[0, 0, 0] += 500
+    linear = Linear(Problem.of(x, w, output), made)
+    near = judge(linear, made, output, usable)
+    near = replace(near, convention=made.replace(padding_value=116.6))
+    tried: list[float] = []
+    monkeypatch.setattr(fitting, "_bordered", lambda _, n, *__: tried.append(n) or near)
+    assert near.misses
+    assert list(fitting._zero_points(linear, near, output, usable)) == [near] * 17
+    assert sorted(tried) == list(range(109, 126))
+    assert [abs(number - 117) for number in tried[::2]] == list(range(9))
+    # Up to the first that gives all, and none where the most is not given.
+    right = replace(near, mismatched=near.mismatched & False)
+    monkeypatch.setattr(fitting, "_bordered", lambda *_: right)
+    assert list(fitting._zero_points(linear, near, output, usable)) == [right]
+    half = np.arange(output.size).reshape(output.shape) % 2 == 0
+    many = replace(near, mismatched=half)
+    assert list(fitting._zero_points(linear, many, output, usable)) == [right]
+    many.mismatched[..., -1, -1] = True
+    assert list(fitting._zero_points(linear, many, output, usable)) == []
 
 
 def constants(
@@ -215,6 +277,21 @@ def test_a_constant_is_what_those_say_that_see_most_of_it() -> None:
     assert found[0][1] >= count
 
 
+def test_a_constant_needs_two_elements_that_see_it() -> None:
+    x, w = ints(1, 1, 1, 9), np.array([3.0, 5.0, -2.0])[None, None, None]
+    made = Convention(**NCHW, padding=((0, 0), (1, 1)), padding_value=2.5)
+    assert constants(made, x, w) == [(2.5, 0)]
+    assert constants(made.replace(padding=((0, 0), (1, 0))), x, w) == []
+
+
+def test_a_quarter_of_the_most_is_too_little_to_see_of_a_constant() -> None:
+    x, w = ints(1, 1, 6, 7), np.array([8.0, 2.0, -2.0])[:, None, None, None]
+    made = Convention(**NCHW, padding=1, padding_value=2.5)
+    found = constants(made, x, w, lambda edge: edge == 2)
+    assert [value for value, _ in found] == [2.5] * len(found)
+    assert found
+
+
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_what_a_border_must_hold(scaled: bool, biased: bool) -> None:
@@ -227,10 +304,52 @@ def test_what_a_border_must_hold(scaled: bool, biased: bool) -> None:
     output[~telling] = 1e4
     value = fitting._edge_value(linear, output, telling, scaled=scaled, biased=biased)
     assert value == pytest.approx(-2.75, rel=1e-9)
+    # So it is where few windows reach over the edge, and the others fit to the last digit.
+    few = made.replace(padding=1)
+    beside = convolve(x, w[:, :, :3], few)
+    inside = Linear(Problem.of(x, w[:, :, :3], beside), few.replace(padding_value=0.0))
+    every = np.ones(beside.shape, bool)
+    value = fitting._edge_value(inside, beside, every, scaled=scaled, biased=biased)
+    assert value == pytest.approx(-2.75, rel=1e-9)
     # Where it is not so, nothing is said.
     for other in ({"scaled": False, "biased": biased}, {"scaled": scaled, "biased": False}):
         if other != {"scaled": scaled, "biased": biased}:
             assert fitting._edge_value(linear, output, telling, **other) is None
+
+
+def test_a_border_is_estimated_within_a_fiftieth() -> None:
+    """Of floats; integers may be off by as much as rounding takes, besides."""
+    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
+    right = convolve(x, w, made)
+    ways = RNG.choice([-1.0, 1.0], right.shape)
+    every = np.ones(right.shape, bool)
+    for size in (0.01, 1.0, 100.0):
+        for off, said in ((0.015, True), (0.03, False)):
+            output = size * right
+            output += off * ways * np.std(output)
+            linear = Linear(Problem.of(size * x, w, output), made.replace(padding_value=0.0))
+            value = fitting._edge_value(linear, output, every, scaled=False, biased=False)
+            assert (value is not None) is said
+            if said:
+                assert value == pytest.approx(size * -2.75, rel=0.2)
+    output = (right / 8 + 0.5 * ways).astype(np.int32)
+    for kind, said in ((np.int32, True), (float, False)):
+        few = np.rint(right / 128 + 0.5 * ways).astype(kind)
+        linear = Linear(Problem.of(x, w / 128, few), made.replace(padding_value=0.0))
+        value = fitting._edge_value(linear, few, every, scaled=False, biased=False)
+        assert (value is not None) is said
+
+
+def test_a_channel_of_which_one_element_is_seen_says_nothing_beside_its_bias() -> None:
+    x, w = ints(1, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
+    output = convolve(x, w, made.replace(bias=(7.0, 700.0, -900.0)))
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    telling = np.zeros(output.shape, bool)
+    telling[0, 0, :3, 0] = telling[0, 1, 0, 0] = telling[0, 2, 0, 0] = True
+    value = fitting._edge_value(linear, output, telling, scaled=False, biased=True)
+    assert value == pytest.approx(-2.75, rel=1e-9)
 
 
 # --- others that do the same --------------------------------------------------------------------

@@ -217,6 +217,19 @@ def test_biases_are_as_black_areas_have_them(seed: int, activation: str | None) 
     assert fit.convention.bias == pytest.approx(bias, rel=1e-13)
 
 
+def test_plainer_numbers_are_looked_for_where_most_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sums = RNG.standard_normal((1, 1, 1, 64))
+    output = made(sums, scale=0.3).astype(np.float32)
+    output[0, 0, 0, 5] += 1
+    for share, plain in ((0.9 / 64, False), (1 / 64, False), (1.1 / 64, True)):
+        monkeypatch.setattr(solving, "EXPLAINED", share)
+        fit = solved(sums, output)
+        assert fit.misses == 1
+        assert (fit.convention.scale == 0.3) is plain
+
+
 # --- what is left ------------------------------------------------------------------------------
 
 

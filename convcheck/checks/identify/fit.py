@@ -47,6 +47,8 @@ STALLED = 3
 """So often in a row numbers are estimated again without halving what they leave unexplained."""
 ROUGH = 8
 """How far a zero point may be from its estimate by an output of few levels."""
+LOST = 2.0**-40
+"""The share of an output's spread that rounding may take of an element that fits."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
@@ -270,7 +272,8 @@ def _edge_value(
     arrays = [a.astype(np.float64) for a in (linear.values, linear.edge, output)]
     if biased:
         count = np.maximum(telling.sum(axis=(0, 2, 3), keepdims=True), 1)
-        arrays = [a - (a * telling).sum(axis=(0, 2, 3), keepdims=True) / count for a in arrays]
+        # What is not finite is never asked for, and must not be summed either.
+        arrays = [a - a.sum((0, 2, 3), keepdims=True, where=telling) / count for a in arrays]
     sums, edge, target = (a[telling] for a in arrays)
     columns = np.stack([sums, edge] if scaled else [edge], axis=-1)
     wanted = target if scaled else target - sums
@@ -280,7 +283,7 @@ def _edge_value(
             return None
         solved = np.linalg.lstsq(columns[kept], wanted[kept], rcond=None)[0]
         off = np.abs(columns @ solved - wanted)
-        kept = off <= 3 * np.median(off[kept])
+        kept = off <= 3 * np.median(off[kept]) + LOST * np.std(target)
     scale = float(solved[0]) if scaled else 1.0
     if not scale or np.median(off) > 0.02 * np.std(target) + 0.6 * (output.dtype.kind in "iu"):
         return None
