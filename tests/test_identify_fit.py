@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,6 +198,37 @@ def test_a_constant_in_few_digits_of_rounded_numbers() -> None:
     assert fit.convention.padding_value == 2.25
 
 
+def test_a_constant_in_few_digits_is_looked_for_where_most_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = ints(2, 2, 8, 10), ints(4, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25, scale=0.25)
+    made = made.replace(arithmetic="saturate:int16")
+    output = convolve(x, w, made)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    every = np.ones(output.shape, bool)
+    value = fitting._edge_value(linear, output, every, scaled=True, biased=False)
+    assert value not in (None, 2.25)
+    some = fitting._bordered(linear, value, output, every).misses
+    assert 0 < some < output.size / 2 == 256
+    for share, plain in ((some, False), (some + 1, True)):
+        monkeypatch.setattr(fitting, "EXPLAINED", share / 512)
+        found = [fit.convention.padding_value for fit in fitting._jointly(linear, output, every)]
+        assert (2.25 in found) is plain
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75])
+def test_zeros_that_relu_left_say_nothing_of_a_border(share: float) -> None:
+    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
+    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25)
+    bias = -float(np.quantile(convolve(x, w, made), share).round())
+    made = made.replace(bias=(bias, bias + 1, bias - 1), activation="relu")
+    output = convolve(x, w, made)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    found = list(fitting._jointly(linear, output, np.ones(output.shape, bool)))
+    assert (found[-1].convention, found[-1].misses) == (made, 0)
+
+
 def jointly(made: Convention, x: np.ndarray, w: np.ndarray, kind: Any = float) -> list[Any]:
     output = convolve(x, w, made).astype(kind)
     linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
@@ -333,12 +365,14 @@ def test_a_border_is_estimated_within_a_fiftieth() -> None:
             assert (value is not None) is said
             if said:
                 assert value == pytest.approx(size * -2.75, rel=0.2)
-    output = (right / 8 + 0.5 * ways).astype(np.int32)
     for kind, said in ((np.int32, True), (float, False)):
         few = np.rint(right / 128 + 0.5 * ways).astype(kind)
         linear = Linear(Problem.of(x, w / 128, few), made.replace(padding_value=0.0))
         value = fitting._edge_value(linear, few, every, scaled=False, biased=False)
         assert (value is not None) is said
+    rough = np.rint(right / 128).astype(np.int32) + ways.astype(np.int32)
+    linear = Linear(Problem.of(x, w / 128, rough), made.replace(padding_value=0.0))
+    assert fitting._edge_value(linear, rough, every, scaled=False, biased=False) is None
 
 
 def test_a_channel_of_which_one_element_is_seen_says_nothing_beside_its_bias() -> None:
@@ -484,6 +518,27 @@ def test_what_damage_tells_is_no_better_than_what_was_told_before(
     fit = confirm(Problem.of(x, w, output), Convention(**NCHW), output)
     assert fit is not None
     assert fit.misses <= 1.01 * wrong.sum()
+
+
+@pytest.mark.parametrize(("left", "taken"), [(49, True), (50, False), (90, False)])
+def test_more_numbers_must_halve_what_is_left(
+    left: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = SimpleNamespace(convention=Convention())
+    biased = SimpleNamespace(convention=Convention(bias=(1.0,)))
+    misses = {plain.convention: 100, biased.convention: left}
+
+    def held(_: Any, fit: Any, __: Any) -> Any:
+        tally = SimpleNamespace(furthest=None)
+        return SimpleNamespace(
+            convention=fit.convention, misses=misses[fit.convention], tally=tally
+        )
+
+    thin: Any = SimpleNamespace(wider=lambda _: thin, cut=lambda _: np.zeros(1))
+    monkeypatch.setattr(fitting, "hold", held)
+    monkeypatch.setattr(fitting, "solve", lambda *_: biased)
+    best = fitting._in_areas(thin, plain, np.zeros(1))
+    assert (best.convention == biased.convention) is taken
 
 
 @pytest.mark.parametrize(("share", "given_up"), [(0.9, False), (1.0, True)])
