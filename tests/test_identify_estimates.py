@@ -237,7 +237,9 @@ def test_the_line_that_leaves_the_least() -> None:
     found = rounded_line(sums, target, seen, 0.49, limits)
     assert found["scale"] == pytest.approx(0.5, abs=1e-9)
     assert found["bias"] == pytest.approx((0, 4.5, 10), abs=1e-6)
-    # Where no channel has two, the guess is all there is.
+    # Where no channel has two, or any at all, the guess is all there is.
+    found = rounded_line(sums, target, seen & False, 0.49, limits)
+    assert found == {"scale": 0.49, "bias": (0, 0, 0)}
     seen[0, 2, 0, 1] = False
     found = rounded_line(sums, target, seen, 0.49, limits)
     assert found["scale"] == 0.49

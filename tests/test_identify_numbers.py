@@ -232,6 +232,13 @@ def test_the_lines_that_lie_within_bounds(name: str, arithmetic: str, wrong: boo
             [(1.8, None), (1.825, None), (2, (-0.5,)), (5 / 3, (0.2,))],
         ),
         ([2.0, 2.0], [3.0, 9.0], [3.0, 9.0], []),
+        # Of numbers that are all alike.
+        (
+            [0.0, 1.0, 2.0],
+            [-0.5] * 3,
+            [0.5] * 3,
+            [(0.2, None), (-0.2, None), (0.3, (-0.1,)), (-0.3, (0.1,))],
+        ),
     ],
 )
 def test_lines_from_plain_to_precise(
