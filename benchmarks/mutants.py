@@ -41,7 +41,8 @@ IDENTIFY = {
     "test_identify_tally test_identify_parts": ("tally", "thin"),
     "test_identify_judging test_identify_tally": ("judging", "holding"),
     "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
-    "test_identify_solving test_identify_hostile": ("bounds", "numerals", "wrapped"),
+    "test_identify_estimates": ("estimates",),
+    "test_identify_numbers": ("bounds", "numerals", "wrapped"),
     "test_identify_search_parts test_identify_parts": ("judges", "lines", "block", "search"),
     "test_identify_stages test_identify_answer test_identify_tally": (
         *("stages", "exploration", "identification"),

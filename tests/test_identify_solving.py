@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from test_identify_judging import ALONE, sums_are
 
-from convcheck.checks.identify.numerals import plainest, simple_numbers
+from convcheck.checks.identify import solving
+from convcheck.checks.identify.judging import under
 from convcheck.checks.identify.solving import afterwards, solve
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
@@ -45,7 +47,7 @@ def made(sums: np.ndarray, **keys: Any) -> np.ndarray:
     return finish(sums.copy(), ALONE.replace(**keys))
 
 
-# --- plain numbers ------------------------------------------------------------------------------
+# --- what is done to the sums -------------------------------------------------------------------
 
 
 def test_how_much_is_done_afterwards() -> None:
@@ -55,36 +57,6 @@ def test_how_much_is_done_afterwards() -> None:
     assert afterwards(Convention(activation="relu", arithmetic="float32")) == 1
     assert afterwards(Convention(activation="relu", scale=2, bias=(1,))) == 3
 
-
-@pytest.mark.parametrize(
-    ("value", "numbers"),
-    [
-        (2.0, [2]),
-        (-3.05, [-3, -3.05]),
-        (1.99, [2, 1.99]),
-        (1.9, [1.9]),
-        (0.1111, [1 / 9, 0.11, 0.111, 0.1111]),
-        (-0.25, [-0.25]),
-        (0.999, [1, 0.999]),
-        (1 / 3, [1 / 3, *(round(1 / 3, n) for n in range(2, 9))]),
-        (123456.0, [123456, 120000 + 3000, 123500, 123460]),
-        (0.123456789, [1 / 8, *(round(0.123456789, n) for n in range(3, 9)), 0.123456789]),
-        (3e15, [3e15]),
-        (1e300, [1e300]),
-        (1e-9, [1e-9]),
-        (-1e-12, [-1e-12]),
-        (0.0, []),
-    ],
-    ids=str,
-)
-def test_plain_numbers_near_one(value: float, numbers: list[float]) -> None:
-    """A whole number, one over a whole number, then digit by digit: two hundredths off at most."""
-    expected = [n for n in numbers if abs(n - value) <= 0.02 * abs(value) + 1e-9]
-    assert simple_numbers(value) == pytest.approx(expected, rel=1e-12)
-    assert len(expected) == len(numbers)
-
-
-# --- what is done to the sums -------------------------------------------------------------------
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -131,6 +103,24 @@ def test_what_was_done_is_found_of_numbers_that_are_rounded(name: str, dtype: An
     assert fit.convention.bias == (c.bias if c.bias is None else pytest.approx(c.bias, rel=1e-5))
     if not name.startswith("no plain"):
         assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_not_finite_says_nothing(name: str) -> None:
+    sums, c = RNG.standard_normal((2, 3, 4, 9)), Convention(**FORMS[name])
+    output = made(sums, **FORMS[name]).astype(np.float32)
+    output[0, :, 1, ::2], output[1, 1, 2], output[1, 2, 3] = np.nan, np.inf, -np.inf
+    fit = solved(sums, output)
+    assert fit.misses == 0
+    if not name.startswith("no plain"):
+        assert (fit.convention.scale, fit.convention.bias) == (c.scale, c.bias)
+
+
+def test_biases_beside_sums_that_are_all_alike() -> None:
+    """No two of a channel say what a scale would be."""
+    sums = np.full((1, 2, 1, 6), 5.0)
+    fit = solved(sums, made(sums, bias=(7.0, 4.0)))
+    assert (fit.convention.scale, fit.convention.bias, fit.misses) == (1, (7, 4), 0)
 
 
 @pytest.mark.parametrize("bad", [0.33, 0.4])
@@ -225,6 +215,93 @@ def test_biases_are_as_black_areas_have_them(seed: int, activation: str | None) 
     fit = solve(linear, output, np.ones(output.shape, bool))
     assert np.argwhere(fit.mismatched).tolist() == [[0, 2, 11, 12]]
     assert fit.convention.bias == pytest.approx(bias, rel=1e-13)
+
+
+def test_plainer_numbers_are_looked_for_where_most_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sums = RNG.standard_normal((1, 1, 1, 64))
+    output = made(sums, scale=0.3).astype(np.float32)
+    output[0, 0, 0, 5] += 1
+    for share, plain in ((0.9 / 64, False), (1 / 64, False), (1.1 / 64, True)):
+        monkeypatch.setattr(solving, "EXPLAINED", share)
+        fit = solved(sums, output)
+        assert fit.misses == 1
+        assert (fit.convention.scale == 0.3) is plain
+
+
+# --- what is left ------------------------------------------------------------------------------
+
+
+def in_float32(sums: np.ndarray, output: np.ndarray, x: np.ndarray, w: np.ndarray) -> Fit:
+    linear = Linear(Problem.of(x, w, output), ALONE.replace(arithmetic="float32"))
+    c = linear.convention.replace(arithmetic="float32")
+    fit = under(linear, c, sums, output, np.ones(output.shape, bool))
+    assert fit is not None
+    return fit
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 50.0])
+@pytest.mark.parametrize(("terms", "times"), [(16, 0.9), (16, 1.1), (400, 0.95), (400, 1.05)])
+def test_what_is_more_than_sums_usually_lose(terms: int, times: float, size: float) -> None:
+    """Two units of S by the root of the number of terms, in root mean square."""
+    x, w = np.full((1, 1, 1, terms + 3), size), np.ones((1, 1, 1, terms))
+    sums = convolve(x, w, ALONE)
+    usual = 2 * math.sqrt(terms) * 2.0**-24 * terms * size
+    output = sums + times * usual * np.array([2.0, 0, 0, 0])
+    usable = np.ones(output.shape, bool)
+    fit = in_float32(sums, output, x, w)
+    assert fit.misses == 0
+    assert solving._left(fit, output, usable) == pytest.approx(times * usual, rel=1e-6)
+    assert solving._suspicious(fit, output, usable) is (times > 1)
+    # Of sums that are scaled it is as much more or less.
+    for scale in (0.5, -2.0):
+        scaled = replace(fit, convention=fit.convention.replace(scale=scale))
+        assert solving._suspicious(scaled, output, usable) is (times > abs(scale))
+    # Integers and what is exact lose nothing by rounding of this kind.
+    exact = replace(fit, convention=fit.convention.replace(arithmetic="exact"))
+    assert not solving._suspicious(exact, output, usable)
+    # What is not given, or not asked for, is no part of what is left; nothing at all is endless.
+    usable[..., 0] = False
+    assert solving._left(fit, output, usable) == 0
+    assert solving._left(fit, output, usable & False) == math.inf
+
+
+def test_how_far_a_bias_leaves_the_residuals() -> None:
+    residual = np.array([1.0, 2.0, 5.0])
+    assert solving._apart(residual, 1.0, whole=False) == pytest.approx(math.sqrt(17 / 3))
+    assert solving._apart(residual, 2.0, whole=True) == 2.5
+    assert solving._apart(residual[:2], 1.75, whole=True) == 0.25
+    assert solving._apart(residual[:2], 1.5, whole=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted", "told"),
+    [
+        ({}, [-3, 0, 2], [True, True, True]),
+        ({"activation": "relu"}, [-3, 0, 2], [False, False, True]),
+        ({"scale": 0.5, "arithmetic": "saturate:int8"}, [-3, 0, 2], [True, True, True]),
+        ({"scale": 1.0, "arithmetic": "wrap:int8"}, [-3, 0, 2], [True, True, True]),
+        ({"scale": 0.5, "arithmetic": "wrap:int8"}, [-3.5, 0, 2.5], [True, False, True]),
+        ({"scale": 2.0, "arithmetic": "wrap:int8"}, [-3.5, 0, 2.5], [True, False, True]),
+    ],
+)
+def test_what_numbers_were_before_they_were_integers(
+    keys: dict[str, Any], wanted: list[float], told: list[bool]
+) -> None:
+    output = np.array([-3, 0, 2], np.int8)
+    found, seen = solving._told(ALONE.replace(**keys), output, np.ones(3, bool))
+    assert (found.tolist(), seen.tolist()) == (wanted, told)
+
+
+@pytest.mark.parametrize(("count", "asked"), [(512, True), (513, False)])
+def test_of_few_elements_those_at_a_limit_are_asked_too(count: int, asked: bool) -> None:
+    sums = 1.0 + np.arange(count) % 250
+    output = np.append(sums, [255.0] * 9).astype(np.uint8)
+    linear = sums_are(np.append(sums, [300.0] * 9), output)
+    y = linear.problem.output
+    forms = list(solving._forms(linear, y, np.ones(y.shape, bool)))
+    assert any(c.arithmetic == "saturate:uint8" for c in forms) is asked
 
 
 # --- rectified ----------------------------------------------------------------------------------
@@ -364,22 +441,3 @@ def test_a_wrong_element_among_integers() -> None:
     fit = solved(sums, wrong[None])
     assert fit.misses == np.count_nonzero(wrong != right)
     assert math.isfinite(sum(fit.convention.bias or ()))
-
-
-@pytest.mark.parametrize(
-    ("least", "most", "expected"),
-    [
-        (-1, 2, 0.0),
-        (0.31, 0.34, 0.31),
-        (0.332, 0.3334, 0.332),
-        (0.3331, 0.3334, 1 / 3),
-        (-0.34, -0.31, -0.31),
-        (0.9, 12, 0.9),
-        (119.6, 120.4, 120.0),
-        (1e300, 1.1e300, 1e300),
-        (1.23456789e-298, 1.2345679e-298, 1.234567895e-298),
-        (5e-324, 5e-324, 5e-324),
-    ],
-)
-def test_the_plainest_number_of_a_range(least: float, most: float, expected: float) -> None:
-    assert plainest(least, most) == expected

@@ -70,7 +70,7 @@ class Bounds:
         low = output - (output <= 0)
         high = output + (output >= 0)
         low[rectified & (output == 0)] = -np.inf
-        return cls(low.astype(np.float64), high.astype(np.float64))
+        return cls(low, high)
 
 
 def inside(bounds: Bounds, channels: Sequence[int], *, exact: bool) -> Judge:
@@ -114,7 +114,8 @@ def inside(bounds: Bounds, channels: Sequence[int], *, exact: bool) -> Judge:
         good = possible(dict(enumerate(values)), set(range(count)), values.shape[1:])
         return np.where(good, count, 0)
 
-    enough = len(first) > 2 and any(_pairs(first, low, high))
+    told = ([s for s in some if s in first] for some in ordered)
+    enough = len(first) > 2 and any(any(_pairs(some, low, high)) for some in told)
     return Judge(tuple(first) if enough else (), len(low), quick, votes, exact)
 
 
@@ -211,14 +212,18 @@ def _range(v: Array, low: Array, high: Array) -> tuple[float, float] | None:
         left, right = (left, middle) if rise > 0 else (middle, right)
     else:
         return None
-    ends = []
-    for end in (-far, far):
+
+    def edge(end: float) -> float:
+        """How far from the middle to an end the scale can be."""
+        if apart(end)[0] <= 0:
+            return end
         inside, outside = middle, end
-        for _ in range(STEPS if apart(end)[0] > 0 else 0):
+        for _ in range(STEPS):
             half = (inside + outside) / 2
             inside, outside = (half, outside) if apart(half)[0] <= 0 else (inside, half)
-        ends.append(inside if apart(end)[0] > 0 else end)
-    return ends[0], ends[1]
+        return inside
+
+    return edge(-far), edge(far)
 
 
 def _scales(least: float, most: float) -> list[float]:

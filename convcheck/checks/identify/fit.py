@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
+from convcheck.checks.identify.estimates import degrees_of_freedom
 from convcheck.checks.identify.holding import hold
 from convcheck.checks.identify.judging import (
     EXPLAINED,
@@ -26,19 +27,13 @@ from convcheck.checks.identify.judging import (
 )
 from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
-from convcheck.checks.identify.solving import (
-    afterwards,
-    degrees_of_freedom,
-    is_fine,
-    solve,
-)
+from convcheck.checks.identify.solving import afterwards, is_fine, solve
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
 from convcheck.checks.identify.wrapped import wrapped_border
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
-from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +47,8 @@ STALLED = 3
 """So often in a row numbers are estimated again without halving what they leave unexplained."""
 ROUGH = 8
 """How far a zero point may be from its estimate by an output of few levels."""
+LOST = 2.0**-40
+"""The share of an output's spread that rounding may take of an element that fits."""
 HOPELESS = 0.95
 """A convention that fails at more of a part than this is given up."""
 
@@ -210,7 +207,7 @@ def _constant(
         number = wrapped_border(linear, fitted, output, border)
         if number is not None:
             yield _bordered(linear, number, output, usable)
-    telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0)) & (edge != 0)
+    telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0))
     if fitted.activation == "relu":
         telling &= output > 0
     if telling.sum() < 2 or output.dtype.kind == "c":
@@ -275,7 +272,8 @@ def _edge_value(
     arrays = [a.astype(np.float64) for a in (linear.values, linear.edge, output)]
     if biased:
         count = np.maximum(telling.sum(axis=(0, 2, 3), keepdims=True), 1)
-        arrays = [a - (a * telling).sum(axis=(0, 2, 3), keepdims=True) / count for a in arrays]
+        # What is not finite is never asked for, and must not be summed either.
+        arrays = [a - a.sum((0, 2, 3), keepdims=True, where=telling) / count for a in arrays]
     sums, edge, target = (a[telling] for a in arrays)
     columns = np.stack([sums, edge] if scaled else [edge], axis=-1)
     wanted = target if scaled else target - sums
@@ -285,7 +283,7 @@ def _edge_value(
             return None
         solved = np.linalg.lstsq(columns[kept], wanted[kept], rcond=None)[0]
         off = np.abs(columns @ solved - wanted)
-        kept = off <= 3 * np.median(off[kept]) + TINY
+        kept = off <= 3 * np.median(off[kept]) + LOST * np.std(target)
     scale = float(solved[0]) if scaled else 1.0
     if not scale or np.median(off) > 0.02 * np.std(target) + 0.6 * (output.dtype.kind in "iu"):
         return None

@@ -10,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.bounds import Bounds, lines, plainest_bias
+from convcheck.checks.identify.estimates import (
+    degrees_of_freedom,
+    medians,
+    middles,
+    nearest_scale,
+    nearest_slope,
+    rounded_line,
+    untruncated,
+)
 from convcheck.checks.identify.judging import (
     EXPLAINED,
     FLOATING,
@@ -22,7 +31,6 @@ from convcheck.checks.identify.judging import (
 from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.wrapped import wrapped_forms
 from convcheck.convention import PRECISIONS
-from convcheck.rounding import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +44,6 @@ Array = NDArray[Any]
 PLAINER = 1.25
 """How much more a plainer number may leave unexplained than the best: estimates overfit."""
 
-AGREED = 0.25
-"""The share of differences between two elements that is right where most elements are."""
 TIE = 1e-9
 """How far beyond the middle between two integers a number may come by its last digits."""
 SPARSE = 512
@@ -151,25 +157,26 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
             continue
         kept = base.replace(activation=activation)
         whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
-        ways = [(target, seen), *([_untruncated(target, seen)] if whole else [])]
+        ways = [(target, seen), *([untruncated(target, seen)] if whole else [])]
         ways = [(wanted, told) for wanted, told in ways if np.count_nonzero(told) >= 3]
         for wanted, told in ways:
-            scale = _scale(sums, wanted, told)
+            scale = nearest_scale(sums, wanted, told)
             if scale is not None:
                 for number in simple_numbers(scale) if whole else [scale]:
                     yield kept.replace(scale=number)
         for wanted, told in ways:
             if degrees_of_freedom(told) < 3:
                 continue
-            yield _with_bias(kept, sums, usable, _bias(wanted - sums, told), told)
-            slope = _slope(sums, wanted, told)
+            yield _with_bias(kept, sums, usable, medians(wanted - sums, told), told)
+            slope = nearest_slope(sums, wanted, told)
             if slope is not None:
                 sloped = kept.replace(scale=slope)
-                bias = _bias(wanted - slope * sums, told)
+                bias = medians(wanted - slope * sums, told)
                 yield _with_bias(sloped, sums, usable, bias, told)
                 if whole:
-                    limits = tuple(usable & end for end in ends(output))
-                    yield kept.replace(**_rounded_line(sums, wanted, told, slope, limits))
+                    lowest, highest = ends(output)
+                    limits = (usable & lowest, usable & highest)
+                    yield kept.replace(**rounded_line(sums, wanted, told, slope, limits))
     if integers:
         yield from wrapped_forms(linear, output, usable)
 
@@ -188,11 +195,6 @@ def _bounded(
             yield convention.replace(scale=scale, bias=bias)
 
 
-def _untruncated(target: Array, seen: Array) -> tuple[Array, Array]:
-    """Truncated numbers in the middle of what they may have been; of zeros not even the sign is."""
-    return target + 0.5 * np.sign(target), seen & (target != 0)
-
-
 def _with_bias(
     kept: Convention, sums: Array, usable: Array, bias: tuple[float, ...], seen: Array
 ) -> Convention:
@@ -205,126 +207,6 @@ def _with_bias(
     return kept.replace(bias=tuple(numbers))
 
 
-def degrees_of_freedom(seen: Array) -> int:
-    """What is left of the elements when each channel has given one to its bias, and one more."""
-    counts = seen.sum(axis=(0, 2, 3))
-    return int(np.maximum(counts - 1, 0).sum()) - 1
-
-
-def _scale(sums: Array, target: Array, seen: Array) -> float | None:
-    y, t = sums[seen], target[seen]
-    large = np.abs(y) >= np.median(np.abs(y))
-    if not np.any(y[large]):
-        return None
-    return _refined(y, t, float(np.median(t[large & (y != 0)] / y[large & (y != 0)])))
-
-
-def _slope(sums: Array, target: Array, seen: Array) -> float | None:
-    """The scale where every channel has a bias of its own: from differences within a channel."""
-    dy, dt = [], []
-    for o in range(sums.shape[1]):
-        y, t = sums[:, o][seen[:, o]], target[:, o][seen[:, o]]
-        half = len(y) // 2
-        dy.append(y[half : 2 * half] - y[:half])
-        dt.append(t[half : 2 * half] - t[:half])
-    y, t = np.concatenate(dy), np.concatenate(dt)
-    large = np.abs(y) >= np.median(np.abs(y)) if y.size else np.zeros(0, bool)
-    large &= y != 0
-    if not large.any():
-        return None
-    ratios = t[large] / y[large]
-    # Where a third of the elements is wrong, so is one of most pairs: then not the middle tells,
-    # but what most agree on.
-    found = [
-        _refined(y, t, float(np.median(ratios))),
-        _refined(y, t, _densest(ratios), share=AGREED),
-    ]
-    slopes = [slope for slope in found if slope is not None]
-
-    def left(slope: float) -> float:
-        residual = target - slope * sums
-        bias = np.reshape(_bias(residual, seen), (1, -1, 1, 1))
-        return float(np.median(np.abs(residual - bias)[seen]))
-
-    return min(slopes, key=left, default=None)
-
-
-def _densest(values: Array) -> float:
-    """The middle of the shortest interval that holds :data:`AGREED` of the values."""
-    ordered = np.sort(values)
-    count = max(1, int(AGREED * len(ordered)))
-    first = int(np.argmin(ordered[count:] - ordered[:-count])) if len(ordered) > count else 0
-    return float(ordered[first + count // 2])
-
-
-def _rounded_line(
-    sums: Array, target: Array, seen: Array, guess: float, limits: tuple[Array, ...]
-) -> dict[str, Any]:
-    """Scale and biases where the targets were rounded to integers: all of them within a half.
-
-    How far apart a channel's residuals lie is a convex function of the scale; at its lowest every
-    element is within a half of its channel's middle, if a line can do that at all.
-    """
-    channels = [(sums[:, o][seen[:, o]], target[:, o][seen[:, o]]) for o in range(sums.shape[1])]
-    channels = [(y, t) for y, t in channels if y.size > 1]
-    reach = max((float(np.ptp(y)) for y, _ in channels), default=0.0)
-
-    def apart(scale: float) -> float:
-        return max(float(np.ptp(t - scale * y)) for y, t in channels)
-
-    low, high = (guess + way / reach for way in (-4, 4)) if reach else (guess, guess)
-    for _ in range(60 if reach else 0):
-        third = (high - low) / 3
-        if apart(low + third) < apart(high - third):
-            high -= third
-        else:
-            low += third
-    scale = (low + high) / 2
-    return {"scale": scale, "bias": _middles(target - scale * sums, seen, *limits)}
-
-
-def _middles(
-    residual: Array, seen: Array, lowest: Array | None = None, highest: Array | None = None
-) -> tuple[float, ...]:
-    """The middle of what each channel's bias can be, where the targets were rounded.
-
-    An element that saturated says of the bias that it is no larger, or no smaller; unless it is
-    wrong, and leaves no bias at all.
-    """
-    bias = []
-    for o in range(residual.shape[1]):
-        told = residual[:, o][seen[:, o]]
-        if not told.size:
-            bias.append(0.0)
-            continue
-        most, least = float(told.min()), float(told.max())
-        if lowest is not None and highest is not None:
-            below = float(residual[:, o][lowest[:, o]].min(initial=most))
-            above = float(residual[:, o][highest[:, o]].max(initial=least))
-            if above - below <= 1:
-                most, least = below, above
-        bias.append((most + least) / 2)
-    return tuple(bias)
-
-
-def _refined(y: Array, t: Array, guess: float, share: float = 0.5) -> float | None:
-    """The slope by least squares over those near it; ``share`` of all are sure to be."""
-    if not math.isfinite(guess) or guess == 0:
-        return None
-    residual = np.abs(t - guess * y)
-    inliers = residual <= 4 * np.quantile(residual, share) + TINY
-    denominator = float(np.dot(y[inliers], y[inliers]))
-    refined = float(np.dot(t[inliers], y[inliers])) / denominator if denominator else guess
-    return refined if math.isfinite(refined) and refined != 0 else guess
-
-
-def _bias(residual: Array, seen: Array) -> tuple[float, ...]:
-    return tuple(
-        float(np.median(residual[:, o][seen[:, o]])) if seen[:, o].any() else 0.0
-        for o in range(residual.shape[1])
-    )
-
-
 def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same explanation with plainer numbers, where they leave no more unexplained."""
     limit = PLAINER * _left(fit, output, usable)
@@ -333,7 +215,7 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
             trial = fit.convention.replace(scale=number)
             if trial.bias is not None:
                 wanted, seen = _told(trial, output, usable & within_limits(output))
-                middle = _bias if ":" not in trial.arithmetic else _middles
+                middle = medians if ":" not in trial.arithmetic else middles
                 sums = linear.values
                 trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
             other = judge(linear, trial, output, usable)
@@ -370,7 +252,7 @@ def _told(convention: Convention, output: Array, seen: Array) -> tuple[Array, Ar
     if convention.activation == "relu":
         seen = seen & (output > 0)
     if convention.arithmetic.startswith("wrap:") and convention.scale != 1:
-        return _untruncated(output.astype(np.float64), seen)
+        return untruncated(output.astype(np.float64), seen)
     return output, seen
 
 
