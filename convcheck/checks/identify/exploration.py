@@ -164,9 +164,8 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
     by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
     most = given >= NEAR * considered and fit.misses <= (1 - NEAR) * fit.usable
-    wrong = fit.tally.wrong[1] if fit.misses else np.zeros(1, bool)
     # Half of the channels can be less than half of the numbers that ReLU left.
-    right = len(wrong) > 1 and np.count_nonzero(~wrong) >= NEAR * len(wrong)
+    right = not fit.misses or np.count_nonzero(~fit.tally.wrong[1]) >= NEAR * fit.shape[1]
     return bool(
         given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )
