@@ -43,9 +43,9 @@ IDENTIFY = {
     "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
     "test_identify_solving test_identify_hostile": ("bounds", "numerals", "wrapped"),
     "test_identify_search_parts test_identify_parts": ("judges", "lines", "block", "search"),
-    "test_identify_stages test_identify_answer test_identify_tally": (
-        *("stages", "exploration", "identification"),
-    ),
+    "test_identify_passes test_identify_stages": ("stages",),
+    "test_identify_exploration test_identify_stages": ("exploration",),
+    "test_identify_answer": ("identification",),
 }
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.

@@ -229,12 +229,12 @@ def test_a_pass_ends_at_its_limit() -> None:
     assert all(len(each) <= 5 * len(found) for each in small.found)
 
 
-def test_the_smallest_kernels_are_first() -> None:
+@pytest.mark.parametrize("kernels", [((3, 3), (1, 2)), ((5, 1), (2, 2)), ((1, 5), (2, 2))], ids=str)
+def test_the_smallest_kernels_are_first(kernels: tuple[tuple[int, int], ...]) -> None:
     """A limit that is met by them leaves the others out."""
     x, output = ints(3, 9, 8), ints(3, 9, 8)
     large, small = (
-        Reading(Convention(), x[None], ints(3, 3, *kernel), output[None])
-        for kernel in ((3, 3), (1, 2))
+        Reading(Convention(), x[None], ints(3, 3, *kernel), output[None]) for kernel in kernels
     )
     seen: list[tuple[int, ...]] = []
 
@@ -243,7 +243,7 @@ def test_the_smallest_kernels_are_first() -> None:
         return judges.plain(samples, reading)
 
     survey(Pass((listening,)), [large, small], math.inf)
-    assert seen == [(1, 2), (3, 3)]
+    assert seen == [*reversed(kernels)]
 
 
 def test_kernels_are_small_whatever_their_channels() -> None:
