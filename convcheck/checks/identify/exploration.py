@@ -121,14 +121,13 @@ def _confirmed(
         kernel = hypothesis.reading.filters.shape[2:]
         convention = canonical(hypothesis.convention, kernel)
         survivors.setdefault(convention, hypothesis.reading)
-        votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
+        votes[convention] = max(hypothesis.votes, votes.get(convention, hypothesis.votes))
     fits = []
     ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
-    if len(ordered) > 1:
-        alike: dict[tuple[Any, ...], Convention] = {}
-        for convention in ordered:
-            alike.setdefault(signature(convention, survivors[convention]), convention)
-        ordered = list(alike.values())
+    alike: dict[tuple[Any, ...], Convention] = {}
+    for convention in ordered:
+        alike.setdefault(signature(convention, survivors[convention]), convention)
+    ordered = list(alike.values())
     for convention in ordered[:MANY]:
         if convention not in known:
             known[convention] = confirm(problem, convention, survivors[convention].output)
