@@ -288,6 +288,26 @@ def test_of_several_answers_the_expected_must_give_the_output(
 # --- exit codes and errors ----------------------------------------------------------------------
 
 
+def test_small_numbers_are_no_empty_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, c = X / 1024, Convention(bias=(0.25, 0.25, 0.25), activation="relu")
+    output = convolve(x, W, c)
+    assert output.max() < 1
+    assert said_of(monkeypatch, output, c, x=x).warnings == ()
+
+
+def test_real_numbers_are_complex_beside_complex_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    explored: list[Problem] = []
+
+    def listening(problem: Problem, *given: Any, **keys: Any) -> Exploration:
+        explored.append(problem)
+        return Exploration(hypotheses=1)
+
+    monkeypatch.setattr(identification, "explore", listening)
+    for x, w, kind in ((X, W, "f"), (X + 0j, W, "c"), (X, W + 0j, "c")):
+        identify(x, w, convolve(X, W))
+        assert explored.pop().output.dtype.kind == kind
+
+
 def test_what_is_explained_as_expected_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     output = convolve(X, EVEN)
     for found, strict, expect, code in (

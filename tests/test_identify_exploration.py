@@ -216,6 +216,14 @@ def test_a_convention_has_its_most_votes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert script.confirmed == [flipped, Convention(), both]
 
 
+def test_of_what_is_alike_the_plainest_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An axis that kernels have but once is reversed or not."""
+    found = [(Convention(flip=("W",)), ALIKE), (Convention(), ALIKE)]
+    script = Script(monkeypatch, (COMMON, [found]))
+    searched(convolve(X, W[..., :1]), w=W[..., :1])
+    assert script.confirmed == [Convention()]
+
+
 # --- other orders of the channels ---------------------------------------------------------------
 
 
@@ -266,3 +274,6 @@ def test_half_of_all_elements_must_be_right() -> None:
 
 def test_as_many_bits_as_luck_has_are_enough() -> None:
     assert is_near(near(10, 10, 1.0, 0, 10), 1)
+    # An element that a number was solved from says nothing.
+    assert not is_near(near(10, 10, 1.0, 0, 10, scale=0.5), 1)
+    assert is_near(near(11, 11, 1.0, 0, 11, scale=0.5), 1)

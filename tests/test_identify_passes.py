@@ -221,6 +221,22 @@ def test_elements_that_were_seen_are_not_seen_again(size: int, seen: bool) -> No
     assert len(drawn(output, everywhere=True, again=True, one_channel=True)) == size
 
 
+def test_a_layout_that_was_seen_does_not_hide_another() -> None:
+    shown: list[str] = []
+
+    def listening(samples: list[Sample], reading: Reading) -> Any:
+        shown.append(reading.base.output_layout)
+        return judges.plain(samples, reading)
+
+    x, w, output = DRAWN[:, :3], np.resize(DRAWN, (4, 3, 3, 3)), DRAWN[..., :2]
+    few, many = (
+        Reading(Convention(output_layout=layout), x, w, y)
+        for layout, y in (("OHW", output[:, :, :3]), ("HWO", output))
+    )
+    survey(Pass((listening,), everywhere=True, again=True), [few, few, many], -1)
+    assert shown == ["HWO"]
+
+
 @pytest.mark.parametrize("bordered", [False, True])
 def test_elements_without_another_come_after_the_pairs(bordered: bool) -> None:
     """But there is no border to solve for in one of them."""

@@ -166,9 +166,10 @@ def test_complex_outputs_have_no_lines() -> None:
 def test_a_large_picture_is_rolled_last() -> None:
     for side, soon in ((1024, True), (1025, False)):
         output = np.broadcast_to(np.float32(0.5), (1, 3, 1024, side))
-        common, rare = passes(with_output(output))
-        assert (said(common[-1]) == ROLLED) is soon
-        assert (said(rare[-2]) == ROLLED) is not soon
+        for one in (output, output[0]):
+            common, rare = passes(with_output(one))
+            assert (said(common[-1]) == ROLLED) is soon
+            assert (said(rare[-2]) == ROLLED) is not soon
 
 
 @pytest.mark.parametrize(
@@ -393,5 +394,5 @@ def test_more_that_fit_than_are_looked_at_are_a_crowd() -> None:
     found = list(readings(x, w, output))
     seen = explore(Problem.of(x, w, output), found, mute=True)
     assert seen.crowded
-    assert sum(not fit.misses for fit in seen.fits) == stages.MANY
+    assert sum(not fit.misses for fit in seen.fits) == 48
     assert seen.closest is None
