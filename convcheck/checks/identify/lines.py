@@ -25,7 +25,7 @@ def linear(
     allowed = np.broadcast_to(np.asarray(tolerance, np.float64), wanted.shape)
     few = min(2 * FEW, len(wanted))
     halves = [range(0, few, 2), range(1, few, 2)] if few >= 8 else [range(few)]
-    usable = [list(h) for h in halves if len(h) >= 4 and len(np.unique(wanted[list(h)])) > 3]
+    usable = [list(h) for h in halves if len(np.unique(wanted[list(h)])) > 3]
     rounds = [_apart(h, wanted, 3 if centred else 2) for h in usable]
     first = tuple(s for which in rounds for s in which)
 
