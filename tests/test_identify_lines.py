@@ -73,6 +73,49 @@ def test_a_line_of_sums_in_single_precision(centred: bool) -> None:
 
 
 @pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("slope", [1, -2])
+def test_a_line_of_whole_numbers_needs_no_room(centred: bool, slope: int) -> None:
+    judge = linear(slope * SUMS + 7 * centred, 0.0, 0.0, centred=centred, exact=True)
+    assert votes_of(judge, SUMS[:, None])[0] == COUNT
+
+
+@pytest.mark.parametrize("end", [1.0, -1.0, 2.0])
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_line_may_end_at_one(end: float, centred: bool) -> None:
+    """At four fifths of it, half of the room is (2 + 2 * 0.8) times what is allowed."""
+    values = np.array([100, 80, 50, 60, 40, 35, 30, 25, 20, 15, 0, 5]) / 100 * end
+    judge = linear(3 * values, 0.01, 0.0, centred=centred, exact=True)
+    lowest = int(np.argmin(values))
+    run = values[::2].max() - values[::2].min()
+    place = 1 if lowest != 0 or not centred else 11
+    others = [s for s in judge.first if s % 2]
+    for share, fits in ((0.9, True), (1.1, False)):
+        moved = values.copy()
+        moved[others] = 1e4 * np.arange(1, 1 + len(others)) * (-1) ** np.arange(len(others))
+        origin = values[lowest] if centred else 0.0
+        reach = 2 + 2 * abs(values[place] - origin) / run
+        moved[place] = values[place] + share * 0.02 * reach / 3
+        assert bool(judge.quick({s: moved[s : s + 1] for s in judge.first})[0]) is fits
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_plane_of_numbers_of_any_size(centred: bool) -> None:
+    for size in (1e-12, 1e-3, 1e12):
+        targets = 3 * SUMS - 2 * EDGE + (40 if centred else 0)
+        judge = plane(targets, 0.1, centred=centred, exact=True)
+        assert votes_of(judge, SUMS[:, None], size * EDGE[:, None])[0] == COUNT
+        assert votes_of(judge, size * SUMS[:, None], EDGE[:, None])[0] == COUNT
+
+
+@pytest.mark.parametrize(("right", "votes"), [(40, 40), (39, 0)])
+def test_two_thirds_of_the_samples_must_be_on_a_plane(right: int, votes: int) -> None:
+    judge = plane(3 * SUMS - 2 * EDGE, 0.1, centred=False, exact=True)
+    values = SUMS.copy()
+    values[right:] += 500
+    assert votes_of(judge, values[:, None], EDGE[:, None])[0] == votes
+
+
+@pytest.mark.parametrize("centred", [False, True])
 def test_a_plane_of_sums_and_border(centred: bool) -> None:
     targets = 3 * SUMS - 2 * EDGE + (40 if centred else 0)
     judge = plane(targets, 0.1, centred=centred, exact=True)

@@ -108,17 +108,57 @@ def test_an_outputs_range_says_what_it_wrapped_at(low: int, high: int, fits: boo
     assert (votes_of(judge, SUMS[:, None]).tolist() == [COUNT]) is fits
 
 
-def test_sums_beyond_32_bits_wrap_as_well() -> None:
-    for scale in (1, 2):
-        sums = 1.2e9 * scale + SUMS
-        targets = round_to(sums, "wrap:uint8").astype(float)
-        reading = reading_of(targets)
-        reading = replace(
-            reading, image=np.full((1, 2, 12, 12), 1e8 * scale), filters=np.ones((3, 2, 3, 3))
-        )
-        assert reading.reach == 1.8e9 * scale
-        judge = judges.modular(sampled(targets), reading)
-        assert votes_of(judge, sums[:, None])[0] == COUNT
+def large(targets: np.ndarray, size: float) -> Reading:
+    """Of an image whose numbers are as large, under filters of ones."""
+    reading = reading_of(targets)
+    image, filters = np.full((1, 2, 12, 12), size), np.ones((3, 2, 3, 3))
+    return replace(reading, image=image, filters=filters)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "start", "factor", "kind"),
+    [
+        ("modular", 1, 1.2e9, 1, "uint8"),
+        ("modular", 1, 2.4e9, 1, "uint8"),
+        ("modular", 1, 0, 1e8, "int32"),
+        ("modular_scaled", 1, 2.4e9, 1, "uint8"),
+        ("modular_rare", 8, 4e8, 1, "uint8"),
+        ("modular_rare", -2, 1.2e9, 1, "uint8"),
+    ],
+)
+def test_large_sums_wrap_as_well(
+    name: str, scale: float, start: float, factor: float, kind: str
+) -> None:
+    sums = start + factor * SUMS
+    targets = round_to(scale * sums, f"wrap:{kind}").astype(float)
+    reading = large(targets, np.ceil(np.abs(sums).max() / 18))
+    judge = getattr(judges, name)(sampled(targets), reading)
+    assert votes_of(judge, sums[:, None])[0] == COUNT
+    assert votes_of(judge, sums[:, None] * 1.5)[0] == 0
+
+
+@pytest.mark.parametrize(("name", "room"), [("modular", 1), ("modular_scaled", 2)])
+def test_truncated_numbers_are_less_than_one_apart_and_scaled_ones_two(
+    name: str, room: float
+) -> None:
+    """And by what a sum loses."""
+    targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
+    judge = getattr(judges, name)(sampled(targets), reading_of(targets))
+    for share, fits in NEARLY:
+        values = SUMS.copy()
+        values[2:] += room + share * 2.0**-18
+        assert (judge.votes(values[:, None]).tolist() == [COUNT]) is fits
+
+
+@pytest.mark.parametrize(("count", "least"), [(11, 8), (12, 5), (16, 5), (40, 10), (60, 15)])
+def test_how_many_that_wrapped_must_fit(count: int, least: int) -> None:
+    """Two thirds of few, a quarter of many: an unknown border may leave no more."""
+    targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
+    judge = judges.modular(sampled(targets), reading_of(targets))
+    for right in (least - 1, least):
+        values = SUMS[:count].copy()
+        values[right:] += 100
+        assert judge.votes(values[:, None]).tolist() == [right if right == least else 0]
 
 
 # --- correlation --------------------------------------------------------------------------------
@@ -137,6 +177,32 @@ def test_twenty_of_what_nearly_correlates_best_are_looked_at_again() -> None:
     assert kept(near) == 20
     assert kept(far) == 0
     assert kept(np.concatenate([far, near[:, :3]], axis=1)) == 3
+
+
+# --- single precision ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "exact"),
+    [
+        (1e-30, 1.0, True),
+        (1.01e-30, 1.0, False),
+        (2.0**22, 1.0, True),
+        (2.0**22 - 1, 1.0, False),
+        (2.0**22 + 0.5, 1.0, False),
+        (1e30, 1.0, True),
+        (1.0, 1e30, True),
+        (1.0, -1e30, True),
+        (1.0, -0.99e30, False),
+    ],
+)
+def test_the_ends_of_what_single_precision_will_do(size: float, value: float, exact: bool) -> None:
+    reading = large(SUMS, size)
+    filters = np.zeros((3, 2, 3, 3))
+    filters[0, 0, 0, 0] = 1
+    targets = SUMS / 1000
+    targets[5] = value
+    assert judges.plain(sampled(targets), replace(reading, filters=filters)).exact is exact
 
 
 # --- lines and planes ---------------------------------------------------------------------------
@@ -164,7 +230,7 @@ def test_how_far_a_sample_may_be_from_a_line(
 ) -> None:
     level = 0.0 if name == "scaled" else 5e4
     targets = level + slope * HALVES
-    reading = reading_of((SUMS * slope).astype(kind))
+    reading = reading_of((SUMS * slope / 1000).astype(kind))
     targets += share * most(name, reading, targets, slope) * APART
     judge = getattr(judges, name)(sampled(targets), reading)
     assert votes_of(judge, HALVES[:, None])[0] == (6 if fits else 0)
@@ -177,7 +243,7 @@ def test_how_far_a_pair_may_be_from_a_line(
     name: str, kind: str, slope: float, share: float, fits: bool
 ) -> None:
     """Of the numbers of a pair either may be the larger."""
-    reading = reading_of((SUMS * slope).astype(kind))
+    reading = reading_of((SUMS * slope / 1000).astype(kind))
     values, targets = np.zeros((2, 24))
     values[1::2] = HALVES
     targets[1::2] = slope * (20 + HALVES / 2)
@@ -185,6 +251,22 @@ def test_how_far_a_pair_may_be_from_a_line(
     targets[1::2] += share * most(name, reading, targets, slope) * APART
     judge = getattr(judges, name)(sampled(targets), reading)
     assert votes_of(judge, values[:, None])[0] == (6 if fits else 0)
+
+
+def test_a_scale_alone_leaves_no_bias() -> None:
+    targets = 3 * SUMS + 40
+    for name, fits in (("scaled", False), ("affine", True)):
+        judge = getattr(judges, name)(sampled(targets), reading_of(targets))
+        assert bool(votes_of(judge, SUMS[:, None])[0]) is fits
+
+
+@pytest.mark.parametrize("name", ["parallel", "coarse_parallel"])
+def test_samples_after_the_pairs_are_not_in_them(name: str) -> None:
+    targets = 3 * SUMS
+    samples = sampled(targets)[:42]
+    samples += [replace(s, index=(0, o, 0, 0), value=99.0) for o, s in enumerate(samples[:3])]
+    judge = getattr(judges, name)(samples, reading_of(targets))
+    assert votes_of(judge, SUMS[:45, None])[0] == 21
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -245,6 +327,7 @@ def test_what_is_further_out_may_be_further_from_a_line(
     values = np.concatenate([HALVES - HALVES.mean(), np.zeros(48)])
     values[12:] = 2 * np.abs(values[:12]).max()
     values[12::2] *= -1
+    values += 50 * centred
     targets = 2 * values + (7 if centred else 0)
     targets[:12:4] += np.arange(3) * 1e-9  # no two are alike
     targets[1:12:4] += np.arange(3) * 1e-9
