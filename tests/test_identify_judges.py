@@ -214,7 +214,7 @@ def test_whether_single_precision_will_do() -> None:
     ):
         targets = scale * SUMS
         reading = a_reading(targets.reshape(1, 3, 4, 5), high=high, scale=scale)
-        for name in {name for name, *_ in WAYS.values()} | {"bordered", "correlated"}:
+        for name in {name for name, *_ in WAYS.values()} | {"bordered", "correlated", "between"}:
             judge = getattr(judges, name)(sampled(targets), reading)
             assert judge.exact is exact, (name, high, scale)
         assert judges.bordered_parallel(sampled(targets), reading).exact is exact
@@ -269,6 +269,49 @@ def test_what_correlates_best_so_far() -> None:
     better[:, 3] = clipped
     assert np.flatnonzero(votes_of(judge, better)).tolist() == [3]
     assert not votes_of(judge, 0 * values + 4).any()
+
+
+def test_sixteen_samples_measure_a_correlation() -> None:
+    for count, first in ((60, 16), (5, 5)):
+        judge = judges.correlated(sampled(SUMS[:count]), a_reading(SUMS.reshape(1, 3, 4, 5)))
+        assert judge.first == tuple(range(first))
+
+
+def test_any_correlation_is_the_best_at_first() -> None:
+    """However small the numbers are."""
+    for size in (1.0, 1e-6):
+        values = size * RNG.permuted(np.tile(SUMS, (300, 1)), axis=1).T
+        judge = judges.correlated(sampled(size * SUMS), a_reading(SUMS.reshape(1, 3, 4, 5)))
+        kept = judge.quick({s: values[s] for s in judge.first})
+        assert 1 <= np.count_nonzero(kept) <= 20
+        assert judge.votes(size * SUMS[:, None])[0] == pytest.approx(1)
+
+
+def test_one_sample_is_judged_by_itself() -> None:
+    judge = judges.plain(sampled(SUMS[:1]), a_reading(SUMS.reshape(1, 3, 4, 5)))
+    values = SUMS[0] + np.array([0, 1])
+    assert judge.first == (0,)
+    assert judge.quick({0: values}).tolist() == [True, False]
+    assert judge.votes(values[None]).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["parallel", "coarse_parallel", "bordered_parallel"])
+def test_what_all_pairs_are_apart_is_no_bias(name: str) -> None:
+    for apart, fits in ((0, True), (400, False)):
+        targets = 3 * SUMS - 2 * EDGE * (name == "bordered_parallel") + A_CHANNEL
+        targets[1::2] += apart
+        judge = getattr(judges, name)(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
+        assert bool(votes_of(judge, SUMS[:, None], EDGE[:, None])[0]) is fits
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float64"])
+def test_what_was_clipped_lies_beyond_the_ends(kind: str) -> None:
+    """Of integers: the ends of floats are none."""
+    targets = np.clip(np.rint(0.5 * SUMS + 100 + A_CHANNEL), 0, 255)
+    judge = judges.between(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5).astype(kind)))
+    clipped = 2 * (targets - A_CHANNEL)
+    values = np.stack([SUMS, RNG.permutation(SUMS), clipped], axis=1)
+    assert (votes_of(judge, values) > 0).tolist() == [kind == "uint8", False, True]
 
 
 def test_complex_correlation() -> None:

@@ -73,10 +73,20 @@ def test_a_line_of_sums_in_single_precision(centred: bool) -> None:
 
 
 @pytest.mark.parametrize("centred", [False, True])
-@pytest.mark.parametrize("slope", [1, -2])
+@pytest.mark.parametrize("slope", [1, -1, -2])
 def test_a_line_of_whole_numbers_needs_no_room(centred: bool, slope: int) -> None:
     judge = linear(slope * SUMS + 7 * centred, 0.0, 0.0, centred=centred, exact=True)
     assert votes_of(judge, SUMS[:, None])[0] == COUNT
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("count", [6, 12, 60])
+def test_a_line_of_small_numbers(centred: bool, count: int) -> None:
+    targets = SUMS[:count] + 7 * centred
+    judge = linear(targets, 0.1, 0.0, centred=centred, exact=True)
+    votes = votes_of(judge, 1e-6 * SUMS[:count, None])[0]
+    assert votes == (6 if count == 12 else count)
+    assert not judge.quick({s: np.zeros(1) for s in judge.first})[0]
 
 
 @pytest.mark.parametrize("end", [1.0, -1.0, 2.0])
@@ -87,14 +97,13 @@ def test_a_line_may_end_at_one(end: float, centred: bool) -> None:
     judge = linear(3 * values, 0.01, 0.0, centred=centred, exact=True)
     lowest = int(np.argmin(values))
     run = values[::2].max() - values[::2].min()
-    place = 1 if lowest != 0 or not centred else 11
     others = [s for s in judge.first if s % 2]
     for share, fits in ((0.9, True), (1.1, False)):
         moved = values.copy()
         moved[others] = 1e4 * np.arange(1, 1 + len(others)) * (-1) ** np.arange(len(others))
         origin = values[lowest] if centred else 0.0
-        reach = 2 + 2 * abs(values[place] - origin) / run
-        moved[place] = values[place] + share * 0.02 * reach / 3
+        reach = 2 + 2 * abs(values[1] - origin) / run
+        moved[1] = values[1] + share * 0.02 * reach / 3
         assert bool(judge.quick({s: moved[s : s + 1] for s in judge.first})[0]) is fits
 
 
@@ -153,6 +162,9 @@ def test_a_plane_needs_ten_samples_that_differ() -> None:
         judge = plane(np.arange(float(count)), 0.1, centred=True, exact=True)
         assert bool(judge.first) is many
     assert plane(np.repeat([1.0, 2, 3], 20), 0.1, centred=True, exact=True).first == ()
+    for different in (3, 4):
+        few = plane(np.arange(60.0) // 2 % different, 0.1, centred=True, exact=True)
+        assert bool(few.first) is (different == 4)
     three = plane(np.arange(60.0), 0.1, centred=False, exact=True)
     assert three.first == (0, ~0, 2, ~2, 4, ~4, 1, ~1, 3, ~3, 5, ~5)
     assert plane(np.arange(60.0), 0.1, centred=True, exact=True).first[6:9] == (6, ~6, 1)
