@@ -66,7 +66,7 @@ def _place(fit: Confirmed) -> str:
         return f"one element, in output channel {o[0]}, at row {h[0]}, column {w[0]}"
     batches, channels, height, width = fit.shape
     part = ""
-    if channels > 1 and len(o) < channels:
+    if len(o) < channels:
         part = f" of output channel {o[0]}" if len(o) == 1 else f" of {_counted(o, channels)}"
     if batches > 1 and len(n) == 1:
         part += f" of image {n[0]} of the batch"
