@@ -96,6 +96,33 @@ def test_where_an_output_departs_is_said_in_words(words: str, kind: str) -> None
     assert where(fit) == words + zero
 
 
+SMALL: list[tuple[tuple[int, ...], Any, str]] = [
+    ((2, 9, 8), np.s_[0], "all of output channel 0"),
+    ((2, 9, 8), np.s_[0, 3:5, 6], "column 6 of output channel 0 (2 of its 9 elements)"),
+    ((1, 9, 8), np.s_[0, 2:4, 1:4], "rows 2 to 3 and columns 1 to 3"),
+    ((1, 2, 8), np.s_[0, 1], "row 1"),
+    ((1, 9, 2), np.s_[0, :, 0], "column 0"),
+    ((1, 1, 8), np.s_[0, 0, 2:4], "columns 2 to 3"),
+    ((1, 9, 1), np.s_[0, 2:4, 0], "rows 2 to 3"),
+    ((1, 9, 8), ([0] * 6, [2, 2, 2, 3, 3, 3], [1, 2, 5, 1, 4, 5]), "(6 of its 10 elements)"),
+    ((12, 9, 8), np.s_[:, 2:6:2, 1:5], "96 of 864 elements, in no single place"),
+]
+
+
+@pytest.mark.parametrize(("shape", "wrong", "words"), SMALL, ids=str)
+def test_where_small_outputs_depart(shape: tuple[int, ...], wrong: Any, words: str) -> None:
+    x, w = ints(1, *shape[1:]) + 30, ints(shape[0], 1, 1, 1) + 30
+    made = convolve(x, w)
+    part = made.copy()
+    part[wrong] = 0
+    if "no single" in words:
+        part[:, 2:6, 1:5] = made[:, 2:6, 1:5] * ((np.indices((4, 4)).sum(axis=0)) % 2)
+    fit = judged(Problem.of(x, w, part), Convention(), part[None])
+    said = where(fit)
+    assert words in said
+    assert said.endswith(", where OUT is 0 throughout")
+
+
 # --- the nearest miss ---------------------------------------------------------------------------
 
 
@@ -127,7 +154,7 @@ def test_a_miss_of_areas_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -
     x, w = ints(2, 3, 30, 31), ints(4, 3, 3, 2)
     c = Convention(image_layout="NCHW", output_layout="NOHW")
     sums = convolve(x, w, c)
-    y = -2.5 * sums + np.arange(31 - 1) + 40 * RNG.standard_normal(sums.shape)
+    y = -2.5 * sums + 5 * np.arange(31 - 1) ** 2 + 40 * RNG.standard_normal(sums.shape)
     (reading,) = (r for r in readings(x, w, y) if r.base == c)
     whole = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
     in_areas(monkeypatch, (1, 3, 7, 11))
@@ -143,7 +170,8 @@ def test_a_miss_is_what_single_precision_could_not_have_made() -> None:
     sums = convolve(x, w)
     sizes = convolve(np.abs(x), np.abs(w))
     y = sums.copy()
-    y[1, 2, 3] += sizes[1, 2, 3] * 2.0**-21
+    y[1, 2, 3] += sizes[1, 2, 3] * 2.0**-20
+    y[1, 2, 4] -= sizes[1, 2, 4] * 0.75 * 2.0**-20
     y[2, 4] += sizes[2, 4] * 2.0**-19
     (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
     miss = miss_of(Problem.of(x, w, y), Found(reading, Convention(), 1.0))
@@ -208,3 +236,61 @@ def test_what_correlates_best_is_found(keys: dict) -> None:
     assert found.convention == Convention(**keys)
     assert nearest([]) is None
     assert nearest(list(readings(x, w, y[:, :1, :1] * np.nan))) is None
+
+
+def test_three_elements_say_what_correlates() -> None:
+    x, w = ints(3, 12, 11), ints(4, 3, 3, 2)
+    y = convolve(x, w)
+    (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
+    for count in (2, 3):
+        some = np.full(y.shape, np.nan)
+        some[0, 5, 4 : 4 + count] = y[0, 5, 4 : 4 + count]
+        few = replace(reading, output=some[None])
+        assert (nearest([few]) is None) is (count == 2)
+        found = nearest([replace(reading, output=some[None] * np.nan), reading, reading])
+        assert found is not None
+        assert found.reading is reading
+    again = replace(reading)
+    found = nearest([reading, again])
+    assert found is not None
+    assert found.reading is reading
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "said"), [(1, 3, False), (2, 2, True), (1, 4, True), (1, 5, True)]
+)
+def test_a_line_of_four_elements_is_said(rows: int, columns: int, said: bool) -> None:
+    """Three would be on one by chance; and a constant is known no more exactly than it is."""
+    x, w = ints(3, rows, columns), ints(4, 3, 1, 1)
+    y = 0.001 * convolve(x, w) + np.array([1e6, 2e6, -1e6, 7e6])[:, None, None]
+    (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
+    assert (LINES in miss_of(Problem.of(x, w, y), Found(reading, Convention(), 1.0)).where) is said
+
+
+def test_a_miss_loses_nothing_where_numbers_are_far_from_zero() -> None:
+    x, w = 1e7 + ints(3, 9, 8), 10 + ints(1, 3, 3, 2)
+    sums = convolve(x, w)
+    y = -2.5 * sums + 30 * RNG.standard_normal(sums.shape)
+    (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
+    miss = miss_of(Problem.of(x, w, y), Found(reading, Convention(), 1.0))
+    expected = abs(np.corrcoef(sums.ravel(), y.ravel())[0, 1])
+    assert miss.correlation == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_of_ten_elements_is_a_tenth() -> None:
+    """More than nine tenths of a channel must be on its line."""
+    x, w = ints(3, 2, 5), ints(4, 3, 1, 1)
+    sums, sizes = convolve(x, w), convolve(np.abs(x), np.abs(w))
+    (reading,) = (r for r in readings(x, w, sums) if r.base == Convention())
+    tenths = 0
+    for off in 2.0 ** np.arange(-12, -4, 0.25):
+        y = 3 * sums
+        y[2, 0, 2] += off
+        slope, constant = np.polyfit(sums[2].ravel(), y[2].ravel(), 1)
+        room = 2.0**-18 * (abs(slope) * sizes[2] + abs(constant))
+        wrong = int(np.count_nonzero(np.abs(y[2] - slope * sums[2] - constant) > room))
+        tenths += wrong == 1
+        found = Found(replace(reading, output=y[None]), Convention(), 1.0)
+        miss = miss_of(Problem.of(x, w, y), found)
+        assert (LINES in miss.where) is (wrong == 0)
+    assert tenths
