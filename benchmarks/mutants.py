@@ -35,18 +35,20 @@ ROOT = Path(__file__).resolve().parent.parent
 LISTED = Path(__file__).with_name("equivalent.txt")
 # The tests that are about a part of identify, which take seconds; the whole of it takes minutes.
 IDENTIFY = {
-    "test_identify_parts": (
-        *("ambiguity", "axes", "classes", "expectation", "flat", "nearest", "readings", "samples"),
+    "test_identify_parts test_identify_nearest": (
+        *("ambiguity", "axes", "classes", "expectation", "flat", "readings", "samples"),
     ),
-    "test_identify_tally test_identify_parts": ("tally", "thin"),
+    "test_identify_nearest": ("nearest",),
+    "test_identify_tally test_identify_parts test_identify_nearest": ("tally", "thin"),
     "test_identify_judging test_identify_tally": ("judging", "holding"),
     "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
     "test_identify_estimates": ("estimates",),
     "test_identify_numbers": ("bounds", "numerals", "wrapped"),
-    "test_identify_search_parts test_identify_parts": ("judges", "lines", "block", "search"),
-    "test_identify_stages test_identify_answer test_identify_tally": (
-        *("stages", "exploration", "identification"),
-    ),
+    "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
+    "test_identify_search_parts test_identify_parts test_identify_nearest": ("block", "search"),
+    "test_identify_passes test_identify_stages": ("stages",),
+    "test_identify_exploration test_identify_stages": ("exploration",),
+    "test_identify_answer": ("identification",),
 }
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.

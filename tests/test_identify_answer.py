@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
-from convcheck.checks.identify import IdentifyResult, exploration, identify
+from convcheck.checks.audit import audit
+from convcheck.checks.identify import IdentifyResult, exploration, identification, identify
+from convcheck.checks.identify.classes import complexity
+from convcheck.checks.identify.exploration import Exploration
+from convcheck.checks.identify.fit import judged
+from convcheck.checks.identify.stages import MANY
+from convcheck.checks.sums import Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.errors import InputError
@@ -158,3 +166,205 @@ def test_filters_of_ones_still_tell_one_place_from_another() -> None:
     result = identify(X, np.ones_like(W), RNG.standard_normal((3, 9, 9)))
     assert result.verdict == "unexplained"
     assert result.nearest is not None
+
+
+# --- what is said of what was found -------------------------------------------------------------
+
+
+def said_of(
+    patch: pytest.MonkeyPatch,
+    output: Any,
+    *found: Convention,
+    x: Any = X,
+    w: Any = W,
+    crowded: bool = False,
+    **asked: Any,
+) -> IdentifyResult:
+    """What identify says where its search found no more than these, each of which fits."""
+    problem = Problem.of(x, w, output)
+    fits = [replace(judged(problem, c, output[None]), convention=c) for c in found]
+    assert not any(fit.misses for fit in fits)
+    explored = Exploration(fits, None, 10_000, crowded)
+    patch.setattr(identification, "explore", lambda *given, **keys: explored)
+    return identify(x, w, output, **asked)
+
+
+PLAIN, FLIPPED = Convention(), Convention(flip=("H",))
+EVEN = np.concatenate([W[:, :, :1], W[:, :, :1]], axis=2)
+"""Filters that are the same upside down."""
+
+
+def test_whole_numbers_are_rather_exact_than_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounded, wrapped = (PLAIN.replace(arithmetic=name) for name in ("float32", "wrap:int32"))
+    result = said_of(monkeypatch, convolve(X, W), rounded, PLAIN)
+    assert [c.convention for c in result.candidates] == [PLAIN]
+    result = said_of(monkeypatch, convolve(X, W), rounded, wrapped)
+    assert [c.convention for c in result.candidates] == [wrapped]
+
+
+def test_one_answer_of_data_that_say_little_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = said_of(monkeypatch, convolve(X, W), PLAIN, x=X)
+    assert result.verdict == "identified"
+    result = said_of(monkeypatch, ZEROS, PLAIN, x=0 * X)
+    assert result.verdict == "identified"
+    result = said_of(monkeypatch, ZEROS, PLAIN, x=0 * X, crowded=True)
+    assert result.verdict == "ambiguous"
+
+
+def test_a_number_for_each_channel_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scale of zero and a bias explain anything of that kind."""
+    output = ZEROS + np.array([3.0, 4, 5])[:, None, None]
+    assert said_of(monkeypatch, output).verdict == "unexplained"
+    assert said_of(monkeypatch, output, w=0 * W).verdict == "ambiguous"
+
+
+SHIFTED = sorted(
+    (Convention(padding=((p, -p), (q, -q))) for p, q in product(range(-3, 4), repeat=2)),
+    key=complexity,
+)
+
+
+@pytest.mark.parametrize("count", [47, 48, 49])
+def test_so_many_answers_are_listed_and_no_more(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of fewer, what else would do the same to these data is looked for."""
+    asked: list[Convention] = []
+
+    def listening(problem: Problem, convention: Convention) -> Any:
+        asked.append(convention)
+        return iter(())
+
+    monkeypatch.setattr(identification, "same_on_this_data", listening)
+    x = 0 * X[:, :, :4]
+    result = said_of(monkeypatch, convolve(x, W), *SHIFTED[:count], x=x)
+    assert [c.convention for c in result.candidates] == SHIFTED[: min(count, MANY)]
+    more = "so many conventions give this output that only the plainest are listed"
+    assert (more in result.reasons) is (count > MANY)
+    assert asked == (SHIFTED[:count] if count < MANY else [])
+
+
+def test_what_would_do_the_same_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = np.concatenate([X, X]), np.concatenate([W, W[::-1]], axis=1)
+    result = said_of(monkeypatch, convolve(x, w), PLAIN, x=x, w=w)
+    assert [c.convention for c in result.candidates] == [PLAIN, Convention(channel_order=(1, 0))]
+
+
+def test_an_empty_channel_is_that_of_the_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    biases = [(3.0, -900.0, 5.0), (3.0, -800.0, 5.0)]
+    found = [
+        c.replace(bias=bias, activation="relu")
+        for c, bias in zip((PLAIN, FLIPPED), biases, strict=True)
+    ]
+    result = said_of(monkeypatch, convolve(X, EVEN, found[0]), *found, w=EVEN)
+    assert [c.convention for c in result.candidates] == found
+    (warning,) = result.warnings
+    assert warning.startswith(
+        "output channel 1 of OUT is zero throughout: any bias of at most -900"
+    )
+
+
+def test_the_first_answer_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = convolve(X, EVEN)
+    result = said_of(monkeypatch, output, FLIPPED, PLAIN, w=EVEN)
+    assert [c.convention for c in result.candidates] == [PLAIN, FLIPPED]
+    assert result.audit == audit(X, EVEN, PLAIN.to_dict(), propose=False)
+    assert result.audit.convention == PLAIN
+
+
+def test_of_several_answers_the_expected_must_give_the_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of one, it must be the same operation whatever the data."""
+    x = np.broadcast_to(X[:, :, :1], X.shape)
+    output, expect = convolve(x, EVEN), {"flip": ("H",)}
+    shifted = Convention(padding=((0, 0), (1, -1)), padding_mode="edge")
+    for found, met in (([PLAIN], False), ([PLAIN, shifted], True)):
+        result = said_of(monkeypatch, output, *found, x=x, w=EVEN, expect=expect)
+        assert FLIPPED not in [c.convention for c in result.candidates]
+        assert result.expect_met is met
+
+
+# --- exit codes and errors ----------------------------------------------------------------------
+
+
+def test_small_numbers_are_no_empty_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, c = X / 1024, Convention(bias=(0.25, 0.25, 0.25), activation="relu")
+    output = convolve(x, W, c)
+    assert output.max() < 1
+    assert said_of(monkeypatch, output, c, x=x).warnings == ()
+
+
+def test_real_numbers_are_complex_beside_complex_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    explored: list[Problem] = []
+
+    def listening(problem: Problem, *given: Any, **keys: Any) -> Exploration:
+        explored.append(problem)
+        return Exploration(hypotheses=1)
+
+    monkeypatch.setattr(identification, "explore", listening)
+    for x, w, kind in ((X, W, "f"), (X + 0j, W, "c"), (X, W + 0j, "c")):
+        identify(x, w, convolve(X, W))
+        assert explored.pop().output.dtype.kind == kind
+
+
+def test_what_is_explained_as_expected_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = convolve(X, EVEN)
+    for found, strict, expect, code in (
+        ([PLAIN], False, None, 0),
+        ([PLAIN], True, {"flip": ()}, 0),
+        ([PLAIN], False, {"flip": ("H",)}, 1),
+        ([PLAIN, FLIPPED], False, None, 0),
+        ([PLAIN, FLIPPED], True, None, 1),
+        ([PLAIN, FLIPPED], False, {"stride": (2, 2)}, 1),
+        ([], False, None, 1),
+    ):
+        result = said_of(monkeypatch, output, *found, w=EVEN, strict=strict, expect=expect)
+        assert result.exit_code == code
+
+
+def test_arrays_have_two_to_four_axes() -> None:
+    arrays = {"IMG": X, "W": W, "OUT": convolve(X, W)}
+    for name, shape in product(arrays, [(12,), (2, 1, 1, 1, 2)]):
+        found = f"shape .*, {len(shape)} axes"
+        with pytest.raises(InputError, match=f"(?s){name} has the wrong number of axes.*{found}"):
+            identify(*{**arrays, name: np.ones(shape)}.values())
+    output = convolve(X, W[:1])
+    assert identify(X[0], W[0, 0], output[0]).exit_code == 0
+    assert identify(X[None], W[:1], output[None]).exit_code == 0
+
+
+NEITHER = "no axis of W is as long as an axis of IMG"
+NONE = "no axis of W is as long as an axis of OUT"
+ONE = "W is one filter and gives one output channel"
+CHECK = "check which file is which"
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "y", "hint"),
+    [
+        ((3, 9, 8), (5, 4, 2, 2), (5, 8, 7), NEITHER),
+        ((3, 9, 8), (4, 2, 2), (8, 7), NEITHER),
+        ((3, 9, 8), (5, 1, 2, 2), (6, 8, 7), NONE),
+        ((3, 9, 8), (2, 4), (5, 8, 5), CHECK),
+        ((3, 9, 8), (4, 3, 2, 2), (7, 8, 5), NONE),
+        ((3, 9, 8), (4, 3, 2, 2), (7, 3, 9), CHECK),
+        ((3, 9, 8), (3, 2, 2), (7, 8, 5), ONE),
+        ((4, 3, 8), (3, 2, 2), (1, 6, 5), CHECK),
+        ((4, 2, 8), (3, 2, 2), (5, 6), CHECK),
+    ],
+    ids=str,
+)
+def test_which_sizes_keep_arrays_apart(
+    x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], hint: str
+) -> None:
+    with pytest.raises(InputError, match="no convention connects these shapes") as error:
+        identify(*map(np.ones, (x, w, y)))
+    assert error.value.hint.startswith(hint)
+    assert f"W {w[0]}x{w[1]}" in error.value.got
+
+
+def test_a_size_that_no_stride_gives() -> None:
+    with pytest.raises(InputError, match="no stride, dilation or padding") as error:
+        identify(X, W, np.ones((3, 200, 300)))
+    assert "OUT 3x200x300" in error.value.got

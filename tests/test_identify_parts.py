@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_identify_large import in_areas
 
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import Axis, axis_options, padding, table
@@ -20,9 +19,7 @@ from convcheck.checks.identify.classes import (
     telling_probe,
 )
 from convcheck.checks.identify.expectation import meets
-from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.flat import flat_fits
-from convcheck.checks.identify.nearest import miss_of, nearest, where
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.samples import (
     Sample,
@@ -31,7 +28,6 @@ from convcheck.checks.identify.samples import (
     in_pairs,
     targets,
 )
-from convcheck.checks.identify.search import Found
 from convcheck.checks.sums import Problem
 from convcheck.convention import FILTER_LAYOUTS, IMAGE_LAYOUTS, OUTPUT_LAYOUTS, Convention
 from convcheck.engine import convolve, output_shape
@@ -627,172 +623,6 @@ def test_one_number_alone_is_not_called_constant() -> None:
         "IMG is all zeros",
         "W is constant, a",
     ]
-
-
-# --- where the differences lie ------------------------------------------------------------------
-
-PAD = Convention(image_layout="NCHW", output_layout="NOHW", padding=1)
-EVERY = np.s_[:]
-PLACES: dict[str, list[Any]] = {
-    "one element, in output channel 1, at row 2, column 3": [np.s_[0, 1, 2, 3]],
-    "row 8": [np.s_[:, :, 8]],
-    "row 0 of output channel 2": [np.s_[:, 2, 0]],
-    "row 3 of output channel 2 of image 1 of the batch": [np.s_[1, 2, 3]],
-    "column 5": [np.s_[:, :, :, 5]],
-    "column 5 (168 of its 216 elements)": [np.s_[:, :, 2:, 5]],
-    "row 5 (146 of its 192 elements)": [np.s_[:, :, 5, :6], np.s_[:, 0, 5, 7:]],
-    "all of output channel 3": [np.s_[:, 3]],
-    "all of output channel 3 of image 0 of the batch": [np.s_[0, 3]],
-    "all of image 1 of the batch": [np.s_[1]],
-    "all of every second output channel, from 1": [np.s_[:, 1::2]],
-    "all of every third output channel, from 0": [np.s_[:, ::3]],
-    "all of every 4th output channel, from 3": [np.s_[:, 3::4]],
-    "all of output channels 0, 1, 2, 4": [np.s_[:, [0, 1, 2, 4]]],
-    "all of output channels 0, 5": [np.s_[:, [0, 5]]],
-    "all of output channels 2, 4, 6, 8, 10": [np.s_[:, 2::2]],
-    "all of output channels 4, 6, 8": [np.s_[:, 4:9:2]],
-    "all of output channels 2, 3, 4, 5, 6, 7, 8, 9": [np.s_[:, 2:10]],
-    "all of 9 of 12 output channels": [np.s_[:, 1:10]],
-    "all of output channel 3 (102 of its 144 elements)": [np.s_[:, 3, :6], np.s_[:, 3, 6:, 7]],
-    "the border, where windows reach over the image's edge": [
-        np.s_[:, :, [0, -1]],
-        np.s_[:, :, :, [0, -1]],
-    ],
-    "the border, where windows reach over the image's edge of output channel 2 (32 of its 60"
-    " elements)": [np.s_[:, 2, [0, -1]]],
-    "rows 4 to 8": [np.s_[:, :, 4:]],
-    "rows 4 to 5 of output channel 0": [np.s_[:, 0, 4:6]],
-    "columns 2 to 3": [np.s_[:, :, :, 2:4]],
-    "a tile, rows 2 to 4 and columns 3 to 6 of output channel 0": [np.s_[:, 0, 2:5, 3:7]],
-    "a tile, rows 2 to 3 and columns 3 to 6 (188 of its 192 elements)": [
-        np.s_[:, :, 2, 3:7],
-        np.s_[0, :, 3, 3:7],
-        np.s_[1, 1:, 3, 3:7],
-    ],
-    "4 elements of output channel 2": [np.s_[:, 2, 1, 1], np.s_[:, 2, 7, 6]],
-    "3 elements of output channels 0, 2, 11": [
-        np.s_[0, 2, 1, 1],
-        np.s_[1, 0, 4, 6],
-        np.s_[0, 11, 7, 2],
-    ],
-    "24 of 1728 elements, in no single place": [np.s_[0, :, 3, 4], np.s_[1, :, 6, 6]],
-}
-
-
-@pytest.mark.parametrize("words", PLACES)
-@pytest.mark.parametrize("kind", ["zeroed", "drawn"])
-def test_where_an_output_departs_is_said_in_words(words: str, kind: str) -> None:
-    x, w = ints(2, 3, 9, 8) + 30, ints(12, 3, 3, 3) + 30  # no sum is zero
-    y = convolve(x, w, PAD)
-    assert y.shape == (2, 12, 9, 8)
-    wrong = np.zeros(y.shape, bool)
-    for part in PLACES[words]:
-        wrong[part] = True
-    made = np.where(wrong, 0 if kind == "zeroed" else y + 1 + np.arange(y.size).reshape(y.shape), y)
-    fit = judged(Problem.of(x, w, made), PAD, made)
-    assert fit.misses == wrong.sum()
-    zero = ", where OUT is 0 throughout" if kind == "zeroed" and wrong.sum() > 1 else ""
-    assert where(fit) == words + zero
-
-
-# --- the nearest miss ---------------------------------------------------------------------------
-
-
-def test_a_miss_is_measured_as_numpy_measures_it() -> None:
-    x, w = ints(2, 3, 9, 8), ints(4, 3, 3, 2)
-    c = Convention(image_layout="NCHW", output_layout="NOHW")
-    sums = convolve(x, w, c)
-    y = -2.5 * sums + 7 + 30 * RNG.standard_normal(sums.shape)
-    y[1, 2, 3, 4] = np.nan
-    problem = Problem.of(x, w, y)
-    (reading,) = (r for r in readings(x, w, y) if r.base == c)
-    miss = miss_of(problem, Found(reading, c, 1.0))
-    seen = np.isfinite(y)
-    assert miss.total == seen.sum() == y.size - 1
-    assert miss.mismatched == miss.total
-    assert miss.correlation == pytest.approx(abs(np.corrcoef(sums[seen], y[seen])[0, 1]))
-    assert miss.scale == pytest.approx(np.polyfit(sums[seen], y[seen], 1)[0])
-    assert miss.max_abs_diff == np.abs(sums - y)[seen].max()
-    assert "channel" not in miss.where
-    small = miss_of(
-        Problem.of(1e-9 * x, w, 1e-9 * y),
-        Found(replace(reading, image=1e-9 * x, output=1e-9 * y), c, 1.0),
-    )
-    assert small.correlation == pytest.approx(miss.correlation)
-    assert small.scale == pytest.approx(miss.scale)
-
-
-def test_a_miss_of_areas_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, w = ints(2, 3, 30, 31), ints(4, 3, 3, 2)
-    c = Convention(image_layout="NCHW", output_layout="NOHW")
-    sums = convolve(x, w, c)
-    y = -2.5 * sums + np.arange(31 - 1) + 40 * RNG.standard_normal(sums.shape)
-    (reading,) = (r for r in readings(x, w, y) if r.base == c)
-    whole = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
-    in_areas(monkeypatch, (1, 3, 7, 11))
-    parts = miss_of(Problem.of(x, w, y), Found(reading, c, 1.0))
-    for key in ("correlation", "scale", "max_abs_diff"):
-        assert getattr(parts, key) == pytest.approx(getattr(whole, key))
-    for key in ("convention", "mismatched", "total", "where"):
-        assert getattr(parts, key) == getattr(whole, key)
-
-
-def test_a_miss_is_what_single_precision_could_not_have_made() -> None:
-    x, w = ints(3, 9, 8), ints(4, 3, 3, 2)
-    sums = convolve(x, w)
-    sizes = convolve(np.abs(x), np.abs(w))
-    y = sums.copy()
-    y[1, 2, 3] += sizes[1, 2, 3] * 2.0**-21
-    y[2, 4] += sizes[2, 4] * 2.0**-19
-    (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
-    miss = miss_of(Problem.of(x, w, y), Found(reading, Convention(), 1.0))
-    assert (miss.mismatched, miss.total) == (7, y.size)
-    assert miss.where.startswith("row 4 of output channel 2; every output channel fits")
-    near = miss_of(
-        Problem.of(x, w, sums), Found(replace(reading, output=sums[None]), Convention(), 1.0)
-    )
-    assert near.mismatched == 0
-    assert near.where.startswith("nowhere, within single precision")
-    assert near.correlation == pytest.approx(1)
-
-
-LINES = "every output channel fits with a factor and a constant of its own"
-
-
-@pytest.mark.parametrize("bad", [0, 4, 5])
-def test_a_line_for_each_channel_is_said(bad: int) -> None:
-    """Most of every channel: up to a tenth may be off."""
-    x, w = ints(3, 9, 8), ints(4, 3, 3, 2)
-    factors, constants = np.array([1, -2, 0.5, 3]), np.array([4, 0, -3, 99])
-    y = factors[:, None, None] * convolve(x, w) + constants[:, None, None]
-    y[2].flat[:bad] += 2e-3
-    (reading,) = (r for r in readings(x, w, y) if r.base == Convention())
-    miss = miss_of(Problem.of(x, w, y), Found(reading, Convention(), 1.0))
-    assert (LINES in miss.where) == (bad < 5)
-    for array in (y, 1j * y):
-        drawn = array + RNG.standard_normal(y.shape)
-        found = Found(replace(reading, output=drawn[None]), Convention(), 1.0)
-        assert LINES not in miss_of(Problem.of(x, w, drawn), found).where
-
-
-def test_what_is_constant_correlates_with_nothing() -> None:
-    x, w = ints(3, 9, 8), ints(4, 3, 3, 2)
-    for image, output in ((x, np.full((4, 7, 7), 5.0)), (0 * x, ints(4, 7, 7))):
-        (reading,) = (r for r in readings(image, w, output) if r.base == Convention())
-        miss = miss_of(Problem.of(image, w, output), Found(reading, Convention(), 1.0))
-        assert (miss.correlation, miss.scale) == (0, 0)
-
-
-@pytest.mark.parametrize("keys", [{}, {"flip": ["H"], "stride": [1, 2]}, {"padding": 1}], ids=str)
-def test_what_correlates_best_is_found(keys: dict) -> None:
-    x, w = ints(3, 12, 11), ints(4, 3, 3, 2)
-    made = convolve(x, w, Convention(**keys))
-    y = 3 * made + 0.2 * made.std() * RNG.standard_normal(made.shape)
-    found = nearest(list(readings(x, w, y)))
-    assert found is not None
-    assert found.convention == Convention(**keys)
-    assert nearest([]) is None
-    assert nearest(list(readings(x, w, y[:, :1, :1] * np.nan))) is None
 
 
 # --- data that say nothing ----------------------------------------------------------------------

@@ -166,9 +166,10 @@ def test_complex_outputs_have_no_lines() -> None:
 def test_a_large_picture_is_rolled_last() -> None:
     for side, soon in ((1024, True), (1025, False)):
         output = np.broadcast_to(np.float32(0.5), (1, 3, 1024, side))
-        common, rare = passes(with_output(output))
-        assert (said(common[-1]) == ROLLED) is soon
-        assert (said(rare[-2]) == ROLLED) is not soon
+        for one in (output, output[0]):
+            common, rare = passes(with_output(one))
+            assert (said(common[-1]) == ROLLED) is soon
+            assert (said(rare[-2]) == ROLLED) is not soon
 
 
 @pytest.mark.parametrize(
@@ -229,12 +230,12 @@ def test_a_pass_ends_at_its_limit() -> None:
     assert all(len(each) <= 5 * len(found) for each in small.found)
 
 
-def test_the_smallest_kernels_are_first() -> None:
+@pytest.mark.parametrize("kernels", [((3, 3), (1, 2)), ((5, 1), (2, 2)), ((1, 5), (2, 2))], ids=str)
+def test_the_smallest_kernels_are_first(kernels: tuple[tuple[int, int], ...]) -> None:
     """A limit that is met by them leaves the others out."""
     x, output = ints(3, 9, 8), ints(3, 9, 8)
     large, small = (
-        Reading(Convention(), x[None], ints(3, 3, *kernel), output[None])
-        for kernel in ((3, 3), (1, 2))
+        Reading(Convention(), x[None], ints(3, 3, *kernel), output[None]) for kernel in kernels
     )
     seen: list[tuple[int, ...]] = []
 
@@ -243,7 +244,7 @@ def test_the_smallest_kernels_are_first() -> None:
         return judges.plain(samples, reading)
 
     survey(Pass((listening,)), [large, small], math.inf)
-    assert seen == [(1, 2), (3, 3)]
+    assert seen == [*reversed(kernels)]
 
 
 def test_kernels_are_small_whatever_their_channels() -> None:
@@ -393,5 +394,5 @@ def test_more_that_fit_than_are_looked_at_are_a_crowd() -> None:
     found = list(readings(x, w, output))
     seen = explore(Problem.of(x, w, output), found, mute=True)
     assert seen.crowded
-    assert sum(not fit.misses for fit in seen.fits) == stages.MANY
+    assert sum(not fit.misses for fit in seen.fits) == 48
     assert seen.closest is None

@@ -121,14 +121,13 @@ def _confirmed(
         kernel = hypothesis.reading.filters.shape[2:]
         convention = canonical(hypothesis.convention, kernel)
         survivors.setdefault(convention, hypothesis.reading)
-        votes[convention] = max(hypothesis.votes, votes.get(convention, 0.0))
+        votes[convention] = max(hypothesis.votes, votes.get(convention, hypothesis.votes))
     fits = []
     ordered = sorted(survivors, key=lambda c: (-votes[c], complexity(c)))
-    if len(ordered) > 1:
-        alike: dict[tuple[Any, ...], Convention] = {}
-        for convention in ordered:
-            alike.setdefault(signature(convention, survivors[convention]), convention)
-        ordered = list(alike.values())
+    alike: dict[tuple[Any, ...], Convention] = {}
+    for convention in ordered:
+        alike.setdefault(signature(convention, survivors[convention]), convention)
+    ordered = list(alike.values())
     for convention in ordered[:MANY]:
         if convention not in known:
             known[convention] = confirm(problem, convention, survivors[convention].output)
@@ -164,9 +163,8 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     solved = (fit.convention.scale != 1) + len(fit.convention.bias or ())
     by_luck = math.log2(max(hypotheses, 1)) + _log2_choices(considered, given)
     most = given >= NEAR * considered and fit.misses <= (1 - NEAR) * fit.usable
-    wrong = fit.tally.wrong[1] if fit.misses else np.zeros(1, bool)
     # Half of the channels can be less than half of the numbers that ReLU left.
-    right = len(wrong) > 1 and np.count_nonzero(~wrong) >= NEAR * len(wrong)
+    right = not fit.misses or np.count_nonzero(~fit.tally.wrong[1]) >= NEAR * fit.shape[1]
     return bool(
         given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )

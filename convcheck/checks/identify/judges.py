@@ -248,7 +248,7 @@ def _near(
     if 2 * len(np.unique(wanted)) < len(wanted):
         few, share = min(4 * FEW, len(wanted)), _nearly_all
         first = tuple(range(min(2 * FEW, few)))
-    least = max(1, len(first) - (few - share(few)))
+    least = len(first) - (few - share(few))
 
     def fits(value: Array, target: Any, room: Any) -> Array:
         if limits is not None:

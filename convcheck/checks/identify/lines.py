@@ -25,8 +25,8 @@ def linear(
     allowed = np.broadcast_to(np.asarray(tolerance, np.float64), wanted.shape)
     few = min(2 * FEW, len(wanted))
     halves = [range(0, few, 2), range(1, few, 2)] if few >= 8 else [range(few)]
-    usable = [list(h) for h in halves if len(h) >= 4 and len(np.unique(wanted[list(h)])) > 3]
-    rounds = [_apart(h, wanted, 3 if centred else 2) for h in usable]
+    usable = [list(h) for h in halves if len(np.unique(wanted[list(h)])) > 3]
+    rounds = [_apart(h, wanted, centred=centred) for h in usable]
     first = tuple(s for which in rounds for s in which)
 
     def quick(values: Mapping[int, Array]) -> Array:
@@ -94,7 +94,7 @@ def linear(
             else:
                 counted = np.full(good.shape, len(half))
             # A line so steep that what is lost of the sums explains anything ranks behind others.
-            counted = np.maximum(counted - (4 * lost > np.ptp(t)), counted > 0)
+            counted = counted - (4 * lost > np.ptp(t))
             best = np.maximum(best, np.where(good, counted, 0))
         return best
 
@@ -193,11 +193,10 @@ def _border(s: int) -> int:
     return ~s
 
 
-def _apart(half: list[int], wanted: Array, count: int) -> list[int]:
+def _apart(half: list[int], wanted: Array, *, centred: bool) -> list[int]:
     """The samples of a half whose values are furthest apart: those say most about a line."""
-    order = sorted(
-        half, key=lambda s: float(abs(wanted[s])) if count == 2 else float(wanted[s].real)
-    )
-    if count == 2:
-        return [order[-1], order[-2]]
-    return [order[0], order[-1], order[len(order) // 2]]
+    if centred:
+        order = sorted(half, key=lambda s: float(wanted[s].real))
+        return [order[0], order[-1], order[len(order) // 2]]
+    order = sorted(half, key=lambda s: float(abs(wanted[s])))
+    return [order[-1], order[-2]]

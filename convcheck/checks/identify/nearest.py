@@ -66,7 +66,7 @@ def _place(fit: Confirmed) -> str:
         return f"one element, in output channel {o[0]}, at row {h[0]}, column {w[0]}"
     batches, channels, height, width = fit.shape
     part = ""
-    if channels > 1 and len(o) < channels:
+    if len(o) < channels:
         part = f" of output channel {o[0]}" if len(o) == 1 else f" of {_counted(o, channels)}"
     if batches > 1 and len(n) == 1:
         part += f" of image {n[0]} of the batch"
@@ -190,6 +190,8 @@ def _factor_a_channel(target: Array, sums: Array, usable: Array, magnitude: Arra
         if t.size < 4 or np.ptp(y.real) == 0 or np.iscomplexobj(t):
             return False
         slope, constant = np.polyfit(y, t, 1)
+        # Where the image is zero S is too, but the line is no more exact for that.
+        size = np.maximum(size, 2.0**-20 * size.max())
         room = 2.0**-18 * (np.abs(slope) * size + np.abs(constant))
         fitting += int(np.mean(np.abs(t - slope * y - constant) <= room) > 0.9)
     return bool(fitting == target.shape[1])
