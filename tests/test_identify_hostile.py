@@ -299,3 +299,23 @@ def test_an_order_of_which_one_group_is_the_usual() -> None:
     (found,) = (c.convention for c in result.candidates)
     assert result.verdict == "identified"
     assert found.channel_order == (2, 3, 1, 0)
+
+
+def test_zeros_between_the_samples_are_no_evidence() -> None:
+    """Eight of nine elements are their channel's bias, whatever the order of the channels."""
+    x, w = normal(3, 10, 9), normal(4, 2)
+    result = identify(
+        *made(
+            *(x, w),
+            filter_layout="HW",
+            groups=3,
+            channel_order=(0, 2, 1),
+            dilation=3,
+            input_dilation=3,
+            padding=((6, 6), (3, 3)),
+            bias=(-0.5, -4.5, 4.5),
+        )
+    )
+    assert result.verdict == "identified"
+    (found,) = (c.convention for c in result.candidates)
+    assert (found.channel_order, found.bias) == ((0, 2, 1), (-0.5, -4.5, 4.5))

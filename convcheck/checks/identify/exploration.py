@@ -59,7 +59,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     common, rare = passes(problem)
     # Of few elements a wrong convention may give nearly all by luck: then the right one is sought.
     few = few_a_channel(problem.output)
-    allowed = 0.0 if few else 0.1 * problem.output.size
+    share = 0.0 if few else 0.1
     for one in (*common, None, *rare):
         if seen.hypotheses >= ENOUGH:
             seen.early = True
@@ -80,9 +80,14 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
         surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
-        if any(fit.misses <= allowed for fit in seen.fits):
+        if any(_nearly(fit, share) for fit in seen.fits):
             break
     return seen
+
+
+def _nearly(fit: Confirmed, share: float) -> bool:
+    """Whether no more than this share is not given, of what is not each channel's ground too."""
+    return fit.misses <= share * math.prod(fit.shape) and fit.tally.astray <= share * fit.tally.seen
 
 
 def _gather(
