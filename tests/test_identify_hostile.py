@@ -319,3 +319,17 @@ def test_zeros_between_the_samples_are_no_evidence() -> None:
     assert result.verdict == "identified"
     (found,) = (c.convention for c in result.candidates)
     assert (found.channel_order, found.bias) == ((0, 2, 1), (-0.5, -4.5, 4.5))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_border_seen_by_the_few_elements_that_relu_left(seed: int) -> None:
+    """So few that a bias and the border together would be too much to ask of them."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(-9, 10, (3, 9, 7)), rng.integers(-9, 10, (3, 3, 5))
+    keys = {"stride": (2, 1), "padding": ((1, 1), (2, 2)), "padding_value": 3}
+    x, w, y = made(x, w, **keys, activation="relu")
+    assert np.count_nonzero(y) < 20
+    result = identify(x, w, y)
+    assert result.verdict == "identified"
+    (found,) = (c.convention for c in result.candidates)
+    assert (found.padding_value, found.padding, found.scale) == (3, ((1, 1), (2, 2)), 1)

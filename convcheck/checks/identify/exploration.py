@@ -100,8 +100,8 @@ def _gather(
     """Confirm what each judge of a pass found, up to the first of which something fits."""
     for survivors in found:
         some, crowded = _confirmed(problem, survivors, known)
-        if one.outside:
-            # So rare that a few elements are no evidence.
+        if one.outside or one.bordered:
+            # So rare, or of so many unknowns, that a few elements are no evidence.
             some = [fit for fit in some if is_near(fit, seen.hypotheses)]
         seen.fits.extend(some)
         if not all(fit.misses for fit in some):
