@@ -333,3 +333,18 @@ def test_a_border_seen_by_the_few_elements_that_relu_left(seed: int) -> None:
     assert result.verdict == "identified"
     (found,) = (c.convention for c in result.candidates)
     assert (found.padding_value, found.padding, found.scale) == (3, ((1, 1), (2, 2)), 1)
+
+
+@pytest.mark.parametrize("seed", [1001, 1010, 1097])
+def test_what_saturation_leaves_of_a_few_elements_proves_nothing(seed: int) -> None:
+    """Of millions of conventions some give a dozen elements that are mostly 0 or 255."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (1, *rng.integers(4, 7, 2)))
+    w = rng.integers(-9, 10, (1, 1, 2, 2))
+    scale = float(rng.choice([1, 3]))
+    bias = (float(rng.integers(-99, 100)),)
+    x, w, y = made(x.astype(np.uint8), w, scale=scale, bias=bias, arithmetic="saturate:uint8")
+    assert np.count_nonzero((y > 0) & (y < 255)) < 3
+    result = identify(x, w, y)
+    assert result.verdict == "ambiguous"
+    assert "only the plainest are listed" in result.reasons[-1]

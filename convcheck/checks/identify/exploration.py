@@ -15,9 +15,12 @@ from convcheck.checks.identify.nearest import nearest
 from convcheck.checks.identify.search import ALL_ORDERS, CROWD
 from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
 from convcheck.engine import to_axes
+from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from convcheck.checks.identify.readings import Reading
     from convcheck.checks.identify.search import Found
@@ -175,6 +178,25 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     return bool(
         given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )
+
+
+def is_luck(fit: Confirmed, output: NDArray[Any], hypotheses: int) -> bool:
+    """Whether so many hypotheses give an output by luck of which hardly more is left than limits.
+
+    Elements at the limits say which of the two they are at, others as much as a number does.
+    """
+    how, _, kind = fit.convention.arithmetic.partition(":")
+    if how != "saturate":
+        return False
+    limits = np.iinfo(kind)
+    lowest, highest = (
+        sum(int(np.count_nonzero(part == end)) for part in blocks(output))
+        for end in (limits.min, limits.max)
+    )
+    solved = (fit.convention.scale != 1) + int(np.count_nonzero(fit.convention.bias or ()))
+    inside = max(output.size - lowest - highest - solved, 0)
+    said = inside * fit.bits + _log2_choices(lowest + highest, highest)
+    return said < math.log2(max(hypotheses, 1))
 
 
 def _log2_choices(count: int, chosen: int) -> float:

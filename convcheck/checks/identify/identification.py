@@ -23,7 +23,7 @@ from convcheck.checks.identify.classes import (
     telling_probe,
 )
 from convcheck.checks.identify.expectation import meets
-from convcheck.checks.identify.exploration import explore, is_near
+from convcheck.checks.identify.exploration import explore, is_luck, is_near
 from convcheck.checks.identify.fit import same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import Miss, miss_of, where
@@ -164,6 +164,7 @@ def _identify(
                 fitted.setdefault(other, replace(fit, convention=other))
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
+        crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)
         candidates = tuple(_candidate(fitted[group[0]]) for group in groups[:MANY])
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None
