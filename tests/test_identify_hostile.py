@@ -348,3 +348,13 @@ def test_what_saturation_leaves_of_a_few_elements_proves_nothing(seed: int) -> N
     result = identify(x, w, y)
     assert result.verdict == "ambiguous"
     assert "only the plainest are listed" in result.reasons[-1]
+
+
+def test_a_group_of_which_relu_left_nothing_does_not_tell_its_channel() -> None:
+    x, w = normal(3, 7, 8), normal(3, 3)
+    keys = {"filter_layout": "HW", "groups": 3, "padding": 1, "activation": "relu"}
+    x, w, y = made(x, w, **keys, bias=(-99, -99, 0.5), channel_order=(1, 0, 2))
+    result = identify(x, w, y)
+    assert result.verdict == "ambiguous"
+    orders = {c.convention.channel_order for c in result.candidates}
+    assert {None, (1, 0, 2)} <= orders

@@ -163,6 +163,22 @@ def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
                 yield fit
 
 
+def untold(problem: Problem, fits: Sequence[Confirmed]) -> Iterator[Confirmed]:
+    """What gives the output too, in other orders of the channels: ReLU left nothing of a group.
+
+    Such a group fits any channel of the image, with a bias that is low enough.
+    """
+    for fit in fits:
+        c = fit.convention
+        output = to_axes(problem.output, c.output_layout, "NOHW")
+        if (
+            c.activation == "relu"
+            and c.groups > 1
+            and not all((output[:, o] > 0).any() for o in range(output.shape[1]))
+        ):
+            yield from _reordered(problem, fit)
+
+
 def is_near(fit: Confirmed, hypotheses: int) -> bool:
     """Whether a convention gives most of the output, of its telling elements too, and not by luck.
 
