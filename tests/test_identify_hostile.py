@@ -299,3 +299,62 @@ def test_an_order_of_which_one_group_is_the_usual() -> None:
     (found,) = (c.convention for c in result.candidates)
     assert result.verdict == "identified"
     assert found.channel_order == (2, 3, 1, 0)
+
+
+def test_zeros_between_the_samples_are_no_evidence() -> None:
+    """Eight of nine elements are their channel's bias, whatever the order of the channels."""
+    x, w = normal(3, 10, 9), normal(4, 2)
+    result = identify(
+        *made(
+            *(x, w),
+            filter_layout="HW",
+            groups=3,
+            channel_order=(0, 2, 1),
+            dilation=3,
+            input_dilation=3,
+            padding=((6, 6), (3, 3)),
+            bias=(-0.5, -4.5, 4.5),
+        )
+    )
+    assert result.verdict == "identified"
+    (found,) = (c.convention for c in result.candidates)
+    assert (found.channel_order, found.bias) == ((0, 2, 1), (-0.5, -4.5, 4.5))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_border_seen_by_the_few_elements_that_relu_left(seed: int) -> None:
+    """So few that a bias and the border together would be too much to ask of them."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(-9, 10, (3, 9, 7)), rng.integers(-9, 10, (3, 3, 5))
+    keys = {"stride": (2, 1), "padding": ((1, 1), (2, 2)), "padding_value": 3}
+    x, w, y = made(x, w, **keys, activation="relu")
+    assert np.count_nonzero(y) < 20
+    result = identify(x, w, y)
+    assert result.verdict == "identified"
+    (found,) = (c.convention for c in result.candidates)
+    assert (found.padding_value, found.padding, found.scale) == (3, ((1, 1), (2, 2)), 1)
+
+
+@pytest.mark.parametrize("seed", [1001, 1010, 1097])
+def test_what_saturation_leaves_of_a_few_elements_proves_nothing(seed: int) -> None:
+    """Of millions of conventions some give a dozen elements that are mostly 0 or 255."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (1, *rng.integers(4, 7, 2)))
+    w = rng.integers(-9, 10, (1, 1, 2, 2))
+    scale = float(rng.choice([1, 3]))
+    bias = (float(rng.integers(-99, 100)),)
+    x, w, y = made(x.astype(np.uint8), w, scale=scale, bias=bias, arithmetic="saturate:uint8")
+    assert np.count_nonzero((y > 0) & (y < 255)) < 3
+    result = identify(x, w, y)
+    assert result.verdict == "ambiguous"
+    assert "only the plainest are listed" in result.reasons[-1]
+
+
+def test_a_group_of_which_relu_left_nothing_does_not_tell_its_channel() -> None:
+    x, w = normal(3, 7, 8), normal(3, 3)
+    keys = {"filter_layout": "HW", "groups": 3, "padding": 1, "activation": "relu"}
+    x, w, y = made(x, w, **keys, bias=(-99, -99, 0.5), channel_order=(1, 0, 2))
+    result = identify(x, w, y)
+    assert result.verdict == "ambiguous"
+    orders = {c.convention.channel_order for c in result.candidates}
+    assert {None, (1, 0, 2)} <= orders

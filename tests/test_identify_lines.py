@@ -157,10 +157,15 @@ def test_a_plane_of_sums_in_single_precision(centred: bool) -> None:
         assert votes_of(judge, *seen)[0] == COUNT, column
 
 
-def test_a_plane_needs_ten_samples_that_differ() -> None:
-    for count, many in ((9, False), (10, True)):
-        judge = plane(np.arange(float(count)), 0.1, centred=True, exact=True)
-        assert bool(judge.first) is many
+@pytest.mark.parametrize(("centred", "unknown"), [(True, 3), (False, 2)])
+def test_a_plane_needs_two_samples_more_than_it_has_unknowns(centred: bool, unknown: int) -> None:
+    least = unknown + 2
+    for count, halves in ((least - 1, 0), (least, 1), (2 * least - 1, 1), (2 * least, 2)):
+        judge = plane(np.arange(float(count)), 0.1, centred=centred, exact=True)
+        assert len(judge.first) == 2 * (unknown + 1) * halves
+
+
+def test_a_plane_needs_samples_that_differ() -> None:
     assert plane(np.repeat([1.0, 2, 3], 20), 0.1, centred=True, exact=True).first == ()
     for different in (3, 4):
         few = plane(np.arange(60.0) // 2 % different, 0.1, centred=True, exact=True)
@@ -184,6 +189,7 @@ def test_pairs_are_judged_by_their_differences() -> None:
 def test_an_unknown_border_is_judged_by_sums_and_border() -> None:
     for make, constant in (
         (judges.bordered, 40.0),
+        (judges.bordered_scaled, 0.0),
         (judges.bordered_parallel, A_CHANNEL),
     ):
         targets = 0.5 * SUMS + 3 * EDGE + constant
@@ -191,5 +197,5 @@ def test_an_unknown_border_is_judged_by_sums_and_border() -> None:
         values = np.tile(SUMS[:, None], (1, 300))
         edges = np.stack([EDGE, *(RNG.permutation(EDGE) for _ in range(299))], axis=1)
         votes = votes_of(judge, values, edges)
-        assert votes[0] == (60 if make is judges.bordered else 30)
+        assert votes[0] == (30 if make is judges.bordered_parallel else 60)
         assert not votes[1:].any()

@@ -33,7 +33,7 @@ def of_bits(output: np.ndarray, image: Any = DRAWN[0], filters: Any = DRAWN) -> 
 
 # --- outputs of few elements --------------------------------------------------------------------
 
-SPECIAL = "bordered_parallel | paired shuffled bordered everywhere constant"
+SPECIAL = "bordered_scaled bordered_parallel | paired shuffled bordered everywhere constant"
 LAST = "affine | wide one_channel"
 WIDE = "plain scaled | wide"
 FEW: dict[str, tuple[np.ndarray, list[str]]] = {

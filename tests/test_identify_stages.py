@@ -48,7 +48,7 @@ def said(one: Pass) -> str:
 
 
 BORDERED = "bordered | one_channel bordered everywhere constant"
-PAIRED = "bordered_parallel | paired bordered everywhere constant"
+PAIRED = "bordered_scaled bordered_parallel | paired bordered everywhere constant"
 ROLLED = "plain | circular wrap"
 COARSELY = "coarse_affine"
 

@@ -87,8 +87,13 @@ def rounded_line(
     channels = [(y, t) for y, t in channels if y.size]
     reach = max((float(np.ptp(y)) for y, _ in channels), default=0.0)
 
+    starts = np.cumsum([0, *(y.size for y, _ in channels[:-1])])
+    every = [np.concatenate(parts) for parts in zip(*channels, strict=True)]
+
     def apart(scale: float) -> float:
-        return max(float(np.ptp(t - scale * y)) for y, t in channels)
+        left = every[1] - scale * every[0]
+        far = np.maximum.reduceat(left, starts) - np.minimum.reduceat(left, starts)
+        return float(far.max())
 
     low, high = (guess + way / reach for way in (-4, 4)) if reach else (guess, guess)
     for _ in range(60 if reach else 0):

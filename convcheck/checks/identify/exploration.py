@@ -15,9 +15,12 @@ from convcheck.checks.identify.nearest import nearest
 from convcheck.checks.identify.search import ALL_ORDERS, CROWD
 from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
 from convcheck.engine import to_axes
+from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from convcheck.checks.identify.readings import Reading
     from convcheck.checks.identify.search import Found
@@ -59,7 +62,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     common, rare = passes(problem)
     # Of few elements a wrong convention may give nearly all by luck: then the right one is sought.
     few = few_a_channel(problem.output)
-    allowed = 0.0 if few else 0.1 * problem.output.size
+    share = 0.0 if few else 0.1
     for one in (*common, None, *rare):
         if seen.hypotheses >= ENOUGH:
             seen.early = True
@@ -80,9 +83,14 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
         surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
-        if any(fit.misses <= allowed for fit in seen.fits):
+        if any(_nearly(fit, share) for fit in seen.fits):
             break
     return seen
+
+
+def _nearly(fit: Confirmed, share: float) -> bool:
+    """Whether no more than this share is not given, of what is not each channel's ground too."""
+    return fit.misses <= share * math.prod(fit.shape) and fit.tally.astray <= share * fit.tally.seen
 
 
 def _gather(
@@ -95,8 +103,8 @@ def _gather(
     """Confirm what each judge of a pass found, up to the first of which something fits."""
     for survivors in found:
         some, crowded = _confirmed(problem, survivors, known)
-        if one.outside:
-            # So rare that a few elements are no evidence.
+        if one.outside or one.bordered:
+            # So rare, or of so many unknowns, that a few elements are no evidence.
             some = [fit for fit in some if is_near(fit, seen.hypotheses)]
         seen.fits.extend(some)
         if not all(fit.misses for fit in some):
@@ -154,6 +162,22 @@ def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
                 yield fit
 
 
+def untold(problem: Problem, fits: Sequence[Confirmed]) -> Iterator[Confirmed]:
+    """What gives the output too, in other orders of the channels: ReLU left nothing of a group.
+
+    Such a group fits any channel of the image, with a bias that is low enough.
+    """
+    for fit in fits:
+        c = fit.convention
+        output = to_axes(problem.output, c.output_layout, "NOHW")
+        if (
+            c.activation == "relu"
+            and c.groups > 1
+            and not all((output[:, o] > 0).any() for o in range(output.shape[1]))
+        ):
+            yield from _reordered(problem, fit)
+
+
 def is_near(fit: Confirmed, hypotheses: int) -> bool:
     """Whether a convention gives most of the output, of its telling elements too, and not by luck.
 
@@ -168,6 +192,25 @@ def is_near(fit: Confirmed, hypotheses: int) -> bool:
     return bool(
         given - solved >= 4 and (given - solved) * fit.bits >= by_luck + MARGIN and (most or right)
     )
+
+
+def is_luck(fit: Confirmed, output: NDArray[Any], hypotheses: int) -> bool:
+    """Whether so many hypotheses give an output by luck of which hardly more is left than limits.
+
+    Elements at the limits say which of the two they are at, others as much as a number does.
+    """
+    how, _, kind = fit.convention.arithmetic.partition(":")
+    if how != "saturate":
+        return False
+    limits = np.iinfo(kind)
+    lowest, highest = (
+        sum(int(np.count_nonzero(part == end)) for part in blocks(output))
+        for end in (limits.min, limits.max)
+    )
+    solved = (fit.convention.scale != 1) + int(np.count_nonzero(fit.convention.bias or ()))
+    inside = max(output.size - lowest - highest - solved, 0)
+    said = inside * fit.bits + _log2_choices(lowest + highest, highest)
+    return said < math.log2(max(hypotheses, 1))
 
 
 def _log2_choices(count: int, chosen: int) -> float:

@@ -17,6 +17,7 @@ from convcheck.checks.identify.judging import (
     arithmetics,
     fft_room,
     is_stored,
+    level,
     tells,
     under,
     with_room,
@@ -48,7 +49,7 @@ def hold(thin: Thin, told: Fit, output: Array) -> Confirmed:
     problem, convention = thin.problem, told.convention
     few = thin.cut(output)
     usable = np.isfinite(few)
-    ground = Ground.of(told.predicted, usable)
+    ground = Ground.of(told.predicted - level(convention), usable)
     best: tuple[Convention, Tally] | None = None
     partly = False
     for arithmetic, rough in _ways(thin, convention, few, usable):

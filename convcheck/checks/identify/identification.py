@@ -23,7 +23,7 @@ from convcheck.checks.identify.classes import (
     telling_probe,
 )
 from convcheck.checks.identify.expectation import meets
-from convcheck.checks.identify.exploration import explore, is_near
+from convcheck.checks.identify.exploration import explore, is_luck, is_near, untold
 from convcheck.checks.identify.fit import same_on_this_data
 from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import Miss, miss_of, where
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from convcheck.pool import Workers
 
 Array = NDArray[Any]
+
+FEW = 4
+"""So many fits are looked at in other orders of the channels."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,8 @@ def _identify(
     if mute and all(fit.misses for fit in fits):
         fits.extend(flat_fits(problem, found))
         crowded = True
-    explaining = _simplest([fit for fit in fits if not fit.misses])
+    right = [fit for fit in fits if not fit.misses]
+    explaining = _simplest([*right, *untold(problem, right[:FEW])])
     if explaining:
         fitted = {fit.convention: fit for fit in explaining}
         for fit in list(fitted.values()) if len(fitted) < MANY else ():
@@ -167,6 +171,7 @@ def _identify(
                 fitted.setdefault(other, replace(fit, convention=other))
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
+        crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)
         candidates = tuple(_candidate(fitted[group[0]]) for group in groups[:MANY])
         alone = len(groups) == 1 and not crowded
         verdict, miss = ("identified" if alone else "ambiguous"), None

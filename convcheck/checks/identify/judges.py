@@ -158,8 +158,14 @@ def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
     return plane(targets(samples), slack, centred=True, exact=exact)
 
 
+def bordered_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """The same without a bias, which fewer samples tell."""
+    slack, exact = 2 * _absolute(samples, reading), not _narrow(samples, reading)
+    return plane(targets(samples), slack, centred=False, exact=exact)
+
+
 def bordered_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
-    """The same with a bias for each output channel: the samples are pairs, each of one channel."""
+    """A bias for each output channel as well: the samples are pairs, each of one channel."""
     slack, exact = 4 * _absolute(samples, reading), not _narrow(samples, reading)
     return of_pairs(plane(_rises(samples), slack, centred=False, exact=exact), pairs(samples))
 

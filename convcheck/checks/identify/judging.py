@@ -93,7 +93,8 @@ def judge(
             continue
         if not fit.misses:
             return fit
-        seen = Ground.of(wanted, usable).telling(wanted, usable)
+        rises = wanted - level(convention)
+        seen = Ground.of(rises, usable).telling(rises, usable)
         share = float(fit.mismatched[seen].mean()) if seen.any() else 1.0
         if share < 1 - EXPLAINED and arithmetic in FLOATING:
             # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
@@ -106,9 +107,19 @@ def judge(
     return min(fits, key=lambda fit: fit.misses)
 
 
+def level(convention: Convention) -> Array:
+    """What each output channel holds where there is nothing to sum: (1,O,1,1)."""
+    c = convention if ":" in convention.arithmetic else convention.replace(arithmetic="exact")
+    return finish(np.zeros((1, len(c.bias or (0,)), 1, 1)), c).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Ground:
-    """The commonest value of an output, where there is one: agreement on it says nothing."""
+    """The commonest value of an output, where there is one: agreement on it says nothing.
+
+    Values are counted from each channel's :func:`level`: between the samples of an image that was
+    spread out every channel holds its own bias.
+    """
 
     value: float = 0.0
     room: float | None = None

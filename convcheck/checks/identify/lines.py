@@ -107,8 +107,10 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
     ``centred`` says that there is that constant.
     """
     few = min(2 * FEW, len(wanted))
-    halves = [[*range(0, few, 2)], [*range(1, few, 2)]] if few >= 10 else []
-    usable = [h for h in halves if len(np.unique(wanted[h])) > 3]
+    # Two more than there are unknowns: fewer samples would fit by luck.
+    least = 5 if centred else 4
+    halves = [[*range(0, few, 2)], [*range(1, few, 2)]] if few >= 2 * least else [[*range(few)]]
+    usable = [h for h in halves if len(h) >= least and len(np.unique(wanted[h])) > 3]
     rounds = [h[: 4 if centred else 3] for h in usable]
     first = tuple(way(s) for which in rounds for s in which for way in (_same, _border))
 

@@ -97,7 +97,8 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         parallel = (judges.parallel, *([judges.coarse_parallel] if few_bits else []))
         modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
         usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
-        beyond = replace(beyond, judges=(judges.bordered_parallel,), one_channel=False, paired=True)
+        both = (judges.bordered_scaled, judges.bordered_parallel)
+        beyond = replace(beyond, judges=both, one_channel=False, paired=True)
     sparse = (few or _sparse(output)) and bool(integer_arithmetics(output))
     if sparse:
         # Sharper than lines that are allowed a whole step on either side.

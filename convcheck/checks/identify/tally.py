@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.judging import Ground
+from convcheck.checks.identify.judging import Ground, level
 from convcheck.comparison import compare, merge
 from convcheck.engine import arrange_output
 from convcheck.rounding import TINY
@@ -93,7 +93,8 @@ class Tally:
             [first["NOHW".index(axis)] for axis in c.output_layout],
         )
         misses = fit.misses
-        seen = telling = (ground or Ground.of(fit.predicted, usable)).telling(fit.predicted, usable)
+        rises = fit.predicted - level(c)
+        seen = telling = (ground or Ground.of(rises, usable)).telling(rises, usable)
         if c.activation == "relu":  # that both are zero says little
             telling = seen & ((output != 0) | (fit.predicted != 0))
         return cls(

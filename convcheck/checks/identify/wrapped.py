@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.judging import EXPLAINED, arithmetics
+from convcheck.checks.identify.numerals import plainest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ Array = NDArray[Any]
 
 SOME = 512
 """Elements at the border that are enough to say what is beyond it."""
+TINIER = 1e-9
+"""What the last digits may change of where a bias can lie."""
 
 
 def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
@@ -87,10 +90,15 @@ def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
         least = near + wound(residual[sure] - near, modulus) - (sums[sure] + near < 0)
         least.sort()
         counts = np.searchsorted(least, least + 1, "right") - np.arange(least.size)
-        if counts.max(initial=0) > most:
-            at = int(np.argmax(counts))
-            most = int(counts[at])
-            bias = float(least[at] + least[at + most - 1] + 1) / 2
+        if not counts.size:
+            continue
+        at = int(np.argmax(counts))
+        low, high = float(least[at + counts[at] - 1]), float(least[at]) + 1
+        # Those near zero were not asked, and may tell one turn or number from another.
+        for number in ((low + high) / 2, plainest(low - TINIER, high + TINIER)):
+            right = int(np.count_nonzero(wound(np.trunc(sums + number) - wanted, modulus) == 0))
+            if right > most:
+                most, bias = right, number
     return bias
 
 
