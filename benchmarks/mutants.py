@@ -53,7 +53,8 @@ IDENTIFY = {
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
     "convention": "test_convention",
-    "engine": "test_engine",
+    "engine": "test_engine test_fourier",
+    "fourier": "test_fourier",
     "rounding": "test_rounding",
     "comparison": "test_comparison",
     "reference": "test_compare",

@@ -102,7 +102,7 @@ def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
     return values
 
 
-def bound(image: Array, bank: Array, roundings: int = 0) -> NDArray[np.float64]:
+def bound(image: Array, bank: Array, roundings: int) -> NDArray[np.float64]:
     """What each element of :func:`flips` can be off by, for each filter (K).
 
     It is that of one FFT convolution: channel by channel the norms' products add up to no more than

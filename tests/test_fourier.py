@@ -9,6 +9,7 @@ from typing import Any
 import lies
 import numpy as np
 import pytest
+from scipy.fft import next_fast_len
 
 from convcheck import compare, fourier
 from convcheck.checks import tiles
@@ -16,6 +17,7 @@ from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve, correlate
 from convcheck.errors import InputError
+from convcheck.rounding import Arithmetic, fft_bound, norm
 
 ROWS = [(), ("H",), ("W",), ("H", "W"), ("I",), ("I", "H"), ("I", "W"), ("I", "H", "W")]
 
@@ -39,7 +41,7 @@ def test_every_flip_is_exact_for_integers(image: Any, bank: Any) -> None:
     rng = np.random.default_rng(3)
     x, w = (rng.integers(-99, 100, shape).astype(float) for shape in (image, bank))
     values = fourier.flips(x, w, ROWS)
-    assert (fourier.bound(x, w) < 0.01).all()
+    assert (fourier.bound(x, w, 0) < 0.01).all()
     assert np.array_equal(np.rint(values), by_sums(x, w))
 
 
@@ -50,7 +52,7 @@ def test_the_bound_holds_and_says_something(scale: float, towering: bool) -> Non
     x, w = rng.standard_normal((3, 6, 7)), rng.standard_normal((2, 3, 3, 4)) * scale
     if towering:
         x[1] *= 1e9
-    values, bounds = fourier.flips(x, w, ROWS), fourier.bound(x, w)
+    values, bounds = fourier.flips(x, w, ROWS), fourier.bound(x, w, 0)
     norms = np.linalg.norm(x) * np.sqrt((w / scale * w / scale).sum(axis=(1, 2, 3)))
     assert (bounds > 0).all()
     assert (bounds <= 1e-12 * norms * scale).all()
@@ -76,6 +78,53 @@ def test_the_bound_holds_and_says_something(scale: float, towering: bool) -> Non
 )
 def test_where_it_is_taken(image: Any, bank: Any, rows: int, says: bool) -> None:
     assert fourier.wins(image, bank, rows) is says
+
+
+def test_it_is_taken_where_it_is_sooner_by_half() -> None:
+    rng = np.random.default_rng(12)
+    told = set()
+    for _ in range(4000):
+        count, channels, rows = (int(n) for n in rng.integers(1, (9, 5, 9)))
+        height, width = (int(n) for n in rng.integers(30, 90, 2))
+        tall, wide = (int(n) for n in rng.integers(3, 24, 2))
+        sums = 0.08 * rows * count * channels * tall * wide
+        sums *= (height - tall + 1) * (width - wide + 1)
+        planes = channels + count * channels + count * rows
+        short, long = (
+            1.5 * 0.5 * planes * points * np.log2(points)
+            for points in (
+                height * width,
+                next_fast_len(height, real=True) * next_fast_len(width, real=True),
+            )
+        )
+        bank = (count, channels, tall, wide)
+        assert fourier.wins((channels, height, width), bank, rows) is bool(sums > long)
+        told.add((sums > short, sums > long))
+    assert told == {(False, False), (True, False), (True, True)}
+
+
+def test_the_bound_by_its_definition() -> None:
+    rng = np.random.default_rng(13)
+    x, w = rng.standard_normal((3, 7, 11)), rng.standard_normal((2, 3, 2, 2))
+    for roundings in (0, 2):
+        expected = [fft_bound(norm(x), norm(k), 3 * 8 * 12, roundings=roundings + 3) for k in w]
+        assert fourier.bound(x, w, roundings).tolist() == expected
+
+
+@pytest.mark.parametrize(("bound", "exact"), [(0.97, True), (0.98, False), (1.2, False)])
+def test_one_multiple_of_the_quantum_must_be_near(
+    bound: float, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fourier, "bound", lambda *_: np.array([0.1, bound]))
+    monkeypatch.setattr(fourier, "flips", lambda *_: np.array([[[-0.9]], [[3.1]]])[None])
+    arithmetic = Arithmetic(np.dtype(float), exact=True, quantum=2.0, input_roundings=0)
+    found = fourier.sums(np.ones((1, 1, 1)), np.ones((2, 1, 1, 1)), [()], arithmetic)
+    assert (found is not None) is exact
+    if found is not None:
+        values, bounds = found
+        assert values.ravel().tolist() == [0, 4]
+        assert not np.signbit(values).any()
+        assert bounds.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("method", ["auto", "direct", "fft"])
@@ -166,6 +215,22 @@ def test_the_engine_takes_it_for_large_kernels(monkeypatch: pytest.MonkeyPatch) 
     assert len(calls) == 1
     with pytest.raises(InputError, match="larger than the padded image"):
         convolve(x[:, :40], w)
+
+
+def test_an_image_that_is_not_exact_takes_its_batch_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(14)
+    x, w = rng.integers(0, 99, (3, 2, 9, 9)), rng.integers(-9, 9, (2, 2, 3, 3))
+    nchw = Convention("NCHW", output_layout="NOHW")
+    expected = convolve(x, w, nchw)
+    asked = []
+    monkeypatch.setattr(fourier, "wins", lambda *shapes: asked.append(shapes) or True)
+    real, answers = fourier.sums, [True, False, True]
+    monkeypatch.setattr(fourier, "sums", lambda *a: real(*a) if answers.pop() else None)
+    assert np.array_equal(convolve(x, w, nchw), expected)
+    assert not answers
+    assert asked == [((2, 9, 9), (2, 2, 3, 3), 1)]
 
 
 @pytest.mark.slow
