@@ -36,10 +36,12 @@ LISTED = Path(__file__).with_name("equivalent.txt")
 # The tests that are about a part of identify, which take seconds; the whole of it takes minutes.
 IDENTIFY = {
     "test_identify_parts test_identify_nearest": (
-        *("ambiguity", "axes", "classes", "expectation", "flat", "readings", "samples"),
+        *("ambiguity", "axes", "classes", "expectation", "flat", "readings"),
     ),
+    "test_identify_samples test_identify_parts test_identify_nearest": ("samples",),
     "test_identify_nearest": ("nearest",),
-    "test_identify_tally test_identify_parts test_identify_nearest": ("tally", "thin"),
+    "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),
+    "test_identify_thin test_identify_tally": ("thin",),
     "test_identify_judging test_identify_tally": ("judging", "holding"),
     "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
     "test_identify_estimates": ("estimates",),

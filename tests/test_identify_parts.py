@@ -115,7 +115,9 @@ def test_a_wrapped_axis_is_rolled_by_every_amount() -> None:
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "symmetric", "edge", "wrap"])
-@pytest.mark.parametrize("sizes", [(5, 3, 4), (5, 2, 4), (5, 1, 3), (1, 3, 3), (4, 4, 9)])
+@pytest.mark.parametrize(
+    "sizes", [(5, 3, 4), (5, 2, 4), (5, 1, 3), (1, 3, 3), (4, 4, 9), (4, 2, 9)]
+)
 def test_an_option_of_an_axis_is_the_convention_that_it_says(
     sizes: tuple[int, int, int], mode: str
 ) -> None:

@@ -133,6 +133,16 @@ def test_a_tally_counts_what_is_there(name: str, damage: str) -> None:
     assert told.values <= set(y[wrong])
 
 
+def test_between_samples_agreement_on_a_channels_bias_says_nothing() -> None:
+    x, w = RNG.integers(1, 9, (2, 6, 7)), RNG.integers(1, 9, (4, 2, 1, 1))
+    c = Convention(input_dilation=2, bias=[1, -2, 3, 40])
+    y = convolve(x, w, c)
+    y[1, 0, 0] += 5
+    told = judged(Problem.of(x, w, y), c, y[None]).tally
+    assert (told.seen, told.astray) == (4 * 6 * 7, 1)
+    assert (told.telling, told.given) == (4 * 6 * 7, 4 * 6 * 7 - 1)
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", MADE)
 def test_a_tally_of_areas_is_that_of_the_whole(

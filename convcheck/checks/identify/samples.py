@@ -126,6 +126,6 @@ def _number(value: Any) -> complex | float:
 
 
 def _near_middle(rng: np.random.Generator, size: int, reach: Array) -> Array:
-    half = np.maximum(1.0, reach * size / 2) if size > 2 else np.full(reach.shape, size / 2)
-    drawn = size / 2 + half * rng.uniform(-1, 1, reach.shape)
-    return np.clip(drawn, 0, size - 1).astype(np.int64)
+    drawn = size / 2 + np.maximum(1.0, reach * size / 2) * rng.uniform(-1, 1, reach.shape)
+    # Of a single element they reach over both ends; what is above -1 becomes 0 in any case.
+    return np.minimum(drawn, size - 1).astype(np.int64)

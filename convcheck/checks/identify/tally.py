@@ -145,9 +145,9 @@ def _further(
     if one is None or other is None:
         return one if other is None else other
     # Of two as far, the one that comes first: so that parts merge in any order.
-    order = ((other > one) * 1 - (other < one)) * (1, -1, -1, -1)
-    deciding = np.argmax(order != 0, axis=-1, keepdims=True)
-    return np.where(np.take_along_axis(order, deciding, axis=-1) > 0, other, one)
+    better = np.where([True, False, False, False], other > one, other < one)
+    deciding = np.argmax(other != one, axis=-1, keepdims=True)
+    return np.where(np.take_along_axis(better, deciding, axis=-1), other, one)
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,7 @@ def same_sums(
 
 
 def _same(few: Thin, other: Thin) -> bool:
-    room = 1e-6 * (other.magnitude + np.abs(few.values))
-    return bool((np.abs(other.values - few.values) <= room).all())
+    return bool((np.abs(other.values - few.values) <= 1e-6 * other.magnitude).all())
 
 
 def _all_same(problem: Problem, one: Convention, other: Convention, shape: tuple[int, ...]) -> bool:
