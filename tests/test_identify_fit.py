@@ -13,7 +13,6 @@ from test_identify_large import in_areas
 from convcheck.checks.identify import fit as fitting
 from convcheck.checks.identify.fit import confirm, judged, same_on_this_data
 from convcheck.checks.identify.judging import judge
-from convcheck.checks.identify.wrapped import _cut_bias
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
@@ -574,14 +573,3 @@ def test_areas_confirm_what_the_whole_does(
         assert (fit.convention, fit.misses) == (made, len(damage))
         again = judged(Problem.of(x, w, convolve(x, w, made)), fit.convention, convolve(x, w, made))
         assert again.misses == 0
-
-
-@pytest.mark.parametrize("seed", [3, 6, 7, 8])
-def test_a_bias_of_wrapped_integers_by_what_came_near_zero(seed: int) -> None:
-    """Cut off towards zero, numbers on either side of it tell a bias from one a turn away."""
-    rng = np.random.default_rng(seed)
-    sums, bias = rng.integers(-90, 91, 14) / 9, float(rng.integers(-9, 10)) / 2
-    wanted = np.mod(np.trunc(sums + bias), 256)
-    found = _cut_bias(sums, wanted, 256.0)
-    assert abs(found - bias) < 0.25
-    assert np.array_equal(np.mod(np.trunc(sums + found), 256), wanted)

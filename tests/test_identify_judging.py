@@ -17,7 +17,7 @@ from convcheck.checks.identify.wrapped import usual_scales
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import finish, round_to
-from convcheck.rounding import fft_bound, gamma, norm
+from convcheck.rounding import TINY, fft_bound, gamma, norm
 
 ALONE = Convention(image_layout="NCHW", output_layout="NOHW")
 
@@ -64,6 +64,7 @@ def best(sums: Any, output: Any, **keys: Any) -> Fit:
         (100, 0, 0, True),
         (1, 5, 94, False),
         (2, 5, 93, True),
+        (1, 5, 45, False),
         (40, 20, 40, True),
         (41, 20, 39, False),
         (20, 20, 60, True),
@@ -214,6 +215,19 @@ def test_what_is_common_has_room_for_rounding() -> None:
     assert ground.telling(values, usable).tolist() == [False] * 3 + [True] * 5
     assert Ground.of(values[:0], usable[:0]) == Ground()
     assert Ground.of(values + 3j, usable) == ground
+    # As far as the room goes is within it.
+    edge = np.array([1.5, 2.5, 2.5 + 1e-9])
+    assert Ground(2.0, 0.5).telling(edge, edge > 0).tolist() == [False, False, True]
+
+
+def test_what_a_channel_holds_where_there_is_nothing_to_sum() -> None:
+    """As integers store it; of other numbers few bits are the sums' affair."""
+    biased = ALONE.replace(bias=(300.0, -4.0, 7.1))
+    assert judging.level(biased.replace(arithmetic="saturate:uint8")).tolist() == [
+        [[[255.0]], [[0.0]], [[7.0]]]
+    ]
+    assert judging.level(biased.replace(arithmetic="bfloat16")).ravel().tolist() == [300, -4, 7.1]
+    assert judging.level(ALONE).tolist() == [[[[0.0]]]]
 
 
 # --- under one arithmetic -----------------------------------------------------------------------
@@ -264,6 +278,17 @@ def test_what_a_sum_may_lose(name: str, keys: dict[str, Any]) -> None:
             assert fit.mismatched.ravel().tolist() == [not fits and at != 2 for at in range(5)]
 
 
+def test_what_underflow_may_take_of_each_term() -> None:
+    linear = Linear(
+        Problem.of(np.zeros((1, 1, 1, 6)), np.ones((1, 1, 1, 4)), np.zeros((1, 1, 1, 3))), ALONE
+    )
+    output = np.array([4.0, 5.0, -4.0])[None, None, None] * TINY
+    c = ALONE.replace(arithmetic="float64")
+    fit = under(linear, c, linear.values, output, np.ones(output.shape, bool))
+    assert fit is not None
+    assert fit.mismatched.ravel().tolist() == [False, True, False]
+
+
 def test_integers_that_saturate() -> None:
     keys = {"arithmetic": "saturate:uint8"}
     assert given([300.0, 255, 0, -4, 7], [255, 255, 0, 0, 7], **keys) == [True] * 5
@@ -301,6 +326,16 @@ def test_integers_that_wrap() -> None:
     fit = fares([256 - 1e-5, 300.0], [0, 44], **keys)
     assert fit is not None
     assert fit.threshold.ravel().tolist() == [255, 0]
+
+
+def test_what_is_as_near_to_a_whole_number_as_may_be() -> None:
+    wanted = np.array([[[[5.75, 5.5, 6.25, 6.0]]]])
+    linear = sums_are(wanted)
+    c = ALONE.replace(arithmetic="wrap:int16")
+    output = np.array([[[[6.0, 6.0, 5.0, 5.0]]]])
+    sums, usable = np.full(output.shape, 2.0**20), np.ones(output.shape, bool)
+    fit = judging._under_integers(linear, c, wanted, 0 * sums, sums, output, usable)
+    assert fit.mismatched.ravel().tolist() == [False, True, False, True]
 
 
 def test_large_integers_are_no_floats_on_the_way() -> None:
@@ -357,6 +392,15 @@ def test_an_accumulator_of_few_bits() -> None:
         assert fit is not None
         assert fit.misses > 300
         assert bool(fit.threshold.max() < 2 * UNIT * np.abs(COARSE).max()) is sharp
+    # By the root of the number of terms.
+    x = np.abs(COARSE[:40]).reshape(1, 1, 1, 40)
+    output = np.zeros((1, 1, 1, 25))
+    linear = Linear(Problem.of(x, np.ones((1, 1, 1, 16)), output), ALONE)
+    c = ALONE.replace(arithmetic="bfloat16")
+    fit = under(linear, c, linear.values, output, output == 0, rough=True)
+    assert fit is not None
+    room = (1.01 + 2 + 4 * 4) * UNIT * linear.values.ravel()
+    assert fit.threshold.ravel() == pytest.approx(room, rel=1e-2, abs=0)
     # All of one size: what is left is as large as what there is to tell.
     alike = 100 + DRAWN / 10
     made = round_to(alike + 0.8, "bfloat16").astype(np.float64)
@@ -369,14 +413,17 @@ def test_an_accumulator_of_few_bits() -> None:
 
 
 def test_what_is_left_tells_by_the_outputs_spread() -> None:
-    output = np.tile([10.0, 12.0], 50).reshape(1, 1, 10, 10)
+    output = np.tile([10.0, 14.0], 50).reshape(1, 1, 10, 10)
     everywhere = np.ones(output.shape, bool)
-    for off, says in ((0.119, True), (0.121, False)):
+    for off, says in ((0.238, True), (0.241, False)):
         linear = sums_are(output)
         fit = Fit(ALONE, linear, output + off, 0 * output, ~everywhere)
         assert judging.tells(fit, output, everywhere) is says
         fit = replace(fit, predicted=np.where(np.arange(10) < 9, output + off, 999))
         assert judging.tells(fit, output, everywhere & (np.arange(10) < 9)) is says
+    # Numbers that are all alike have no spread, and nothing is left where they are met.
+    alike = 0 * output + 3
+    assert judging.tells(replace(fit, predicted=alike), alike, everywhere)
 
 
 # --- what an FFT leaves -------------------------------------------------------------------------
@@ -438,6 +485,32 @@ def test_an_fft_is_no_excuse_where_much_is_wrong() -> None:
         assert (room > 0) is (found and doubtful >= 2 * beyond + 2)
 
 
+@pytest.mark.parametrize(("far", "found"), [(17, True), (18, False)])
+def test_an_fft_is_no_excuse_where_much_is_far_off(far: int, found: bool) -> None:
+    """At most half as much as is given, whether an FFT could have made it or not."""
+    fit = fft_like(12, 3)
+    output = fit.linear.problem.output.copy()
+    output[..., 60 - far :] += 1
+    wrong = fit.mismatched.copy()
+    wrong[..., 60 - far :] = True
+    room = judging.fft_room(replace(fit, mismatched=wrong), output, np.ones(output.shape, bool))
+    assert (room > 0) is found
+
+
+def test_as_far_as_the_room_and_as_the_eighth_go() -> None:
+    step = 2.0**-50
+    output = np.ones((1, 1, 1, 60))
+    left, threshold = np.full(output.shape, step), np.full(output.shape, 8 * step)
+    left[..., :2], threshold[..., 2:7] = 8 * step, 7 * step
+    c = ALONE.replace(arithmetic="float64")
+    fit = Fit(c, sums_are(output), output - left, threshold, left > step)
+    everywhere = np.ones(output.shape, bool)
+    # Five are doubtful, and two could be by an FFT.
+    assert judging.fft_room(fit, output, everywhere) == 0
+    threshold[..., 7] = 7 * step
+    assert judging.fft_room(fit, output, everywhere) == 8 * step
+
+
 @pytest.mark.parametrize("scale", [1.0, -0.5])
 def test_an_ffts_room_is_within_its_bound(scale: float) -> None:
     """However far off the elements are that fit."""
@@ -495,6 +568,18 @@ def test_most_of_the_telling_elements_must_be_given(count: int) -> None:
     output = sums.copy()
     output[200 : 200 + count] = output[200 : 200 + count].astype(np.float32)
     fit = best(sums, output)
+    assert fit.convention.arithmetic == ("float64" if count < 200 else "float32")
+    assert fit.misses == (count if count < 200 else 0)
+
+
+@pytest.mark.parametrize("count", [198, 202])
+def test_what_tells_is_counted_from_each_channels_bias(count: int) -> None:
+    """Where there is nothing to sum an element is its channel's bias, which says nothing."""
+    sums = np.concatenate([np.zeros((2, 100)), DRAWN.reshape(2, 200)], axis=1)[None, :, None]
+    bias = np.array((5.0, -3.0)).reshape(1, 2, 1, 1)
+    output = sums + bias
+    output[..., 100 : 100 + count // 2] = output[..., 100 : 100 + count // 2].astype(np.float32)
+    fit = best(sums, output, bias=(5.0, -3.0))
     assert fit.convention.arithmetic == ("float64" if count < 200 else "float32")
     assert fit.misses == (count if count < 200 else 0)
 

@@ -13,6 +13,7 @@ from test_identify_judging import ALONE, sums_are
 from convcheck.checks.identify.bounds import Bounds, inside, lines, plainest_bias
 from convcheck.checks.identify.numerals import plainest, simple_numbers
 from convcheck.checks.identify.wrapped import (
+    _cut_bias,
     rare_scales,
     usual_scales,
     wound,
@@ -126,6 +127,11 @@ def test_between_what_numbers_an_element_was(
     )
 
 
+def test_what_was_cut_off_near_zero() -> None:
+    bounds = Bounds.truncated(a_row(-1, 0, 1), rectified=False)
+    assert (bounds.low.ravel().tolist(), bounds.high.ravel().tolist()) == ([-2, -1, 1], [-1, 1, 2])
+
+
 # --- the lines that lie within bounds -----------------------------------------------------------
 
 
@@ -232,6 +238,20 @@ def test_the_lines_that_lie_within_bounds(name: str, arithmetic: str, wrong: boo
             [(1.8, None), (1.825, None), (2, (-0.5,)), (5 / 3, (0.2,))],
         ),
         ([2.0, 2.0], [3.0, 9.0], [3.0, 9.0], []),
+        # What is open ends at twice what numbers so far apart can be multiplied by.
+        (
+            [1.0, 3.0],
+            [-INF, 10.0],
+            [5.0, INF],
+            [(4, None), (25 / 6, None), (3, (1,)), (4.25, None)],
+        ),
+        (
+            [0.0, 2.0**-60, 4.0],
+            [-INF, -INF, 10.0],
+            [5.0, INF, INF],
+            [(3, None), (2, (2,)), ((1.25 + 12 * 2.0**38) / 2, None)],
+        ),
+        ([0.0, 0.5], [-INF, 10.0], [0.0, INF], [(20, None), (20, None), (32, None)]),
         # Of numbers that are all alike.
         (
             [0.0, 1.0, 2.0],
@@ -320,9 +340,38 @@ def test_the_elements_that_say_most_come_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "values", "right"),
+    [
+        # Scales beyond 1 of either sign; none takes what goes up and down along.
+        ([-0.5, 9.5, 19.5], [0.5, 10.5, 20.5], [0, 5, 10], True),
+        ([-0.5, 9.5, 19.5], [0.5, 10.5, 20.5], [0, -5, -10], True),
+        ([-0.5, 9.5, 19.5], [0.5, 10.5, 20.5], [0, 5, -5], False),
+        ([10, -INF, -INF], [INF, 0, 0], [0, 5, -5], False),
+        ([10, -INF, -INF], [INF, 0, 0], [0, 0, 5], False),
+        ([10, -INF, -INF], [INF, 0, 0], [0, 0, -5], False),
+        ([10, -INF, -INF], [INF, 0, 0], [0, 5, 9], True),
+    ],
+)
+def test_whether_there_is_a_scale(
+    low: list[float], high: list[float], values: list[float], right: bool
+) -> None:
+    judge = inside(Bounds(np.array(low), np.array(high)), [0, 0, 0], exact=True)
+    assert judge.votes(np.array(values, float)[:, None]).tolist() == [3 * right]
+
+
+def test_all_elements_at_a_limit_are_held_against_one_another() -> None:
+    output = np.repeat([-128.0, 127.0], [20, 2])
+    judge = inside(Bounds.rounded(output, (-128, 127), rectified=False), [0] * 22, exact=True)
+    values = np.repeat(np.repeat([-300.0, 300.0], [20, 2])[:, None], 2, axis=1)
+    values[[20, 1], 1] = 0, 1
+    assert judge.votes(values).tolist() == [22, 0]
+
+
+@pytest.mark.parametrize(
     ("output", "channels", "first"),
     [
         ([1.0, 2.0, 3.0], [0, 0, 0], (0, 2, 1)),
+        ([127.0, 127.0, 5.0, 3.0], [0, 0, 0, 0], (3, 2, 0)),
         ([1.0, 2.0], [0, 0], ()),
         ([1.0, 2.0, 3.0], [0, 1, 2], ()),
         ([127.0, 127.0, 127.0], [0, 0, 0], ()),
@@ -339,9 +388,9 @@ def test_too_few_elements_say_nothing(
 def test_of_many_elements_some_are_held_against_all() -> None:
     """A ninth of them say what the others can be."""
     right = np.arange(72.0)
-    values = np.stack([right, right + 40 * (right == 71), right + 40 * (right == 9)], axis=1)
+    values = np.stack([right, *(right + 40 * (right == n) for n in (71, 9, 10))], axis=1)
     bounds = Bounds.rounded(right, (-128, 127), rectified=False)
-    assert inside(bounds, [0] * 72, exact=True).votes(values).tolist() == [72, 0, 0]
+    assert inside(bounds, [0] * 72, exact=True).votes(values).tolist() == [72, 0, 0, 0]
 
 
 # --- integers that wrapped ----------------------------------------------------------------------
@@ -453,23 +502,86 @@ def test_a_bias_by_what_was_cut_off(sums: list[float], output: list[int], bias: 
     assert cut == (pytest.approx(bias, abs=1e-9),)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 3, 6, 7, 8, 18, 103, 151])
+def test_a_bias_of_wrapped_integers_by_what_came_near_zero(seed: int) -> None:
+    """Cut off towards zero, numbers on either side of it tell a bias from one a turn away."""
+    rng = np.random.default_rng(seed)
+    count, high = int(rng.integers(4, 20)), int(rng.choice([20, 90, 900]))
+    sums, bias = rng.integers(-high, high + 1, count) / 9, float(rng.integers(-9, 10)) / 2
+    wanted = np.mod(np.trunc(sums + bias), 256)
+    found = _cut_bias(sums, wanted, 256.0)
+    assert abs(found - bias) < 0.25
+    assert np.array_equal(np.mod(np.trunc(sums + found), 256), wanted)
+
+
+@pytest.mark.parametrize("seed", [2, 4, 5, 8, 64, 181, 1267])
+def test_a_bias_of_wrapped_integers_some_of_which_are_wrong(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, high, parts = int(rng.integers(2, 14)), rng.choice([4, 20, 90]), rng.choice([2, 4, 9])
+    bad = int(rng.choice([0, count // 3]))
+    sums = rng.integers(-high, high + 1, count) / parts
+    wanted = np.mod(np.trunc(sums + float(rng.integers(-9, 10)) / 2), 256)
+    wanted[:bad] = rng.integers(0, 256, bad)
+    found = _cut_bias(sums, wanted, 256.0)
+    assert np.count_nonzero(np.mod(np.trunc(sums + found), 256) == wanted) >= count - bad
+
+
+def test_a_bias_by_hardly_an_element() -> None:
+    assert _cut_bias(np.zeros(0), np.zeros(0), 256.0) == 0
+    assert np.trunc(10 + _cut_bias(np.array([10.0]), np.array([7.0]), 256.0)) == 7
+    # What came near zero altogether is a turn away from it.
+    sums = np.array([-5.3, -4.9])
+    assert (np.mod(np.trunc(sums + _cut_bias(sums, np.zeros(2), 256.0)), 256) == 0).all()
+    # Of a channel with one element to tell; nothing is said where nothing is usable.
+    usable = np.ones(FAR.shape, bool)
+    usable[:, 1, :, 1:] = False
+    assert forms(FAR, wrapped(FAR, bias=(5.0, -99.0, 20.0)), usable) == [(1, (5, -99, 20))]
+    assert forms(FAR, wrapped(FAR, scale=0.25), usable & False) == []
+
+
+def test_half_of_the_elements_are_too_few_for_a_scale() -> None:
+    output = wrapped(FAR[:, :2], scale=0.25)
+    output[:, 1] += 128
+    assert [bias is None for _, bias in forms(FAR[:, :2], output)] == [False, False]
+
+
+def test_the_mean_over_a_kernel_is_one_of_the_usual_scales() -> None:
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-999, 1000, (1, 2, 9, 8)), rng.integers(-99, 100, (1, 2, 7, 2))
+    c = ALONE.replace(scale=1 / 14, arithmetic="wrap:uint8")
+    output = convolve(x, w, c).astype(np.uint8)
+    linear = Linear(Problem.of(x, w, output), ALONE)
+    found = [c.scale for c in wrapped_forms(linear, output, np.ones(output.shape, bool))]
+    assert set(found) == {1 / 14}
+
+
 # --- the border of integers that wrapped --------------------------------------------------------
 
 
 def border(
-    number: float, *, tap: float = 3.0, kind: str = "int16", spoilt: float = 0.0, **keys: Any
+    number: float,
+    *,
+    tap: float = 3.0,
+    kind: str = "int16",
+    spoilt: float = 0.0,
+    taps: int = 1,
+    amiss: float = 0.0,
+    **keys: Any,
 ) -> float | None:
     """What is found beyond the edge, of windows that lie there altogether and others."""
     rng = np.random.default_rng(8)
-    x, w = rng.integers(-9, 10, (1, 2, 6, 7)), np.full((2, 2, 1, 1), tap / 2)
-    c = Convention(image_layout="NCHW", output_layout="NOHW", padding=1, **keys)
-    c = c.replace(arithmetic=f"wrap:{kind}")
+    x, w = rng.integers(-9, 10, (1, 2, 6, 7)), np.full((2, 2, 1, taps), tap / 2)
+    c = ALONE.replace(**{"padding": 1, "arithmetic": f"wrap:{kind}", **keys})
     output = convolve(x, w, c.replace(padding_value=number)).astype(kind)
     linear = Linear(Problem.of(x, w, output), c)
     beyond = np.broadcast_to(~linear.interior, output.shape)
     wrong = beyond & (rng.random(output.shape) < spoilt)
+    if spoilt == 0.5:
+        wrong = beyond & (np.cumsum(beyond).reshape(beyond.shape) % 2 == 0)
     output[wrong] += rng.integers(9, 30000, np.count_nonzero(wrong)).astype(kind)
     output[~beyond] += 50
+    if amiss:
+        c = c.replace(bias=tuple(bias + amiss for bias in c.bias or ()))
     return wrapped_border(linear, c, output, beyond)
 
 
@@ -488,5 +600,10 @@ def test_no_other_number_is_tried_for_a_border(number: float) -> None:
 def test_most_of_a_border_of_integers_that_wrapped_agrees() -> None:
     assert border(20.0, tap=16.0, kind="uint8", scale=0.25) == 20
     assert border(117.0, spoilt=0.7) is None
+    assert border(117.0, spoilt=0.5) is None
+    assert border(117.0, taps=2, padding=((0, 0), (1, 1))) == 117
+    assert border(117.0, tap=300.0) == 117
+    # Of numbers that were cut off a bias is known to one.
+    assert border(20.0, tap=16.0, scale=0.25, bias=(7.75, 9.5), amiss=0.9) == 20
     assert border(117.0, spoilt=1.0) is None
     assert border(117.0, tap=0.0) is None

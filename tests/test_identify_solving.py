@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,19 +203,59 @@ def test_a_bias_that_the_bound_of_a_long_sum_would_hide(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])
-@pytest.mark.parametrize("seed", range(1, 4))
-def test_biases_are_as_black_areas_have_them(seed: int, activation: str | None) -> None:
+@pytest.mark.parametrize(("seed", "silent"), [(1, 0), (2, 0), (3, 0), (1, 1), (2, 2)])
+def test_biases_are_as_black_areas_have_them(
+    seed: int, silent: int, activation: str | None
+) -> None:
     """What is estimated from large sums is off by more than a bias alone can lose."""
     rng = np.random.default_rng(seed)
     x, w = rng.standard_normal((1, 3, 24, 25)), rng.standard_normal((4, 3, 3, 3))
-    x[..., :8, :8] = 0
+    x[..., :8, :8] *= 1e-9 * silent
     bias = tuple(map(float, 0.01 * np.abs(rng.standard_normal(4))))
-    output = convolve(x, w, ALONE.replace(bias=bias, activation=activation))
+    output = convolve(x, w, ALONE.replace(scale=1 + silent, bias=bias, activation=activation))
     output[0, 2, 11, 12] += 1
+    output[0, :silent] = np.nan
     linear = Linear(Problem.of(x, w, output), ALONE)
-    fit = solve(linear, output, np.ones(output.shape, bool))
+    fit = solve(linear, output, np.isfinite(output))
     assert np.argwhere(fit.mismatched).tolist() == [[0, 2, 11, 12]]
-    assert fit.convention.bias == pytest.approx(bias, rel=1e-13)
+    assert fit.convention.bias is not None
+    assert fit.convention.bias[silent:] == pytest.approx(bias[silent:], rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taken"), [(1, 0, True), (30, 28, False), (22, 20, False), (30, 27, True)]
+)
+def test_a_bias_as_the_smallest_sum_has_it(
+    before: int, after: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that explains a tenth more; what is not usable says nothing."""
+    sums = np.append([0.0, 0.5], 900 + np.arange(20.0))
+    output = sums + 0.01
+    output[0] += 1e-6
+    linear = sums_are(sums, output)
+    y = linear.problem.output
+    c = ALONE.replace(bias=(0.01 + 1e-7,))
+    fit: Any = SimpleNamespace(convention=c, threshold=np.full(y.shape, 1e-3), misses=before)
+    monkeypatch.setattr(
+        solving, "judge", lambda _, c, *__: SimpleNamespace(convention=c, misses=after)
+    )
+    found = solving._sharpened(linear, fit, y, np.arange(22) > np.zeros(y.shape))
+    assert (found is not fit) is taken
+    assert found.convention.bias == ((0.51 - 0.5,) if taken else c.bias)
+    # As near to the other number as rounding may be is near.
+    linear = sums_are([1.0, 8, 9], [1.25 + 2.0**-9, 8.25, 9.25])
+    y = linear.problem.output
+    fit.convention, fit.threshold = ALONE.replace(bias=(0.25,)), np.full(y.shape, 2.0**-9)
+    found = solving._sharpened(linear, fit, y, y > 0)
+    assert found.convention.bias == (0.25 + 2.0**-9 * taken,)
+
+
+def test_no_more_is_asked_where_all_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = (ALONE, ALONE.replace(scale=2.0))
+    forms = (c if c.scale == 1 else pytest.fail("no other") for c in both)
+    monkeypatch.setattr(solving, "_forms", lambda *_: forms)
+    sums = drawn()
+    assert solved(sums, sums).misses == 0
 
 
 def test_plainer_numbers_are_looked_for_where_most_is_explained(
@@ -267,12 +308,174 @@ def test_what_is_more_than_sums_usually_lose(terms: int, times: float, size: flo
     assert solving._left(fit, output, usable & False) == math.inf
 
 
+def test_sums_of_nothing_lose_nothing() -> None:
+    x, w = np.zeros((1, 1, 1, 9)), np.ones((1, 1, 1, 2))
+    sums = convolve(x, w, ALONE)
+    assert not solving._suspicious(in_float32(sums, sums, x, w), sums, sums == 0)
+
+
 def test_how_far_a_bias_leaves_the_residuals() -> None:
     residual = np.array([1.0, 2.0, 5.0])
     assert solving._apart(residual, 1.0, whole=False) == pytest.approx(math.sqrt(17 / 3))
     assert solving._apart(residual, 2.0, whole=True) == 2.5
     assert solving._apart(residual[:2], 1.75, whole=True) == 0.25
     assert solving._apart(residual[:2], 1.5, whole=True) == 0
+    assert solving._apart(np.array([1.4, 1.6]), 1.5, whole=True) == 0
+
+
+def a_fit(convention: Convention, left: Any, mismatched: Any = False, predicted: Any = 1.0) -> Any:
+    """Of an output of zeros and ones, so far off."""
+    left = np.broadcast_to(left, (1, 2, 1, 4))
+    wrong = np.broadcast_to(mismatched, left.shape)
+    misses = int(np.count_nonzero(wrong))
+    return SimpleNamespace(
+        convention=convention, predicted=predicted + left, mismatched=wrong, misses=misses
+    )
+
+
+@pytest.mark.parametrize(("left", "preferred"), [(8.5, True), (7.5, False)])
+def test_what_leaves_an_eighth_is_preferred(left: float, preferred: bool) -> None:
+    output = np.ones((1, 2, 1, 4))
+    usable = output > 0
+    more, plain = a_fit(Convention(bias=(1.0,)), 1.0), a_fit(Convention(), left)
+    assert solving._preferred(more, plain, output, usable) is preferred
+
+
+def test_which_arithmetics_are_fine() -> None:
+    units = {"exact": 0.0, "float64": 0.0, "float32": 0.0, "wrap:int8": 0.0, "tf32": 2.0**-11}
+    for name, unit in units.items():
+        fit = a_fit(Convention(arithmetic=name), 0.0)
+        assert solving._unit(fit) == unit
+        assert solving.is_fine(fit) is (unit == 0)
+
+
+def test_what_is_not_given_and_what_relu_emptied() -> None:
+    empty = np.array([0.0, 1.0]).reshape(1, 2, 1, 1)
+    wrong = np.arange(4) + 10 * empty == 12
+    for keys, some, unsaid in (
+        ({}, wrong, 1),
+        ({"activation": "relu"}, wrong, 5),
+        ({"activation": "relu"}, False, 0),
+    ):
+        fit = a_fit(Convention(**keys), 0.0, some, empty)
+        assert solving._unsaid(fit) == unsaid
+
+
+@pytest.mark.parametrize("name", ["float32", "saturate:uint8"])
+def test_what_is_looked_for_in_fewer_digits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scale that is not 1, with biases in the middle of what rounding leaves them to be."""
+    asked: list[Any] = []
+    ways: tuple[tuple[str, Any], ...] = (
+        ("simple_numbers", lambda number: asked.append(number) or [number]),
+        ("medians", lambda residual, _: asked.append("medians") or (7.0,)),
+        ("middles", lambda residual, _: asked.append("middles") or (7.0,)),
+    )
+    for way, found in ways:
+        monkeypatch.setattr(solving, way, found)
+    monkeypatch.setattr(solving, "_plainer_bias", lambda _, fit, *__: fit)
+    sums = np.arange(20.0)
+    middle = "medians" if name == "float32" else "middles"
+    for scale, bias, expected in (
+        (2.0, None, [2.0]),
+        (1.0, (7.0,), []),
+        (2.0, (7.0,), [2.0, middle]),
+    ):
+        output = scale * sums + (bias or (0.0,))[0]
+        linear = sums_are(sums, output.astype(np.uint8 if name != "float32" else np.float32))
+        y = linear.problem.output
+        c = linear.convention.replace(scale=scale, bias=bias, arithmetic=name)
+        fit = under(linear, c, finish(linear.values, c.replace(arithmetic="exact")), y, y >= 0)
+        assert fit is not None
+        asked.clear()
+        assert solving._simplified(linear, fit, y, y >= 0).convention.bias == bias
+        assert asked == expected
+
+
+def test_plainer_numbers_may_leave_nothing_too() -> None:
+    sums = np.arange(0.0, 60, 2)
+    linear = sums_are(sums, (sums / 2).astype(np.uint8))
+    y = linear.problem.output
+    c = linear.convention.replace(scale=0.5000001, arithmetic="saturate:uint8")
+    fit = under(linear, c, finish(linear.values, c.replace(arithmetic="exact")), y, y >= 0)
+    assert fit is not None
+    assert solving._simplified(linear, fit, y, y >= 0).convention.scale == 0.5
+
+
+def plainer(sums: Any, output: Any, bias: float, name: str) -> tuple[float, ...] | None:
+    """What a bias becomes in fewer digits."""
+    linear = sums_are(sums, output)
+    y = linear.problem.output
+    usable = np.isfinite(y)
+    c = linear.convention.replace(bias=(bias,), arithmetic=name)
+    fit = under(linear, c, finish(linear.values, c.replace(arithmetic="exact")), y, usable)
+    assert fit is not None
+    return solving._plainer_bias(linear, fit, y, usable).convention.bias
+
+
+def test_a_plainer_bias_leaves_a_quarter_more_at_most() -> None:
+    sums = 1e6 + np.arange(40.0)
+    for bias, found in ((7.014, 7.01), (7.006, 7.0)):
+        output = sums + bias + 0.01 * (-1.0) ** np.arange(40)
+        assert plainer(sums, output, bias, "float32") == (found,)
+
+
+def test_just_a_quarter_more_is_not_too_much() -> None:
+    sums = 1e6 + np.arange(40.0)
+    output = sums + 1 + (3 + 4 * (-1.0) ** np.arange(40)) / 1024
+    assert plainer(sums, output, 1 + 3 / 1024, "float32") == (1,)
+
+
+def test_a_channel_that_says_nothing_is_no_end_of_plainer_biases() -> None:
+    sums = RNG.standard_normal((2, 3, 4, 9))
+    output = made(sums, bias=(5.0, 0.3, -0.7)).astype(np.float32)
+    output[:, 0] = np.nan
+    assert solved(sums, output).convention.bias == (0, 0.3, -0.7)
+
+
+def test_a_plainer_bias_of_integers_gives_all_that_the_other_did() -> None:
+    sums = np.arange(9.0)
+    assert plainer(sums, (sums + 90).astype(np.uint8), 90.3137, "saturate:uint8") == (90,)
+    # The bounds are wider than a number that was estimated shows.
+    assert plainer([0.19, 0.01], np.array([1, 0], np.uint8), 0.45, "saturate:uint8") == (0.4,)
+    # Of what lies at the very end of its bounds truncation makes another number.
+    output = np.array([7, 8], np.uint8)
+    assert plainer([0.0, 0.5], output, 7.7, "wrap:uint8") == (7.7,)
+
+
+def test_whole_numbers_alone_may_have_been_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for way in ("untruncated", "rounded_line"):
+        plain = getattr(solving, way)
+        monkeypatch.setattr(
+            solving, way, lambda *a, way=way, plain=plain: asked.append(way) or plain(*a)
+        )
+    sums = np.arange(-30.0, 30)
+    for output, found in ((sums * 3, {"untruncated", "rounded_line"}), (sums * 0.3, set())):
+        linear = sums_are(sums, output)
+        y = linear.problem.output
+        list(solving._forms(linear, y, np.ones(y.shape, bool)))
+        assert set(asked) == found
+        asked.clear()
+
+
+def test_which_elements_are_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(solving, "rounded_line", lambda *a: given.append(a[-1]) or {})
+    sums = np.append([-400.0, -300, 300, 400], np.arange(-90.0, 90))
+    linear = sums_are(sums, np.clip(sums, -128, 127).astype(np.int8))
+    y = linear.problem.output
+    list(solving._forms(linear, y, (sums != 300).reshape(y.shape) & (sums != -300)))
+    lowest, highest = given[0]
+    assert (sums[lowest.ravel()].tolist(), sums[highest.ravel()].tolist()) == ([-400], [400])
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_lines_within_bounds_are_rectified_where_the_output_is(rectified: bool) -> None:
+    sums = np.arange(-3.0, 9)
+    linear = sums_are(sums, np.maximum(sums, 0).astype(np.int8))
+    y = linear.problem.output
+    found = solving._bounded(linear, y.astype(float), y >= 0, rectified=rectified)
+    assert {c.activation for c in found} - {None} == ({"relu"} if rectified else set())
 
 
 @pytest.mark.parametrize(
@@ -325,6 +528,12 @@ def test_a_channel_of_which_relu_left_nothing_has_a_bias_low_enough() -> None:
     fit = solved(sums, output)
     assert fit.convention.bias is None
     assert fit.misses == np.count_nonzero(sums[0, 1])
+
+
+def test_all_that_relu_left_says_what_was_done() -> None:
+    sums = drawn(2) / 700
+    fit = solved(sums, made(sums, scale=-0.75, activation="relu"))
+    assert (fit.convention.scale, fit.convention.activation, fit.misses) == (-0.75, "relu", 0)
 
 
 @pytest.mark.parametrize("bias", [0.0, 40.0])

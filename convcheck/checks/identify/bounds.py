@@ -215,8 +215,6 @@ def _range(v: Array, low: Array, high: Array) -> tuple[float, float] | None:
 
     def edge(end: float) -> float:
         """How far from the middle to an end the scale can be."""
-        if apart(end)[0] <= 0:
-            return end
         inside, outside = middle, end
         for _ in range(STEPS):
             half = (inside + outside) / 2

@@ -85,7 +85,7 @@ def judge(
     partly = False
     for arithmetic in arithmetics(linear.problem):
         if partly and not is_stored(linear.problem, arithmetic):
-            continue
+            break  # nor does it look rounded to any that follows
         fit = under(linear, convention.replace(arithmetic=arithmetic), wanted, output, usable)
         if fit is not None and fit.misses:
             fit = with_room(fit, fft_room(fit, output, usable), output, usable)
@@ -95,7 +95,7 @@ def judge(
             return fit
         rises = wanted - level(convention)
         seen = Ground.of(rises, usable).telling(rises, usable)
-        share = float(fit.mismatched[seen].mean()) if seen.any() else 1.0
+        share = float(fit.mismatched[seen].mean())
         if share < 1 - EXPLAINED and arithmetic in FLOATING:
             # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
             # every element was rounded to so few bits.

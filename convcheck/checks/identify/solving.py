@@ -72,8 +72,7 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
         fit = judge(linear, convention, output, usable)
         if best is None or _preferred(fit, best, output, usable):
             best = fit
-        fine = not best.misses and _unit(best) <= PRECISIONS["float32"]
-        if fine and not _suspicious(best, output, usable):
+        if not best.misses and not _unit(best) and not _suspicious(best, output, usable):
             break
     if best is None:
         raise AssertionError("there is always the plain form")
@@ -92,7 +91,7 @@ def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
     unsaid, least = _unsaid(fit), _unsaid(best)
     if unsaid != least:
         # Numbers that are solved for give a few elements of any damage more, by chance.
-        return (ELABORATE if unsaid else 1.0) * unsaid < least
+        return ELABORATE * unsaid < least
     if _unit(fit) != _unit(best):
         return _unit(fit) < _unit(best)
     return 8 * _left(fit, output, usable) < _left(best, output, usable)
@@ -150,11 +149,8 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
     integers = bool(np.array_equal(np.rint(target[usable]), target[usable]))
     if integers and np.count_nonzero(telling) <= SPARSE:
         yield from _bounded(linear, target, usable, rectified=rectified)
-    for activation, seen in ((None, telling), ("relu", telling & (target > 0))):
-        if activation == "relu" and not rectified:
-            continue
-        if np.count_nonzero(seen) < 3:
-            continue
+    looks = [(None, telling), *([("relu", telling & (target > 0))] if rectified else [])]
+    for activation, seen in looks:
         kept = base.replace(activation=activation)
         whole = bool(np.array_equal(np.rint(target[seen]), target[seen]))
         ways = [(target, seen), *([untruncated(target, seen)] if whole else [])]
@@ -164,9 +160,7 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
             if scale is not None:
                 for number in simple_numbers(scale) if whole else [scale]:
                     yield kept.replace(scale=number)
-        for wanted, told in ways:
-            if degrees_of_freedom(told) < 3:
-                continue
+        for wanted, told in (way for way in ways if degrees_of_freedom(way[1]) >= 3):
             yield _with_bias(kept, sums, usable, medians(wanted - sums, told), told)
             slope = nearest_slope(sums, wanted, told)
             if slope is not None:
