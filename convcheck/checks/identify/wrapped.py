@@ -50,14 +50,17 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
         if name.startswith("wrap:")
     ]
     base = linear.convention
+    # Where there is nothing to sum every channel holds its bias, whatever the convention.
+    telling = usable & (linear.values != 0)
+    telling |= usable & ~telling.any(axis=(0, 2, 3), keepdims=True)
     usual = usual_scales(linear.terms, linear.bank.shape[2:])
     for scale, modulus in product(dict.fromkeys((*usual, *rare_scales())), moduli):
         residual = output - scale * linear.values
-        if scale != 1 and _share(wound(residual[usable], modulus)) > EXPLAINED:
+        if scale != 1 and _share(wound(residual[telling], modulus)) > EXPLAINED:
             yield base.replace(scale=scale)
         bias, given = [], 0.0
         for o in range(output.shape[1]):
-            told = residual[:, o][usable[:, o]]
+            told = residual[:, o][telling[:, o]]
             first = told[0] if told.size else 0.0
             steps = wound(told - first, modulus)
             given += _share(steps) / output.shape[1]
