@@ -474,6 +474,29 @@ def test_ctrl_c_ends_with_130_and_leaves_no_bar(tmp_path: Path, terminal: Any) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_terminal_sees_how_far_a_search_is(tmp_path: Path, terminal: Any) -> None:
+    rng = np.random.default_rng(1)
+    for name, shape in (("img", (4, 15, 18)), ("w", (4, 4, 4, 3)), ("out", (4, 12, 16))):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal(shape))
+    master, slave = terminal(100)
+    process = subprocess.Popen(
+        [*CONVCHECK, "identify", "img.npy", "w.npy", "out.npy"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = read_some(master, until=b"/s ")
+    process.send_signal(signal.SIGINT)
+    seen += read_some(master)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, b"")
+    assert re.search(rb"million conventions.*\d+/400.*/s ", seen)
+    flat = b" ".join(seen.split())
+    assert re.search(rb"convcheck: interrupted; partial: [\d,]+ conventions were considered", flat)
+
+
 def test_ctrl_c_off_a_terminal() -> None:
     script = (
         "import convcheck.cases as cases, os, signal, sys\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from convcheck.convention import Convention
 from convcheck.engine import convolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convcheck.checks.identify.readings import Reading
 
@@ -51,8 +52,17 @@ class Script:
         for name in ("survey", "confirm", "nearest"):
             patch.setattr(exploration, name, getattr(self, name))
 
-    def survey(self, one: Pass, found: Sequence[Reading], limit: float, crowd: int) -> Survey:
+    def survey(
+        self,
+        one: Pass,
+        found: Sequence[Reading],
+        limit: float,
+        crowd: int,
+        tell: Callable[[int], None],
+    ) -> Survey:
         self.asked.append((one, limit, crowd))
+        tell(9)
+        tell(999)
         each = self.findings[one]
         listed = (f.items() if isinstance(f, dict) else f for f in each)
         return Survey(tuple(tuple(Found(found[0], *item) for item in f) for f in listed), 999)
@@ -66,7 +76,12 @@ class Script:
 
 
 def searched(
-    output: np.ndarray, x: np.ndarray = X, w: np.ndarray = W, *, mute: bool = False
+    output: np.ndarray,
+    x: np.ndarray = X,
+    w: np.ndarray = W,
+    *,
+    mute: bool = False,
+    progress: Any = None,
 ) -> Exploration:
     plain = Convention()
     found = [
@@ -75,7 +90,7 @@ def searched(
         if reading.base == plain.replace(groups=reading.base.groups)
     ]
     assert len(found) == 1
-    return explore(Problem.of(x, w, output), found, mute=mute)
+    return explore(Problem.of(x, w, output, progress), found, mute=mute)
 
 
 def damaged(output: np.ndarray, count: int) -> np.ndarray:
@@ -99,6 +114,24 @@ def test_each_pass_may_look_at_what_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     seen = searched(OUTPUT, mute=True)
     assert [crowd for _, _, crowd in script.asked] == [4 * MANY, 4 * MANY]
     assert (seen.closest, seen.fits) == (None, [])
+
+
+def test_progress_is_told_of_all_passes_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    Script(monkeypatch, (COMMON, [{}]), (RARE, [{}]))
+    told: list[tuple[int, int]] = []
+    searched(OUTPUT, progress=SimpleNamespace(searched=lambda *counts: told.append(counts)))
+    assert told == [(n, exploration.ENOUGH) for n in (9, 999, 999 + 9, 999 + 999)]
+
+
+def test_who_interrupts_a_search_is_told_how_far_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    Script(monkeypatch, (COMMON, [{}]), (RARE, [{}]))
+
+    def impatient(considered: int, most: int) -> None:
+        if considered > 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"^partial: 1,008 conventions .*none .* gives OUT"):
+        searched(OUTPUT, progress=SimpleNamespace(searched=impatient))
 
 
 @pytest.mark.parametrize(("enough", "early"), [(999, True), (1000, False)])

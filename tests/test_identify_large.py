@@ -20,6 +20,7 @@ from convcheck.checks.areas import Area, shape_of
 from convcheck.checks.audit import audit
 from convcheck.checks.cell import work_out
 from convcheck.checks.identify import IdentifyResult, identify, search, stages
+from convcheck.checks.identify.exploration import ENOUGH
 from convcheck.checks.identify.thin import Thin
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.tiles import Plan, Tile
@@ -418,6 +419,7 @@ def test_memory_that_is_allowed() -> None:
         identify(image, bank, output, memory=70 << 20)
     least = int(re.findall(r"--memory (\d+)MiB", str(caught.value.hint))[0])
     plans: list[Plan] = []
+    searches: list[tuple[int, int]] = []
 
     class Told:
         def begin(self, plan: Plan) -> None:
@@ -426,9 +428,13 @@ def test_memory_that_is_allowed() -> None:
         def advance(self) -> None:
             pass
 
+        def searched(self, hypotheses: int, most: int) -> None:
+            searches.append((hypotheses, most))
+
     small, usual = (
         identify(image, bank, output, memory=memory, progress=Told())
         for memory in (least << 20, None)
     )
     assert {plan.memory for plan in plans} == {least << 20}  # judged as a whole by default
+    assert searches[-1] == (usual.hypotheses, ENOUGH)
     assert replace(small, elapsed=0) == replace(usual, elapsed=0)

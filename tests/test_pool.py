@@ -139,6 +139,9 @@ def test_a_worker_that_is_killed_during_a_comparison_changes_nothing() -> None:
         def begin(self, plan: Any) -> None:
             assert plan.jobs == 2
 
+        def searched(self, hypotheses: int, most: int) -> None:
+            raise AssertionError("nothing is searched")
+
         def advance(self) -> None:
             if not killed:
                 made = workers.executor(2, 1)

@@ -65,7 +65,10 @@ class Plan:
 
 
 class Progress(Protocol):
-    """Who wants to know how far tiled work is."""
+    """Who wants to know how far work is: a search, and what is done in tiles."""
+
+    def searched(self, hypotheses: int, most: int) -> None:
+        """After each part of a search: so many hypotheses of at most so many."""
 
     def begin(self, plan: Plan) -> None:
         """Before the first tile."""

@@ -98,15 +98,20 @@ def workers(work: Work) -> AbstractContextManager[Workers]:
 
 
 class Bar:
-    """How far the work is: a bar with rate and time left, once it has lasted a second."""
+    """How far the work is: a bar with rate and time left, once it has lasted a second.
+
+    It shows what was told last: so many cases or tiles, or millions of a search's conventions.
+    """
 
     def __init__(self, unit: str, total: int | None = None, *, verbose: bool = False) -> None:
         self._unit = unit
-        self._total = total
+        self._total = total or 0
         self._counted = total is not None
         self._verbose = verbose
         self._done = 0
-        self._begun = 0.0
+        self._told: tuple[str, float, float] | None = (unit, 0, total) if total else None
+        self._entered = 0.0
+        self._begun: dict[str, float] = {}
         self._shown: Any = None
         self._lock = Lock()
         self._plan: Plan | None = None
@@ -114,14 +119,15 @@ class Bar:
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
-        if self._total is not None:
-            self._start()
+        self._entered = perf_counter()
+        if stderr_is_terminal():
+            self._timer.start()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
         with self._lock:
-            self._total = None  # a timer that is just going off has nothing to show any more
+            self._told = None  # a timer that is just going off has nothing to show any more
             if self._shown is not None:
                 self._shown.stop()
         if isinstance(error, MemoryError) and self._plan is not None:
@@ -131,12 +137,8 @@ class Bar:
         """Before the first tile of a comparison, or of the next: there may be several."""
         self._plan = plan
         if not self._counted:
-            started = self._total is not None
             self._total = self._done + len(plan.tiles)
-            if self._shown is not None:
-                self._shown.update(0, total=self._total)
-            if not started:
-                self._start()
+            self._tell(self._unit, self._done, self._total)
         if self._verbose:
             write_stderr(f"convcheck: {plan_words(plan)}\n")
             self._verbose = False
@@ -145,24 +147,32 @@ class Bar:
         """After each tile, or case."""
         check_inputs()  # or hours go by before it is said
         self._done += 1
-        if self._shown is not None:
-            rate = self._done / (perf_counter() - self._begun)
-            self._shown.update(0, completed=self._done, rate=f"{rate:.3g}/s")
+        self._tell(self._unit, self._done, self._total)
 
-    def _start(self) -> None:
-        self._begun = perf_counter()
-        if stderr_is_terminal():
-            self._timer.start()
+    def searched(self, hypotheses: int, most: int) -> None:
+        """After each part of a search."""
+        check_inputs()
+        self._tell("million conventions", hypotheses / 1e6, most / 1e6)
+
+    def _tell(self, unit: str, done: float, total: float) -> None:
+        self._told = unit, done, total
+        begun = self._begun.setdefault(unit, perf_counter() if done == 0 else self._entered)
+        if self._shown is not None:
+            rate = f"{done / (perf_counter() - begun):.3g}/s" if done else ""
+            self._shown.update(0, description=unit, completed=done, total=total, rate=rate)
+        elif self._timer.finished.is_set():
+            self._show()
 
     def _show(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         with self._lock:
-            if self._total is None or self._total < 2:
+            if self._shown is not None or self._told is None or self._told[2] < 2:
                 return
+            unit, done, total = self._told
             shown = Progress(
-                TextColumn(self._unit),
+                TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}"),
                 TextColumn("{task.fields[rate]}"),
@@ -170,7 +180,8 @@ class Bar:
                 console=Console(stderr=True),
                 transient=True,
             )
-            shown.add_task("", total=self._total, completed=self._done, rate="")
+            task = shown.add_task(unit, total=total, rate="")
+            shown.update(task, completed=done)
             shown.start()
             self._shown = shown
 

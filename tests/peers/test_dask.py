@@ -70,6 +70,9 @@ def test_a_worker_that_is_killed_changes_nothing(scheduler: Any) -> None:
         def begin(self, plan: Any) -> None:
             assert len(plan.tiles) > 4
 
+        def searched(self, hypotheses: int, most: int) -> None:
+            raise AssertionError("nothing is searched")
+
         def advance(self) -> None:
             if not killed:
                 victim = next(iter(scheduler.workers.values())).pid

@@ -13,7 +13,7 @@ from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
 from convcheck.checks.identify.nearest import nearest
 from convcheck.checks.identify.search import ALL_ORDERS, CROWD
-from convcheck.checks.identify.stages import MANY, Pass, few_a_channel, passes, survey
+from convcheck.checks.identify.stages import MANY, Pass, Survey, few_a_channel, passes, survey
 from convcheck.engine import to_axes
 from convcheck.rounding import blocks
 
@@ -80,12 +80,33 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             ):
                 break
             continue
-        surveyed = survey(one, found, ENOUGH - seen.hypotheses, 4 * MANY if mute else CROWD)
+        crowd = 4 * MANY if mute else CROWD
+        surveyed = _surveyed(problem, one, found, seen, crowd)
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
         if any(_nearly(fit, share) for fit in seen.fits):
             break
     return seen
+
+
+def _surveyed(
+    problem: Problem, one: Pass, found: Sequence[Reading], seen: Exploration, crowd: int
+) -> Survey:
+    """One pass; its progress is told, also to whoever interrupts it."""
+    considered = seen.hypotheses
+
+    def tell(of_pass: int) -> None:
+        nonlocal considered
+        considered = seen.hypotheses + of_pass
+        if problem.progress is not None:
+            problem.progress.searched(considered, ENOUGH)
+
+    try:
+        return survey(one, found, ENOUGH - seen.hypotheses, crowd, tell)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"partial: {considered:,} conventions were considered, none of which gives OUT"
+        ) from None
 
 
 def _nearly(fit: Confirmed, share: float) -> bool:

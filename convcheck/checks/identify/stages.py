@@ -134,11 +134,17 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
     ]
 
 
-def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CROWD) -> Survey:
+def survey(
+    one: Pass,
+    readings: Iterable[Reading],
+    limit: float,
+    crowd: int = CROWD,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Survey:
     """Run one pass over every reading, the smallest kernels first.
 
     About ``limit`` hypotheses are considered, and a reading is left where ``crowd`` of its
-    hypotheses are accepted.
+    hypotheses are accepted. ``tell`` is told after each how many were considered so far.
     """
     found: list[list[Found]] = [[] for _ in one.judges]
     considered = 0
@@ -185,6 +191,7 @@ def survey(one: Pass, readings: Iterable[Reading], limit: float, crowd: int = CR
         for kept, more in zip(found, search.run(made), strict=True):
             kept.extend(more)
         considered += search.considered
+        tell(considered)
     return Survey(tuple(map(tuple, found)), considered)
 
 
