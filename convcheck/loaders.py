@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
@@ -21,7 +22,7 @@ from convcheck.errors import InputError, MissingExtraError
 from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -61,33 +62,17 @@ def kind(path: str, head: bytes) -> str | None:
     return "onnx" if path.lower().endswith(".onnx") and head[:1] == b"\x08" else None
 
 
-def load(found: str, file: IO[bytes], name: str | None) -> Loaded:
-    """The array that a file of this kind holds, or the one of that name."""
+def opened(
+    found: str, file: IO[bytes]
+) -> tuple[Iterable[str | None], Callable[[str | None], Loaded]]:
+    """The names of the arrays in a file of this kind, read once, and what loads one of them."""
     if found == "image":
-        if name is not None:
-            raise InputError(
-                f"asks for {name!r} in an image, which has no names",
-                hint="leave the part after :: out",
-            )
-        return _image(file)
-    return _safetensor(file, name) if found == "safetensors" else _initializer(file, name)
-
-
-def names(found: str, file: IO[bytes]) -> list[str]:
-    """The names of the arrays in a file of many."""
-    read: Any = _entries(file) if found == "safetensors" else _initializers(file)
-    _LISTED.clear()
-    _LISTED[_identity(file)] = read
-    return list(read[0] if found == "safetensors" else read)
-
-
-_LISTED: dict[tuple[int, ...], Any] = {}
-"""What was read of the file that was listed last: its arrays are asked for one by one next."""
-
-
-def _identity(file: IO[bytes]) -> tuple[int, ...]:
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        return [None], lambda name: _image(file, name)
+    if found == "safetensors":
+        entries, start = _entries(file)
+        return entries, lambda name: _safetensor(file, entries, start, name)
+    tensors = _initializers(file)
+    return tensors, lambda name: _initializer(file, tensors, name)
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -105,7 +90,12 @@ class _Bounded(io.BufferedReader):
         return super().read(min(asked, max(self.size - self.tell(), 0)))
 
 
-def _image(file: IO[bytes]) -> Loaded:
+def _image(file: IO[bytes], name: str | None) -> Loaded:
+    if name is not None:
+        raise InputError(
+            f"asks for {name!r} in an image, which has no names",
+            hint="leave the part after :: out",
+        )
     head = file.read(4)
     file.seek(0)
     form = next(form for magic, form in _IMAGES.items() if head.startswith(magic))
@@ -209,9 +199,8 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     return entries, 8 + length
 
 
-def _safetensor(file: IO[bytes], name: str | None) -> Loaded:
-    entries, start = _LISTED.get(_identity(file)) or _entries(file)
-    name = _choose(list(entries), name, file)
+def _safetensor(file: IO[bytes], entries: dict[str, Any], start: int, name: str | None) -> Loaded:
+    name = _choose(entries, name, file)
     entry = entries[name]
     code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not _is_shape(shape) or not _naturals(offsets) or len(offsets) != 2:
@@ -274,11 +263,10 @@ def _initializers(file: IO[bytes]) -> dict[str, Any]:
         ) from error
 
 
-def _initializer(file: IO[bytes], name: str | None) -> Loaded:
-    tensors = _LISTED.get(_identity(file)) or _initializers(file)
+def _initializer(file: IO[bytes], tensors: dict[str, Any], name: str | None) -> Loaded:
     from onnx import TensorProto, numpy_helper
 
-    name = _choose(list(tensors), name, file)
+    name = _choose(tensors, name, file)
     tensor = tensors[name]
     if tensor.data_location == TensorProto.EXTERNAL:
         raise InputError(
@@ -313,55 +301,29 @@ def _initializer(file: IO[bytes], name: str | None) -> Loaded:
     return array, notes
 
 
-def _choose(known: list[str], name: str | None, file: IO[bytes]) -> str:
-    shown = ", ".join(ascii(n)[1:-1][:80] for n in known[:10])
+def _choose(known: Collection[str], name: str | None, file: IO[bytes]) -> str:
+    shown = ", ".join(_near(n) for n in islice(known, 10))
     shown += f" and {len(known) - 10} more" if len(known) > 10 else ""
     if not known:
         raise InputError("holds no arrays")
+    first = next(iter(known))
     if name is None and len(known) > 1:
         raise InputError(
             f"holds {len(known)} arrays: which one?",
             got=shown,
             expected="a name",
-            hint=f"name one of them: {ascii(file.name)[1:-1]}::{_near(known[0])}",
+            hint=f"name one of them: {ascii(file.name)[1:-1]}::{_near(first)}",
         )
     if name is not None and name not in known:
-        close: Iterable[str] = difflib.get_close_matches(name, known, 1, 0.5) or known
+        close = difflib.get_close_matches(name, known, 1, 0.5) or [first]
         raise InputError(
             f"holds no array named {_near(name) or repr(name)}",
             got=shown,
             expected="one of these names",
-            hint=f"did you mean ::{_near(next(iter(close)))}?",
+            hint=f"did you mean ::{_near(close[0])}?",
         )
-    return known[0] if name is None else name
+    return first if name is None else name
 
 
 def _near(name: str) -> str:
     return ascii(name)[1:-1][:80]
-
-
-def contents(path: str) -> list[str | None]:
-    """The names of what a file holds; [None] where it holds one array without a name.
-
-    Raises:
-        InputError: the file cannot be read; ``tensors.load`` says whose it is.
-    """
-    import zipfile
-
-    from convcheck.tensors import open_regular
-
-    with open_regular(path) as file:
-        head = file.read(16)
-        file.seek(0)
-        found = kind(path, head)
-        if found in {"safetensors", "onnx"}:
-            return [*names(found, file)]
-        if head.startswith(b"PK\x03\x04"):
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    members = [n for n in archive.namelist() if n.endswith(".npy")]
-            except (zipfile.BadZipFile, OSError, ValueError):
-                members = []
-            # Without any, or broken: loading it says what is wrong.
-            return [n.removesuffix(".npy") for n in members] or [None]
-    return [None]

@@ -7,58 +7,38 @@ predicate ("is a directory"); ``load`` puts the operand and the file in front of
 
 from __future__ import annotations
 
-import ast
 import difflib
-import math
 import os
-import re
 import stat
-import struct
 import sys
-import warnings
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-
+from convcheck import npy
 from convcheck.errors import InputError, MissingExtraError
-from convcheck.mapping import map_file
 from convcheck.unreadable import (
-    NUMBERS,
-    SAVE_AGAIN,
     SAVEZ_AGAIN,
     bad,
     clip,
-    foreign,
     in_bytes,
     listed,
     no_npz,
-    not_numbers,
     reason,
-    save_as,
     shown,
 )
 
 if TYPE_CHECKING:
-    import mmap
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-MEMBER_LIMIT = 4 << 30
-"""Bytes that an .npz member or standard input may take: unlike an .npy they are held in memory."""
+    from convcheck.loaders import Loaded
 
-_CHUNK = 1 << 20
-_HEADER_LIMIT = 10_000  # numpy's own limit; a plain array's header takes about 118 characters
-_MAX_RANK = 32  # what every numpy can make; newer ones reach 64
-_MAGIC = b"\x93NUMPY"
-_LENGTH_FORMATS = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # by the format's version
-_NUMERIC = re.compile(r"[<>=|]?(\?|[biufc]\d{1,2})")
 _SPECIAL = {
     stat.S_IFIFO: "a FIFO (named pipe)",
     stat.S_IFSOCK: "a socket",
@@ -69,7 +49,6 @@ _SPECIAL = {
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 # What is wanted, and what to do.
-_PLAIN_HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5, 5)} or its like"
 _PIPE = "pipe one .npy into it, as in: convcheck … - < x.npy"
 
 
@@ -87,9 +66,42 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
 
     Contents decide what a file is, not its name. An .npy file is mapped, not read.
     """
-    subject = f"{operand}: {'- (standard input)' if spec == '-' else shown(spec)}"
+    with _about(operand, spec):
+        if spec == "-":
+            found = _load_stdin(stdin)
+        else:
+            path, name = _split(spec)
+            with _open(path) as opened:
+                found = opened.load(name)
+    return _tensor(operand, spec, found)
+
+
+def load_all(operand: str, path: str) -> Iterator[tuple[str, Tensor | InputError]]:
+    """Every array of a file with what :func:`load` calls it; an error where it cannot be read."""
+    with ExitStack() as stack:
+        with _about(operand, path):
+            opened = stack.enter_context(_open(path))
+        for name in opened.names:
+            spec = path if name is None else f"{path}::{name}"
+            try:
+                with _about(operand, spec):
+                    found = opened.load(name)
+            except InputError as error:
+                yield spec, error
+            else:
+                yield spec, _tensor(operand, spec, found)
+
+
+def _subject(operand: str, spec: str) -> str:
+    return f"{operand}: {'- (standard input)' if spec == '-' else shown(spec)}"
+
+
+@contextmanager
+def _about(operand: str, spec: str) -> Iterator[None]:
+    """Put the operand and the file in front of what is wrong with it."""
+    subject = _subject(operand, spec)
     try:
-        array, rest, notes = _load(spec, stdin)
+        yield
     except MissingExtraError as error:
         raise MissingExtraError(f"{subject} {error.what}", error.extra) from error
     except InputError as error:
@@ -101,34 +113,55 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
     except MemoryError as error:
         hint = "save it as an .npy file, and name that: it is mapped, not read"
         raise InputError(f"{subject} does not fit in memory", hint=hint) from error
-    note = f"{subject}: {rest} after the array ignored; was numpy.save called twice on one file?"
-    said = tuple(f"{subject}: {note}" for note in notes)
-    return Tensor(spec, array, (note, *said) if rest else said)
 
 
-def _load(spec: str, stdin: BinaryIO | None) -> tuple[NDArray[Any], str, tuple[str, ...]]:
-    """Return the array, how many bytes follow it, if any, and what is to be said."""
-    if spec == "-":
-        return *_load_stdin(stdin), ()
-    path, name = _split(spec)
+def _tensor(operand: str, spec: str, found: Loaded) -> Tensor:
+    array, notes = found
+    return Tensor(spec, array, tuple(f"{_subject(operand, spec)}: {note}" for note in notes))
+
+
+def _noted(array: NDArray[Any], rest: int, least: str = "") -> Loaded:
+    """An array, and what is to be said where so many bytes follow it."""
+    ignored = f"{least}{in_bytes(rest)} after the array ignored"
+    return array, (f"{ignored}; was numpy.save called twice on one file?",) if rest else ()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file whose list of arrays has been read: a name for each, or None for its only one."""
+
+    names: Iterable[str | None]
+    load: Callable[[str | None], Loaded]
+
+
+@contextmanager
+def _open(path: str) -> Iterator[_Opened]:
     with open_regular(path) as file:
-        head = file.read(len(_MAGIC))
+        head = file.read(16)
         file.seek(0)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            with _zip_errors(), zipfile.ZipFile(file) as archive:
-                return *_load_member(archive, name), ()
-        if name is not None and head == _MAGIC:
-            what = f"asks for {shown(name)!r} in an .npy, which holds one array without a name"
-            raise bad(what, hint=f"leave the name out: {shown(path)}", expected=None)
-        if head != _MAGIC:
+            with _zip_errors():
+                archive = zipfile.ZipFile(file)
+            with archive:
+                members = _members(archive)
+                yield _Opened(members or [None], lambda name: _load_member(archive, members, name))
+            return
+        if not head.startswith(npy.MAGIC):
             from convcheck import loaders
 
-            kind = loaders.kind(path, file.read(16))
-            file.seek(0)
+            kind = loaders.kind(path, head)
             if kind is not None:
-                array, notes = loaders.load(kind, file, name)
-                return array, "", notes
-        return *_map(file), ()
+                yield _Opened(*loaders.opened(kind, file))
+                return
+        yield _Opened([None], lambda name: _map_only(file, path, name))
+
+
+def _map_only(file: IO[bytes], path: str, name: str | None) -> Loaded:
+    if name is not None and file.read(len(npy.MAGIC)) == npy.MAGIC:
+        what = f"asks for {shown(name)!r} in an .npy, which holds one array without a name"
+        raise bad(what, hint=f"leave the name out: {shown(path)}", expected=None)
+    file.seek(0)
+    return _noted(*npy.mapped(file))
 
 
 def _split(spec: str) -> tuple[str, str | None]:
@@ -186,66 +219,7 @@ def _missing(path: Path, got: str) -> InputError:
     return bad("does not exist", got, hint)
 
 
-# --- .npy: a header, then the array's bytes -----------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Header:
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    order: Literal["C", "F"]
-    start: int  # of the data, in bytes
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def promise(self) -> str:
-        return f"a header of shape {self.shape} and dtype {self.dtype}: {in_bytes(self.nbytes)}"
-
-    def check(self, available: int) -> None:
-        if self.nbytes > available:
-            got = f"{self.promise()}, followed by {in_bytes(max(available, 0))}"
-            what = "is cut off: its header promises more data than there is"
-            raise bad(what, got, expected=f"{in_bytes(self.nbytes)} of data")
-
-    def view(self, data: mmap.mmap | bytearray, offset: int = 0) -> NDArray[Any]:
-        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, offset, order=self.order)
-        array.flags.writeable = False
-        return array
-
-
-def _map(file: IO[bytes]) -> tuple[NDArray[Any], str]:
-    header = _read_header(file)
-    data = map_file(file)
-    available = len(data) - header.start  # of what is mapped, however the file has changed since
-    header.check(available)
-    return header.view(data, header.start), _rest(available - header.nbytes)
-
-
-def _read(stream: IO[bytes], header: _Header) -> NDArray[Any]:
-    if header.nbytes > MEMBER_LIMIT:
-        raise _too_large(header.promise())
-    data = _take(stream, header.nbytes)
-    header.check(len(data))
-    return header.view(data)
-
-
-def _take(stream: IO[bytes], count: int) -> bytearray:
-    """Read up to ``count`` bytes, holding no more than what really comes."""
-    data = bytearray()
-    while len(data) < count and (chunk := stream.read(min(_CHUNK, count - len(data)))):
-        data += chunk
-    return data
-
-
-def _too_large(got: str) -> InputError:
-    hint = "save it as an .npy file, and name that: it is mapped, not read"
-    limit = f"at most {in_bytes(MEMBER_LIMIT)}"
-    return bad("is too large to be held in memory", got, hint, limit)
-
-
-def _load_stdin(stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
+def _load_stdin(stdin: BinaryIO | None) -> Loaded:
     stream = stdin
     if stream is None and sys.stdin is not None:  # as it is where it was closed
         stream = sys.stdin.buffer
@@ -253,83 +227,10 @@ def _load_stdin(stdin: BinaryIO | None) -> tuple[NDArray[Any], str]:
         raise bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
     if stream.isatty():
         raise bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
-    header = _read_header(stream, f"{_PIPE}; only one operand can be -")
-    array = _read(stream, header)
-    rest = len(_take(stream, _CHUNK))  # no further: it may never end
-    return array, ("at least " if rest == _CHUNK else "") + _rest(rest)
-
-
-def _read_header(stream: IO[bytes], if_empty: str = SAVE_AGAIN) -> _Header:
-    head = _take(stream, len(_MAGIC))
-    if not head:
-        raise bad("is empty", "0 bytes", if_empty)
-    if not _MAGIC.startswith(head):
-        raise foreign(bytes(head + _take(stream, 512)))
-    version = bytes(_take(stream, 2))
-    length_format = _LENGTH_FORMATS.get(version, "<H")
-    if len(version) == 2 and version not in _LENGTH_FORMATS:
-        what, got = "has an unknown version of the .npy format", f"version {version.hex('.')}"
-        raise bad(what, got, expected="version 1.0, 2.0 or 3.0")
-    length = _take(stream, struct.calcsize(length_format))
-    if len(length) < struct.calcsize(length_format):
-        raise bad("is cut off inside its header", in_bytes(len(head + version + length)))
-    (promised,) = struct.unpack(length_format, length)
-    if promised > _HEADER_LIMIT:
-        got = f"a header that says it is {in_bytes(promised)} long"
-        raise _bad_header(got, f"at most {in_bytes(_HEADER_LIMIT)}")
-    text = _take(stream, promised)
-    if len(text) < promised:
-        got = f"{in_bytes(len(text))} of a header that says it is {in_bytes(promised)} long"
-        raise bad("is cut off inside its header", got)
-    return _parse_header(text, len(head + version + length + text))
-
-
-def _parse_header(raw: bytearray, start: int) -> _Header:
-    found = clip(bytes(raw))
-    try:
-        # UTF-8 in version 3, but then only in the names of fields, which are refused anyway.
-        text = re.sub(r"(\d)L\b", r"\1", raw.decode("latin-1"))  # Python 2 wrote (3L, 5L)
-        with warnings.catch_warnings():  # of odd escapes and the like
-            warnings.simplefilter("ignore")
-            fields = ast.literal_eval(text.strip())
-    except (SyntaxError, ValueError, TypeError, OverflowError) as error:
-        raise _bad_header(found) from error
-    except (MemoryError, RecursionError) as error:  # how deep nesting ends
-        raise _bad_header(found) from error
-    if not isinstance(fields, dict) or fields.keys() != {"descr", "fortran_order", "shape"}:
-        raise _bad_header(found)
-    descr, shape, fortran = fields["descr"], fields["shape"], fields["fortran_order"]
-    if isinstance(descr, list | tuple):
-        hint = "save one of its fields: numpy.save('x.npy', x['FIELD'])"
-        raise bad("holds a structured array, not numbers", found, hint, NUMBERS)
-    if not isinstance(descr, str) or not isinstance(shape, tuple) or not isinstance(fortran, bool):
-        raise _bad_header(found)
-    dtype = _dtype(descr)
-    if len(shape) > _MAX_RANK:
-        raise _bad_header(f"{len(shape)} axes", f"at most {_MAX_RANK}")
-    # type(), not isinstance: True is an int too.
-    if not all(type(length) is int and 0 <= length <= sys.maxsize for length in shape):
-        raise _bad_header(found, "lengths of axes that are whole numbers from 0 up")
-    # Without the empty axes, as numpy counts when it asks whether an array can be.
-    if math.prod(length or 1 for length in shape) * dtype.itemsize > sys.maxsize:
-        got = f"shape {clip(str(shape))}: more bytes than a machine can address"
-        raise _bad_header(got, "a shape that fits the file")
-    return _Header(dtype, shape, "F" if fortran else "C", start)
-
-
-def _bad_header(got: str, expected: str = _PLAIN_HEADER) -> InputError:
-    return bad("has an .npy header that cannot be right", got, expected=expected)
-
-
-def _dtype(descr: str) -> np.dtype[Any]:
-    got = f"dtype {clip(descr)}"
-    if _NUMERIC.fullmatch(descr):
-        try:
-            return np.dtype(descr)
-        except TypeError as error:
-            what, hint = "has a dtype that numpy lacks on this machine", save_as("float64")
-            raise bad(what, got, hint, NUMBERS) from error
-    raise not_numbers(descr)
+    header = npy.read_header(stream, f"{_PIPE}; only one operand can be -")
+    array = npy.read(stream, header)
+    rest = len(npy.take(stream, npy.CHUNK))  # no further: it may never end
+    return _noted(array, rest, "at least " if rest == npy.CHUNK else "")
 
 
 # --- .npz: a zip archive of .npy ----------------------------------------------------------------
@@ -344,50 +245,58 @@ def _zip_errors() -> Iterator[None]:
         raise bad("is a corrupt or cut-off zip archive (.npz)", got, SAVEZ_AGAIN) from error
 
 
-def _load_member(archive: zipfile.ZipFile, name: str | None) -> tuple[NDArray[Any], str]:
-    info = _choose(archive, name)
+def _members(archive: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:
+    """The arrays by their names; a name is a name, never used as a path."""
+    members: dict[str, list[zipfile.ZipInfo]] = {}
+    for member in archive.infolist():
+        if member.filename.endswith(".npy"):
+            members.setdefault(member.filename.removesuffix(".npy"), []).append(member)
+    return members
+
+
+def _load_member(
+    archive: zipfile.ZipFile, members: dict[str, list[zipfile.ZipInfo]], name: str | None
+) -> Loaded:
+    info = _choose(archive, members, name)
     if info.flag_bits & 0x1:
         raise bad("is encrypted", hint="decrypt it first: unzip, then name the .npy in it")
     # Besides that numpy never writes them, the other kinds unpack a chunk to any size.
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         what, got = "uses a compression that numpy does not write", f"type {info.compress_type}"
         raise bad(what, got, SAVEZ_AGAIN, "stored or deflated members")
-    if info.file_size > MEMBER_LIMIT:
-        raise _too_large(f"a member of {in_bytes(info.file_size)}")
-    with archive.open(info) as member:
-        header = _read_header(member)
+    if info.file_size > npy.LIMIT:
+        raise npy.too_large(f"a member of {in_bytes(info.file_size)}")
+    with _zip_errors(), archive.open(info) as member:
+        header = npy.read_header(member)
         header.check(info.file_size - header.start)
-        array = _read(member, header)
+        array = npy.read(member, header)
         rest = 0
-        while chunk := member.read(_CHUNK):  # to the end, where the CRC is checked
+        while chunk := member.read(npy.CHUNK):  # to the end, where the CRC is checked
             rest += len(chunk)
-    return array, _rest(rest)
+    return _noted(array, rest)
 
 
-def _choose(archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
-    """Pick the member of that name, or the only one. A name is a name, never used as a path."""
-    members = archive.infolist()
-    arrays = [member for member in members if member.filename.endswith(".npy")]
-    names = [member.filename.removesuffix(".npy") for member in arrays]
-    if not names:
-        raise no_npz([member.filename for member in members])
+def _choose(
+    archive: zipfile.ZipFile, members: dict[str, list[zipfile.ZipInfo]], name: str | None
+) -> zipfile.ZipInfo:
+    """Pick the member of that name, or the only one."""
+    if not members:
+        raise no_npz(archive.namelist())
+    first = next(iter(members))
     if name is None:
-        if len(set(names)) > 1:
-            hint = f"name one of them: {shown(archive.filename or 'FILE.npz')}::{clip(names[0])}"
-            raise bad(f"holds {len(names)} arrays: which one?", listed(names), hint, "a name")
-        name = names[0]
-    if name not in names:
+        if len(members) > 1:
+            hint = f"name one of them: {shown(archive.filename or 'FILE.npz')}::{clip(first)}"
+            what = f"holds {len(members)} arrays: which one?"
+            raise bad(what, listed(members), hint, "a name")
+        name = first
+    if name not in members:
         name = name.removesuffix(".npy")
-    if name not in names:
-        close = difflib.get_close_matches(name, names, 1, 0.5) or names
+    if name not in members:
+        close = difflib.get_close_matches(name, members, 1, 0.5) or [first]
         what = f"holds no array named {clip(name) or repr(name)}"
         hint = f"did you mean ::{clip(close[0])}?"
-        raise bad(what, listed(names), hint, "one of these names")
-    if names.count(name) > 1:
-        what, expected = f"holds {names.count(name)} arrays of one name", "one array a name"
+        raise bad(what, listed(members), hint, "one of these names")
+    if len(members[name]) > 1:
+        what, expected = f"holds {len(members[name])} arrays of one name", "one array a name"
         raise bad(what, clip(name), SAVEZ_AGAIN, expected)
-    return arrays[names.index(name)]
-
-
-def _rest(count: int) -> str:
-    return in_bytes(count) if count else ""
+    return members[name][0]

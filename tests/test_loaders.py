@@ -8,9 +8,10 @@ import json
 import re
 import struct
 import tracemalloc
+import zipfile
 import zlib
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 from convcheck import cli
 from convcheck.checks.inspect import guess, look
 from convcheck.errors import InputError, MissingExtraError
-from convcheck.tensors import Tensor, load
+from convcheck.tensors import Tensor, load, load_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -486,3 +487,41 @@ def test_inspect_lists_every_array(
 def test_inspect_of_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["inspect", "nowhere.npz"]) == 2
     assert "nowhere.npz does not exist" in capsys.readouterr().err
+
+
+def test_inspect_goes_on_after_an_array_that_is_spoiled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.npz"
+    np.savez(path, first=ONE, second=2 * ONE)
+    content = bytearray(path.read_bytes())
+    content[content.index(ONE.tobytes()) + 3] ^= 1
+    path.write_bytes(content)
+    assert cli.run(["inspect", "a.npz"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"a\.npz::second +2x3", out)
+    assert re.search(r"a\.npz::first is a corrupt or cut-off zip archive", out)
+
+
+def test_the_list_of_a_files_arrays_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.npz"
+    np.savez(path, **{f"a{i}": ONE for i in range(20)})
+    opened = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, file: IO[bytes]) -> None:
+            opened.append(file)
+            super().__init__(file)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    found = list(load_all("FILE", str(path)))
+    assert [spec for spec, _ in found] == [f"{path}::a{i}" for i in range(20)]
+    assert all(isinstance(one, Tensor) and np.array_equal(one.array, ONE) for _, one in found)
+    assert len(opened) == 1
+    (tmp_path / "x.safetensors").write_bytes(tensors(a=("F32", [2, 3], ONE.tobytes())))
+    assert [spec for spec, _ in load_all("FILE", f"{tmp_path}/x.safetensors")] == [
+        f"{tmp_path}/x.safetensors::a"
+    ]

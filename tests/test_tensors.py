@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from convcheck import npy as npy_files
 from convcheck import tensors
 from convcheck.errors import ConvcheckError, InputError, OutputError
 from convcheck.tensors import load
@@ -342,13 +343,13 @@ def test_a_file_that_shrinks_before_it_is_mapped(tmp_path):
         file.peek()  # the header is in the buffer
         os.truncate(path, 4096)
         with pytest.raises(InputError, match="is cut off"):
-            tensors._map(file)
+            npy_files.mapped(file)
         file.seek(0)
     with path.open("rb") as file:
         file.peek()
         os.truncate(path, 0)
         with pytest.raises(InputError, match="cannot be mapped"):
-            tensors._map(file)
+            npy_files.mapped(file)
 
 
 def test_a_disk_that_fails(tmp_path, monkeypatch):
@@ -357,7 +358,7 @@ def test_a_disk_that_fails(tmp_path, monkeypatch):
     def fail(file):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(tensors, "_map", fail)
+    monkeypatch.setattr(npy_files, "mapped", fail)
     refused(tmp_path / "x.npy", "cannot be read", "Input/output error")
 
 
@@ -368,7 +369,7 @@ def test_memory_that_runs_out(tmp_path, monkeypatch):
     def fail(stream, header):
         raise MemoryError
 
-    monkeypatch.setattr(tensors, "_read", fail)
+    monkeypatch.setattr(npy_files, "read", fail)
     refused(path, "does not fit in memory", "save it as an .npy")
 
 
@@ -681,9 +682,9 @@ def test_members_larger_than_the_limit(tmp_path, monkeypatch):
         archive.filelist[0].file_size = 5 << 30
     refused(path, "too large", "a member of 5,368,709,120 bytes", "at most 4,294,967,296 bytes")
     path.write_bytes(npz(("x.npy", npy())))
-    monkeypatch.setattr(tensors, "MEMBER_LIMIT", len(npy()))
+    monkeypatch.setattr(npy_files, "LIMIT", len(npy()))
     assert load("W", str(path)).array.shape == ARRAY.shape
-    monkeypatch.setattr(tensors, "MEMBER_LIMIT", len(npy()) - 1)
+    monkeypatch.setattr(npy_files, "LIMIT", len(npy()) - 1)
     refused(path, "too large", "save it as an .npy file")
 
 
@@ -725,7 +726,7 @@ def test_standard_input_that_is_no_npy():
 def test_an_endless_standard_input(monkeypatch):
     with Path("/dev/zero").open("rb") as zeros:
         refused_stdin(zeros, "no format that convcheck knows")
-    monkeypatch.setattr(tensors, "MEMBER_LIMIT", 95)
+    monkeypatch.setattr(npy_files, "LIMIT", 95)
     refused_stdin(io.BytesIO(npy()), "too large", "at most 95 bytes")
 
 

@@ -31,32 +31,26 @@ def inspect(file: str, **output: Any) -> int:
     check_output(output["output"])
     from convcheck.checks.inspect import Entry, InspectResult, look
     from convcheck.errors import InputError
-    from convcheck.loaders import contents
     from convcheck.mapping import outlive_faults
     from convcheck.render.report import Operand, Report
-    from convcheck.tensors import load
+    from convcheck.tensors import load_all
 
     outlive_faults()
     started = perf_counter()
-    try:
-        names = contents(file)
-    except (InputError, OSError):
-        names = [None]  # loading it says what is wrong
     entries: list[Entry] = []
     warnings: list[str] = []
-    for name in names:
-        spec = file if name is None else f"{file}::{name}"
-        try:
-            tensor = load("FILE", spec)
-        except InputError as error:
-            if len(names) == 1:
-                raise
-            trouble = str(error).replace("\n ", ";").removeprefix("FILE: ")
+    errors: list[InputError] = []
+    for spec, found in load_all("FILE", file):
+        if isinstance(found, InputError):
+            trouble = str(found).replace("\n ", ";").removeprefix("FILE: ")
             entries.append(Entry(spec, trouble=trouble))
+            errors.append(found)
             continue
-        entries.append(look(spec, tensor.array, tensor.warnings))
+        entries.append(look(spec, found.array, found.warnings))
         check_inputs()
-        warnings += tensor.warnings
+        warnings += found.warnings
+    if errors and len(entries) == 1:
+        raise errors[0]
     result = InspectResult(tuple(entries))
     given = Operand(file, (), "")
     report = Report(
