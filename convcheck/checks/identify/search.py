@@ -12,7 +12,7 @@ is confirmed over the whole output elsewhere.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +92,14 @@ class Search:
     def run(self, judges: Sequence[Judge]) -> list[list[Found]]:
         """The hypotheses that each judge accepts; ``crowd`` of them where it gave up."""
         found: list[list[Found]] = [[] for _ in judges]
-        for which, hypothesis in self._survivors(judges):
+        asked = list(judges)
+        for which, hypothesis in self._survivors(asked):
             if len(found[which]) < self.crowd:
                 found[which].append(hypothesis)
-            if all(len(f) >= self.crowd for f in found):
-                break
+            elif asked[which].first:
+                asked[which] = replace(asked[which], first=())  # it is not asked any more
+                if not any(judge.first for judge in asked):
+                    break
         return found
 
     def _survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, Found]]:
