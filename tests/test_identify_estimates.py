@@ -135,6 +135,13 @@ def test_a_scale_beside_biases_needs_two_sums_of_a_channel() -> None:
     assert nearest_slope(sums, 3 * sums + column(BIAS), seen) == pytest.approx(3, rel=1e-12)
 
 
+def test_a_scale_beside_biases_of_an_output_that_repeats_itself() -> None:
+    """As a circular one does at a stride of half its period."""
+    _, sums = drawn(1)
+    sums[1] = sums[0]
+    assert nearest_slope(sums, 0.25 * sums + column(BIAS), sums == sums) == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize(
     ("values", "middle"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_identify_stages import near
 
-from convcheck.checks.identify import exploration, judges
+from convcheck.checks.identify import exploration, identify, judges
 from convcheck.checks.identify.classes import complexity
 from convcheck.checks.identify.exploration import Exploration, explore, is_near
 from convcheck.checks.identify.fit import judged
@@ -262,9 +262,9 @@ def test_of_what_is_alike_the_plainest_is_confirmed(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("channels", "groups", "wrong", "orders"),
-    [(4, 2, (0, 1, 3, 2), 24), (4, 1, (0, 1, 3, 2), 0), (5, 5, (0, 1, 2, 4, 3), 0)],
+    [(4, 2, (0, 1, 3, 2), 24), (4, 1, (0, 1, 3, 2), 24), (5, 5, (0, 1, 2, 4, 3), 0)],
 )
-def test_some_groups_may_be_right_already(
+def test_some_outputs_may_be_right_already(
     channels: int,
     groups: int,
     wrong: tuple[int, ...],
@@ -310,3 +310,15 @@ def test_as_many_bits_as_luck_has_are_enough() -> None:
     # An element that a number was solved from says nothing.
     assert not is_near(near(10, 10, 1.0, 0, 10, scale=0.5), 1)
     assert is_near(near(11, 11, 1.0, 0, 11, scale=0.5), 1)
+
+
+@pytest.mark.parametrize("outputs", [4, 20])  # a quarter is wrong in the plain order, or less
+def test_filters_that_do_not_read_every_channel(outputs: int) -> None:
+    rng = np.random.default_rng(outputs)
+    image = rng.integers(-9, 10, (3, 12, 13))
+    filters = rng.integers(-9, 10, (outputs, 3, 2, 3))
+    filters[:-1, :2] = 0
+    truth = Convention(channel_order=(1, 0, 2))
+    found = identify(image, filters, convolve(image, filters, truth))
+    assert [c.convention for c in found.candidates] == [truth]
+    assert found.verdict == "identified"

@@ -39,13 +39,10 @@ def nearest_scale(sums: Array, target: Array, seen: Array) -> float | None:
 
 def nearest_slope(sums: Array, target: Array, seen: Array) -> float | None:
     """The scale where every channel has a bias of its own: from differences within a channel."""
-    dy, dt = [], []
-    for o in range(sums.shape[1]):
-        y, t = sums[:, o][seen[:, o]], target[:, o][seen[:, o]]
-        half = len(y) // 2
-        dy.append(y[half : 2 * half] - y[:half])
-        dt.append(t[half : 2 * half] - t[:half])
-    y, t = np.concatenate(dy), np.concatenate(dt)
+    y, t = _rises(sums, target, seen)
+    if not y.any():
+        # One half of an image that repeats itself is as the other.
+        y, t = _rises(sums, target, seen, ordered=True)
     large = np.abs(y) >= np.median(np.abs(y)) if y.size else np.zeros(0, bool)
     large &= y != 0
     if not large.any():
@@ -65,6 +62,25 @@ def nearest_slope(sums: Array, target: Array, seen: Array) -> float | None:
         return float(np.median(np.abs(residual - bias)[seen]))
 
     return min(slopes, key=left, default=None)
+
+
+def _rises(
+    sums: Array, target: Array, seen: Array, *, ordered: bool = False
+) -> tuple[Array, Array]:
+    """By how much the second half of a channel is above its first: sums, and targets.
+
+    ``ordered``: the larger half of its sums above the smaller one.
+    """
+    dy, dt = [], []
+    for o in range(sums.shape[1]):
+        y, t = sums[:, o][seen[:, o]], target[:, o][seen[:, o]]
+        if ordered:
+            order = np.argsort(y, kind="stable")
+            y, t = y[order], t[order]
+        half = len(y) // 2
+        dy.append(y[half : 2 * half] - y[:half])
+        dt.append(t[half : 2 * half] - t[:half])
+    return np.concatenate(dy), np.concatenate(dt)
 
 
 def densest(values: Array) -> float:

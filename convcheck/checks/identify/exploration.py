@@ -72,9 +72,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.closest = None if mute else nearest(found)
             closest = [seen.closest] if seen.closest else []
             seen.fits.extend(_confirmed(problem, closest, known)[0])
-            near = [fit for fit in seen.fits if is_near(fit, seen.hypotheses)]
-            if near and all(fit.misses for fit in seen.fits):
-                seen.fits.extend(_reordered(problem, min(near, key=lambda fit: fit.misses)))
+            seen.fits.extend(_other_orders(problem, seen))
             if any(
                 not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
             ):
@@ -85,6 +83,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
         if any(_nearly(fit, share) for fit in seen.fits):
+            seen.fits.extend(_other_orders(problem, seen))
             break
     return seen
 
@@ -168,14 +167,25 @@ def _confirmed(
     return fits, crowded
 
 
+def _other_orders(problem: Problem, seen: Exploration) -> list[Confirmed]:
+    """What fits in another order of the channels than what comes nearest, where nothing fits yet.
+
+    Groups of which ReLU left nothing, and filters that do not read every channel, fit in several.
+    """
+    near = [fit for fit in seen.fits if is_near(fit, seen.hypotheses)]
+    if not near or not all(fit.misses for fit in seen.fits):
+        return []
+    return list(_reordered(problem, min(near, key=lambda fit: fit.misses)))
+
+
 def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
-    """What a near match becomes by other orders of a few channels: some groups may be right."""
+    """What a convention becomes by other orders of a few channels, if that fits."""
     c = near.convention.replace(
         scale=1.0, bias=None, activation=None, arithmetic="exact", padding_value=0.0
     )
     channels = to_axes(problem.image, c.image_layout, "NCHW").shape[1]
     output = to_axes(problem.output, c.output_layout, "NOHW")
-    if c.groups > 1 and channels <= ALL_ORDERS:
+    if 1 < channels <= ALL_ORDERS:
         for order in permutations(range(channels)):
             plain = order == tuple(range(channels))
             fit = confirm(problem, c.replace(channel_order=None if plain else order), output)
