@@ -311,6 +311,39 @@ def test_what_an_fft_made_is_no_near_match(dtype: type, mode: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("rectified", [True, False])
+@pytest.mark.parametrize("values", ["normal", "ints"])
+def test_what_an_fft_made_of_a_black_image(
+    dtype: type, single: bool, rectified: bool, values: str
+) -> None:
+    """Where nothing is to be summed it leaves noise, in whichever precision it was computed."""
+    from scipy.fft import irfft2, rfft2
+
+    rng = np.random.default_rng(4)
+    image, filters = rng.standard_normal((2, 40, 50)), rng.standard_normal((3, 2, 4, 3))
+    if values == "ints":
+        image, filters = np.rint(90 * image), np.rint(4 * filters)
+    image[:, :15], image[..., 40:] = 0, 0
+    x, w = image.astype(dtype), filters.astype(dtype)
+    a, b = (v.astype(dtype if single else np.float64) for v in (x, w))
+    product = rfft2(a)[None] * rfft2(b, a.shape[1:])
+    y = irfft2(product.sum(axis=1), a.shape[1:])[:, 3:, 2:].astype(dtype)
+    if rectified:
+        y = np.maximum(y, 0)
+    result = identify(x, w, y)
+    assert result.verdict == "identified"
+    (convention,) = (c.convention for c in result.candidates)
+    assert (convention.flip, convention.bias) == (("H", "W"), None)
+    assert convention.activation == ("relu" if rectified else None)
+    # One element that is wrong there is still seen.
+    y[1, 2, 3] += 1e-4 * y.max()
+    near = identify(x, w, y)
+    assert (near.verdict, near.candidates[0].comparison.mismatched) == ("near-match", 1)
+    assert near.candidates[0].comparison.worst_index == (1, 2, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_smallest_sum_is_held_to_what_it_can_lose(dtype: type) -> None:
     rng = np.random.default_rng(18)
     x, w = rng.standard_normal((1, 40, 41)).astype(dtype), rng.standard_normal((1, 1, 1, 2))

@@ -511,6 +511,83 @@ def test_as_far_as_the_room_and_as_the_eighth_go() -> None:
     assert judging.fft_room(fit, output, everywhere) == 8 * step
 
 
+NOISE = 1e-14 * np.random.default_rng(8).standard_normal(60)
+
+
+def room_of(sums: Any, off: Any, **keys: Any) -> float:
+    """The room for an FFT where the sums are so much off, and could each lose 64 times as much."""
+    sums, c = np.asarray(sums, float), ALONE.replace(**{"arithmetic": "float64", **keys})
+    linear = sums_are(sums)
+    predicted, threshold = linear.values, 64e-14 * np.abs(linear.values)
+    output = predicted + np.reshape(off, predicted.shape)
+    if c.activation:
+        predicted, output = np.maximum(predicted, 0), np.maximum(output, 0)
+    wrong = np.abs(output - predicted) > threshold
+    assert wrong.any()
+    fit = Fit(c, linear, predicted, threshold, wrong)
+    return judging.fft_room(fit, output, np.ones(output.shape, bool))
+
+
+def test_a_small_defect_is_not_excused() -> None:
+    sums = np.append(np.ones(59), 0)
+    assert room_of(sums, NOISE, bias=(1.0,)) == 0
+
+
+@pytest.mark.parametrize(
+    ("black", "off", "found"),
+    [
+        (20, 20, True),
+        (20, 15, True),
+        (20, 14, False),
+        (8, 8, True),
+        (7, 7, False),
+        (50, 50, True),  # most of the image
+    ],
+)
+def test_where_an_image_is_black_an_fft_is_off_everywhere(
+    black: int, off: int, found: bool
+) -> None:
+    """A defect is somewhere."""
+    biased = (1.0,)  # or that sums of integers lose nothing would say as much
+    sums = np.repeat([1.0, 0.0], [60 - black, black])
+    noise = np.where(np.arange(60) < 60 - black + off, NOISE, 0)
+    assert (room_of(sums, noise, bias=biased) > 0) is found
+    # Nor is it what was added to all of them.
+    assert room_of(sums, np.where(sums == 0, 1e-14, NOISE), bias=biased) == 0
+    # What could lose a sixteenth of the room is no evidence.
+    assert room_of(np.where(sums == 0, 0.01, 1), NOISE, bias=biased) == 0 or not found
+
+
+def test_relu_leaves_half_of_an_ffts_noise() -> None:
+    sums = np.repeat([1.0, 0.0, -1.0], 20)
+    keys: Any = {"activation": "relu", "bias": (1.0,)}
+    assert room_of(sums, NOISE, **keys) > 0
+    assert room_of(sums, np.where(sums == 0, 1e-14, NOISE), **keys) == 0
+
+
+@pytest.mark.parametrize("inexact", [29, 30])
+def test_sums_of_integers_would_lose_nothing(inexact: int) -> None:
+    """So it was an FFT, if but one element is beyond what it can lose."""
+    sums = np.append(np.ones(59), 0)
+    noise = np.where(np.arange(60) < inexact, NOISE, 0)
+    noise[-1] = NOISE[-1]
+    assert (room_of(sums, noise) > 0) is (inexact == 30)
+    if inexact == 30:
+        assert room_of(sums, noise, scale=0.5) == 0
+        assert room_of(sums, noise, bias=(1.0,)) == 0
+        assert room_of(sums * 1.1, noise + 0 * sums, arithmetic="float32") == 0, "of no integers"
+        assert room_of(sums, np.abs(noise) * 0 + 1e-14) == 0, "what was added to all of them"
+
+
+def test_an_fft_in_double_precision_of_what_is_stored_in_single() -> None:
+    sums = np.append(np.ones(40), np.zeros(20))
+    noise = np.where(sums == 0, NOISE, 0)
+    assert room_of(sums, noise) == 0
+    room = room_of(sums, noise, arithmetic="float32")
+    assert room == pytest.approx(fft_bound(norm(sums), 1.0, 240, unit=2.0**-53), rel=1e-6)
+    assert room_of(sums, 1e3 * noise, arithmetic="float32") == 0
+
+
 @pytest.mark.parametrize("scale", [1.0, -0.5])
 def test_an_ffts_room_is_within_its_bound(scale: float) -> None:
     """However far off the elements are that fit."""

@@ -25,6 +25,8 @@ EXPLAINED = 0.5
 FLOATING = ("float64", "float32")
 ALIKE = 8.0
 """How far from the others, in root mean squares, an element can be that an FFT made with them."""
+MANY_OFF, MOST = 8, 0.75
+"""So many elements, and so much of those with small sums, must be off to be off by an FFT."""
 LOOSE = 0.12
 """Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
 
@@ -264,24 +266,59 @@ def _within(
 def fft_room(fit: Fit, output: Array, usable: Array) -> float:
     """How far an FFT may have put every element alike; 0 where none can have made this output.
 
-    Its error goes by the largest sums. So where S is small it is beyond what a sum can lose; for
-    each such element several more are further off than sums ever are.
+    Its error goes by the largest sums, so where S is small it is beyond what a sum can lose. That
+    alone would excuse any small defect there, so an FFT must show elsewhere too.
     """
     linear, c = fit.linear, fit.convention
-    given = usable & ~fit.mismatched
-    if c.arithmetic not in FLOATING or fit.misses > EXPLAINED * np.count_nonzero(given):
+    # What ReLU cut off shows nothing of what was lost.
+    told = usable & (output > 0) if c.activation == "relu" else usable
+    given = told & ~fit.mismatched
+    if c.arithmetic not in FLOATING or not given.any():
         return 0.0
-    left = np.abs(output.astype(np.result_type(output, np.float64)) - fit.predicted)
+    off = output.astype(np.result_type(output, np.float64)) - fit.predicted
+    left = np.abs(off)
     image, memo = linear.problem.image, linear.problem.memo
     if "norm" not in memo:
         memo["norm"] = norm(image)
     heaviest = max(norm(kernel) for kernel in linear.bank)
-    unit = PRECISIONS[c.arithmetic]
-    bound = abs(c.scale) * fft_bound(memo["norm"], heaviest, 4 * image.size, unit=unit)
-    room = min(bound, ALIKE * float(np.sqrt(np.mean(left[given] ** 2))))
+
+    def bound(arithmetic: str) -> float:
+        unit = PRECISIONS[arithmetic]
+        return abs(c.scale) * fft_bound(memo["norm"], heaviest, 4 * image.size, unit=unit)
+
+    usual = float(np.sqrt(np.mean(left[given] ** 2)))
+    room = min(bound(c.arithmetic), ALIKE * usual)
+    if c.arithmetic != "float64":
+        room = max(room, bound("float64"))  # numpy's FFT computes in float64 whatever it is given
+    near = fit.mismatched & (left <= room)
+    beyond, enough = np.count_nonzero(near), EXPLAINED * np.count_nonzero(given)
+    if fit.misses - beyond > enough:
+        return 0.0
     doubtful = np.count_nonzero(given & (left > fit.threshold / 8))
-    beyond = np.count_nonzero(fit.mismatched & (left <= room))
-    return room if doubtful >= 2 * beyond + 2 else 0.0
+    if fit.misses <= enough and doubtful >= 2 * beyond + 2:
+        return room
+    # Where a sum would lose much less, all are off: a defect is somewhere.
+    small = told & (fit.threshold < room / (2 * ALIKE))
+    if np.count_nonzero(near & small) >= max(MANY_OFF, MOST * np.count_nonzero(small)):
+        return room if _is_noise(off[near]) else 0.0
+    # Sums of integers would lose nothing at all.
+    telling = given & (linear.magnitude > 0)
+    if _loses_nothing(fit) and np.count_nonzero(left[telling]) > np.count_nonzero(telling) / 2:
+        return room if _is_noise(off[telling]) else 0.0
+    return 0.0
+
+
+def _is_noise(off: Array) -> bool:
+    """Whether numbers lie on all sides of zero, as rounding leaves them, and no offset does."""
+    return float(np.std(off)) >= 0.5 * float(np.sqrt(np.mean(np.abs(off) ** 2)))
+
+
+def _loses_nothing(fit: Fit) -> bool:
+    """Whether sums in any order are exact in the arithmetic that a fit is held to."""
+    work, c = fit.linear.problem.arithmetic, fit.convention
+    if not work.exact or c.scale != 1 or c.bias is not None:
+        return False
+    return float(fit.linear.magnitude.max(initial=0)) * PRECISIONS[c.arithmetic] < work.quantum
 
 
 def with_room(fit: Fit, room: float, output: Array, usable: Array) -> Fit:
