@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from convcheck.checks.identify.estimates import (
+    _rises,
     degrees_of_freedom,
     densest,
     medians,
@@ -140,6 +141,13 @@ def test_a_scale_beside_biases_of_an_output_that_repeats_itself() -> None:
     _, sums = drawn(1)
     sums[1] = sums[0]
     assert nearest_slope(sums, 0.25 * sums + column(BIAS), sums == sums) == pytest.approx(0.25)
+
+
+def test_which_two_elements_are_compared() -> None:
+    sums, seen = rows([3, 1, 2, 0, 9]), rows([1, 1, 1, 1, 0]) > 0
+    assert [a.tolist() for a in _rises(sums, 2 * sums, seen)] == [[-1, -1], [-2, -2]]
+    found = _rises(sums, 2 * sums, seen, ordered=True)
+    assert [a.tolist() for a in found] == [[2, 2], [4, 4]]
 
 
 @pytest.mark.parametrize(

@@ -511,14 +511,15 @@ def test_as_far_as_the_room_and_as_the_eighth_go() -> None:
     assert judging.fft_room(fit, output, everywhere) == 8 * step
 
 
-NOISE = 1e-14 * np.random.default_rng(8).standard_normal(60)
+DRAWN_NOISE = np.random.default_rng(8).standard_normal(60)
+NOISE = 1e-14 * (DRAWN_NOISE + 0.1 * np.sign(DRAWN_NOISE))  # none is lost beside 1
 
 
-def room_of(sums: Any, off: Any, **keys: Any) -> float:
-    """The room for an FFT where the sums are so much off, and could each lose 64 times as much."""
+def room_of(sums: Any, off: Any, lost: float = 64e-14, **keys: Any) -> float:
+    """The room for an FFT where the sums are so much off, and could lose so much for each one."""
     sums, c = np.asarray(sums, float), ALONE.replace(**{"arithmetic": "float64", **keys})
     linear = sums_are(sums)
-    predicted, threshold = linear.values, 64e-14 * np.abs(linear.values)
+    predicted, threshold = linear.values, lost * np.abs(linear.values)
     output = predicted + np.reshape(off, predicted.shape)
     if c.activation:
         predicted, output = np.maximum(predicted, 0), np.maximum(output, 0)
@@ -554,8 +555,24 @@ def test_where_an_image_is_black_an_fft_is_off_everywhere(
     assert (room_of(sums, noise, bias=biased) > 0) is found
     # Nor is it what was added to all of them.
     assert room_of(sums, np.where(sums == 0, 1e-14, NOISE), bias=biased) == 0
-    # What could lose a sixteenth of the room is no evidence.
-    assert room_of(np.where(sums == 0, 0.01, 1), NOISE, bias=biased) == 0 or not found
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.49, True), (0.5, False), (0.51, False)])
+def test_what_could_lose_half_of_what_others_are_off_is_no_evidence(
+    share: float, found: bool
+) -> None:
+    sums = np.repeat([64.0, share], [40, 20])
+    off = np.append(NOISE[:40], np.tile([2e-14, -2e-14], 10))
+    usual = float(np.sqrt(np.mean(((64 + NOISE[:40]) - 64) ** 2)))
+    assert (room_of(sums, off, usual, bias=(1.0,)) > 0) is found
+
+
+@pytest.mark.parametrize(("far", "found"), [(19, True), (20, False)])
+def test_an_fft_is_seen_though_a_third_is_far_off(far: int, found: bool) -> None:
+    sums = np.append(np.zeros(3), np.ones(57))
+    off = np.where(np.arange(60) < 60 - far, NOISE, 1)
+    room = room_of(sums, off)
+    assert room > 0 if found else room == 0
 
 
 def test_relu_leaves_half_of_an_ffts_noise() -> None:
@@ -576,7 +593,27 @@ def test_sums_of_integers_would_lose_nothing(inexact: int) -> None:
         assert room_of(sums, noise, scale=0.5) == 0
         assert room_of(sums, noise, bias=(1.0,)) == 0
         assert room_of(sums * 1.1, noise + 0 * sums, arithmetic="float32") == 0, "of no integers"
-        assert room_of(sums, np.abs(noise) * 0 + 1e-14) == 0, "what was added to all of them"
+        added = room_of(sums, 1e-14 + NOISE / 10)
+        assert added == 0, "what was added to all of them"
+    even = np.append(np.ones(58), [0, 0])
+    half = np.where(np.arange(60) < 29, 0, NOISE)
+    assert room_of(even, half) == 0
+    half[28] = NOISE[28]
+    assert room_of(even, half) > 0
+
+
+def test_what_is_noise() -> None:
+    assert judging._is_noise(np.array([1.0, 1.0, 1.0, 0.0]))
+    assert not judging._is_noise(np.array([1.0, 1.0, 1.0, 1.0, 0.0]))
+    assert judging._is_noise(np.array([1e-200, -1e-200]))
+
+
+def test_how_large_sums_of_integers_lose_nothing() -> None:
+    c = ALONE.replace(arithmetic="float32")
+    for largest, exact in ((2.0**24, True), (2.0**24 + 2, False)):
+        linear = sums_are([1.0, largest])
+        none = np.zeros(linear.values.shape)
+        assert judging._loses_nothing(Fit(c, linear, none, none, none > 0)) is exact
 
 
 def test_an_fft_in_double_precision_of_what_is_stored_in_single() -> None:

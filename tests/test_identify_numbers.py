@@ -481,6 +481,24 @@ def test_what_truncation_can_have_made_is_less_than_two() -> None:
     assert found[1][1] == (0,)
 
 
+def test_where_nothing_is_summed_a_bias_is_no_evidence() -> None:
+    """Between the samples of a transposed convolution every channel holds its bias."""
+    sums = a_row(*[0] * 20, 41101, 100153, -36137, 17011)
+    output = np.full(sums.shape, 5, np.uint8)
+    assert forms(sums, output) == []
+    # Of a filter of zeros it is all that there is.
+    assert (1.0, (5.0,)) in forms(0 * sums, output)
+    sums = FAR[:, :2].reshape(1, 2, 2, 80 // 2).copy()
+    sums[:, 1] = 0
+    output = np.mod(sums + np.reshape([7, 9], (1, 2, 1, 1)), 256).astype(np.uint8)
+    assert forms(sums, output)[0] == (1.0, (7.0, 9.0))
+    # One and minus one are sums as others are.
+    sums = a_row(*[-1, 1] * 10, 41101, 100153, -36137, 17011)
+    output = np.mod(sums + 7, 256).astype(np.uint8)
+    output[..., -4:] += np.arange(20, 100, 20, dtype=np.uint8)
+    assert (1.0, (7.0,)) in forms(sums, output)
+
+
 @pytest.mark.parametrize(
     ("sums", "output", "bias"),
     [

@@ -302,9 +302,8 @@ def fft_room(fit: Fit, output: Array, usable: Array) -> float:
     if np.count_nonzero(near & small) >= max(MANY_OFF, MOST * np.count_nonzero(small)):
         return room if _is_noise(off[near]) else 0.0
     # Sums of integers would lose nothing at all.
-    telling = given & (linear.magnitude > 0)
-    if _loses_nothing(fit) and np.count_nonzero(left[telling]) > np.count_nonzero(telling) / 2:
-        return room if _is_noise(off[telling]) else 0.0
+    if _loses_nothing(fit) and np.count_nonzero(left[given]) > np.count_nonzero(given) / 2:
+        return room if _is_noise(off[given]) else 0.0
     return 0.0
 
 
@@ -318,7 +317,7 @@ def _loses_nothing(fit: Fit) -> bool:
     work, c = fit.linear.problem.arithmetic, fit.convention
     if not work.exact or c.scale != 1 or c.bias is not None:
         return False
-    return float(fit.linear.magnitude.max(initial=0)) * PRECISIONS[c.arithmetic] < work.quantum
+    return float(fit.linear.magnitude.max()) * PRECISIONS[c.arithmetic] <= work.quantum
 
 
 def with_room(fit: Fit, room: float, output: Array, usable: Array) -> Fit:
