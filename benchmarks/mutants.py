@@ -47,7 +47,7 @@ IDENTIFY = {
     "test_identify_estimates": ("estimates",),
     "test_identify_numbers": ("bounds", "numerals", "wrapped"),
     "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
-    "test_identify_search_parts test_identify_parts test_identify_nearest": ("block", "search"),
+    "test_identify_block test_identify_search_parts": ("block", "search"),
     "test_identify_passes test_identify_stages": ("stages",),
     "test_identify_exploration test_identify_stages": ("exploration",),
     "test_identify_answer": ("identification",),
