@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RNG = np.random.default_rng(61)
 SIZE = (40, 60)
+EINSUM = np.einsum
 PLACES = [(0, 0, 9, 11), (0, 1, 2, 30), (0, 0, 12, 7)]
 
 
@@ -231,12 +232,16 @@ def test_so_many_single_hypotheses_have_their_values_at_once(
 
 def test_few_that_are_left_have_a_block_of_their_own() -> None:
     """Where they are a sixteenth of the rows by the columns, or less."""
-    one = drawn(starts=(8, 8))
-    assert (len(one.rows), len(one.columns)) == (16, 16)
+    one = drawn(starts=(17, 8))
+    assert (len(one.rows), len(one.columns)) == (34, 16)
     for rows, columns, apart in (
         ((3, 9), (1, 4, 5, 7, 8, 9, 12, 15), True),
-        ((3, 9, 11), (1, 4, 5, 7, 8, 9), False),
-        (range(16), (5,), True),
+        ((3, 9), range(16), True),
+        (range(2, 34, 2), (1, 4), True),
+        ((3, 9, 11, 17, 30), (1, 4, 5, 7, 8, 9, 12), False),
+        (range(34), (5,), True),
+        (range(31, 20, -1), (5, 2, 4), True),
+        (range(31, 19, -1), (5, 2, 4), False),
         ((5,), range(16), True),
         ((7,), (2, 6), True),
     ):
@@ -246,7 +251,7 @@ def test_few_that_are_left_have_a_block_of_their_own() -> None:
         assert np.array_equal(few.rows.start[at], one.rows.start[r])
         assert np.array_equal(few.rows.reversed[at], one.rows.reversed[r])
         assert np.array_equal(few.columns.start[beside], one.columns.start[c])
-        if apart:
+        if few is not one:
             assert (len(few.rows), len(few.columns)) == (len(rows), len(columns))
         found = list(one._settle(judge(), r, c, 0 * r))
         assert [place[:2] for place in found] == list(zip(r.tolist(), c.tolist(), strict=True))
@@ -292,11 +297,10 @@ def test_what_is_met_of_single_hypotheses_is_held_a_part_at_a_time(
     taps, many = 3 * 2 * 3, 7
     for room in (many * taps, many * taps + taps - 1):
         held: list[Any] = []
-        einsum = np.einsum
 
         def summed(how: str, met: Any, weights: Any, held: list[Any] = held) -> Any:
             held.append(met.shape)
-            return einsum(how, met, weights)
+            return EINSUM(how, met, weights)
 
         monkeypatch.setattr(block, "ROOM", room)
         with monkeypatch.context() as patched:

@@ -121,7 +121,7 @@ class Block:
             height, width = (
                 int(np.searchsorted(m, n)) for m, n in zip((ys, xs), size, strict=True)
             )
-            region = np.full((len(self.image[0]), len(ys), len(xs)), edge, self.bank.dtype)
+            region = np.full((self.image.shape[1], len(ys), len(xs)), edge, self.bank.dtype)
             within = region[:, :height, :width]
             if edge:
                 within[...] = 0
