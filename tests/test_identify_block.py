@@ -196,9 +196,7 @@ def test_the_first_samples_decide_which_are_looked_at_with_all() -> None:
         asked_of.append(values.shape)
         return np.where(values[0] > 0, 2.0**-40, 0.0)
 
-    right = {
-        (r, c) for r, c in product(range(10), range(8)) if value(one, 0, r, c, 0) > 0
-    }
+    right = {(r, c) for r, c in product(range(10), range(8)) if value(one, 0, r, c, 0) > 0}
     found = list(one.survivors([judge(few=2, quick=lambda v: v < np.inf, votes=votes)]))
     assert {place[1:3] for place in found} == right
     assert {place[4] for place in found} == {2.0**-40}

@@ -368,9 +368,7 @@ def test_three_estimates_in_a_row_that_halve_nothing_are_the_last(
         return SimpleNamespace(convention=fit.convention, misses=misses[at], tally=tally)
 
     seen: list[int] = []
-    thin: Any = SimpleNamespace(
-        wider=lambda at: seen.append(at) or thin, cut=lambda _: np.zeros(1)
-    )
+    thin: Any = SimpleNamespace(wider=lambda at: seen.append(at) or thin, cut=lambda _: np.zeros(1))
     monkeypatch.setattr(fitting, "hold", held)
     monkeypatch.setattr(fitting, "solve", next_one)
     best = fitting._in_areas(thin, next_one(), np.zeros(1))

@@ -234,6 +234,14 @@ def test_no_border_is_repeated_where_zeros_must_lie_between_the_samples(
     assert edge == []
 
 
+def test_a_kernel_that_fits_transposed_alone() -> None:
+    """One row gives five by a kernel of five rows, by no other."""
+    made = Convention(kernel_transposed=True, padding=((4, 4), (0, 0)))
+    found = found_of((1, 1, 1, 6), (1, 1, 1, 5), made)
+    assert made in [c.replace(image_layout="CHW", output_layout="OHW") for c in found]
+    assert all(c.kernel_transposed for c in found)
+
+
 def test_a_crowd_is_4096() -> None:
     """So many survivors are found, and no more are looked for."""
     reading, _, _ = problem("plain")

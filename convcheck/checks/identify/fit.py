@@ -195,9 +195,7 @@ def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         yield solve(other, output, usable)
 
 
-def _constant(
-    linear: Linear, fitted: Convention, output: Array, usable: Array
-) -> Iterator[Fit]:
+def _constant(linear: Linear, fitted: Convention, output: Array, usable: Array) -> Iterator[Fit]:
     """The border's constant, solved from the elements that see it."""
     edge = linear.edge
     if fitted.arithmetic.startswith("wrap:"):
