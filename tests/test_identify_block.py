@@ -91,7 +91,7 @@ def height(part: slice) -> int:
     [
         (3, 2, (2, 5), (0, 1)),  # the sums of the columns' taps take most: 3 x 5, twice
         (2, 2, (3, 7), (0, 1, 2)),
-        (1, 5, (4, 2), (0, 1)),  # what the windows meet does: 5 x 4
+        (2, 5, (4, 2), (0, 1)),  # what the windows meet does: 5 x 4
         (1, 18, (2, 3), (1,)),
     ],
 )
