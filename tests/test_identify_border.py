@@ -471,6 +471,19 @@ def test_a_constant_beyond_all_numbers_is_none() -> None:
     assert beside(made, {}, x, w, *places) == []
 
 
+def test_a_constant_whose_sums_overflow_explains_nothing() -> None:
+    """Nor is there a bias beside it."""
+    x, w = 1e-160 * ints(1, 1, 7, 9), 1e153 * ints(1, 1, 3, 3)
+    output = 2e307 * RNG.standard_normal((1, 1, 7, 9))
+    problem = Problem.of(x, w, output)
+    c = Convention(**NCHW, flip=("H", "W"), dilation=(4, 2), padding=((6, 2), (4, 0)))
+    linear, usable = Linear(problem, c), np.ones(output.shape, bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert fitting.confirm(problem, c, output).misses > 31  # type: ignore[union-attr]
+        fit = fitting._bordered(linear, -5e161, output, usable)
+        assert fit.misses == output.size
+
+
 @pytest.mark.parametrize(
     ("value", "off", "found"),
     [(4.0, 0.5, True), (4.0, 0.5625, False), (1.0, 0.1875, True), (1.0, 0.21875, False)],

@@ -276,6 +276,14 @@ def test_what_a_sum_may_lose(name: str, keys: dict[str, Any]) -> None:
             assert fit.mismatched.ravel().tolist() == [not fits and at != 2 for at in range(5)]
 
 
+@pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
+def test_a_bound_beyond_all_numbers_explains_nothing(name: str) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert given([1e300, -2e300, 3.0], [5.0, 7.0, 3e10], scale=1e10, arithmetic=name) == [
+            *(False, False, True),
+        ]
+
+
 def test_what_underflow_may_take_of_each_term() -> None:
     linear = Linear(
         Problem.of(np.zeros((1, 1, 1, 6)), np.ones((1, 1, 1, 4)), np.zeros((1, 1, 1, 3))), ALONE
