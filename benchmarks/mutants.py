@@ -44,7 +44,7 @@ IDENTIFY = {
     "test_identify_thin test_identify_tally": ("thin",),
     "test_identify_judging test_identify_holding test_identify_tally": ("judging", "holding"),
     "test_identify_solving test_identify_fit test_identify_judging": ("solving",),
-    "test_identify_border test_identify_fit": ("fit",),
+    "test_identify_border test_identify_constant test_identify_fit": ("fit",),
     "test_identify_estimates": ("estimates",),
     "test_identify_numbers": ("bounds", "numerals", "wrapped"),
     "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
