@@ -50,7 +50,7 @@ IDENTIFY = {
     "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
     "test_identify_block test_identify_search_parts": ("block", "search"),
     "test_identify_passes test_identify_stages": ("stages",),
-    "test_identify_exploration test_identify_stages": ("exploration",),
+    "test_identify_exploration test_identify_luck test_identify_stages": ("exploration",),
     "test_identify_answer": ("identification",),
 }
 TESTS = {
