@@ -42,14 +42,17 @@ IDENTIFY = {
     "test_identify_nearest": ("nearest",),
     "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),
     "test_identify_thin test_identify_tally": ("thin",),
-    "test_identify_judging test_identify_tally": ("judging", "holding"),
-    "test_identify_solving test_identify_fit test_identify_judging": ("solving", "fit"),
+    "test_identify_judging test_identify_holding test_identify_tally": ("judging", "holding"),
+    "test_identify_solving test_identify_fit test_identify_judging": ("solving",),
+    "test_identify_border test_identify_constant test_identify_fit": ("fit",),
     "test_identify_estimates": ("estimates",),
     "test_identify_numbers": ("bounds", "numerals", "wrapped"),
     "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
-    "test_identify_search_parts test_identify_parts test_identify_nearest": ("block", "search"),
+    "test_identify_block test_identify_search_parts": ("block", "search"),
     "test_identify_passes test_identify_stages": ("stages",),
-    "test_identify_exploration test_identify_orders test_identify_stages": ("exploration",),
+    "test_identify_exploration test_identify_orders test_identify_luck test_identify_stages": (
+        "exploration",
+    ),
     "test_identify_answer": ("identification",),
 }
 TESTS = {

@@ -54,6 +54,17 @@ def test_truncated_numbers_are_half_further_from_zero() -> None:
     assert told.tolist() == [True, True, False, True, False]
 
 
+def test_what_is_beyond_all_numbers_is_no_bias() -> None:
+    """As where a sum and what was made of it are at opposite ends of float64."""
+    residual = np.full(SHAPE, 7.0)
+    residual[:, 1] = np.inf
+    every = np.ones(SHAPE, bool)
+    assert medians(residual, every) == (7, 0, 7)
+    residual[:, 1] = 1.7e308
+    with np.errstate(over="ignore"):
+        assert middles(residual, every) == (7, 0, 7)
+
+
 # --- numbers that were not rounded --------------------------------------------------------------
 
 

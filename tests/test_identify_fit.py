@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,7 @@ from test_identify_large import in_areas
 
 from convcheck.checks.identify import fit as fitting
 from convcheck.checks.identify.fit import confirm, judged, same_on_this_data
-from convcheck.checks.identify.judging import judge
-from convcheck.checks.sums import Linear, Problem
+from convcheck.checks.sums import Problem
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
 
@@ -154,17 +152,6 @@ def test_a_zero_point_by_an_output_of_few_levels(factor: float) -> None:
     assert abs(fit.convention.padding_value - 117) <= 2 / factor
 
 
-def test_zero_points_are_for_integers_beside_a_border(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
-    monkeypatch.setattr(fitting, "_zero_points", lambda *_: pytest.fail("none is asked for"))
-    fit = told(x, w, Convention(**NCHW, padding=1), [((0, 1, 2, 3), 500.0)])
-    assert fit.misses == 1
-    fit = told(x, w, Convention(**NCHW, padding=1, padding_value=3.0), [((0, 1, 2, 3), 500.0)])
-    assert (fit.convention.padding_value, fit.misses) == (3, 1)
-    made = Convention(**NCHW, padding=1, padding_value=3.0, arithmetic="saturate:int16")
-    assert told(x, w, made).misses == 0
-
-
 @pytest.mark.parametrize("mode", ["edge", "reflect"])
 def test_a_border_of_complex_numbers(mode: str) -> None:
     x, w = ints(1, 2, 9, 8) + 1j * ints(1, 2, 9, 8), ints(3, 2, 3, 3)
@@ -196,195 +183,6 @@ def test_a_constant_in_few_digits_of_rounded_numbers() -> None:
     fit = told(x, w, made)
     assert fit.misses == 0
     assert fit.convention.padding_value == 2.25
-
-
-def test_a_constant_in_few_digits_is_looked_for_where_most_is_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rng = np.random.default_rng(22)  # of numbers for which one way alone comes near
-    x, w = (rng.integers(-9, 10, shape).astype(float) for shape in ((2, 2, 8, 10), (4, 2, 9, 3)))
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25, scale=0.25)
-    made = made.replace(arithmetic="saturate:int16")
-    output = convolve(x, w, made)
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    every = np.ones(output.shape, bool)
-    value = fitting._edge_value(linear, output, every, scaled=True, biased=False)
-    assert value not in (None, 2.25)
-    some = fitting._bordered(linear, value, output, every).misses
-    assert 0 < some < output.size / 2 == 256
-    for share, plain in ((some, False), (some + 1, True)):
-        monkeypatch.setattr(fitting, "EXPLAINED", share / 512)
-        found = [fit.convention.padding_value for fit in fitting._jointly(linear, output, every)]
-        assert (2.25 in found) is plain
-
-
-@pytest.mark.parametrize("share", [0.6, 0.75])
-def test_zeros_that_relu_left_say_nothing_of_a_border(share: float) -> None:
-    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25)
-    bias = -float(np.quantile(convolve(x, w, made), share).round())
-    made = made.replace(bias=(bias, bias + 1, bias - 1), activation="relu")
-    output = convolve(x, w, made)
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    found = list(fitting._jointly(linear, output, np.ones(output.shape, bool)))
-    assert (found[-1].convention, found[-1].misses) == (made, 0)
-
-
-def jointly(made: Convention, x: np.ndarray, w: np.ndarray, kind: Any = float) -> list[Any]:
-    output = convolve(x, w, made).astype(kind)
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    found = fitting._jointly(linear, output, np.ones(output.shape, bool))
-    return [(fit.convention.padding_value, fit.misses) for fit in found]
-
-
-def test_no_more_is_solved_for_than_is_needed() -> None:
-    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=2.25)
-    assert jointly(made, x, w) == [(2.25, 0)]
-    assert jointly(made.replace(scale=0.5), x, w) == [(2.25, 0)]
-    # Few bits would say as much of a number that is not quite right.
-    assert len(jointly(made.replace(padding_value=2.2), x, w, np.float16)) > 1
-
-
-def test_the_whole_numbers_that_are_tried_for_a_zero_point(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
-    made = Convention(**NCHW, padding=1)
-    output = convolve(x, w, made)
-    usable = np.ones(output.shape, bool)
-    output[0, 0, 0] += 500
-    linear = Linear(Problem.of(x, w, output), made)
-    near = judge(linear, made, output, usable)
-    near = replace(near, convention=made.replace(padding_value=116.6))
-    tried: list[float] = []
-    monkeypatch.setattr(fitting, "_bordered", lambda _, n, *__: tried.append(n) or near)
-    assert near.misses
-    assert list(fitting._zero_points(linear, near, output, usable)) == [near] * 17
-    assert sorted(tried) == list(range(109, 126))
-    assert [abs(number - 117) for number in tried[::2]] == list(range(9))
-    # Up to the first that gives all, and none where the most is not given.
-    right = replace(near, mismatched=near.mismatched & False)
-    monkeypatch.setattr(fitting, "_bordered", lambda *_: right)
-    assert list(fitting._zero_points(linear, near, output, usable)) == [right]
-    half = np.arange(output.size).reshape(output.shape) % 2 == 0
-    many = replace(near, mismatched=half)
-    assert list(fitting._zero_points(linear, many, output, usable)) == [right]
-    many.mismatched[..., -1, -1] = True
-    assert list(fitting._zero_points(linear, many, output, usable)) == []
-
-
-def constants(
-    made: Convention, x: np.ndarray, w: np.ndarray, spoilt: Any = None
-) -> list[tuple[float, int]]:
-    """The constants that are found beyond the edge, and how many elements each leaves."""
-    output = convolve(x, w, made)
-    problem = Problem.of(x, w, output)
-    linear = Linear(problem, made.replace(padding_value=0.0))
-    if spoilt is not None:
-        at = ~linear.interior & spoilt(np.abs(linear.edge))
-        output[at] += 100 * RNG.standard_normal(np.count_nonzero(at))
-    usable = np.ones(output.shape, bool)
-    fitted = judge(linear, made.replace(padding_value=0.0), output, usable & linear.interior)
-    border = usable & ~linear.interior
-    found = fitting._constant(linear, fitted.convention, output, border, usable)
-    return [(fit.convention.padding_value, fit.misses) for fit in found]
-
-
-def test_a_constant_is_found_once() -> None:
-    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
-    for value in (3.0, -0.8125, 1 / 3):
-        made = Convention(**NCHW, padding=1, padding_value=value, scale=2.0)
-        assert constants(made, x, w) == [(pytest.approx(value, rel=1e-12), 0)]
-
-
-def test_a_constant_is_what_those_say_that_see_most_of_it() -> None:
-    """Of three filters one sees a tenth of what the others do, which is spoilt."""
-    x, w = ints(1, 2, 9, 8), np.abs(ints(3, 2, 3, 3)) + 9
-    w[1:] /= 16
-    made = Convention(**NCHW, padding=1, padding_value=2.5)
-    count = 2 * 26
-    found = constants(made, x, w, lambda edge: edge < 0.25 * edge.max())
-    assert [value for value, _ in found] == [2.5] * len(found)
-    assert found
-    assert found[0][1] >= count
-
-
-def test_a_constant_needs_two_elements_that_see_it() -> None:
-    x, w = ints(1, 1, 1, 9), np.array([3.0, 5.0, -2.0])[None, None, None]
-    made = Convention(**NCHW, padding=((0, 0), (1, 1)), padding_value=2.5)
-    assert constants(made, x, w) == [(2.5, 0)]
-    assert constants(made.replace(padding=((0, 0), (1, 0))), x, w) == []
-
-
-def test_a_quarter_of_the_most_is_too_little_to_see_of_a_constant() -> None:
-    x, w = ints(1, 1, 6, 7), np.array([8.0, 2.0, -2.0])[:, None, None, None]
-    made = Convention(**NCHW, padding=1, padding_value=2.5)
-    found = constants(made, x, w, lambda edge: edge == 2)
-    assert [value for value, _ in found] == [2.5] * len(found)
-    assert found
-
-
-@pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_what_a_border_must_hold(scaled: bool, biased: bool) -> None:
-    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
-    made = made.replace(scale=0.5 if scaled else 1.0, bias=(5.0, -2.0, 40.0) if biased else None)
-    output = convolve(x, w, made)
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    telling = RNG.random(output.shape) < 0.9
-    output[~telling] = 1e4
-    value = fitting._edge_value(linear, output, telling, scaled=scaled, biased=biased)
-    assert value == pytest.approx(-2.75, rel=1e-9)
-    # So it is where few windows reach over the edge, and the others fit to the last digit.
-    few = made.replace(padding=1)
-    beside = convolve(x, w[:, :, :3], few)
-    inside = Linear(Problem.of(x, w[:, :, :3], beside), few.replace(padding_value=0.0))
-    every = np.ones(beside.shape, bool)
-    value = fitting._edge_value(inside, beside, every, scaled=scaled, biased=biased)
-    assert value == pytest.approx(-2.75, rel=1e-9)
-    # Where it is not so, nothing is said.
-    for other in ({"scaled": False, "biased": biased}, {"scaled": scaled, "biased": False}):
-        if other != {"scaled": scaled, "biased": biased}:
-            assert fitting._edge_value(linear, output, telling, **other) is None
-
-
-def test_a_border_is_estimated_within_a_fiftieth() -> None:
-    """Of floats; integers may be off by as much as rounding takes, besides."""
-    x, w = ints(2, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
-    right = convolve(x, w, made)
-    ways = RNG.choice([-1.0, 1.0], right.shape)
-    every = np.ones(right.shape, bool)
-    for size in (0.01, 1.0, 100.0):
-        for off, said in ((0.015, True), (0.03, False)):
-            output = size * right
-            output += off * ways * np.std(output)
-            linear = Linear(Problem.of(size * x, w, output), made.replace(padding_value=0.0))
-            value = fitting._edge_value(linear, output, every, scaled=False, biased=False)
-            assert (value is not None) is said
-            if said:
-                assert value == pytest.approx(size * -2.75, rel=0.2)
-    for kind, said in ((np.int32, True), (float, False)):
-        few = np.rint(right / 128 + 0.5 * ways).astype(kind)
-        linear = Linear(Problem.of(x, w / 128, few), made.replace(padding_value=0.0))
-        value = fitting._edge_value(linear, few, every, scaled=False, biased=False)
-        assert (value is not None) is said
-    rough = np.rint(right / 128).astype(np.int32) + ways.astype(np.int32)
-    linear = Linear(Problem.of(x, w / 128, rough), made.replace(padding_value=0.0))
-    assert fitting._edge_value(linear, rough, every, scaled=False, biased=False) is None
-
-
-def test_a_channel_of_which_one_element_is_seen_says_nothing_beside_its_bias() -> None:
-    x, w = ints(1, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
-    output = convolve(x, w, made.replace(bias=(7.0, 700.0, -900.0)))
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    telling = np.zeros(output.shape, bool)
-    telling[0, 0, :3, 0] = telling[0, 1, 0, 0] = telling[0, 2, 0, 0] = True
-    value = fitting._edge_value(linear, output, telling, scaled=False, biased=True)
-    assert value == pytest.approx(-2.75, rel=1e-9)
 
 
 # --- others that do the same --------------------------------------------------------------------
@@ -540,6 +338,77 @@ def test_more_numbers_must_halve_what_is_left(
     monkeypatch.setattr(fitting, "solve", lambda *_: biased)
     best = fitting._in_areas(thin, plain, np.zeros(1))
     assert (best.convention == biased.convention) is taken
+
+
+@pytest.mark.parametrize(
+    ("misses", "asked", "kept"),
+    [
+        ([100, 100, 100, 100, 9], 3, 0),
+        ([100, 90, 80, 39, 38, 37, 36, 1], 6, 6),
+        ([100, 50, 49, 48, 1], 3, 3),
+        ([100, 34, 33, 32, 31, 0], 4, 4),
+        ([100, 90, 0, 0], 2, 2),
+        ([0, 0], 0, 0),
+        ([100, 110, 101, 100, 1], 3, 0),
+        ([2, 2, 1, 1, 0], 3, 2),
+    ],
+)
+def test_three_estimates_in_a_row_that_halve_nothing_are_the_last(
+    misses: list[int], asked: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is left unexplained; the best of all is kept, and of equal ones the first."""
+    number = iter(range(99))
+
+    def next_one(*_: Any) -> Any:
+        return SimpleNamespace(convention=Convention(scale=2.0 + next(number)))
+
+    def held(_: Any, fit: Any, __: Any) -> Any:
+        at = int(fit.convention.scale) - 2
+        tally = SimpleNamespace(furthest=at)
+        return SimpleNamespace(convention=fit.convention, misses=misses[at], tally=tally)
+
+    seen: list[int] = []
+    thin: Any = SimpleNamespace(wider=lambda at: seen.append(at) or thin, cut=lambda _: np.zeros(1))
+    monkeypatch.setattr(fitting, "hold", held)
+    monkeypatch.setattr(fitting, "solve", next_one)
+    best = fitting._in_areas(thin, next_one(), np.zeros(1))
+    assert seen == list(range(asked))
+    assert best.convention.scale == 2 + kept
+
+
+def test_what_was_tried_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scales = iter([2.0, 3.0, 2.0])
+    tally = SimpleNamespace(furthest=None)
+
+    def next_one(*_: Any) -> Any:
+        return SimpleNamespace(convention=Convention(scale=next(scales), arithmetic="float32"))
+
+    def held(_: Any, fit: Any, __: Any) -> Any:
+        return SimpleNamespace(convention=fit.convention, misses=9, tally=tally)
+
+    thin: Any = SimpleNamespace(wider=lambda _: thin, cut=lambda _: np.zeros(1))
+    monkeypatch.setattr(fitting, "hold", held)
+    monkeypatch.setattr(fitting, "solve", next_one)
+    assert fitting._in_areas(thin, next_one(), np.zeros(1)).convention.scale == 2
+    assert not list(scales)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_only_what_is_too_large_is_judged_in_areas(
+    large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a whole it would take more memory than it may, in areas more time."""
+    x, w = ints(1, 2, 24, 25), ints(3, 2, 3, 3)
+    output = convolve(x, w, Convention(**NCHW))
+    if large:
+        in_areas(monkeypatch, (1, 3, 17, 41))
+    other = "Linear" if large else "hold"
+    monkeypatch.setattr(fitting, other, lambda *_: pytest.fail(f"{other} is not for this"))
+    problem = Problem.of(x, w, output)
+    assert judged(problem, Convention(**NCHW), output).misses == 0
+    fit = confirm(problem, Convention(**NCHW), output)
+    assert fit is not None
+    assert fit.misses == 0
 
 
 @pytest.mark.parametrize(("share", "given_up"), [(0.9, False), (1.0, True)])

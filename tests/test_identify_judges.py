@@ -214,7 +214,8 @@ def test_whether_single_precision_will_do() -> None:
     ):
         targets = scale * SUMS
         reading = a_reading(targets.reshape(1, 3, 4, 5), high=high, scale=scale)
-        for name in {name for name, *_ in WAYS.values()} | {"bordered", "correlated", "between"}:
+        others = {"bordered", "bordered_scaled", "correlated", "between"}
+        for name in {name for name, *_ in WAYS.values()} | others:
             judge = getattr(judges, name)(sampled(targets), reading)
             assert judge.exact is exact, (name, high, scale)
         assert judges.bordered_parallel(sampled(targets), reading).exact is exact

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_identify_large import in_areas
 
 from convcheck.checks.identify import judging
-from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.judging import Fit, Ground, judge, under
 from convcheck.checks.identify.wrapped import usual_scales
 from convcheck.checks.sums import Linear, Problem
@@ -276,6 +274,14 @@ def test_what_a_sum_may_lose(name: str, keys: dict[str, Any]) -> None:
             assert fit is not None
             assert fit.threshold.ravel() == pytest.approx(room, rel=1e-6, abs=0)
             assert fit.mismatched.ravel().tolist() == [not fits and at != 2 for at in range(5)]
+
+
+@pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
+def test_a_bound_beyond_all_numbers_explains_nothing(name: str) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert given([1e300, -2e300, 3.0], [5.0, 7.0, 3e10], scale=1e10, arithmetic=name) == [
+            *(False, False, True),
+        ]
 
 
 def test_what_underflow_may_take_of_each_term() -> None:
@@ -720,76 +726,3 @@ def test_an_fft_is_seen_whatever_else_is_wrong() -> None:
     output = fit.linear.problem.output
     seen = judge(fit.linear, fit.convention, output, np.ones(output.shape, bool))
     assert (seen.misses, seen.convention.arithmetic) == (0, "float64")
-
-
-# --- the same of what is judged in areas --------------------------------------------------------
-
-PARTLY = np.concatenate([COARSE[:300], DRAWN[300:]])
-
-
-def changed(values: np.ndarray, at: Any, to: Any) -> np.ndarray:
-    output = values.copy()
-    output[at] = to
-    return output
-
-
-def nearly(share: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first ones in single precision, the others in double; half of all are zeros."""
-    sums = np.concatenate([np.zeros(200), DRAWN[:200]])
-    return sums, changed(sums, np.s_[200 : 200 + share], sums[200 : 200 + share].astype(np.float32))
-
-
-def as_an_fft(doubtful: int, beyond: int) -> tuple[np.ndarray, np.ndarray]:
-    fit = fft_like(doubtful, beyond)
-    return fit.predicted.ravel(), fit.linear.problem.output.ravel()
-
-
-WHOLE: dict[str, tuple[tuple[np.ndarray, np.ndarray], str, int]] = {
-    "few bits": ((DRAWN, COARSE), "bfloat16", 0),
-    "an accumulator of few bits": (
-        (DRAWN, round_to(COARSE + 5 * UNIT * np.abs(COARSE), "bfloat16").astype(float)),
-        "bfloat16",
-        0,
-    ),
-    "a defect among few bits": ((DRAWN, changed(COARSE, 7, 30.0)), "bfloat16", 1),
-    "most are met in double precision, all but one in few bits": (
-        (PARTLY, changed(COARSE, 7, 30.0)),
-        "float64",
-        101,
-    ),
-    "most are met in double precision, all in few bits": ((PARTLY, COARSE), "bfloat16", 0),
-    "hardly half in single precision": (nearly(98), "float64", 98),
-    "half in single precision": (nearly(100), "float32", 0),
-    "more than half in single precision": (nearly(102), "float32", 0),
-    "an FFT": (as_an_fft(12, 3), "float64", 0),
-    "no FFT": (as_an_fft(5, 3), "float32", 0),
-    "integers of what is none": ((np.linspace(0.1, 0.7, 60), 20 + np.arange(60) % 9), "exact", 60),
-    "as much off as there is to tell": (
-        (
-            100 + DRAWN / 10,
-            round_to(100 + DRAWN / 10 + 0.8, "bfloat16").astype(float),
-        ),
-        "float64",
-        400,
-    ),
-    "large integers": (
-        (np.arange(60) * 1e7 + 0.1, (np.arange(60) * 1e7).astype(np.float32).astype(np.int64)),
-        "float32",
-        1,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_the_areas_together_fare_as_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (sums, output), arithmetic, misses = WHOLE[name]
-    shape = (1, 1, len(sums) // 10, 10)
-    linear = sums_are(sums.reshape(shape), output.reshape(shape))
-    problem, c = linear.problem, linear.convention
-    whole = judged(problem, c, problem.output)
-    assert (whole.convention.arithmetic, whole.misses) == (arithmetic, misses)
-    in_areas(monkeypatch, (1, 1, 4, 7))
-    areas = judged(replace(problem, memo={}), c, problem.output)
-    assert areas.convention == whole.convention
-    assert areas.tally.comparison == whole.tally.comparison
-    assert (areas.misses, areas.tally.seen) == (misses, whole.tally.seen)

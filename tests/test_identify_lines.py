@@ -160,7 +160,8 @@ def test_a_plane_of_sums_in_single_precision(centred: bool) -> None:
 @pytest.mark.parametrize(("centred", "unknown"), [(True, 3), (False, 2)])
 def test_a_plane_needs_two_samples_more_than_it_has_unknowns(centred: bool, unknown: int) -> None:
     least = unknown + 2
-    for count, halves in ((least - 1, 0), (least, 1), (2 * least - 1, 1), (2 * least, 2)):
+    counts = (least - 1, least, 2 * least - 2, 2 * least - 1, 2 * least)
+    for count, halves in zip(counts, (0, 1, 1, 1, 2), strict=True):
         judge = plane(np.arange(float(count)), 0.1, centred=centred, exact=True)
         assert len(judge.first) == 2 * (unknown + 1) * halves
 
@@ -199,3 +200,7 @@ def test_an_unknown_border_is_judged_by_sums_and_border() -> None:
         votes = votes_of(judge, values, edges)
         assert votes[0] == (30 if make is judges.bordered_parallel else 60)
         assert not votes[1:].any()
+    # A bias is no part of a scale and a border.
+    targets = 0.5 * SUMS + 3 * EDGE + 40
+    biased = judges.bordered_scaled(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
+    assert not votes_of(biased, values, edges).any()

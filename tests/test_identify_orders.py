@@ -1,9 +1,7 @@
-"""What fits in other orders of the channels too, and what fits by luck alone."""
+"""What fits in other orders of the channels too."""
 
 from __future__ import annotations
 
-import math
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from test_identify_exploration import ALIKE, COMMON, DRAWN, RARE, Script, searched
 
 from convcheck.checks.identify import exploration
-from convcheck.checks.identify.exploration import is_luck, untold
+from convcheck.checks.identify.exploration import untold
 from convcheck.checks.identify.fit import judged
 from convcheck.checks.sums import Problem
 from convcheck.convention import Convention
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convcheck.checks.identify.tally import Confirmed
-
-# --- other orders -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("channels", "confirmed"), [(1, 1), (2, 1 + 2)])
@@ -97,65 +93,3 @@ def test_without_relu_or_groups_there_is_nothing_to_look_at(
     output = convolve(X, w, whole)
     fit = judged(Problem.of(X, w, output), whole, output[None])
     assert list(untold(Problem.of(X, w, output), [fit])) == []
-
-
-# --- luck ---------------------------------------------------------------------------------------
-
-
-def a_fit(bits: float = 1.0, **keys: Any) -> Any:
-    convention = Convention(**{"arithmetic": "saturate:uint8", **keys})
-    return SimpleNamespace(convention=convention, bits=bits)
-
-
-def at_limits(lowest: int, highest: int, inside: int) -> np.ndarray:
-    return np.repeat([0, 255, 7], [lowest, highest, inside]).astype(np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("output", "keys", "said"),
-    [
-        # Each number within the limits says its bits.
-        (at_limits(0, 0, 5), {"bits": 2.0}, 10),
-        # In how many ways 4 of 16 can be the highest.
-        (at_limits(12, 4, 0), {}, math.log2(1820)),
-        (at_limits(4, 12, 0), {}, math.log2(1820)),
-        (at_limits(12, 4, 3), {"bits": 2.0}, math.log2(1820) + 6),
-        # What was solved for says nothing.
-        (at_limits(12, 4, 3), {"scale": 0.5}, math.log2(1820) + 2),
-        (at_limits(12, 4, 3), {"scale": 0.5, "bias": (2.0, 0.0, 1.0)}, math.log2(1820)),
-        (at_limits(12, 4, 3), {"bias": (2.0,) * 5}, math.log2(1820)),
-        (at_limits(12, 4, 0), {"bias": (2.0,) * 5}, math.log2(1820)),
-    ],
-)
-def test_so_many_hypotheses_give_it_by_luck(
-    output: np.ndarray, keys: dict[str, Any], said: float
-) -> None:
-    enough = 2**said
-    assert is_luck(a_fit(**keys), output, math.ceil(enough * 1.001))
-    assert not is_luck(a_fit(**keys), output, math.floor(enough * 0.999))
-
-
-def test_luck_is_of_what_saturates() -> None:
-    output = at_limits(1, 1, 0)
-    assert is_luck(a_fit(), output, 10**6)
-    for arithmetic in ("exact", "wrap:uint8", "float32"):
-        assert not is_luck(a_fit(arithmetic=arithmetic), output, 10**6)
-    # Of no hypotheses, or one, nothing is luck.
-    everything = at_limits(1, 0, 0)
-    for few in (0, 1):
-        assert not is_luck(a_fit(), everything, few)
-    assert is_luck(a_fit(), everything, 2)
-
-
-# --- nearly -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("misses", "astray", "found"), [(20, 5, True), (21, 5, False), (20, 6, False), (0, 0, True)]
-)
-def test_a_tenth_of_all_may_be_wrong_and_a_tenth_of_what_tells(
-    misses: int, astray: int, found: bool
-) -> None:
-    tally = SimpleNamespace(astray=astray, seen=50)
-    fit: Any = SimpleNamespace(misses=misses, shape=(1, 4, 5, 10), tally=tally)
-    assert exploration._nearly(fit, 0.1) is found

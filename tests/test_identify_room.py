@@ -375,14 +375,15 @@ def test_the_samples_of_a_plane_are_on_it(
 
 @pytest.mark.parametrize(("share", "fits"), NEARLY)
 @pytest.mark.parametrize("kind", ["f8", "i8"])
-@pytest.mark.parametrize("name", ["bordered", "bordered_parallel"])
+@pytest.mark.parametrize("name", ["bordered", "bordered_scaled", "bordered_parallel"])
 def test_how_far_a_sample_may_be_from_a_plane(
     name: str, kind: str, share: float, fits: bool
 ) -> None:
     """Four times what an output is rounded by, for either sample of a pair, and what is lost."""
     paired = name == "bordered_parallel"
-    targets = 3 * SUMS - 2 * EDGE + (0 if paired else 40)
-    parts = np.stack([3 * SUMS, 2 * EDGE, 0 * SUMS + (0 if paired else 40)])
+    constant = 40 if name == "bordered" else 0
+    targets = 3 * SUMS - 2 * EDGE + constant
+    parts = np.stack([3 * SUMS, 2 * EDGE, 0 * SUMS + constant])
     if paired:
         parts[:, 1::2] -= parts[:, ::2]
     lost = 2.0**-18 * np.abs(parts).sum(axis=0)

@@ -191,6 +191,69 @@ def test_every_hypothesis_is_looked_at_once() -> None:
         assert of_mode == expected, mode
 
 
+def found_of(image: tuple[int, ...], filters: tuple[int, ...], c: Convention, **keys: Any) -> Any:
+    """What is looked at of an output that a convention gave, the modes told apart."""
+    x, w = ints(*image), ints(*filters)
+    c = c.replace(image_layout="NCHW", output_layout="NOHW")
+    output = convolve(x, w, c)
+    (reading,) = (r for r in readings(x, w, output) if r.base.filter_layout == "OIHW")
+    last = (0, 0, output.shape[2] - 1, output.shape[3] - 1)
+    found = [c for c, _ in looked_at(reading, [(0, 0, 0, 0), last], **keys)]
+    assert len(set(found)) == len(found)
+    return found
+
+
+def test_windows_inside_the_image_are_no_question_of_its_border() -> None:
+    """Neither of what constant is beyond it, nor of how it is continued."""
+    sizes = ((1, 1, 5, 6), (1, 1, 2, 3))
+    plain = found_of(*sizes, Convention())
+    over = [c for c in plain if max(map(max, c.padding)) > 0]
+    assert 0 < len(over) < len(plain)
+    once = {c for c in over if max(c.input_dilation) == 1}
+    bordered = found_of(*sizes, Convention(), bordered=True)
+    assert set(bordered) == once
+    every = found_of(*sizes, Convention(), modes=("constant", "edge"))
+    assert {c for c in every if c.padding_mode == "constant"} == set(plain)
+    assert {c.replace(padding_mode="constant") for c in every if c.padding_mode == "edge"} == once
+    # Where no constant is tried, what all do alike is tried once.
+    alone = found_of(*sizes, Convention(), modes=("edge",))
+    spread = {c for c in plain if max(c.input_dilation) > 1}
+    assert {c.replace(padding_mode="constant") for c in alone} == set(plain) - spread
+
+
+@pytest.mark.parametrize("gap", [(1, 3), (3, 1), (3, 3)])
+def test_no_border_is_repeated_where_zeros_must_lie_between_the_samples(
+    gap: tuple[int, int],
+) -> None:
+    """The output is too large for an image that is not spread out."""
+    made = Convention(input_dilation=gap)
+    found = found_of((1, 1, 4, 5), (1, 1, 1, 1), made, modes=PADDING_MODES)
+    assert made in [c.replace(image_layout="CHW", output_layout="OHW") for c in found]
+    assert {c.padding_mode for c in found} == {"constant"}
+    edge = found_of((1, 1, 4, 5), (1, 1, 1, 1), made, modes=("edge", "wrap"))
+    assert edge == []
+
+
+def test_a_kernel_that_fits_transposed_alone() -> None:
+    """One row gives five by a kernel of five rows, by no other."""
+    made = Convention(kernel_transposed=True, padding=((4, 4), (0, 0)))
+    found = found_of((1, 1, 1, 6), (1, 1, 1, 5), made)
+    assert made in [c.replace(image_layout="CHW", output_layout="OHW") for c in found]
+    assert all(c.kernel_transposed for c in found)
+
+
+def test_a_crowd_is_4096() -> None:
+    """So many survivors are found, and no more are looked for."""
+    reading, _, _ = problem("plain")
+
+    def all_fit(values: Any) -> np.ndarray:
+        return np.ones(values[0].shape)
+
+    yes = Judge((0,), 1, lambda values: all_fit(values) > 0, all_fit)
+    one = Search(reading, [Sample((0, 0, 3, 2), 0.0)], modes=PADDING_MODES)
+    assert [len(f) for f in one.run([yes])] == [4096]
+
+
 def test_a_search_ends_where_it_is_told_to() -> None:
     reading, _, _ = problem("plain")
     sample = [Sample((0, 0, 3, 2), 0.0)]

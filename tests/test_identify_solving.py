@@ -650,3 +650,15 @@ def test_a_wrong_element_among_integers() -> None:
     fit = solved(sums, wrong[None])
     assert fit.misses == np.count_nonzero(wrong != right)
     assert math.isfinite(sum(fit.convention.bias or ()))
+
+
+def test_sums_that_overflow_leave_nothing_to_solve_for() -> None:
+    """As beside a border's constant that is none."""
+    sums = drawn(3)
+    linear = sums_are(sums, 2 * sums + np.reshape((5.0, -3.0, 900.0), (1, 3, 1, 1)))
+    output = linear.problem.output
+    linear.__dict__["values"] = np.where(np.arange(60) < 50, linear.values, np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit = solve(linear, output, np.ones(output.shape, bool))
+    assert afterwards(fit.convention) == 0
+    assert fit.misses > 175

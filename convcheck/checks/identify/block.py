@@ -70,14 +70,10 @@ class Block:
         kind = self.bank.dtype if exact else np.dtype(np.float32)
         widest = max(self._region(s)[0].shape[-1] for s in used)
         each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
-        step = max(1, ROOM // (each * widest))
-        for first in range(0, len(self.rows), step):
-            rows = slice(first, min(first + step, len(self.rows)))
-            height = rows.stop - first
+        for rows in parts(len(self.rows), ROOM // (each * widest)):
+            height = rows.stop - rows.start
             halves = {s: self._half(s, rows, kind) for s in used}
-            width = max(1, CHUNK // (options * height))
-            for left in range(0, len(self.columns), width):
-                columns = slice(left, min(left + width, len(self.columns)))
+            for columns in parts(len(self.columns), CHUNK // (options * height)):
                 values = {s: self._sums(s, halves[s], columns) for s in used}
                 for which, judge in enumerate(judges):
                     if not judge.first:
@@ -85,7 +81,7 @@ class Block:
                     alive = judge.quick(values)
                     if alive.any():
                         c, kr = np.divmod(np.flatnonzero(alive), options * height)
-                        at = first + kr % height, left + c, kr // height
+                        at = rows.start + kr % height, columns.start + c, kr // height
                         for place in self._settle(judge, *at):
                             yield which, *place
 
@@ -93,20 +89,16 @@ class Block:
         self, judge: Judge, r: Array, c: Array, k: Array
     ) -> Iterator[tuple[int, int, int, float]]:
         """Look at single hypotheses with some samples, and at what is left of them with all."""
-        for count in (judge.few, len(self.samples)):
-            votes = np.zeros(len(r))
+        votes = np.zeros(len(r))
+        for count in sorted({judge.few, len(self.samples)}):
             block, rows, columns = self._narrowed(r, c)
-            step = max(1, ROOM // count)
-            for first in range(0, len(r), step):
-                part = slice(first, first + step)
+            for part in parts(len(r), ROOM // count):
                 which = [*range(count), *(~s for s in range(count) if judge.bordered)]
                 at = rows[part], columns[part], k[part]
                 values = np.stack([block._single(s, *at) for s in which])
                 votes[part] = judge.votes(values)
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
-            if count == len(self.samples) or not kept.size:
-                break
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
 
     def _narrowed(self, r: Array, c: Array) -> tuple[Block, Array, Array]:
@@ -115,21 +107,21 @@ class Block:
         beside, columns = np.unique(c, return_inverse=True)
         if len(kept) * len(beside) * FEWER > len(self.rows) * len(self.columns):
             return self, r, c
-        parts = self.rows.part(kept), self.columns.part(beside)
-        return Block(self.image, self.samples, self.bank, *parts), rows, columns
+        few = self.rows.part(kept), self.columns.part(beside)
+        return Block(self.image, self.samples, self.bank, *few), rows, columns
 
     def _region(self, s: int) -> tuple[Array, Array, Array]:
         """(C, places, places): what any tap of a sample meets, and who reads where."""
         if s not in self._met:
             size = self.image.shape[2:]
-            sample, edge = (s, False) if s >= 0 else (~s, True)
+            sample, edge = max(s, ~s), s < 0
             ys, rows = met_by(self.rows.source(sample), size[0])
             xs, columns = met_by(self.columns.source(sample), size[1])
             # What lies beyond the edge comes last.
             height, width = (
                 int(np.searchsorted(m, n)) for m, n in zip((ys, xs), size, strict=True)
             )
-            region = np.full((len(self.image[0]), len(ys), len(xs)), edge, self.bank.dtype)
+            region = np.full((self.image.shape[1], len(ys), len(xs)), edge, self.bank.dtype)
             within = region[:, :height, :width]
             if edge:
                 within[...] = 0
@@ -140,7 +132,7 @@ class Block:
         return self._met[s]
 
     def _taps(self, s: int) -> Array:
-        taps: Array = self.bank[s if s >= 0 else ~s]
+        taps: Array = self.bank[max(s, ~s)]
         return taps
 
     def _map_size(self, s: int) -> int:
@@ -204,12 +196,17 @@ class Block:
         region, rows, columns = self._region(s)
         taps = self._taps(s)
         total = np.empty(len(r), region.dtype)
-        step = max(1, ROOM // taps[0].size)
-        for first in range(0, len(r), step):
-            part = slice(first, first + step)
+        for part in parts(len(r), ROOM // math.prod(taps.shape[1:])):
             met = region[:, rows[r[part]][:, :, None], columns[c[part]][:, None, :]]
             total[part] = np.einsum("cmuv,mcuv->m", met, taps[k[part]])
         return total
+
+
+def parts(count: int, most: int) -> Iterator[slice]:
+    """So many things, ``most`` at a time, or one by one."""
+    step = max(1, most)
+    for first in range(0, count, step):
+        yield slice(first, min(first + step, count))
 
 
 def met_by(source: Array, size: int) -> tuple[Array, Array]:

@@ -143,7 +143,7 @@ def middles(
             above = float(residual[:, o][highest[:, o]].max(initial=least))
             if above - below <= 1:
                 most, least = below, above
-        bias.append((most + least) / 2)
+        bias.append(_finite((most + least) / 2))
     return tuple(bias)
 
 
@@ -161,6 +161,11 @@ def _refined(y: Array, t: Array, guess: float, share: float = 0.5) -> float | No
 def medians(residual: Array, seen: Array) -> tuple[float, ...]:
     """Each channel's bias, where most of its elements are right."""
     return tuple(
-        float(np.median(residual[:, o][seen[:, o]])) if seen[:, o].any() else 0.0
+        _finite(float(np.median(residual[:, o][seen[:, o]]))) if seen[:, o].any() else 0.0
         for o in range(residual.shape[1])
     )
+
+
+def _finite(number: float) -> float:
+    """What is beyond all numbers is no bias."""
+    return number if math.isfinite(number) else 0.0

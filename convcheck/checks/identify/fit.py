@@ -153,21 +153,22 @@ def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Conv
             if mode != convention.padding_mode
         ]
     channels = to_axes(problem.image, convention.image_layout, "NCHW").shape[1]
-    if 1 < channels <= ALL_ORDERS and not convention.padding_value:
+    if channels <= ALL_ORDERS and not convention.padding_value:
         plain = tuple(range(channels))
         others += [
             convention.replace(channel_order=None if order == plain else order)
             for order in permutations(plain)
             if order != (convention.channel_order or plain)
         ]
-    return same_sums(problem, convention, others) if others else iter(())
+    return same_sums(problem, convention, others)
 
 
-def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int, int]:
-    border = PADDING_MODES.index(fit.convention.padding_mode) + bool(fit.convention.padding_value)
+def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int]:
+    c = fit.convention
     # A border that gives a few elements more by chance is not the better explanation.
-    misses = fit.misses * (RARER if border else 1.0)
-    return (misses, not is_fine(fit), afterwards(fit.convention), border)
+    bordered = c.padding_mode != "constant" or c.padding_value
+    misses = fit.misses * (RARER if bordered else 1.0)
+    return (misses, not is_fine(fit), afterwards(c))
 
 
 def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
@@ -180,34 +181,28 @@ def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         return
     within = usable & inside
     first = solve(linear, output, within) if within.sum() > 2 else plain
-    agreed = first.mismatched[within].mean() if within.any() else 1.0
     told = within & (output > 0) if is_rectified(output, usable) else within
-    if agreed > EXPLAINED and degrees_of_freedom(told) >= 3:
+    if degrees_of_freedom(told) >= 3 and first.mismatched[within].mean() > EXPLAINED:
         return
-    if within.sum() > 2:
-        yield judge(linear, first.convention, output, usable)
-    yield from _constant(linear, first.convention, output, usable & ~inside, usable)
-    if max(convention.input_dilation) == 1:
-        yield from _jointly(linear, output, usable)
-    if max(convention.input_dilation) == 1:
-        for mode in PADDING_MODES[1:]:
-            other = linear.again(convention.replace(padding_mode=mode))
-            if within.sum() > 2:
-                kept = first.convention.replace(padding_mode=mode)
-                yield judge(other, kept, output, usable)
-            yield solve(other, output, usable)
+    yield judge(linear, first.convention, output, usable)
+    yield from _constant(linear, first.convention, output, usable)
+    if max(convention.input_dilation) > 1:
+        return
+    yield from _jointly(linear, output, usable)
+    for mode in PADDING_MODES[1:]:
+        other = linear.again(convention.replace(padding_mode=mode))
+        yield judge(other, first.convention.replace(padding_mode=mode), output, usable)
+        yield solve(other, output, usable)
 
 
-def _constant(
-    linear: Linear, fitted: Convention, output: Array, border: Array, usable: Array
-) -> Iterator[Fit]:
+def _constant(linear: Linear, fitted: Convention, output: Array, usable: Array) -> Iterator[Fit]:
     """The border's constant, solved from the elements that see it."""
     edge = linear.edge
     if fitted.arithmetic.startswith("wrap:"):
-        number = wrapped_border(linear, fitted, output, border)
+        number = wrapped_border(linear, fitted, output, usable)
         if number is not None:
             yield _bordered(linear, number, output, usable)
-    telling = border & (np.abs(edge) > 0.25 * np.abs(edge).max(initial=0))
+    telling = usable & (np.abs(edge) > 0.25 * np.abs(edge).max())
     if fitted.activation == "relu":
         telling &= output > 0
     if telling.sum() < 2 or output.dtype.kind == "c":
@@ -234,7 +229,7 @@ def _constant(
 
 def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
     """The border's constant where hardly an element is clear of it: solved with all the rest."""
-    if output.dtype.kind == "c" or linear.values.dtype.kind == "c":
+    if output.dtype.kind == "c":
         return
     telling = usable & within_limits(output)
     if is_rectified(output, usable):

@@ -260,7 +260,9 @@ def _within(
 ) -> Fit:
     with np.errstate(over="ignore", invalid="ignore"):
         difference = np.abs(output.astype(np.result_type(output, np.float64)) - wanted)
-    return Fit(convention, linear, wanted, threshold, usable & ~(difference <= threshold))
+    # A bound beyond all numbers would explain anything.
+    given = (difference <= threshold) & np.isfinite(threshold)
+    return Fit(convention, linear, wanted, threshold, usable & ~given)
 
 
 def fft_room(fit: Fit, output: Array, usable: Array) -> float:

@@ -65,7 +65,7 @@ def channel_options(reading: Reading, *, shuffled: bool) -> list[Channels]:
     if shuffled:
         every = list(permutations(range(channels))) if channels <= ALL_ORDERS else []
         orders = [p for p in every[1:] if p != every[-1]]  # the last one is the reversal
-    elif 1 < channels <= ALL_ORDERS or (channels > 1 and grouped):
+    elif channels > 1 and (grouped or channels <= ALL_ORDERS):
         orders.append(tuple(range(channels))[::-1])
     flips: list[tuple[str, ...]] = [()]
     if inputs > 1 and (grouped or channels > ALL_ORDERS):

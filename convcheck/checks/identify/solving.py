@@ -142,6 +142,8 @@ def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]
         return
     target = output.astype(np.float64)
     sums = linear.values.astype(np.float64)
+    if not np.isfinite(sums).all():  # the border's constant made them overflow
+        return
     rectified = is_rectified(output, usable)
     if rectified:
         yield base.replace(activation="relu")

@@ -1,0 +1,252 @@
+"""What stands beyond the image's edge: which borders are tried, and how a constant is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from test_identify_fit import told
+
+from convcheck.checks.identify import fit as fitting
+from convcheck.checks.identify.judging import judge
+from convcheck.checks.sums import Linear, Problem
+from convcheck.convention import PADDING_MODES, Convention
+from convcheck.engine import convolve
+
+NCHW = {"image_layout": "NCHW", "output_layout": "NOHW"}
+RNG = np.random.default_rng(41)
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew() -> None:
+    """Whatever ran before, a test draws the same numbers."""
+    RNG.bit_generator.state = np.random.default_rng(42).bit_generator.state
+
+
+def ints(*shape: int) -> np.ndarray:
+    return RNG.integers(-9, 10, shape).astype(float)
+
+
+# --- which of them explains most ----------------------------------------------------------------
+
+
+def borders(*tried: tuple[int, dict[str, Any]]) -> Any:
+    """Fits that leave so many elements under such conventions, and which of them were asked for."""
+    asked: list[int] = []
+
+    def each(*_: Any) -> Any:
+        for at, (misses, keys) in enumerate(tried):
+            asked.append(at)
+            yield SimpleNamespace(convention=Convention(**keys), misses=misses, at=at)
+
+    return each, asked
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, *tried: tuple[int, dict[str, Any]]) -> tuple[int, int]:
+    """Which fit is the best of them, and how many were asked for."""
+    each, asked = borders(*tried)
+    monkeypatch.setattr(fitting, "_borders", each)
+    monkeypatch.setattr(fitting, "_zero_points", lambda *_: [])
+    best: Any = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
+    return best.at, len(asked)
+
+
+@pytest.mark.parametrize("border", [{"padding_mode": "edge"}, {"padding_value": 3.0}])
+def test_a_border_other_than_zeros_must_leave_a_twentieth_less(
+    border: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chosen(monkeypatch, (100, {}), (96, border)) == (0, 2)
+    assert chosen(monkeypatch, (100, {}), (95, border)) == (1, 2)
+    # Among themselves they leave less or more; of equal ones the first is taken.
+    wrap = {"padding_mode": "wrap"}
+    assert chosen(monkeypatch, (100, {}), (90, border), (89, wrap)) == (2, 3)
+    assert chosen(monkeypatch, (100, {}), (90, border), (90, wrap), (91, wrap)) == (1, 4)
+    # Nothing that is left is nothing, whatever the border.
+    assert chosen(monkeypatch, (1, {}), (0, border)) == (1, 2)
+
+
+def test_of_borders_that_leave_as_much_the_finer_and_the_plainer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, scaled = {"arithmetic": "bfloat16"}, {"scale": 2.0}
+    assert chosen(monkeypatch, (9, few), (9, scaled)) == (1, 2)
+    assert chosen(monkeypatch, (9, scaled), (9, few)) == (0, 2)
+    assert chosen(monkeypatch, (9, scaled), (9, {})) == (1, 2)
+    assert chosen(monkeypatch, (9, {}), (9, scaled)) == (0, 2)
+
+
+def test_no_border_is_asked_for_after_one_that_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But for a constant that few bits explain: it may be not quite right."""
+    few, rest = {"arithmetic": "bfloat16"}, [(5, {"padding_mode": "wrap"})] * 2
+    constant = {"padding_value": 3.0}
+    assert chosen(monkeypatch, (0, {}), *rest) == (0, 1)
+    assert chosen(monkeypatch, (0, few), *rest) == (0, 1)
+    assert chosen(monkeypatch, (0, constant), *rest) == (0, 1)
+    assert chosen(monkeypatch, (0, constant | few), *rest) == (0, 3)
+    assert chosen(monkeypatch, (1, {}), *rest) == (0, 3)
+    assert chosen(monkeypatch, (9, {}), (0, {"padding_mode": "edge"}), *rest) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("misses", "value", "arithmetic", "tried"),
+    [
+        (1, 3.0, "saturate:uint8", True),
+        (0, 3.0, "saturate:uint8", False),
+        (1, 0.0, "saturate:uint8", False),
+        (1, 3.0, "float32", False),
+        (0, 0.0, "wrap:uint8", False),
+    ],
+)
+def test_a_zero_point_is_for_rounded_numbers_that_a_constant_all_but_gives(
+    misses: int, value: float, arithmetic: str, tried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"padding_value": value, "arithmetic": arithmetic}
+    each, _ = borders((misses, keys))
+    better = SimpleNamespace(convention=Convention(**keys), misses=0)
+    worse = SimpleNamespace(convention=Convention(**keys), misses=2)
+    monkeypatch.setattr(fitting, "_borders", each)
+    monkeypatch.setattr(fitting, "_zero_points", lambda *_: [worse, better])
+    best: Any = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
+    assert (best is better) is tried
+
+
+# --- which of them are tried --------------------------------------------------------------------
+
+
+def inside(count: int, values: Any, kind: Any = float, rim: Any = 3.0) -> tuple[Any, ...]:
+    """Sums of which so many lie inside the image, and an output that has these there."""
+    x, w = ints(1, 1, 7, 7 + count), np.abs(ints(1, 1, 7, 8)) + 1
+    c = Convention(**NCHW, padding=((3, 3), (0, 0)))
+    output = convolve(x, w, c.replace(padding_value=rim)).astype(kind)
+    linear = Linear(Problem.of(x, w, output), c)
+    assert linear.interior.sum() == count == output.shape[3]
+    output[0, 0, 3, : len(values)] = values
+    return linear, output, np.ones(output.shape, bool)
+
+
+def tried(*given: Any) -> int:
+    """How many fits are made."""
+    return len(list(fitting._borders(*given)))
+
+
+def test_a_border_is_asked_about_where_half_of_what_is_inside_is_given() -> None:
+    wrong = 1e6 * RNG.standard_normal(20)
+    assert tried(*inside(20, wrong[:10])) > 1
+    assert tried(*inside(20, wrong[:11])) == 1
+    linear, output, usable = inside(20, wrong[:11])
+    usable[0, 0, 3, 5:7] = False
+    output[0, 0, 3, 5:7] = np.nan
+    assert tried(linear, output, usable) > 1
+
+
+def test_three_elements_more_than_numbers_are_needed_to_give_a_border_up() -> None:
+    """Of one channel, whose line takes two."""
+    wrong = 1e6 * RNG.standard_normal(5)
+    assert tried(*inside(4, wrong[:4])) > 1
+    assert tried(*inside(5, wrong)) == 1
+    # Of what is rectified only what is above zero says so, however little.
+    above = [1e6, 3e5, 0.5, 1e5, 7e5]
+    for values, given_up in (
+        ([*above, 0.0], True),
+        ([*above[:4], 0.0, 0.0], False),
+        ([*above[:4], 0.0, -0.5], False),
+    ):
+        linear, output, usable = inside(6, values, rim=300.0)
+        assert fitting.is_rectified(output, usable)
+        assert (tried(linear, output, usable) == 1) is given_up
+
+
+def test_three_elements_inside_are_the_fewest_that_numbers_are_solved_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    solve = fitting.solve
+    for count, asked in ((2, False), (3, True)):
+        counts: list[int] = []
+
+        def solving(linear: Any, output: Any, usable: Any, counts: list[int] = counts) -> Any:
+            counts.append(int(usable.sum()))
+            return solve(linear, output, usable)
+
+        linear, output, usable = inside(count, ())
+        monkeypatch.setattr(fitting, "solve", solving)
+        next(fits := fitting._borders(linear, output, usable))
+        assert counts == [usable.sum()]
+        next(fits)
+        assert (count in counts) is asked
+
+
+def test_a_hypothesis_with_a_border_of_its_own_is_tried_with_it_alone() -> None:
+    x, w = ints(1, 1, 9, 8), ints(2, 1, 3, 3)
+    for keys, alone in (
+        ({"padding": 1, "padding_mode": "edge"}, True),
+        ({"padding": 0}, True),
+        ({"padding": 1}, False),
+    ):
+        c = Convention(**NCHW, **keys)
+        output = convolve(x, w, c)
+        linear = Linear(Problem.of(x, w, output), c)
+        fits = list(fitting._borders(linear, output, np.ones(output.shape, bool)))
+        modes = [fit.convention.padding_mode for fit in fits]
+        # Each with the numbers that are solved for inside, and with its own.
+        expected = [mode for mode in PADDING_MODES for _ in range(2)]
+        assert modes == ([c.padding_mode] if alone else expected)
+
+
+def test_zeros_between_the_samples_are_never_repeated() -> None:
+    """A constant beyond the edge may be theirs, but it is not solved for with all the rest."""
+    x, w = ints(1, 1, 6, 6), ints(2, 1, 3, 3)
+    for gap, count in ((1, len(PADDING_MODES)), (2, 1), (3, 1)):
+        c = Convention(**NCHW, padding=2, input_dilation=gap)
+        output = convolve(x, w, c.replace(padding_value=3.0))
+        linear = Linear(Problem.of(x, w, output), c)
+        fits = list(fitting._borders(linear, output, np.ones(output.shape, bool)))
+        assert len({fit.convention.padding_mode for fit in fits}) == count
+        assert fits[2].convention.padding_value == 3
+        assert fits[2].misses == 0
+
+
+# --- zero points --------------------------------------------------------------------------------
+
+
+def test_zero_points_are_for_integers_beside_a_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    monkeypatch.setattr(fitting, "_zero_points", lambda *_: pytest.fail("none is asked for"))
+    fit = told(x, w, Convention(**NCHW, padding=1), [((0, 1, 2, 3), 500.0)])
+    assert fit.misses == 1
+    fit = told(x, w, Convention(**NCHW, padding=1, padding_value=3.0), [((0, 1, 2, 3), 500.0)])
+    assert (fit.convention.padding_value, fit.misses) == (3, 1)
+    made = Convention(**NCHW, padding=1, padding_value=3.0, arithmetic="saturate:int16")
+    assert told(x, w, made).misses == 0
+
+
+def test_the_whole_numbers_that_are_tried_for_a_zero_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = ints(1, 2, 9, 8), ints(3, 2, 3, 3)
+    made = Convention(**NCHW, padding=1)
+    output = convolve(x, w, made)
+    usable = np.ones(output.shape, bool)
+    output[0, 0, 0] += 500
+    linear = Linear(Problem.of(x, w, output), made)
+    near = judge(linear, made, output, usable)
+    near = replace(near, convention=made.replace(padding_value=116.6))
+    tried: list[float] = []
+    monkeypatch.setattr(fitting, "_bordered", lambda _, n, *__: tried.append(n) or near)
+    assert near.misses
+    assert list(fitting._zero_points(linear, near, output, usable)) == [near] * 17
+    assert sorted(tried) == list(range(109, 126))
+    assert [abs(number - 117) for number in tried[::2]] == list(range(9))
+    # Up to the first that gives all, and none where the most is not given.
+    right = replace(near, mismatched=near.mismatched & False)
+    monkeypatch.setattr(fitting, "_bordered", lambda *_: right)
+    assert list(fitting._zero_points(linear, near, output, usable)) == [right]
+    half = np.arange(output.size).reshape(output.shape) % 2 == 0
+    many = replace(near, mismatched=half)
+    assert list(fitting._zero_points(linear, many, output, usable)) == [right]
+    many.mismatched[..., -1, -1] = True
+    assert list(fitting._zero_points(linear, many, output, usable)) == []
