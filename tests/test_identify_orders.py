@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from test_identify_exploration import ALIKE, COMMON, DRAWN, RARE, Script, searched
 
@@ -17,6 +16,8 @@ from convcheck.engine import convolve, to_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
 
     from convcheck.checks.identify.tally import Confirmed
 
