@@ -76,20 +76,26 @@ def load(operand: str, spec: str, *, stdin: BinaryIO | None = None) -> Tensor:
     return _tensor(operand, spec, found)
 
 
-def load_all(operand: str, path: str) -> Iterator[tuple[str, Tensor | InputError]]:
-    """Every array of a file with what :func:`load` calls it; an error where it cannot be read."""
+def load_all(operand: str, spec: str) -> Iterator[tuple[str, Tensor | InputError]]:
+    """Every array of a file with what :func:`load` calls it; an error where it cannot be read.
+
+    Of ``FILE.npz::NAME``, and of standard input, it is the one that they say.
+    """
+    if spec == "-" or _split(spec)[1] is not None:
+        yield spec, load(operand, spec)
+        return
     with ExitStack() as stack:
-        with _about(operand, path):
-            opened = stack.enter_context(_open(path))
+        with _about(operand, spec):
+            opened = stack.enter_context(_open(spec))
         for name in opened.names:
-            spec = path if name is None else f"{path}::{name}"
+            each = spec if name is None else f"{spec}::{name}"
             try:
-                with _about(operand, spec):
+                with _about(operand, each):
                     found = opened.load(name)
             except InputError as error:
-                yield spec, error
+                yield each, error
             else:
-                yield spec, _tensor(operand, spec, found)
+                yield each, _tensor(operand, each, found)
 
 
 def _subject(operand: str, spec: str) -> str:

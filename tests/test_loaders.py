@@ -504,6 +504,25 @@ def test_inspect_goes_on_after_an_array_that_is_spoiled(
     assert re.search(r"a\.npz::first is a corrupt or cut-off zip archive", out)
 
 
+def test_inspect_of_one_array(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name, and from standard input."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", first=ONE, second=np.ones((3, 4)))
+    assert cli.run(["inspect", "a.npz::second"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"a\.npz::second +3x4 +float64", out)
+    assert "first" not in out
+    assert cli.run(["inspect", "a.npz::third"]) == 2
+    assert "holds no array named third" in capsys.readouterr().err
+    piped = io.BytesIO()
+    np.save(piped, np.ones((2, 5)))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped.getvalue())))
+    assert cli.run(["inspect", "-"]) == 0
+    assert re.search(r" - +2x5 +float64", capsys.readouterr().out)
+
+
 def test_the_list_of_a_files_arrays_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
