@@ -22,7 +22,7 @@ from convcheck.engine import (
     sums,
 )
 from convcheck.mapping import Reference, reference
-from convcheck.rounding import Arithmetic, choose_arithmetic
+from convcheck.rounding import Arithmetic, choose_arithmetic, norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +158,11 @@ class Linear:
         """The correlation of ``how`` of the image, arranged as ``c`` says, with a bank that is."""
         x = spread(arrange_image(how(self.problem.image), c), c.input_dilation)
         return sums(pad(x, c), w, c, self.problem.arithmetic)
+
+    @cached_property
+    def heaviest(self) -> float:
+        """The largest 2-norm of a filter."""
+        return max(norm(kernel) for kernel in self.bank)
 
     @cached_property
     def magnitude(self) -> Array:

@@ -116,7 +116,7 @@ def identify(
         expect: keys of a convention that the answer must have.
         strict: several conventions that explain the output do not count as an answer.
         ignore_nonfinite: judge the finite elements of an output that has others.
-        progress: told of every part of a large output that was judged.
+        progress: told how far the search is, and of every part of a large output that was judged.
         workers: who judges the parts of a large output; this process, where it is None.
         memory: bytes that they all may take beside the arrays, 256 MiB by default.
 

@@ -282,11 +282,10 @@ def fft_room(fit: Fit, output: Array, usable: Array) -> float:
     image, memo = linear.problem.image, linear.problem.memo
     if "norm" not in memo:
         memo["norm"] = norm(image)
-    heaviest = max(norm(kernel) for kernel in linear.bank)
 
     def bound(arithmetic: str) -> float:
         unit = PRECISIONS[arithmetic]
-        return abs(c.scale) * fft_bound(memo["norm"], heaviest, 4 * image.size, unit=unit)
+        return abs(c.scale) * fft_bound(memo["norm"], linear.heaviest, 4 * image.size, unit=unit)
 
     usual = float(np.sqrt(np.mean(left[given] ** 2)))
     room = min(bound(c.arithmetic), ALIKE * usual)
