@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_identify_fit import told
+from test_identify_fit import NCHW, RNG, ints, told
 
 from convcheck.checks.identify import fit as fitting
 from convcheck.checks.identify.judging import judge
@@ -16,18 +16,7 @@ from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
 
-NCHW = {"image_layout": "NCHW", "output_layout": "NOHW"}
-RNG = np.random.default_rng(41)
-
-
-@pytest.fixture(autouse=True)
-def drawn_anew() -> None:
-    """Whatever ran before, a test draws the same numbers."""
-    RNG.bit_generator.state = np.random.default_rng(42).bit_generator.state
-
-
-def ints(*shape: int) -> np.ndarray:
-    return RNG.integers(-9, 10, shape).astype(float)
+DRAWN_FROM = 42
 
 
 # --- which of them explains most ----------------------------------------------------------------

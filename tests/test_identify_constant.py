@@ -14,11 +14,7 @@ from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 
-
-@pytest.fixture(autouse=True)
-def drawn_anew() -> None:
-    """Whatever ran before, a test draws the same numbers."""
-    RNG.bit_generator.state = np.random.default_rng(42).bit_generator.state
+DRAWN_FROM = 42
 
 
 def constants(
@@ -367,13 +363,20 @@ def test_a_border_of_zeros_is_no_constant() -> None:
         assert fitting._edge_value(linear, output, usable, scaled=scaled, biased=biased) is None
 
 
-def test_a_channel_of_which_nothing_is_seen_says_nothing() -> None:
+NONE_OF_ONE = np.ones((1, 3, 7, 7), bool)
+NONE_OF_ONE[:, 1] = False
+ONE_OF_TWO = np.zeros((1, 3, 7, 7), bool)
+ONE_OF_TWO[0, 0, :3, 0] = ONE_OF_TWO[0, 1, 0, 0] = ONE_OF_TWO[0, 2, 0, 0] = True
+
+
+@pytest.mark.parametrize("telling", [NONE_OF_ONE, ONE_OF_TWO], ids=["none", "one"])
+def test_a_channel_says_nothing_beside_its_bias_if_no_two_elements_are_seen(
+    telling: np.ndarray,
+) -> None:
     x, w = ints(1, 2, 7, 9), ints(3, 2, 9, 3)
     made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
     output = convolve(x, w, made.replace(bias=(7.0, 700.0, -900.0)))
     linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    telling = np.ones(output.shape, bool)
-    telling[:, 1] = False
     value = fitting._edge_value(linear, output, telling, scaled=False, biased=True)
     assert value == pytest.approx(-2.75, rel=1e-9)
 
@@ -427,14 +430,3 @@ def test_a_border_is_estimated_within_a_fiftieth() -> None:
     rough = np.rint(right / 128).astype(np.int32) + ways.astype(np.int32)
     linear = Linear(Problem.of(x, w / 128, rough), made.replace(padding_value=0.0))
     assert fitting._edge_value(linear, rough, every, scaled=False, biased=False) is None
-
-
-def test_a_channel_of_which_one_element_is_seen_says_nothing_beside_its_bias() -> None:
-    x, w = ints(1, 2, 7, 9), ints(3, 2, 9, 3)
-    made = Convention(**NCHW, padding=((4, 4), (0, 0)), padding_value=-2.75)
-    output = convolve(x, w, made.replace(bias=(7.0, 700.0, -900.0)))
-    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
-    telling = np.zeros(output.shape, bool)
-    telling[0, 0, :3, 0] = telling[0, 1, 0, 0] = telling[0, 2, 0, 0] = True
-    value = fitting._edge_value(linear, output, telling, scaled=False, biased=True)
-    assert value == pytest.approx(-2.75, rel=1e-9)

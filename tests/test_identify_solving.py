@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from convcheck.checks.identify.judging import Fit
 
 RNG = np.random.default_rng(31)
-
-
-@pytest.fixture(autouse=True)
-def drawn_anew() -> None:
-    """Whatever ran before, a test draws the same numbers."""
-    RNG.bit_generator.state = np.random.default_rng(32).bit_generator.state
+DRAWN_FROM = 32
 
 
 def drawn(channels: int = 1, count: int = 60, high: int = 500) -> np.ndarray:
