@@ -216,17 +216,42 @@ def judge_tile(
     x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
     expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
     floors = None if oracle_bounds is None else np.array(oracle_bounds)
-    exact = arithmetic.exact and (floors is None or not floors.any())
-    judged = _by_fft(x, w, expected, floors, arithmetic, rows, tile) or _by_sums(
-        x, w, expected, floors, arithmetic, rows, tile
-    )
+    case = _Case(x, w, expected, floors, arithmetic, rows, tile.first)
+    judged = _by_fft(case) or _by_sums(case)
     pairs = combinations(rows, 2)
     return Part(
         rows=judged.rows,
         apart=frozenset(pair for pair, one in zip(pairs, judged.apart, strict=True) if one),
         wrapped=_count_outside(expected, limits),
-        exact=exact,
+        exact=case.exact,
     )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One tile's operands, and what the oracle made of them.
+
+    ``floors`` are how far each filter's results can be off, and None where the oracle sums: then
+    the bound of a sum holds for it too. ``first`` is where the tile begins.
+    """
+
+    x: Array
+    w: Array
+    expected: Array
+    floors: Array | None
+    arithmetic: Arithmetic
+    rows: Rows
+    first: tuple[int, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether neither the oracle nor a sum is off at all."""
+        return self.arithmetic.exact and (self.floors is None or not self.floors.any())
+
+    @property
+    def home(self) -> int:
+        """The row that the oracle computes."""
+        return list(self.rows).index("flipped")
 
 
 @dataclass(frozen=True)
@@ -237,23 +262,14 @@ class _Judged:
     apart: tuple[bool, ...]
 
 
-def _by_sums(
-    x: Array,
-    w: Array,
-    expected: Array,
-    floors: Array | None,
-    arithmetic: Arithmetic,
-    rows: Rows,
-    tile: Tile,
-) -> _Judged:
-    """By sums of products, which ``floors`` being None says the oracle computes too."""
-    summed = floors is None  # the bound of a sum holds for the oracle too
-    floors = np.zeros(len(w)) if floors is None else floors
-    exact = arithmetic.exact and not floors.any()
+def _by_sums(case: _Case) -> _Judged:
+    """By sums of products."""
+    x, w, expected, arithmetic, rows = case.x, case.w, case.expected, case.arithmetic, case.rows
+    summed, exact, home = case.floors is None, case.exact, case.home
+    floors = np.zeros(len(w)) if case.floors is None else case.floors
     banks = np.stack(
         [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
     )
-    home = list(rows).index("flipped")
     narrow = singly(x, banks, expected, arithmetic) if exact else None
     if narrow is not None:
         x, banks, expected = narrow
@@ -264,7 +280,7 @@ def _by_sums(
     if (exact or not summed) and arithmetic.dtype.kind != "i":
         screen = Screen.of(x, banks, arithmetic, floors, home)
         if screen is not None:
-            seen = [screen.judge(i, v, expected, tile.first) for i, v in enumerate(values)]
+            seen = [screen.judge(i, v, expected, case.first) for i, v in enumerate(values)]
             apart = [screen.apart(a, b, values) for a, b in pairs]
     if None in seen or None in apart:
         values, expected = arithmetic.cast(values), arithmetic.cast(expected)
@@ -273,7 +289,7 @@ def _by_sums(
         bounds = [arithmetic.bound(size, terms) for size in sizes]
         oracle_bound = bounds[home] if summed else floors[:, None, None]
         seen = [
-            row or judge(v, expected, b + oracle_bound, np.maximum(s, sizes[home]), tile.first)
+            row or judge(v, expected, b + oracle_bound, np.maximum(s, sizes[home]), case.first)
             for row, v, b, s in zip(seen, values, bounds, sizes, strict=True)
         ]
         apart = [
@@ -285,16 +301,9 @@ def _by_sums(
     )
 
 
-def _by_fft(
-    x: Array,
-    w: Array,
-    expected: Array,
-    floors: Array | None,
-    arithmetic: Arithmetic,
-    rows: Rows,
-    tile: Tile,
-) -> _Judged | None:
+def _by_fft(case: _Case) -> _Judged | None:
     """By FFT where that is sooner and no less sharp than the oracle; None elsewhere."""
+    x, w, floors, arithmetic, rows = case.x, case.w, case.floors, case.arithmetic, case.rows
     sharp = floors is not None or arithmetic.exact
     if not sharp or arithmetic.dtype != np.float64 or not fourier.wins(x.shape, w.shape, len(rows)):
         return None
@@ -307,11 +316,11 @@ def _by_fft(
     values, bounds = found
     sizes, _ = sized
     both = bounds if floors is None else bounds + floors
-    limit = np.broadcast_to(both[:, None, None], expected.shape)
-    own = sizes[list(rows).index("flipped")]
+    limit = np.broadcast_to(both[:, None, None], case.expected.shape)
+    own = sizes[case.home]
     return _Judged(
         tuple(
-            judge(v, expected, limit, np.maximum(s, own), tile.first)
+            judge(v, case.expected, limit, np.maximum(s, own), case.first)
             for v, s in zip(values, sizes, strict=True)
         ),
         tuple(
