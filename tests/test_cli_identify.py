@@ -138,7 +138,8 @@ def test_the_exit_code_is_the_verdict(
         assert operand == {"path": path, "shape": list(array.shape), "dtype": str(array.dtype)}
     assert found["strict"] is ("--strict" in options)
     assert (found["expect"] is None) == (found["expect_met"] is None) == ("--expect" not in options)
-    assert len(found["warnings"]) == (name == "full-of-holes")
+    # Sixteen elements of noise are so few that what made them might be missed.
+    assert len(found["warnings"]) == (name in {"full-of-holes", "noise"})
 
 
 @pytest.mark.parametrize("name", ["plain", "integers", "complex", "rounded", "symmetric"])

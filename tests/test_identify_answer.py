@@ -338,6 +338,7 @@ NEITHER = "no axis of W is as long as an axis of IMG"
 NONE = "no axis of W is as long as an axis of OUT"
 ONE = "W is one filter and gives one output channel"
 CHECK = "check which file is which"
+ROW = "for a 1-D convolution give each array one row"
 
 
 @pytest.mark.parametrize(
@@ -352,6 +353,14 @@ CHECK = "check which file is which"
         ((3, 9, 8), (3, 2, 2), (7, 8, 5), ONE),
         ((4, 3, 8), (3, 2, 2), (1, 6, 5), CHECK),
         ((4, 2, 8), (3, 2, 2), (5, 6), CHECK),
+        ((1, 4, 50), (6, 4, 3), (1, 6, 48), ROW),
+        ((4, 50), (6, 4, 3), (6, 48), ROW),
+        ((4, 50), (6, 2, 3), (6, 48), ROW),
+        ((4, 50), (6, 4, 3), (1, 6, 48), ROW),
+        ((2, 4, 50), (6, 4, 3), (2, 6, 48), ROW),
+        ((2, 4, 50), (6, 4, 3), (3, 6, 48), ONE),
+        ((4, 50), (6, 3, 5), (6, 48), NEITHER),
+        ((4, 50), (5, 4, 3), (6, 48), CHECK),
     ],
     ids=str,
 )
@@ -362,6 +371,35 @@ def test_which_sizes_keep_arrays_apart(
         identify(*map(np.ones, (x, w, y)))
     assert error.value.hint.startswith(hint)
     assert f"W {w[0]}x{w[1]}" in error.value.got
+
+
+def test_a_1d_convolution_is_named_once_its_arrays_have_a_row() -> None:
+    x, w = (RNG.integers(-9, 10, shape) for shape in ((1, 4, 50), (6, 4, 3)))
+    y = np.stack([sum(np.correlate(*pair) for pair in zip(x[0], k, strict=True)) for k in w])[None]
+    with pytest.raises(InputError, match="no convention connects these shapes") as error:
+        identify(x, w, y)
+    assert error.value.hint.endswith("in NumPy: IMG 1x4x1x50, W 6x4x1x3, OUT 1x6x1x48")
+    result = identify(x[..., None, :], w[..., None, :], y[..., None, :])
+    assert result.verdict == "identified"
+    assert result.candidates[0].convention.flip == ()
+
+
+@pytest.mark.parametrize(
+    ("positive", "warned"),
+    [(5, ("OUT has only 5 elements that were not cut off",)), (59, ("59 elements",)), (60, ())],
+)
+def test_where_little_is_left_what_made_it_may_be_missed(
+    positive: int, warned: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identification, "explore", lambda *_, **__: Exploration(hypotheses=1))
+    y = np.zeros((3, 8, 7))
+    y.flat[RNG.choice(y.size, positive, replace=False)] = RNG.uniform(1, 2, positive)
+    warnings = identify(X, W, y).warnings
+    assert len(warnings) == len(warned)
+    for part, whole in zip(warned, warnings, strict=True):
+        assert part in whole
+    few = np.arange(1.0, 37).reshape(3, 4, 3)
+    assert identify(X[:, :5, :4], W, few).warnings[0].startswith("OUT has only 36 elements: with")
 
 
 def test_a_size_that_no_stride_gives() -> None:

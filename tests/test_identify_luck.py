@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from convcheck.checks.identify import exploration
-from convcheck.checks.identify.exploration import is_luck, untold
+from convcheck.checks.identify.exploration import is_luck, is_near, untold
+from convcheck.checks.identify.fit import judged
 from convcheck.checks.sums import Problem
 from convcheck.convention import Convention
 
@@ -86,3 +87,23 @@ def test_other_orders_are_asked_for_where_relu_left_nothing_of_a_group(
     fit: Any = SimpleNamespace(convention=Convention(groups=2, activation="relu").replace(**keys))
     monkeypatch.setattr(exploration, "_reordered", lambda *given: [given])
     assert list(untold(problem, [fit, fit])) == ([(problem, fit)] * 2 if asked else [])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"arithmetic": "saturate:uint8", "bias": (-900, -900, -900)},
+        # The first bias alone would be 255, but its sums lift it to what is 0 again.
+        {"arithmetic": "wrap:uint8", "bias": (255.9, 256.1, 256.1), "scale": 1e-3},
+        {"activation": "relu", "bias": (-900, -900, -900)},
+    ],
+)
+def test_zeros_that_are_right_are_no_near_match(keys: dict[str, Any]) -> None:
+    """All but six elements of 300 are given, and none that says more than on which side it is."""
+    rng = np.random.default_rng(7)
+    x, w = rng.integers(5, 10, (2, 11, 11)), rng.integers(5, 10, (3, 2, 2, 2))
+    output = np.zeros((1, 3, 10, 10), np.int64 if "activation" in keys else np.uint8)
+    output.flat[[3, 50, 120, 177, 230, 299]] = [47, 121, 28, 16, 9, 200]
+    fit = judged(Problem.of(x, w, output[0]), Convention(**keys), output)
+    assert (fit.misses, fit.tally.given) == (6, 0)
+    assert not is_near(fit, 10**6)

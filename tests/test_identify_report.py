@@ -122,7 +122,7 @@ def test_the_sentences_of_every_verdict() -> None:
     assert 'Expected: {"stride":[2,2]} It has stride 1 instead of 2.' in near
     assert "Where it does not fit: row 1. Worst element, at (1, 2): -29.5 in OUT, -36.5" in near
     unexplained = flat("unexplained")
-    assert "no convention that convcheck knows makes OUT" in unexplained
+    assert "convcheck found no convention that makes OUT from IMG and W" in unexplained
     assert "This is not an answer. It gives 0 of the 20 elements." in unexplained
     assert "Where it differs: every interior element." in unexplained
     assert "Correlation with OUT: 0.25" in unexplained

@@ -90,7 +90,11 @@ def test_a_tally_counts_what_is_there(name: str, damage: str) -> None:
     seen = usable & ~middle if common else usable
     telling = seen
     if c.activation == "relu":
-        telling = seen & ((y != 0) | (right != 0))
+        telling = telling & ((y != 0) | (right != 0))
+    if ":" in c.arithmetic:
+        limits = np.iinfo(c.arithmetic.partition(":")[2])
+        for end in (limits.min, limits.max):
+            telling = telling & ((y != end) | (right != end))
     assert fit.misses == told.misses == wrong.sum()
     assert fit.usable == told.comparison.total == usable.sum()
     assert told.comparison.mismatched == wrong.sum()

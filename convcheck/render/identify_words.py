@@ -38,7 +38,7 @@ def _answer(report: Report, result: IdentifyResult) -> str:
             f"but for {seen.mismatched} of its {_elements(seen.total)}, "
             f"{sentence(candidate.convention, report)}"
         )
-    return "no convention that convcheck knows makes OUT from IMG and W"
+    return "convcheck found no convention that makes OUT from IMG and W"
 
 
 def expectation(result: IdentifyResult) -> list[str]:

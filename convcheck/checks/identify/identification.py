@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -29,12 +30,13 @@ from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import Miss, miss_of, where
 from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.solving import afterwards
-from convcheck.checks.identify.stages import MANY
+from convcheck.checks.identify.stages import MANY, SAMPLES, telling
 from convcheck.checks.inputs import check_numbers, not_finite, shape_text
 from convcheck.checks.sums import Problem
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import to_axes
 from convcheck.errors import ExitCode, InputError
+from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -178,7 +180,7 @@ def _identify(
     else:
         near = [] if mute else [fit for fit in fits if is_near(fit, hypotheses)]
         verdict, candidates, miss = _unexplained(problem, explored.closest, near)
-        warnings += tuple(said)
+        warnings += (*said, *_thin(found[0].output, verdict))
     warnings += tuple(_silent(problem, candidates))
     reasons: tuple[str, ...] = ()
     remedy = blindness = None
@@ -224,6 +226,18 @@ def _unexplained(
         best = min(near, key=lambda fit: (fit.misses, complexity(fit.convention)))
         return "near-match", (_candidate(best),), None
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
+
+
+def _thin(output: Array, verdict: str) -> Iterator[str]:
+    """Of an output (N,O,H,W) with so little in it that what made it may have been missed."""
+    marks = telling(output)
+    told = sum(int(np.count_nonzero(marks(part))) for part in blocks(output))
+    if verdict == "unexplained" and told < SAMPLES:
+        cut = " that were not cut off at zero or at a limit" if told < output.size else ""
+        yield (
+            f"OUT has only {told} elements{cut}: with so few, the convention that made it can be "
+            f"missed; an output with {SAMPLES} or more tells"
+        )
 
 
 def _silent(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[str]:
@@ -304,6 +318,11 @@ def _no_size(image: Array, filters: Array, output: Array) -> InputError:
 
 
 def _mismatched_axis(image: Array, filters: Array, output: Array) -> str:
+    if _is_one_dimensional(image, filters, output):
+        return (
+            "for a 1-D convolution give each array one row, as by array[..., None, :] in NumPy: "
+            f"IMG {_one_row(image)}, W {_one_row(filters)}, OUT {_one_row(output)}"
+        )
     if not set(filters.shape) & set(image.shape) and filters.ndim > 2 and 1 not in filters.shape:
         return "no axis of W is as long as an axis of IMG, so none can be the channels of both"
     if filters.ndim == 4 and not set(filters.shape) & set(output.shape):
@@ -311,3 +330,16 @@ def _mismatched_axis(image: Array, filters: Array, output: Array) -> str:
     if filters.ndim == 3 and output.ndim > 2 and 1 not in output.shape:
         return "W is one filter and gives one output channel: save a bank as (K, C, Fh, Fw)"
     return "check which file is which, and whether OUT was cut or transposed"
+
+
+def _is_one_dimensional(image: Array, filters: Array, output: Array) -> bool:
+    """Whether these can be (N,C,L) or (C,L), filters (O,I,k), and (N,O,L') or (O,L')."""
+    if filters.ndim != 3 or not {image.ndim, output.ndim} <= {2, 3}:
+        return False
+    (*batch, channels, _), (*results, count, _) = image.shape, output.shape
+    filling = channels % max(filters.shape[1], 1) == 0
+    return math.prod(batch) == math.prod(results) and filling and count == filters.shape[0]
+
+
+def _one_row(array: Array) -> str:
+    return shape_text((*array.shape[:-1], 1, array.shape[-1]))

@@ -27,9 +27,9 @@ Array = NDArray[Any]
 class Tally:
     """What a part of an output contributes; parts merge in any order.
 
-    ``comparison`` has the output's own indices. ``telling`` counts the elements whose value is not
-    the commonest, ``given`` those of them that the convention gives; ``seen`` and ``astray`` count
-    the same and those that it does not give, rectified zeros among them. ``wrong`` marks along each
+    ``comparison`` has the output's own indices. ``seen`` counts the elements whose value is not the
+    commonest, ``astray`` those of them that the convention does not give; ``telling`` the same but
+    for those that it rightly cuts off, ``given`` those that it gives. ``wrong`` marks along each
     axis of the whole, N,O,H,W, where an element is not given; it is empty where all are.
     ``furthest`` (O,2,4) has for each channel the elements that are furthest above and below what is
     given, as n, y, x after by how much, 0 where there is none. ``inside`` says that one is whose
@@ -94,9 +94,8 @@ class Tally:
         )
         misses = fit.misses
         rises = fit.predicted - level(c)
-        seen = telling = (ground or Ground.of(rises, usable)).telling(rises, usable)
-        if c.activation == "relu":  # that both are zero says little
-            telling = seen & ((output != 0) | (fit.predicted != 0))
+        seen = (ground or Ground.of(rises, usable)).telling(rises, usable)
+        telling = seen & ~(_cut_off(fit.predicted, c) & (output == fit.predicted))
         return cls(
             comparison=replace(comparison, total=int(np.count_nonzero(usable))),
             misses=misses,
@@ -109,6 +108,18 @@ class Tally:
             inside=bool(misses and (wrong & fit.linear.interior).any()),
             values=frozenset(np.unique(output[wrong])[:2].tolist()) if misses else frozenset(),
         )
+
+
+def _cut_off(values: Array, convention: Convention) -> Array:
+    """Elements at zero under ReLU, or at an end of an integer's range: they say but on which side.
+
+    Numbers that wrapped are hardly ever there, unless a bias alone has put them all at one.
+    """
+    ends = [0.0] if convention.activation == "relu" else []
+    if ":" in convention.arithmetic:
+        limits = np.iinfo(convention.arithmetic.partition(":")[2])
+        ends += [limits.min, limits.max]
+    return np.isin(values, ends)
 
 
 def _marked(
