@@ -86,19 +86,15 @@ def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
     values = np.empty((len(rows), count, *sizes))
     for k, filters in enumerate(bank):
         kept: dict[bool, Array] = {}
-        made: dict[tuple[bool, ...], Array] = {}
         for row, flip in enumerate(rows):
             crossed = ("H" in flip) != ("W" in flip)
             if crossed not in kept:
                 kept[crossed] = rfft2(filters[:, ::-1] if crossed else filters, lengths)
             # Both axes reversed, or W of what has H reversed: a convolution with what was kept.
-            convolved, reordered = "W" in flip, "I" in flip and len(filters) > 1
-            way = crossed, convolved, reordered
-            if way not in made:
-                factor = kept[crossed][::-1] if reordered else kept[crossed]
-                summed = np.einsum("chw,chw->hw", spectrum, factor if convolved else factor.conj())
-                made[way] = irfft2(summed, lengths)[last if convolved else first]
-            values[row, k] = made[way]
+            convolved = "W" in flip
+            factor = kept[crossed][::-1] if "I" in flip else kept[crossed]
+            summed = np.einsum("chw,chw->hw", spectrum, factor if convolved else factor.conj())
+            values[row, k] = irfft2(summed, lengths)[last if convolved else first]
     return values
 
 

@@ -216,12 +216,20 @@ def judge_tile(
     x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
     expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
     floors = None if oracle_bounds is None else np.array(oracle_bounds)
-    case = _Case(x, w, expected, floors, arithmetic, rows, tile.first)
+    # To reverse an axis of one changes nothing: rows that differ in no more are computed once.
+    plain = {
+        name: tuple(axis for axis in flip if w.shape[1 + "IHW".index(axis)] > 1)
+        for name, flip in rows.items()
+    }
+    flips = tuple(dict.fromkeys(plain.values()))
+    which = {name: flips.index(flip) for name, flip in plain.items()}
+    case = _Case(x, w, expected, floors, arithmetic, flips, which["flipped"], tile.first)
     judged = _by_fft(case) or _by_sums(case)
-    pairs = combinations(rows, 2)
     return Part(
-        rows=judged.rows,
-        apart=frozenset(pair for pair, one in zip(pairs, judged.apart, strict=True) if one),
+        rows=tuple(judged.rows[which[name]] for name in rows),
+        apart=frozenset(
+            (a, b) for a, b in combinations(rows, 2) if {which[a], which[b]} in judged.apart
+        ),
         wrapped=_count_outside(expected, limits),
         exact=case.exact,
     )
@@ -232,7 +240,8 @@ class _Case:
     """One tile's operands, and what the oracle made of them.
 
     ``floors`` are how far each filter's results can be off, and None where the oracle sums: then
-    the bound of a sum holds for it too. ``first`` is where the tile begins.
+    the bound of a sum holds for it too. ``flips`` are those of the rows, the oracle's at ``home``;
+    ``first`` is where the tile begins.
     """
 
     x: Array
@@ -240,7 +249,8 @@ class _Case:
     expected: Array
     floors: Array | None
     arithmetic: Arithmetic
-    rows: Rows
+    flips: tuple[tuple[str, ...], ...]
+    home: int
     first: tuple[int, ...]
 
     @property
@@ -249,33 +259,30 @@ class _Case:
         return self.arithmetic.exact and (self.floors is None or not self.floors.any())
 
     @property
-    def home(self) -> int:
-        """The row that the oracle computes."""
-        return list(self.rows).index("flipped")
+    def pairs(self) -> list[tuple[int, int]]:
+        """Every two of the rows."""
+        return list(combinations(range(len(self.flips)), 2))
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Every row of a tile, and whether the tile tells each pair of rows apart."""
+    """Every row of a tile, and the pairs of rows that the tile tells apart."""
 
     rows: tuple[Comparison, ...]
-    apart: tuple[bool, ...]
+    apart: frozenset[frozenset[int]]
 
 
 def _by_sums(case: _Case) -> _Judged:
     """By sums of products."""
-    x, w, expected, arithmetic, rows = case.x, case.w, case.expected, case.arithmetic, case.rows
-    summed, exact, home = case.floors is None, case.exact, case.home
+    x, w, expected, arithmetic = case.x, case.w, case.expected, case.arithmetic
+    summed, exact, home, pairs = case.floors is None, case.exact, case.home, case.pairs
     floors = np.zeros(len(w)) if case.floors is None else case.floors
-    banks = np.stack(
-        [np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in rows.values()]
-    )
+    banks = np.stack([np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in case.flips])
     narrow = singly(x, banks, expected, arithmetic) if exact else None
     if narrow is not None:
         x, banks, expected = narrow
     values = _correlate(x, banks)
-    pairs = list(combinations(range(len(rows)), 2))
-    seen: list[Comparison | None] = [None] * len(rows)
+    seen: list[Comparison | None] = [None] * len(banks)
     apart: list[bool | None] = [None] * len(pairs)
     if (exact or not summed) and arithmetic.dtype.kind != "i":
         screen = Screen.of(x, banks, arithmetic, floors, home)
@@ -297,18 +304,20 @@ def _by_sums(case: _Case) -> _Judged:
             for known, (a, b) in zip(apart, pairs, strict=True)
         ]
     return _Judged(
-        tuple(row for row in seen if row is not None), tuple(one is True for one in apart)
+        tuple(row for row in seen if row is not None),
+        frozenset(frozenset(pair) for pair, told in zip(pairs, apart, strict=True) if told),
     )
 
 
 def _by_fft(case: _Case) -> _Judged | None:
     """By FFT where that is sooner and no less sharp than the oracle; None elsewhere."""
-    x, w, floors, arithmetic, rows = case.x, case.w, case.floors, case.arithmetic, case.rows
+    x, w, floors, arithmetic, flips = case.x, case.w, case.floors, case.arithmetic, case.flips
     sharp = floors is not None or arithmetic.exact
-    if not sharp or arithmetic.dtype != np.float64 or not fourier.wins(x.shape, w.shape, len(rows)):
+    fitting = sharp and arithmetic.dtype == np.float64
+    if not fitting or not fourier.wins(x.shape, w.shape, len(flips)):
         return None
     found, sized = (
-        fourier.sums(image, bank, rows.values(), arithmetic)
+        fourier.sums(image, bank, flips, arithmetic)
         for image, bank in ((x, w), (np.abs(x), np.abs(w)))
     )
     if found is None or sized is None:
@@ -323,8 +332,8 @@ def _by_fft(case: _Case) -> _Judged | None:
             judge(v, case.expected, limit, np.maximum(s, own), case.first)
             for v, s in zip(values, sizes, strict=True)
         ),
-        tuple(
-            _differ(values[a], values[b], 2 * bounds) for a, b in combinations(range(len(rows)), 2)
+        frozenset(
+            frozenset((a, b)) for a, b in case.pairs if _differ(values[a], values[b], 2 * bounds)
         ),
     )
 
