@@ -358,3 +358,28 @@ def test_a_group_of_which_relu_left_nothing_does_not_tell_its_channel() -> None:
     assert result.verdict == "ambiguous"
     orders = {c.convention.channel_order for c in result.candidates}
     assert {None, (1, 0, 2)} <= orders
+
+
+@pytest.mark.parametrize(("seed", "size"), [(0, 3), (2, 3), (6, 3), (21, 5), (29, 5)])
+def test_a_border_that_is_copied_leaves_plain_numbers(seed: int, size: int) -> None:
+    """As Pillow's kernels do: rounded bytes, and the image itself where a window reaches over."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (40, 50)).astype(np.uint8)
+    w = rng.integers(-3, 6, (size, size))
+    layouts = {"image_layout": "HW", "filter_layout": "HW", "output_layout": "HW"}
+    truth = Convention(
+        **layouts,
+        flip=["H"],
+        padding=size // 2,
+        scale=1 / int(w.sum()),
+        bias=[10.0],
+        arithmetic="saturate:uint8",
+    )
+    y = x.copy()
+    inside = (slice(size // 2, -(size // 2)),) * 2
+    y[inside] = convolve(x, w, truth)[inside]
+    result = identify(x, w, y)
+    (candidate,) = result.candidates
+    assert result.verdict == "near-match"
+    assert candidate.convention == truth
+    assert (candidate.where or "").startswith("the border, where windows reach over")

@@ -211,7 +211,10 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
             trial = fit.convention.replace(scale=number)
             if trial.bias is not None:
                 wanted, seen = _told(trial, output, usable & within_limits(output))
-                middle = medians if ":" not in trial.arithmetic else middles
+                middle = medians
+                if ":" in trial.arithmetic:
+                    # The middle of all of them, so of none that is damaged.
+                    middle, seen = middles, seen & ~fit.mismatched
                 sums = linear.values
                 trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
             other = judge(linear, trial, output, usable)
@@ -269,7 +272,7 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
         if found != ():
             other = judge(linear, fit.convention.replace(bias=found), output, usable)
             return fit if other.misses else other
-    wanted, seen = _told(fit.convention, output, usable & ~fit.mismatched)
+    wanted, seen = _told(fit.convention, output, usable & within_limits(output) & ~fit.mismatched)
     sums = linear.values * fit.convention.scale
     plain = bias.copy()
     for o in range(len(bias)):
