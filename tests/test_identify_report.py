@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -126,6 +127,9 @@ def test_the_sentences_of_every_verdict() -> None:
     assert "This is not an answer. It gives 0 of the 20 elements." in unexplained
     assert "Where it differs: every interior element." in unexplained
     assert "Correlation with OUT: 0.25" in unexplained
+    assert "zero point" not in unexplained
+    bytewise = replace(report(BY_HAND["unexplained"]), filters=Operand("w.npy", (2, 3), "uint8"))
+    assert "If W is quantised, subtract its zero point first" in table.render(bytewise, Style())
     bare = result("unexplained")
     assert "Nothing comes near it." in table.render(report(bare), Style())
     assert "none explains OUT" in how(report(bare))[1]

@@ -110,6 +110,8 @@ def _unexplained(report: Report, result: IdentifyResult) -> Iterator[str]:
         "To do: check that OUT was made from these two arrays, by one convolution, with nothing "
         "after it but a factor, a bias and a ReLU."
     )
+    if report.filters.dtype == "uint8":
+        yield "If W is quantised, subtract its zero point first: no convention does."
 
 
 def _said(convention: Convention) -> Iterator[str]:
