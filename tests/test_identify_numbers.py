@@ -494,10 +494,22 @@ def test_where_nothing_is_summed_a_bias_is_no_evidence() -> None:
     assert forms(sums, output)[0] == (1.0, (7.0, 9.0))
     # One and minus one are sums as others are.
     for one in (1, -1):
-        sums = a_row(*[one] * 20, 41101, 100153, -36137, 17011)
+        sums = a_row(*[one] * 4, 41101, 100153, -36137, 17011)
         output = np.mod(sums + 7, 256).astype(np.uint8)
-        output[..., -4:] += np.arange(20, 100, 20, dtype=np.uint8)
+        output[..., -3:] += np.arange(30, 120, 30, dtype=np.uint8)
         assert forms(sums, output)[0][0] == 1.0
+
+
+def test_what_most_elements_are_is_no_evidence_of_wrapped_integers() -> None:
+    """Zeros are zeros under any scale that is small enough."""
+    sums = a_row(*range(-30, 31))
+    output = np.zeros(sums.shape, np.uint8)
+    output[..., [3, 20, 40, 55]] = 9, 200, 47, 121
+    assert forms(sums, output) == []
+    # The numbers beside them are, where they follow from one another.
+    output[..., :8] = np.mod(sums[..., :8], 256)
+    output[..., 20:] = 0
+    assert (1.0, (0.0,)) in forms(sums, output)
 
 
 @pytest.mark.parametrize(

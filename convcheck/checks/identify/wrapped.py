@@ -53,20 +53,23 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
     # Where there is nothing to sum every channel holds its bias, whatever the convention.
     telling = usable & (linear.values != 0)
     telling |= usable & ~telling.any(axis=(0, 2, 3), keepdims=True)
+    rare = _rare(output, telling)
+    others = int(np.maximum(rare.sum(axis=(0, 2, 3)) - 1, 0).sum())
     usual = usual_scales(linear.terms, linear.bank.shape[2:])
     for scale, modulus in product(dict.fromkeys((*usual, *rare_scales())), moduli):
         residual = output - scale * linear.values
-        if scale != 1 and _share(wound(residual[telling], modulus)) > EXPLAINED:
+        if scale != 1 and _share(wound(residual[rare], modulus)) > EXPLAINED:
             yield base.replace(scale=scale)
-        bias, given = [], 0.0
-        for o in range(output.shape[1]):
-            told = residual[:, o][telling[:, o]]
+        bias, given = [], 0
+        for o, some in enumerate(np.moveaxis(rare, 1, 0)):
+            told = residual[:, o][some if some.any() else telling[:, o]]
             first = told[0] if told.size else 0.0
             steps = wound(told - first, modulus)
-            given += _share(steps) / output.shape[1]
+            if some.any():
+                given += int(np.count_nonzero(np.abs(steps[1:]) < 2))
             middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
             bias.append(float(wound(middle, modulus)))
-        if given <= EXPLAINED:
+        if given <= EXPLAINED * others:
             continue
         yield base.replace(scale=scale, bias=tuple(bias))
         if scale != 1:
@@ -103,6 +106,18 @@ def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
             if right > most:
                 most, bias = right, number
     return bias
+
+
+def _rare(output: Array, telling: Array) -> Array:
+    """The telling elements that are not what most of their channel are, if any say something.
+
+    Zeros are zeros under every scale that is small enough.
+    """
+    rare = telling.copy()
+    for o, seen in enumerate(np.moveaxis(telling, 1, 0)):
+        numbers, counts = np.unique(output[:, o][seen], return_counts=True)
+        rare[:, o] &= ~np.isin(output[:, o], numbers[2 * counts > counts.sum()])
+    return rare if (rare.sum(axis=(0, 2, 3)) > 1).any() else telling
 
 
 def _share(steps: Array) -> float:
