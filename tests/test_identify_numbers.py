@@ -500,6 +500,50 @@ def test_where_nothing_is_summed_a_bias_is_no_evidence() -> None:
         assert forms(sums, output)[0][0] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("right", "sizes", "said"),
+    [
+        # Beside the first of each channel, which the others are held against.
+        ((3, 2, 2), (5, 5, 5), True),
+        ((2, 2, 2), (5, 5, 5), False),
+        ((2, 0), (4, 1), True),
+        ((1, 0), (4, 1), False),
+    ],
+)
+def test_more_than_half_of_the_others_must_follow(
+    right: tuple[int, ...], sizes: tuple[int, ...], said: bool
+) -> None:
+    sums = FAR[:, : len(sizes), :, : max(sizes)]
+    output = np.mod(sums + 7, 256).astype(np.uint8)
+    usable = np.zeros(sums.shape, bool)
+    for o, (given, size) in enumerate(zip(right, sizes, strict=True)):
+        usable[:, o, :, :size] = True
+        wrong = slice(1 + given, size)
+        output[:, o, :, wrong] += 20 + 30 * np.arange(size - 1 - given, dtype=np.uint8)
+    assert (1.0 in dict(forms(sums, output, usable))) is said
+
+
+def test_where_hardly_another_number_is_left_all_are_asked() -> None:
+    sums = np.array([[1, 1, 1, 1, 60], [2, 2, 2, 2, 90]], float)[None, :, None]
+    output = np.array([[8, 8, 8, 8, 200], [9, 9, 9, 9, 30]], np.uint8)[None, :, None]
+    assert (1.0 in dict(forms(sums, output))) is True
+    # Two others do not follow from one another, and zeros are no evidence beside them.
+    sums, output = a_row(1, 1, 1, 1, 1, 60, 90), a_row(8, 8, 8, 8, 8, 200, 30).astype(np.uint8)
+    assert 1.0 not in dict(forms(sums, output))
+
+
+@pytest.mark.parametrize(("off", "said"), [(0.0, True), (1.5, True), (2.5, False)])
+def test_a_scale_alone_is_off_by_what_was_cut_off(off: float, said: bool) -> None:
+    """More than half of the elements must be off by less than two."""
+    output = np.array([100, 20, 30, 240], np.uint8)[None, None, None]
+    sums = 2 * (output.astype(float) + 256 * np.array([7, -3, 5, 1]))
+    sums[..., :3] += 2 * off
+    sums[..., 3] += 90
+    assert ((0.5, None) in forms(sums, output)) is said
+    sums[..., 2] += 90
+    assert (0.5, None) not in forms(sums, output)
+
+
 def test_what_most_elements_are_is_no_evidence_of_wrapped_integers() -> None:
     """Zeros are zeros under any scale that is small enough."""
     sums = a_row(*range(-30, 31))

@@ -58,7 +58,8 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
     usual = usual_scales(linear.terms, linear.bank.shape[2:])
     for scale, modulus in product(dict.fromkeys((*usual, *rare_scales())), moduli):
         residual = output - scale * linear.values
-        if scale != 1 and _share(wound(residual[rare], modulus)) > EXPLAINED:
+        steps = wound(residual[rare], modulus)
+        if scale != 1 and _truncated(steps) > EXPLAINED * steps.size:
             yield base.replace(scale=scale)
         bias, given = [], 0
         for o, some in enumerate(np.moveaxis(rare, 1, 0)):
@@ -66,7 +67,7 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
             first = told[0] if told.size else 0.0
             steps = wound(told - first, modulus)
             if some.any():
-                given += int(np.count_nonzero(np.abs(steps[1:]) < 2))
+                given += _truncated(steps[1:])
             middle = first + (steps.min(initial=0) + steps.max(initial=0)) / 2
             bias.append(float(wound(middle, modulus)))
         if given <= EXPLAINED * others:
@@ -120,9 +121,9 @@ def _rare(output: Array, telling: Array) -> Array:
     return rare if (rare.sum(axis=(0, 2, 3)) > 1).any() else telling
 
 
-def _share(steps: Array) -> float:
-    """The share of differences that truncation can have made."""
-    return float(np.mean(np.abs(steps) < 2)) if steps.size else 0.0
+def _truncated(steps: Array) -> int:
+    """How many differences truncation can have made."""
+    return int(np.count_nonzero(np.abs(steps) < 2))
 
 
 def wrapped_border(
