@@ -174,6 +174,21 @@ def test_what_correlates_best_may_be_right(monkeypatch: pytest.MonkeyPatch) -> N
         assert [fit.misses for fit in seen.fits] == [0]
 
 
+def test_what_correlates_best_is_asked_for_however_large_the_space(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A space that is not searched to its end has a nearest miss too, and that may be right."""
+    monkeypatch.setattr(exploration, "ENOUGH", 500)
+    script = Script(monkeypatch, (COMMON, [{}]), (RARE, [{}]), closest=TRUE)
+    seen = searched(OUTPUT)
+    assert (len(script.asked), script.confirmed, seen.early) == (1, [TRUE], False)
+    assert [fit.misses for fit in seen.fits] == [0]
+    seen = searched(OUTPUT[:, ::-1])
+    assert seen.early
+    assert seen.closest is not None
+    assert seen.closest.convention == TRUE
+
+
 # --- what of a pass is confirmed ----------------------------------------------------------------
 
 

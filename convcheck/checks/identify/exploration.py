@@ -64,9 +64,6 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     few = few_a_channel(problem.output)
     share = 0.0 if few else 0.1
     for one in (*common, None, *rare):
-        if seen.hypotheses >= ENOUGH:
-            seen.early = True
-            break
         if one is None:
             # What correlates best may be right but for more defects than the samples bear.
             seen.closest = None if mute else nearest(found)
@@ -77,6 +74,9 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
                 not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
             ):
                 break
+            continue
+        if seen.hypotheses >= ENOUGH:
+            seen.early = True
             continue
         crowd = 4 * MANY if mute else CROWD
         surveyed = _surveyed(problem, one, found, seen, crowd)
