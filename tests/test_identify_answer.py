@@ -359,6 +359,8 @@ ROW = "for a 1-D convolution give each array one row"
         ((4, 50), (6, 4, 3), (1, 6, 48), ROW),
         ((2, 4, 50), (6, 4, 3), (2, 6, 48), ROW),
         ((2, 4, 50), (6, 4, 3), (3, 6, 48), ONE),
+        ((3, 4, 9), (5, 2, 2, 2), (3, 5, 7), NEITHER),
+        ((1, 1, 4, 50), (6, 4, 3), (1, 6, 48), CHECK),
         ((4, 50), (6, 3, 5), (6, 48), NEITHER),
         ((4, 50), (5, 4, 3), (6, 48), CHECK),
     ],
@@ -400,6 +402,24 @@ def test_where_little_is_left_what_made_it_may_be_missed(
         assert part in whole
     few = np.arange(1.0, 37).reshape(3, 4, 3)
     assert identify(X[:, :5, :4], W, few).warnings[0].startswith("OUT has only 36 elements: with")
+
+
+def test_shapes_with_a_single_reading_have_an_answer_too() -> None:
+    shapes = ((2, 3, 11, 13), (5, 3, 2, 4), (2, 5, 10, 10))
+    x, w, y = (RNG.integers(-9, 10, shape) for shape in shapes)
+    assert len(list(identification.readings(x, w, y))) == 1
+    assert identify(x, w, y).verdict == "unexplained"
+
+
+def test_so_many_fits_are_asked_in_other_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = convolve(X, W, Convention())
+    fit = judged(Problem.of(X, W, y), Convention(), y[None])
+    fits = [replace(fit, convention=Convention(bias=(n, 0, 0))) for n in range(6)]
+    monkeypatch.setattr(identification, "explore", lambda *_, **__: Exploration(fits, None, 1))
+    asked: list[Any] = []
+    monkeypatch.setattr(identification, "untold", lambda _, some: asked.extend(some) or [])
+    identify(X, W, y)
+    assert asked == fits[:4]
 
 
 def test_a_size_that_no_stride_gives() -> None:

@@ -68,6 +68,18 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_damage_leaves_rounded_bytes_their_plain_numbers(seed: int) -> None:
+    """Neither what is wrong nor what saturated says where a bias lies."""
+    rng = np.random.default_rng(seed)
+    sums = rng.choice(np.arange(-2000.0, 4000.0), (1, 1, 1, 300), replace=False)
+    output = made(sums, scale=1 / 15, bias=(10.0,), arithmetic="saturate:uint8")
+    output[..., :40] = rng.integers(0, 256, 40)
+    fit = solved(sums, output.astype(np.uint8))
+    assert (fit.convention.scale, fit.convention.bias) == (1 / 15, (10.0,))
+    assert 30 < fit.misses <= 40
+
+
 @pytest.mark.parametrize("damaged", [0, 3])
 @pytest.mark.parametrize("activation", [None, "relu"])
 @pytest.mark.parametrize("name", FORMS)

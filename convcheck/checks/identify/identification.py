@@ -337,7 +337,7 @@ def _is_one_dimensional(image: Array, filters: Array, output: Array) -> bool:
     if filters.ndim != 3 or not {image.ndim, output.ndim} <= {2, 3}:
         return False
     (*batch, channels, _), (*results, count, _) = image.shape, output.shape
-    filling = channels % max(filters.shape[1], 1) == 0
+    filling = channels % filters.shape[1] == 0
     return math.prod(batch) == math.prod(results) and filling and count == filters.shape[0]
 
 
