@@ -49,6 +49,7 @@ CASES = {
     "a picture, 3x800x800 by 8x3x5x5": ((3, 800, 800), (8, 3, 5, 5), "normal"),
     "that picture, digits": ((3, 800, 800), (8, 3, 5, 5), "ints"),
     "large kernels, 3x500x500 by 4x3x31x31": ((3, 500, 500), (4, 3, 31, 31), "normal"),
+    "one channel, 1x800x800 by 8x1x5x5": ((1, 800, 800), (8, 1, 5, 5), "normal"),
     "one channel, 1x800x800 by 4x1x31x31": ((1, 800, 800), (4, 1, 31, 31), "ints"),
 }
 
