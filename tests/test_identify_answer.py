@@ -48,6 +48,19 @@ def test_one_answer() -> None:
     assert of({}, strict=True).strict
 
 
+def test_a_stride_that_a_single_column_does_not_show() -> None:
+    """Whatever it was, it may have left columns of the image unseen."""
+    x, w = (RNG.integers(-9, 10, shape) for shape in ((3, 9, 8), (2, 3, 2, 1)))
+    for stride, crop in ((8, 0), (7, 1), (6, 2)):
+        truth = Convention(stride=[1, stride], padding=[[0, 0], [0, -crop]])
+        output = convolve(x, w, truth)
+        assert output.shape[-1] == 1
+        result = identify(x, w, output)
+        (candidate,) = result.candidates
+        assert result.verdict == "identified"
+        assert np.array_equal(convolve(x, w, candidate.convention), output)
+
+
 def test_a_near_match_says_where() -> None:
     result = of({"padding": 1}, [((1, 2, 3), 999.0)])
     (candidate,) = result.candidates

@@ -74,12 +74,14 @@ def ways(
             continue  # a kernel as long as an image neither
         beyond = 3 if outside else 0
         crop = length if wide else extent + 1 if gap == 1 else 1
+        strided = gap == 1 and (wide or kernel <= 32)
+        unseen = 8 if strided and outputs == 1 else stride
         for start in range(-150, 90):
             last = start + (outputs - 1) * stride
             left_out = length - (last + extent)
             first_touches = start + extent - 1 >= -beyond
             last_touches = last <= length - 1 + (gap - 1) + beyond
-            if first_touches and last_touches and start <= crop and left_out < stride + crop:
+            if first_touches and last_touches and start <= crop and left_out < unseen + crop:
                 found.add((gap, dilation, stride, start))
     return found
 

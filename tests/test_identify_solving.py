@@ -68,15 +68,16 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_damage_leaves_rounded_bytes_their_plain_numbers(seed: int) -> None:
     """Neither what is wrong nor what saturated says where a bias lies."""
     rng = np.random.default_rng(seed)
     sums = rng.choice(np.arange(-2000.0, 4000.0), (1, 1, 1, 300), replace=False)
-    output = made(sums, scale=1 / 15, bias=(10.0,), arithmetic="saturate:uint8")
+    bias = 10.0 if seed % 2 else 10.4
+    output = made(sums, scale=1 / 16, bias=(bias,), arithmetic="saturate:uint8")
     output[..., :40] = rng.integers(0, 256, 40)
     fit = solved(sums, output.astype(np.uint8))
-    assert (fit.convention.scale, fit.convention.bias) == (1 / 15, (10.0,))
+    assert (fit.convention.scale, fit.convention.bias) == (1 / 16, (bias,))
     assert 30 < fit.misses <= 40
 
 

@@ -107,12 +107,14 @@ def axis_options(
             continue
         if max(gap, dilation) > 1 and kernel > VERY_LONG and not wide:
             continue
-        strides = MAX_STRIDE if gap == 1 and outputs > 1 and (wide or kernel <= VERY_LONG) else 1
+        strides = MAX_STRIDE if gap == 1 and (wide or kernel <= VERY_LONG) else 1
         # A transposed convolution's padding crops at most what its kernel adds.
         crop = length if wide else (extent + 1 if gap == 1 else 1)
-        for stride in range(1, strides + 1):
+        # A single window says nothing of the stride, which may have left as much unseen behind it.
+        for stride in range(1, strides + 1) if outputs > 1 else (1,):
             reach = (outputs - 1) * stride
-            low = max(1 - extent - beyond, length - reach - extent - stride - crop + 1)
+            unseen = stride if outputs > 1 else strides
+            low = max(1 - extent - beyond, length - reach - extent - unseen - crop + 1)
             high = min(crop, length + gap - 2 - reach + beyond)
             if low <= high:
                 options.append(Axis(gap, dilation, stride, low, high - low + 1))
