@@ -374,3 +374,32 @@ def test_integers_that_wrapped_after_any_scale_or_over_any_border(keys: dict) ->
     assert same_function(found, made, image, BANK)
     assert found.scale == pytest.approx(made.scale)
     assert found.padding_value == made.padding_value
+
+
+@pytest.mark.parametrize(
+    ("image", "filters", "keys"),
+    [
+        ((3, 96, 112), (8, 3, 16, 16), {"stride": 16}),  # as vision transformers embed patches
+        ((3, 70, 57), (5, 3, 14, 14), {"stride": 14, "padding": [[0, 0], [0, -1]]}),
+        ((3, 70, 60), (4, 3, 9, 10), {"stride": [9, 2]}),
+        ((3, 64, 48), (4, 3, 16, 16), {"stride": 16, "padding": [[3, 0], [0, 2]]}),
+        ((4, 5, 6), (3, 4, 16, 16), {"input_dilation": 16, "padding": [[15, 15], [15, 15]]}),
+        ((3, 40, 44), (4, 3, 9, 9), {"dilation": 2, "padding": 8}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("bias", [False, True])
+def test_long_kernels_in_patches_and_apart(
+    image: tuple[int, ...], filters: tuple[int, ...], keys: dict, bias: bool
+) -> None:
+    x, w = (RNG.standard_normal(shape).astype(np.float32) for shape in (image, filters))
+    bias_keys = {"bias": RNG.integers(-9, 10, filters[0]) / 2} if bias else {}
+    truth = Convention(**keys, **bias_keys, arithmetic="float32")
+    y = convolve(x, w, truth).astype(np.float32)
+    result = identify(x, w, y)
+    (candidate,) = result.candidates
+    found = candidate.convention
+    assert result.verdict == "identified"
+    assert (found.stride, found.dilation) == (truth.stride, truth.dilation)
+    assert found.input_dilation == truth.input_dilation
+    assert convolve(x, w, found).shape == y.shape

@@ -46,7 +46,7 @@ def ints(*shape: int) -> np.ndarray:
 SIZES = [
     *((n, k, o) for n in (1, 2, 5) for k in (1, 2, 3, 6) for o in (1, 2, 4, 7)),
     *((9, 8, 3), (9, 7, 2), (8, 3, 17), (20, 2, 2), (40, 33, 8), (40, 33, 4), (40, 32, 5)),
-    *((5, 9, 3), (15, 8, 2), (70, 33, 3), (70, 32, 3)),
+    *((5, 9, 3), (15, 8, 2), (70, 33, 3), (70, 32, 3), (40, 9, 4), (3, 12, 36), (30, 14, 1)),
 ]
 
 
@@ -62,20 +62,24 @@ def ways(
     """Every (input dilation, dilation, stride, first window) that is searched, by definition."""
     found = set()
     apart = 1 if wide or bordered or size == 1 else 8
-    for gap, dilation, stride in product(range(1, apart + 1), range(1, 5), range(1, 9)):
+    far = {kernel} if 8 < kernel <= 32 else set()  # patches side by side
+    steps = {*range(1, 9)} | far
+    gaps = {1} if apart == 1 else steps
+    for gap, dilation, stride in product(gaps, range(1, 5), steps):
         extent, length = dilation * (kernel - 1) + 1, gap * (size - 1) + 1
         if kernel == 1 and dilation > 1:
             continue  # says nothing
         if stride > 1 and (gap > 1 or outputs == 1):
             continue  # no transposed convolution has both; of one output none can be seen
-        if not wide and kernel > 7 and dilation > 1 and extent > length:
-            continue  # long kernels are not dilated over the edge
+        if dilation > 1 and (gap > 8 or stride > 8 or (not wide and kernel > 7)):
+            continue  # long kernels are not dilated, and patches are none then
         if not wide and kernel > 32 and max(gap, dilation, stride) > 1:
             continue  # a kernel as long as an image neither
         beyond = 3 if outside else 0
         crop = length if wide else extent + 1 if gap == 1 else 1
         strided = gap == 1 and (wide or kernel <= 32)
-        unseen = 8 if strided and outputs == 1 else stride
+        most = max(steps) if dilation == 1 else 8
+        unseen = most if strided and outputs == 1 else stride
         for start in range(-150, 90):
             last = start + (outputs - 1) * stride
             left_out = length - (last + extent)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 LONG, VERY_LONG = 7, 32
-"""Taps above which a dilated kernel that reaches further than the image is rare, and above which a
-kernel is a whole image itself, that nobody dilates or strides."""
-MAX_STRIDE, MAX_DILATION, MAX_INPUT_DILATION = 8, 4, 8
+"""Taps above which a kernel is hardly ever dilated, and above which it is a whole image itself,
+that nobody dilates or strides."""
+MAX_STRIDE, MAX_DILATION = 8, 4
 MAX_OUTSIDE = 3
 """How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
 
@@ -95,7 +95,9 @@ def axis_options(
     """
     beyond = MAX_OUTSIDE if outside else 0
     apart = wide or circular or bordered or size == 1
-    gaps = range(1, 2 if apart else MAX_INPUT_DILATION + 1)
+    # Patches side by side, and what puts them together again, are as far apart as they are long.
+    patch = (kernel,) if MAX_STRIDE < kernel <= VERY_LONG else ()
+    gaps = (1,) if apart else (*range(1, MAX_STRIDE + 1), *patch)
     dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
     if circular:
         return [Axis(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
@@ -103,17 +105,19 @@ def axis_options(
     for gap, dilation in product(gaps, dilations):
         extent = dilation * (kernel - 1) + 1
         length = (size - 1) * gap + 1
-        if dilation > 1 and kernel > LONG and extent > length and not wide:
+        if dilation > 1 and (gap in patch or (kernel > LONG and not wide)):
             continue
         if max(gap, dilation) > 1 and kernel > VERY_LONG and not wide:
             continue
-        strides = MAX_STRIDE if gap == 1 and (wide or kernel <= VERY_LONG) else 1
+        strides: tuple[int, ...] = (1,)
+        if gap == 1 and (wide or kernel <= VERY_LONG):
+            strides = (*range(1, MAX_STRIDE + 1), *(patch if dilation == 1 else ()))
         # A transposed convolution's padding crops at most what its kernel adds.
         crop = length if wide else (extent + 1 if gap == 1 else 1)
         # A single window says nothing of the stride, which may have left as much unseen behind it.
-        for stride in range(1, strides + 1) if outputs > 1 else (1,):
+        for stride in strides if outputs > 1 else (1,):
             reach = (outputs - 1) * stride
-            unseen = stride if outputs > 1 else strides
+            unseen = stride if outputs > 1 else strides[-1]
             low = max(1 - extent - beyond, length - reach - extent - unseen - crop + 1)
             high = min(crop, length + gap - 2 - reach + beyond)
             if low <= high:

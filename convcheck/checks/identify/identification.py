@@ -14,9 +14,9 @@ from convcheck.checks.audit import AuditResult, audit
 from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
 from convcheck.checks.identify.axes import (
     MAX_DILATION,
-    MAX_INPUT_DILATION,
     MAX_OUTSIDE,
     MAX_STRIDE,
+    VERY_LONG,
 )
 from convcheck.checks.identify.classes import (
     classes,
@@ -310,8 +310,9 @@ def _no_size(image: Array, filters: Array, output: Array) -> InputError:
         got=f"IMG {shape_text(image.shape)}, W {shape_text(filters.shape)}, "
         f"OUT {shape_text(output.shape)}",
         expected="rows and columns for each of which a window still meets the image, or misses "
-        f"it by no more than {MAX_OUTSIDE}, at a stride of at most {MAX_STRIDE}, a dilation of at "
-        f"most {MAX_DILATION} and an input dilation of at most {MAX_INPUT_DILATION}",
+        f"it by no more than {MAX_OUTSIDE}, at a stride or an input dilation of at most "
+        f"{MAX_STRIDE}, or as long as a kernel of up to {VERY_LONG}, and a dilation of at most "
+        f"{MAX_DILATION}",
         hint="the sizes of channels and filters do fit: check whether OUT was cropped, resized or "
         "stitched together, or is the output of several layers",
     )
