@@ -81,6 +81,22 @@ def test_damage_leaves_rounded_bytes_their_plain_numbers(seed: int) -> None:
     assert 30 < fit.misses <= 40
 
 
+def test_a_plainer_bias_leaves_no_more_unexplained() -> None:
+    """Not one that is plainer still, and is wrong of what rounding says most of."""
+    rng = np.random.default_rng(0)
+    sums = rng.choice(np.arange(-2000.0, 4000.0), (1, 1, 1, 300), replace=False)
+    keys: dict[str, Any] = {"scale": 1 / 16, "arithmetic": "saturate:uint8"}
+    output = made(sums, **keys, bias=(50.4,)).astype(np.uint8)
+    output[..., :40] = rng.integers(0, 256, 40)
+    linear = sums_are(sums, output)
+    y, usable = linear.problem.output, np.ones(sums.shape, bool)
+    convention = linear.convention.replace(**keys, bias=(50.40625,))
+    fit = under(linear, convention, finish(sums.copy(), convention), y, usable)
+    assert fit is not None
+    assert fit.misses
+    assert solving._plainer_bias(linear, fit, y, usable).convention.bias == (50.4,)
+
+
 @pytest.mark.parametrize("damaged", [0, 3])
 @pytest.mark.parametrize("activation", [None, "relu"])
 @pytest.mark.parametrize("name", FORMS)

@@ -107,7 +107,7 @@ def axis_options(
         length = (size - 1) * gap + 1
         if dilation > 1 and (gap in patch or (kernel > LONG and not wide)):
             continue
-        if max(gap, dilation) > 1 and kernel > VERY_LONG and not wide:
+        if gap > 1 and kernel > VERY_LONG and not wide:
             continue
         strides: tuple[int, ...] = (1,)
         if gap == 1 and (wide or kernel <= VERY_LONG):
