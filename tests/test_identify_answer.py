@@ -61,6 +61,17 @@ def test_a_stride_that_a_single_column_does_not_show() -> None:
         assert np.array_equal(convolve(x, w, candidate.convention), output)
 
 
+@pytest.mark.parametrize("dilation", [1, 4])
+def test_a_dilation_of_a_long_kernel_that_a_periodic_image_does_not_show(dilation: int) -> None:
+    """Every fourth column is the next one where the columns repeat after three."""
+    columns, w = (RNG.integers(-9, 10, shape) for shape in ((2, 9, 3), (3, 2, 2, 9)))
+    x = np.tile(columns, (1, 1, 15))
+    truth = Convention(dilation=[1, dilation])
+    result = identify(x, w, convolve(x, w, truth))
+    assert result.verdict == "ambiguous"
+    assert {c.convention.dilation for c in result.candidates} >= {(1, 1), (1, 4)}
+
+
 def test_a_near_match_says_where() -> None:
     result = of({"padding": 1}, [((1, 2, 3), 999.0)])
     (candidate,) = result.candidates

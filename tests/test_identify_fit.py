@@ -437,3 +437,30 @@ def test_areas_confirm_what_the_whole_does(
         assert (fit.convention, fit.misses) == (made, len(damage))
         again = judged(Problem.of(x, w, convolve(x, w, made)), fit.convention, convolve(x, w, made))
         assert again.misses == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "filters", "said"),
+    [
+        ({}, (3, 2, 7, 7), []),
+        ({}, (9, 9, 2, 8), [((1, d), ((0, 0), (0, 7 * (d - 1)))) for d in (2, 3, 4)]),
+        (
+            {"dilation": [1, 3], "padding": [[1, 2], [3, 4]]},
+            (3, 2, 2, 9),
+            [((1, d), ((1, 2), (3, 4 + 8 * (d - 3)))) for d in (1, 2, 4)],
+        ),
+        (
+            {"filter_layout": "HW", "kernel_transposed": True},
+            (2, 9),
+            [((d, 1), ((0, 8 * (d - 1)), (0, 0))) for d in (2, 3, 4)],
+        ),
+    ],
+)
+def test_long_kernels_at_other_dilations_begin_where_they_begin(
+    keys: dict[str, Any], filters: tuple[int, ...], said: list[Any]
+) -> None:
+    convention = Convention(**keys)
+    found = list(fitting._dilated(convention, filters))
+    assert [(c.dilation, c.padding) for c in found] == said
+    for c in found:
+        assert c == convention.replace(dilation=c.dilation, padding=c.padding)

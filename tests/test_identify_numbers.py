@@ -526,7 +526,7 @@ def test_more_than_half_of_the_others_must_follow(
 def test_where_hardly_another_number_is_left_all_are_asked() -> None:
     sums = np.array([[1, 1, 1, 1, 60], [2, 2, 2, 2, 90]], float)[None, :, None]
     output = np.array([[8, 8, 8, 8, 200], [9, 9, 9, 9, 30]], np.uint8)[None, :, None]
-    assert (1.0 in dict(forms(sums, output))) is True
+    assert 1.0 in dict(forms(sums, output))
     # Two others do not follow from one another, and zeros are no evidence beside them.
     sums, output = a_row(1, 1, 1, 1, 1, 60, 90), a_row(8, 8, 8, 8, 8, 200, 30).astype(np.uint8)
     assert 1.0 not in dict(forms(sums, output))

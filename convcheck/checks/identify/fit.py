@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
+from convcheck.checks.identify.axes import LONG, MAX_DILATION
 from convcheck.checks.identify.estimates import degrees_of_freedom
 from convcheck.checks.identify.holding import hold
 from convcheck.checks.identify.judging import (
@@ -36,7 +37,7 @@ from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from convcheck.convention import Convention
 Array = NDArray[Any]
@@ -144,8 +145,11 @@ def _zero_points(linear: Linear, near: Fit, output: Array, usable: Array) -> Ite
 
 
 def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Convention]:
-    """Other padding modes and orders of few channels that would give the same output."""
-    others: list[Convention] = []
+    """Other padding modes, orders of few channels and dilations that would give the same output.
+
+    Of dilations those of long kernels, which the usual search leaves out.
+    """
+    others = list(_dilated(convention, problem.filters.shape))
     if max(map(max, convention.padding)) > 0 and max(convention.input_dilation) == 1:
         others += [
             convention.replace(padding_mode=mode, padding_value=0.0)
@@ -161,6 +165,19 @@ def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Conv
             if order != (convention.channel_order or plain)
         ]
     return same_sums(problem, convention, others)
+
+
+def _dilated(convention: Convention, filters: Sequence[int]) -> Iterator[Convention]:
+    """A long kernel at other dilations, its windows beginning where they begin."""
+    sizes = dict(zip(convention.filter_layout, filters, strict=True))
+    for axis, name in enumerate("WH" if convention.kernel_transposed else "HW"):
+        for dilation in range(1, MAX_DILATION + 1) if sizes[name] > LONG else ():
+            more = (dilation - convention.dilation[axis]) * (sizes[name] - 1)
+            if more:
+                apart, padding = list(convention.dilation), list(convention.padding)
+                apart[axis] = dilation
+                padding[axis] = (padding[axis][0], padding[axis][1] + more)
+                yield convention.replace(dilation=apart, padding=padding)
 
 
 def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int]:

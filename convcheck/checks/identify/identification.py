@@ -180,7 +180,7 @@ def _identify(
     else:
         near = [] if mute else [fit for fit in fits if is_near(fit, hypotheses)]
         verdict, candidates, miss = _unexplained(problem, explored.closest, near)
-        warnings += (*said, *(_thin(found[0].output) if verdict == "unexplained" else ()))
+        warnings += (*said, *(_too_few(found[0].output) if verdict == "unexplained" else ()))
     warnings += tuple(_silent(problem, candidates))
     reasons: tuple[str, ...] = ()
     remedy = blindness = None
@@ -228,7 +228,7 @@ def _unexplained(
     return "unexplained", (), None if closest is None else miss_of(problem, closest)
 
 
-def _thin(output: Array) -> Iterator[str]:
+def _too_few(output: Array) -> Iterator[str]:
     """Of an output (N,O,H,W) with so little in it that what made it may have been missed."""
     marks = telling(output)
     told = sum(int(np.count_nonzero(marks(part))) for part in blocks(output))
