@@ -169,10 +169,10 @@ def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Conv
 
 def _dilated(convention: Convention, filters: Sequence[int]) -> Iterator[Convention]:
     """A long kernel at other dilations, its windows beginning where they begin."""
-    sizes = dict(zip(convention.filter_layout, filters, strict=True))
     for axis, name in enumerate("WH" if convention.kernel_transposed else "HW"):
-        for dilation in range(1, MAX_DILATION + 1) if sizes[name] > LONG else ():
-            more = (dilation - convention.dilation[axis]) * (sizes[name] - 1)
+        taps = filters[convention.filter_layout.index(name)]
+        for dilation in range(1, MAX_DILATION + 1) if taps > LONG else ():
+            more = (dilation - convention.dilation[axis]) * (taps - 1)
             if more:
                 apart, padding = list(convention.dilation), list(convention.padding)
                 apart[axis] = dilation
