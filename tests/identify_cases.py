@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from drawn_parts import draw_bank, pick, usual_padding
 
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, output_shape
@@ -73,35 +74,15 @@ def _touching(
 
 
 def _attempt(rng: np.random.Generator, data: str) -> tuple[np.ndarray, np.ndarray, Convention]:
-    def pick(*choices: Any) -> Any:
-        return choices[rng.integers(len(choices))]
-
-    bank = pick("dense", "dense", "dense", "grouped", "depthwise", "transposed", "shared", "HWIM")
-    inputs, per_group = (int(rng.integers(1, 5)) for _ in range(2))
-    groups = 1 if bank == "dense" else int(rng.integers(2, 4))
-    if bank in {"depthwise", "shared", "HWIM"}:
-        inputs = 1
-    filter_layout = "".join(rng.permutation(list("OIHW"))) if rng.random() < 0.5 else "OIHW"
-    if bank == "dense" and per_group == 1 and rng.random() < 0.5:
-        filter_layout = "HW" if inputs == 1 else "IHW"
-    elif bank in {"shared", "HWIM"}:
-        filter_layout = {"shared": "HW"}.get(bank, bank)
-    channels = groups * inputs
-    taps = [int(rng.integers(1, 6)) for _ in range(2)]
-    sizes = {
-        "O": groups * per_group if bank in {"grouped", "depthwise"} else per_group,
-        "I": channels if bank in {"transposed", "HWIM"} else inputs,
-        "M": per_group,
-    }
-    swapped = bool(rng.random() < 0.15)
-    sizes |= dict(zip("WH" if swapped else "HW", taps, strict=True))
-    image_layout = pick("CHW", "CHW", "HWC", "CWH", "NCHW", "NHWC", *(["HW"] * (channels == 1)))
+    bank = draw_bank(rng, most=4, longest=5)
+    lone = ["HW"] * (bank.channels == 1)
+    image_layout = pick(rng, "CHW", "CHW", "HWC", "CWH", "NCHW", "NHWC", *lone)
     batch = int(rng.integers(1, 3)) if "N" in image_layout else 1
-    extents = {"N": batch, "C": channels}
+    extents = {"N": batch, "C": bank.channels}
     extents |= {axis: int(rng.integers(5, 16)) for axis in "HW"}
-    outputs = groups * per_group if bank != "shared" else groups
+    outputs = bank.groups * bank.per_group if bank.kind != "shared" else bank.groups
     alone = ["HW"] if batch == outputs == 1 else []
-    output_layout = pick("NOHW", "NHWO", *([] if batch > 1 else ["OHW", "HWO", *alone]))
+    output_layout = pick(rng, "NOHW", "NHWO", *([] if batch > 1 else ["OHW", "HWO", *alone]))
 
     def pair(high: int, often: float) -> tuple[int, ...]:
         if rng.random() < often:
@@ -112,25 +93,17 @@ def _attempt(rng: np.random.Generator, data: str) -> tuple[np.ndarray, np.ndarra
     stride, dilation, gaps = pair(8, 0.5), pair(4, 0.6), pair(4, 0.75)
     if max(gaps) > 1:
         stride = tuple(1 if gap > 1 else s for s, gap in zip(stride, gaps, strict=True))
-    mode = pick("constant", "constant", "constant", *PADDING_MODES)
+    mode = pick(rng, "constant", "constant", "constant", *PADDING_MODES)
     if max(gaps) > 1:
         mode = "constant"
-    style = pick("none", "even", "upper", "lower", "full", "scipy", "any", "crop")
+    style = pick(rng, "none", "even", "upper", "lower", "full", "scipy", "any", "crop")
     padding = []
     for axis, name in enumerate("HW"):
         size = (extents[name] - 1) * gaps[axis] + 1
-        reach = dilation[axis] * (taps[axis] - 1)
-        total = max((-(-size // stride[axis]) - 1) * stride[axis] + reach + 1 - size, 0)
         even = int(rng.integers(0, 3))
+        pads = usual_padding(size, bank.taps[axis], stride[axis], dilation[axis], even)
+        reach = pads["full"][0]
         low, high = (-1, reach + 1) if style == "any" else (-2, 1)
-        pads = {
-            "none": (0, 0),
-            "even": (even, even),
-            "upper": (total // 2, total - total // 2),
-            "lower": (total - total // 2, total // 2),
-            "full": (reach, reach),
-            "scipy": (taps[axis] // 2, (taps[axis] - 1) // 2),
-        }
         padding.append(pads.get(style, tuple(int(v) for v in rng.integers(low, high, 2))))
         if gaps[axis] > 1:
             padding[-1] = (reach - even, reach - even + int(rng.integers(0, gaps[axis])))
@@ -139,36 +112,37 @@ def _attempt(rng: np.random.Generator, data: str) -> tuple[np.ndarray, np.ndarra
         bias = tuple(float(v) / 2 for v in rng.integers(-9, 10, outputs))
     order = None
     if rng.random() < 0.25:
-        order = [*range(channels)][::-1]
-        if channels <= 4:
-            order = rng.permutation(channels).tolist()
+        order = [*range(bank.channels)][::-1]
+        if bank.channels <= 4:
+            order = rng.permutation(bank.channels).tolist()
     whole = data.startswith("ints")
     convention = Convention(
         image_layout=image_layout,
-        filter_layout=filter_layout,
+        filter_layout=bank.layout,
         output_layout=output_layout,
         flip=pick(
-            (), (), ("H", "W"), ("H", "W"), ("I", "H", "W"), ("I",), ("H",), ("W",), ("I", "W")
+            rng, (), (), ("H", "W"), ("H", "W"), ("I", "H", "W"), ("I",), ("H",), ("W",), ("I", "W")
         ),
         stride=stride,
         dilation=dilation,
         input_dilation=gaps,
         padding=tuple(padding),
         padding_mode=mode,
-        padding_value=pick(0, 0, 0, 3, -1.5) if mode == "constant" and max(gaps) == 1 else 0,
-        groups=groups,
+        padding_value=pick(rng, 0, 0, 0, 3, -1.5) if mode == "constant" and max(gaps) == 1 else 0,
+        groups=bank.groups,
         channel_order=order,
-        kernel_transposed=swapped,
-        scale=pick(1, 1, 1, 0.25, -2, 1 / 9),
+        kernel_transposed=bank.swapped,
+        scale=pick(rng, 1, 1, 1, 0.25, -2, 1 / 9),
         bias=bias,
-        activation=pick(None, None, None, "relu"),
+        activation=pick(rng, None, None, None, "relu"),
         arithmetic=pick(
+            rng,
             *("exact" for _ in range(12)),
             *("float64", "float32", "float32", "tf32", "bfloat16", "float16"),
             *(("wrap:uint8", "saturate:uint8", "wrap:int16", "saturate:int8") if whole else ()),
         ),
     )
-    shapes = ([extents[a] for a in image_layout], [sizes[a] for a in filter_layout])
+    shapes = ([extents[a] for a in image_layout], [bank.sizes[a] for a in bank.layout])
     if whole:
         image, filters = (rng.integers(-9, 10, shape) for shape in shapes)
     else:

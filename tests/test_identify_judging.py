@@ -288,7 +288,7 @@ def test_what_underflow_may_take_of_each_term() -> None:
     linear = Linear(
         Problem.of(np.zeros((1, 1, 1, 6)), np.ones((1, 1, 1, 4)), np.zeros((1, 1, 1, 3))), ALONE
     )
-    output = np.array([4.0, 5.0, -4.0])[None, None, None] * TINY
+    output = np.array([8.0, 9.0, -8.0])[None, None, None] * TINY
     c = ALONE.replace(arithmetic="float64")
     fit = under(linear, c, linear.values, output, np.ones(output.shape, bool))
     assert fit is not None

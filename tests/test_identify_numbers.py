@@ -559,16 +559,17 @@ def test_what_most_elements_are_is_no_evidence_of_wrapped_integers() -> None:
 @pytest.mark.parametrize(
     ("sums", "output", "bias"),
     [
-        # 5 and a fraction, by 5.0 alone: from 0 to 1; by 0.8 beside it at most to 0.2.
-        ([10.0, 3.6, 10.0], [5, 1, 5], 0.1),
+        # 5 and a fraction, by 4.8 alone: from 0.2 to 1.2; by 1.6 beside it at most to 0.4.
+        ([9.6, 3.2, 9.6], [5, 1, 5], 0.2),
         # Below zero what is less than a whole number is cut off from the other side.
-        ([-10.0, -10.0, -3.6], [251, 251, 255], -0.1),
+        ([-9.6, -9.6, -3.2], [251, 251, 255], -0.2),
         ([-10.0, -10.5, 12.0], [251, 251, 6], 0.0),
         # One that is wrong.
-        ([10.0, 3.6, 10.0, 40.0], [5, 1, 5, 99], 0.1),
+        ([9.6, 3.2, 9.6, 40.0], [5, 1, 5, 99], 0.2),
         # The sums' signs are right with a bias that is as far from zero as it was.
-        ([-300.0, -300.0, 240.0, -303.2], [50, 50, 64, 48], 200.3),
-        ([300.0, 300.0, -800.0, 303.2], [206, 206, 168, 208], -200.3),
+        ([-300.5, -300.5, 240.0, -303.2], [50, 50, 64, 48], 200.3),
+        ([300.5, 300.5, -800.0, 303.2], [206, 206, 168, 208], -200.3),
+        ([9.9999, 3.99985], [5, 1], 0.00005),
     ],
 )
 def test_a_bias_by_what_was_cut_off(sums: list[float], output: list[int], bias: float) -> None:

@@ -59,27 +59,28 @@ def ways(
     wide: bool = False,
     bordered: bool = False,
     outside: bool = False,
+    mixed: bool = False,
 ) -> set[tuple[int, int, int, int]]:
     """Every (input dilation, dilation, stride, first window) that is searched, by definition."""
     found = set()
     apart = 1 if wide or bordered or size == 1 else 8
-    far = {kernel} if 8 < kernel <= 32 else set()  # patches side by side
-    steps = {*range(1, 9)} | far
+    far = {kernel} if 8 < kernel <= 32 and not mixed else set()  # patches side by side
+    steps = {*range(1, 5 if mixed else 9)} | far
     gaps = {1} if apart == 1 else steps
     for gap, dilation, stride in product(gaps, range(1, 5), steps):
         extent, length = dilation * (kernel - 1) + 1, gap * (size - 1) + 1
         if kernel == 1 and dilation > 1:
             continue  # says nothing
-        if stride > 1 and (gap > 1 or outputs == 1):
+        if stride > 1 and ((gap > 1 and not mixed) or outputs == 1):
             continue  # no transposed convolution has both; of one output none can be seen
         if dilation > 1 and (gap > 8 or stride > 8 or (not wide and kernel > 7)):
             continue  # long kernels are not dilated, and patches are none then
         if not wide and kernel > 32 and max(gap, dilation, stride) > 1:
             continue  # a kernel as long as an image neither
-        beyond = 3 if outside else 0
-        crop = length if wide else extent + 1 if gap == 1 else 1
-        strided = gap == 1 and (wide or kernel <= 32)
-        most = max(steps) if dilation == 1 else 8
+        beyond = 6 if outside else 0
+        crop = length if wide else extent + 1
+        strided = (gap == 1 or mixed) and (wide or kernel <= 32)
+        most = max(steps) if dilation == 1 else min(max(steps), 8)
         unseen = most if strided and outputs == 1 else stride
         for start in range(-150, 90):
             last = start + (outputs - 1) * stride
@@ -102,7 +103,9 @@ def as_set(options: list[Axis]) -> set[tuple[int, int, int, int]]:
     return set(listed)
 
 
-@pytest.mark.parametrize("keys", [{}, {"wide": True}, {"bordered": True}, {"outside": True}])
+@pytest.mark.parametrize(
+    "keys", [{}, *({name: True} for name in ("wide", "bordered", "outside", "mixed"))]
+)
 def test_every_way_of_an_axis_is_searched_and_no_other(keys: dict[str, bool]) -> None:
     for sizes in SIZES:
         options = axis_options(*sizes, **{"wide": False, **keys})

@@ -31,6 +31,7 @@ def of_bits(output: np.ndarray, image: Any = DRAWN[0], filters: Any = DRAWN) -> 
 SPECIAL = "bordered_scaled bordered_parallel | paired shuffled bordered everywhere constant"
 LAST = "affine | wide one_channel"
 WIDE = "plain scaled | wide"
+MIXED = "plain scaled parallel | paired mixed constant"
 FEW: dict[str, tuple[np.ndarray, list[str]]] = {
     "doubles": (
         DRAWN[..., :2, :2],
@@ -44,6 +45,7 @@ FEW: dict[str, tuple[np.ndarray, list[str]]] = {
             "plain scaled parallel | paired outside",
             WIDE,
             LAST,
+            MIXED,
         ],
     ),
     "singles": (
@@ -60,6 +62,7 @@ FEW: dict[str, tuple[np.ndarray, list[str]]] = {
             "coarse coarse_parallel | paired outside",
             "coarse coarse_parallel | paired shuffled",
             LAST,
+            MIXED,
         ],
     ),
     "bytes": (
@@ -81,6 +84,7 @@ FEW: dict[str, tuple[np.ndarray, list[str]]] = {
             WIDE,
             "modular_rare | one_channel",
             LAST,
+            MIXED,
         ],
     ),
 }

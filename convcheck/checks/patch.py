@@ -31,9 +31,10 @@ def met(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array
 
 def source(c: Convention, axis: int, size: int, places: Array) -> Array:
     """The samples at ``places`` of an axis that was spread, 0 its first; or -1, or -2."""
-    if c.padding_mode != "constant":
-        return wrapped_index(places, size, c.padding_mode)
     gap = c.input_dilation[axis]
+    if c.padding_mode != "constant":
+        within = wrapped_index(places, (size - 1) * gap + 1, c.padding_mode)
+        return np.where(within % gap == 0, within // gap, GAP)
     outside = (places < 0) | (places > (size - 1) * gap)
     return np.where(outside, BORDER, np.where(places % gap == 0, places // gap, GAP))
 
@@ -60,11 +61,7 @@ def patch(
     (into_rows, rows), inner_rows = _samples(rows), _inner(rows)
     (into_columns, columns), inner_columns = _samples(columns), _inner(columns)
     sizes = (inner_rows[1], inner_columns[1])
-    from_rows, from_columns = _evenly(rows), _evenly(columns)
-    if isinstance(from_rows, slice) or isinstance(from_columns, slice):
-        part = how(x[:, :, from_rows, from_columns])
-    else:
-        part = how(x[:, :, from_rows[:, None], from_columns])
+    part = how(x[:, :, *_index(_evenly(rows), _evenly(columns))])
     if part.shape[2:] == sizes:
         return part
     value = c.padding_value
@@ -72,18 +69,21 @@ def patch(
     made = np.full((*part.shape[:2], *sizes), kind.type(value), kind)
     made[:, :, inner_rows[0], inner_columns[0]] = 0
     if part.size:
-        made[:, :, into_rows, into_columns] = part
+        made[:, :, *_index(into_rows, into_columns)] = part
     return made
 
 
-def _samples(indices: Array) -> tuple[slice, Array]:
-    """Where the samples go, which are evenly spaced, and which they are."""
+def _samples(indices: Array) -> tuple[slice | Array, Array]:
+    """Where the samples go, and which they are."""
     into = np.flatnonzero(indices >= 0)
-    if into.size == 0:
-        return slice(0, 0), into
-    first, last = int(into[0]), int(into[-1])
-    step = int(into[1]) - first if into.size > 1 else 1
-    return slice(first, last + 1, step), indices[into]
+    return _evenly(into), indices[into]
+
+
+def _index(rows: slice | Array, columns: slice | Array) -> tuple[slice | Array, slice | Array]:
+    """What rows and columns have in common, as an index of an array's last axes."""
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows, columns
+    return rows[:, None], columns
 
 
 def _inner(indices: Array) -> tuple[slice, int]:
@@ -94,7 +94,7 @@ def _inner(indices: Array) -> tuple[slice, int]:
 
 
 def _evenly(places: Array) -> slice | Array:
-    """Places one step apart as a slice, so that what they are of stays a view."""
+    """Places that are evenly spaced as a slice, so that what they are of stays a view."""
     if places.size == 0:
         return slice(0, 0)
     first, last = int(places[0]), int(places[-1])

@@ -20,7 +20,9 @@ LONG, VERY_LONG = 7, 32
 """Taps above which a kernel is hardly ever dilated, and above which it is a whole image itself,
 that nobody dilates or strides."""
 MAX_STRIDE, MAX_DILATION = 8, 4
-MAX_OUTSIDE = 3
+MAX_MIXED = 4
+"""The largest stride of an image that was spread out, and how far its samples are apart then."""
+MAX_OUTSIDE = 6
 """How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
 
 
@@ -85,19 +87,21 @@ def axis_options(
     circular: bool = False,
     bordered: bool = False,
     outside: bool = False,
+    mixed: bool = False,
 ) -> list[Axis]:
     """The options of one axis: image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
     Ordinarily every window touches the image and crops no more than about its own extent; ``wide``
     allows any crop, ``outside`` a few windows that lie in the padding altogether. ``circular`` is
     for a whole period of a wrapped image, rolled by any amount; ``bordered`` leaves out zeros
-    between samples.
+    between samples. ``mixed`` has strides where there are such zeros too, as resampling does.
     """
     beyond = MAX_OUTSIDE if outside else 0
     apart = wide or circular or bordered or size == 1
     # Patches side by side, and what puts them together again, are as far apart as they are long.
-    patch = (kernel,) if MAX_STRIDE < kernel <= VERY_LONG else ()
-    gaps = (1,) if apart else (*range(1, MAX_STRIDE + 1), *patch)
+    patch = (kernel,) if MAX_STRIDE < kernel <= VERY_LONG and not mixed else ()
+    far = MAX_MIXED if mixed else MAX_STRIDE
+    gaps = (1,) if apart else (*range(1, far + 1), *patch)
     dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
     if circular:
         return [Axis(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
@@ -110,10 +114,9 @@ def axis_options(
         if gap > 1 and kernel > VERY_LONG and not wide:
             continue
         strides: tuple[int, ...] = (1,)
-        if gap == 1 and (wide or kernel <= VERY_LONG):
-            strides = (*range(1, MAX_STRIDE + 1), *(patch if dilation == 1 else ()))
-        # A transposed convolution's padding crops at most what its kernel adds.
-        crop = length if wide else (extent + 1 if gap == 1 else 1)
+        if (gap == 1 or mixed) and (wide or kernel <= VERY_LONG):
+            strides = (*range(1, far + 1), *(patch if dilation == 1 else ()))
+        crop = length if wide else extent + 1
         # A single window says nothing of the stride, which may have left as much unseen behind it.
         for stride in strides if outputs > 1 else (1,):
             reach = (outputs - 1) * stride

@@ -203,8 +203,6 @@ def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         return
     yield judge(linear, first.convention, output, usable)
     yield from _constant(linear, first.convention, output, usable)
-    if max(convention.input_dilation) > 1:
-        return
     yield from _jointly(linear, output, usable)
     for mode in PADDING_MODES[1:]:
         other = linear.again(convention.replace(padding_mode=mode))

@@ -23,6 +23,11 @@ Array = NDArray[Any]
 EXPLAINED = 0.5
 """The share of the telling elements that a convention must give to be worth naming."""
 FLOATING = ("float64", "float32")
+LEAST = {"float64": TINY, "float32": 2.0**-149, "tf32": 2.0**-149} | {
+    "float16": 2.0**-24,
+    "bfloat16": 2.0**-133,
+}
+"""How far the numbers next to zero are apart."""
 ALIKE = 8.0
 """How far from the others, in root mean squares, an element can be that an FFT made with them."""
 MANY_OFF, MOST = 8, 0.75
@@ -97,6 +102,8 @@ def judge(
             return fit
         rises = wanted - level(convention)
         seen = Ground.of(rises, usable).telling(rises, usable)
+        if convention.activation == "relu" and (seen & (wanted > 0)).any():
+            seen = seen & (wanted > 0)  # what is cut off is the same in every arithmetic
         share = float(fit.mismatched[seen].mean())
         if share < 1 - EXPLAINED and arithmetic in FLOATING:
             # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
@@ -246,6 +253,7 @@ def under(
         return _under_integers(linear, convention, wanted, own, sums, output, usable)
     if arithmetic in FLOATING:
         threshold = own + gamma(linear.terms + 16, PRECISIONS[arithmetic]) * sums
+        threshold += LEAST[arithmetic] * linear.terms
         return _within(linear, convention, wanted, threshold, output, usable)
     return _under_few_bits(linear, convention, own, sums, output, usable, rough)
 
@@ -348,13 +356,14 @@ def _under_few_bits(
     unit = PRECISIONS[arithmetic]
     wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
     few = is_stored(linear.problem, arithmetic)
-    stored = unit * np.abs(wanted) * 1.01 if few else 0.0
+    stored = np.maximum(unit * np.abs(wanted) * 1.01, LEAST[arithmetic]) if few else 0.0
     # Rounding the operands can change S by two units of it.
     single = own + gamma(linear.terms + 16, PRECISIONS["float32"]) * sums * (1 + 3 * unit) + stored
     sharp = _within(linear, convention, wanted, single, output, usable)
     if rough is False or not few or (rough is None and not sharp.misses):
         return sharp
     loose = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
+    loose += LEAST[arithmetic] * linear.terms
     fit = _within(linear, convention, wanted, loose, output, usable)
     return fit if rough or (not fit.misses and tells(fit, output, usable)) else sharp
 

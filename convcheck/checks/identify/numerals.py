@@ -30,3 +30,10 @@ def plainest(least: float, most: float) -> float:
         if more == 2 and most < 1 and 1 / math.ceil(1 / most) >= least:
             return 1 / math.ceil(1 / most)
     return (least + most) / 2
+
+
+def length(value: float) -> int:
+    """How many characters a number takes, as a decimal or as one over a whole number."""
+    decimal = len(repr(value).removesuffix(".0"))
+    whole = round(1 / value) if 1e-9 < abs(value) < 1 else 0
+    return min(decimal, len(f"1/{whole}")) if whole and 1 / whole == value else decimal

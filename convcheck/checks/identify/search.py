@@ -84,6 +84,7 @@ class Search:
     shuffled: bool = False
     bordered: bool = False
     outside: bool = False
+    mixed: bool = False
     modes: Sequence[str] = ("constant",)
     limit: float = math.inf
     crowd: int = CROWD
@@ -142,6 +143,7 @@ class Search:
                 circular=self.circular,
                 bordered=self.bordered,
                 outside=self.outside,
+                mixed=self.mixed,
             )
             for each in sizes
         ]

@@ -26,14 +26,17 @@ from convcheck.checks.identify.judging import (
     ends,
     is_rectified,
     judge,
+    tells,
+    under,
     within_limits,
 )
-from convcheck.checks.identify.numerals import simple_numbers
+from convcheck.checks.identify.numerals import length, simple_numbers
 from convcheck.checks.identify.wrapped import wrapped_forms
 from convcheck.convention import PRECISIONS
+from convcheck.engine import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from convcheck.checks.identify.judging import Fit
     from convcheck.checks.identify.tally import Confirmed
@@ -68,19 +71,70 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     larger than rounding usually is, a form that leaves much less is preferred to a simpler one.
     """
     best: Fit | None = None
+    coarse = [a for a in arithmetics(linear.problem) if _is_coarse(a)]
+    near = False
     for convention in _forms(linear, output, usable):
         fit = judge(linear, convention, output, usable)
+        near = near or (bool(coarse) and tells(fit, output, usable))
         if best is None or _preferred(fit, best, output, usable):
             best = fit
         if not best.misses and not _unit(best) and not _suspicious(best, output, usable):
             break
     if best is None:
         raise AssertionError("there is always the plain form")
+    if best.misses and near:
+        best = _of_rounded(linear, coarse, best, output, usable)
     if best.misses < EXPLAINED * np.count_nonzero(usable):
         if best.misses and best.convention.bias is not None:
             best = _sharpened(linear, best, output, usable)
         best = _simplified(linear, best, output, usable)
+    return best if best.misses else _cut_off(linear, best, output, usable)
+
+
+def _cut_off(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
+    """The same with plainer numbers, if fractions were cut off: not all were rounded."""
+    c = fit.convention
+    how, _, kind = c.arithmetic.partition(":")
+    for scale in simple_numbers(c.scale) if how in ("saturate", "wrap") else ():
+        trial = c.replace(scale=scale, bias=None, arithmetic=f"wrap:{kind}")
+        bounds = Bounds.of(trial, output.astype(np.float64), usable)
+        bias = plainest_bias(linear.values, scale, bounds)
+        if bias == ():
+            continue
+        trial = trial.replace(bias=bias)
+        if _length(trial) < _length(c):
+            wanted = finish(linear.values, trial.replace(arithmetic="exact"))
+            other = under(linear, trial, wanted, output, usable)
+            return fit if other is None or other.misses else other
+    return fit
+
+
+def _length(convention: Convention) -> int:
+    return sum(map(length, (convention.scale, *(convention.bias or ()))))
+
+
+def _of_rounded(
+    linear: Linear, coarse: Sequence[str], best: Fit, output: Array, usable: Array
+) -> Fit:
+    """The same with numbers estimated from the sums of rounded operands, where that says more.
+
+    Rounding the operands to few bits hides the last digits of a bias from the sums of all bits.
+    """
+    for name in coarse:
+        rounded = linear.rounded(name)
+        for convention in _forms(rounded, output, usable):
+            form = convention.replace(arithmetic=name)
+            fit = under(linear, form, rounded.values, output, usable)
+            if fit is not None and _preferred(fit, best, output, usable):
+                best = fit
+            if not best.misses:
+                return best
     return best
+
+
+def _multiplied(linear: Linear, fit: Fit) -> Array:
+    """The sums that a fit's numbers apply to: those of rounded operands, below single precision."""
+    return (linear.rounded(fit.convention.arithmetic) if _unit(fit) else linear).values
 
 
 def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
@@ -110,12 +164,15 @@ def _unsaid(fit: Fit) -> int:
 
 def is_fine(fit: Fit | Confirmed) -> bool:
     """Whether a fit is in an arithmetic no coarser than single precision."""
-    return PRECISIONS.get(fit.convention.arithmetic, 0.0) <= PRECISIONS["float32"]
+    return not _is_coarse(fit.convention.arithmetic)
+
+
+def _is_coarse(arithmetic: str) -> bool:
+    return PRECISIONS.get(arithmetic, 0.0) > PRECISIONS["float32"]
 
 
 def _unit(fit: Fit) -> float:
-    unit = PRECISIONS.get(fit.convention.arithmetic, 0.0)
-    return unit if unit > PRECISIONS["float32"] else 0.0
+    return 0.0 if is_fine(fit) else PRECISIONS[fit.convention.arithmetic]
 
 
 def _left(fit: Fit, output: Array, usable: Array) -> float:
@@ -215,7 +272,7 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
                 if ":" in trial.arithmetic:
                     # The middle of all of them, so of none that is damaged.
                     middle, seen = middles, seen & ~fit.mismatched
-                sums = linear.values
+                sums = _multiplied(linear, fit)
                 trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
             other = judge(linear, trial, output, usable)
             if other.misses <= fit.misses and _left(other, output, usable) <= limit:
@@ -232,7 +289,7 @@ def _sharpened(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     There rounding hid least of a bias, and there it is allowed least: where the image is black.
     """
     wanted, seen = _told(fit.convention, output, usable & within_limits(output))
-    residual = wanted - linear.values * fit.convention.scale
+    residual = wanted - _multiplied(linear, fit) * fit.convention.scale
     bias = list(fit.convention.bias or ())
     for o, number in enumerate(bias):
         if not seen[:, o].any():
@@ -273,7 +330,7 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
             other = judge(linear, fit.convention.replace(bias=found), output, usable)
             return fit if other.misses else other
     wanted, seen = _told(fit.convention, output, usable & within_limits(output) & ~fit.mismatched)
-    sums = linear.values * fit.convention.scale
+    sums = _multiplied(linear, fit) * fit.convention.scale
     plain = bias.copy()
     for o in range(len(bias)):
         residual = (wanted[:, o] - sums[:, o])[seen[:, o]]

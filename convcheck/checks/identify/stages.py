@@ -50,6 +50,7 @@ class Pass:
     shuffled: bool = False
     bordered: bool = False
     outside: bool = False
+    mixed: bool = False
     everywhere: bool = False
     again: bool = False
     limits: bool = False
@@ -70,8 +71,9 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
     first: tuple[Making, ...] = (judges.plain,)
     circular = Pass((judges.plain,), circular=True, modes=("wrap",))
     if output.dtype.kind == "c":
+        mixed = Pass(first, mixed=True, modes=("constant",))
         rare = [Pass(first, outside=True), Pass(first, shuffled=True), Pass(first, wide=True)]
-        return [Pass(first), circular], rare
+        return [Pass(first), circular], [*rare, mixed]
     if output.dtype == np.float16:
         first = (judges.coarse,)
     # A line through one channel's elements has what is scaled or coarse without a bias among it.
@@ -131,6 +133,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         *([Pass(rough, paired=True, shuffled=True)] if rough else []),
         *late,
         Pass((judges.affine,), wide=True, one_channel=True),
+        replace(outside[0 if few else 1], mixed=True, modes=("constant",)),
     ]
 
 
@@ -184,6 +187,7 @@ def survey(
             shuffled=one.shuffled,
             bordered=one.bordered,
             outside=one.outside,
+            mixed=one.mixed,
             modes=one.modes,
             limit=limit - considered,
             crowd=crowd,

@@ -56,6 +56,7 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
     rare = _rare(output, telling)
     others = int(np.maximum(rare.sum(axis=(0, 2, 3)) - 1, 0).sum())
     usual = usual_scales(linear.terms, linear.bank.shape[2:])
+    fractions = not np.array_equal(np.rint(linear.values), linear.values)
     for scale, modulus in product(dict.fromkeys((*usual, *rare_scales())), moduli):
         residual = output - scale * linear.values
         steps = wound(residual[rare], modulus)
@@ -73,7 +74,7 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
         if given <= EXPLAINED * others:
             continue
         yield base.replace(scale=scale, bias=tuple(bias))
-        if scale != 1:
+        if scale != 1 or fractions:
             cut = [
                 _cut_bias(scale * linear.values[:, o][seen], output[:, o][seen], modulus)
                 for o, seen in enumerate(np.moveaxis(usable, 1, 0))
@@ -101,8 +102,9 @@ def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
             continue
         at = int(np.argmax(counts))
         low, high = float(least[at + counts[at] - 1]), float(least[at]) + 1
-        # Those near zero were not asked, and may tell one turn or number from another.
-        for number in ((low + high) / 2, plainest(low - TINIER, high + TINIER)):
+        # Those near zero were not asked, and may tell one turn or number from another. The very
+        # ends, which are plainest at times, may be out.
+        for number in (plainest(low - TINIER, high + TINIER), (low + high) / 2):
             right = int(np.count_nonzero(wound(np.trunc(sums + number) - wanted, modulus) == 0))
             if right > most:
                 most, bias = right, number

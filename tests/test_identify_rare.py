@@ -1,0 +1,144 @@
+"""What is rare but real: resampling, coarse arithmetic with a bias, fractions that were cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convcheck.checks import patch
+from convcheck.checks.identify import identify
+from convcheck.convention import PADDING_MODES, Convention
+from convcheck.engine import convolve, pad, round_to, spread
+
+NCHW = {"image_layout": "NCHW", "filter_layout": "OIHW", "output_layout": "NOHW"}
+BIAS = (0.3611, -1.2548, 0.0374)
+
+
+def normal(*shape: int, seed: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def named(x: np.ndarray, w: np.ndarray, y: np.ndarray) -> Convention:
+    """The one convention that gives the output."""
+    result = identify(x, w, y)
+    assert result.verdict == "identified", result.verdict
+    (candidate,) = result.candidates
+    return candidate.convention
+
+
+# --- where windows lie --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        # Cropped by more than a kernel of one tap adds, as PyTorch's padding of 2 does.
+        {"input_dilation": 3, "padding": [[-2, -2], [0, 1]]},
+        {"input_dilation": [2, 4], "padding": [[1, 2], [-2, -1]], "dilation": [2, 1]},
+        # Up and down at once.
+        {"input_dilation": [3, 2], "stride": [2, 3], "padding": 1},
+        {"input_dilation": [4, 1], "stride": [3, 2], "bias": BIAS, "activation": "relu"},
+        # A border beyond the zeros between the samples.
+        {"input_dilation": 2, "padding": 3, "padding_mode": "reflect"},
+        {"input_dilation": [1, 3], "padding": [[0, 0], [4, 4]], "padding_mode": "wrap"},
+        {"input_dilation": 2, "padding": 2, "padding_value": 1.5},
+        # Six rows that no sample of the image is in.
+        {"padding": [[0, 0], [7, 7]]},
+        {"padding": [[2, 2], [7, 7]], "padding_mode": "edge"},
+    ],
+)
+def test_windows_where_few_have_them(keys: dict[str, Any]) -> None:
+    x, w = normal(2, 2, 9, 8), normal(3, 2, 3, 2)
+    c = Convention(**NCHW, **keys)
+    y = convolve(x, w, c).astype(np.float32)
+    found = named(x, w, y)
+    other, bank = normal(*x.shape, seed=6), normal(*w.shape, seed=7)
+    again = convolve(other, bank, found.replace(arithmetic="exact"))
+    assert np.allclose(again, convolve(other, bank, c), atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+@pytest.mark.parametrize("gap", [1, 2, 3])
+def test_a_border_is_read_beyond_zeros_between_the_samples(mode: str, gap: int) -> None:
+    c = Convention(**NCHW, input_dilation=gap, padding=4, padding_mode=mode)
+    x = normal(1, 1, 5, 6)
+    whole = pad(spread(x, c.input_dilation), c)
+    rows, columns = (
+        patch.source(c, axis, size, np.arange(-4, (size - 1) * gap + 5))
+        for axis, size in enumerate(x.shape[2:])
+    )
+    made = patch.patch(x, rows, columns, c, lambda part: part)
+    assert np.array_equal(made, whole)
+
+
+# --- coarse arithmetic --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"bias": BIAS},
+        {"bias": BIAS, "padding": 1, "activation": "relu"},
+        {"scale": 0.5, "stride": 2},
+        {"scale": 0.125, "bias": BIAS, "padding": 1, "padding_mode": "reflect"},
+    ],
+)
+def test_products_in_tf32_and_all_else_in_single_precision(keys: dict[str, Any]) -> None:
+    x, w = normal(2, 2, 12, 9), normal(3, 2, 3, 2)
+    c = Convention(**NCHW, **keys)
+    operands = [round_to(a.astype(np.float64), "tf32") for a in (x, w)]
+    y = convolve(*operands, c).astype(np.float32)
+    assert not np.array_equal(y, convolve(x, w, c).astype(np.float32))
+    found = named(x, w, y)
+    assert found == c.replace(arithmetic="tf32", padding=found.padding)
+    # A bias that is another is seen.
+    y[:, 1] += np.float32(1e-4)
+    if "bias" in keys and "activation" not in keys:
+        bias = named(x, w, y).bias
+        assert bias is not None
+        assert abs(bias[1] - (BIAS[1] + 1e-4)) < 1e-6
+
+
+def test_results_next_to_zero_in_half_precision() -> None:
+    x, w = normal(1, 2, 12, 11), normal(4, 1, 1, 1) * np.float32(2e-4)
+    c = Convention(**NCHW, groups=2)
+    y = convolve(x.astype(np.float16), w.astype(np.float16), c).astype(np.float16)
+    assert (np.abs(y) < np.finfo(np.float16).smallest_normal).mean() > 0.1
+    assert named(x, w, y) == c.replace(arithmetic="float16")
+    y[0, 1, 3, 4] += np.float16(1e-5)
+    assert identify(x, w, y).verdict == "near-match"
+
+
+def test_results_next_to_zero_in_single_precision() -> None:
+    x, w = normal(1, 2, 9, 8) * np.float32(1e-22), normal(3, 2, 2, 3) * np.float32(1e-21)
+    c = Convention(**NCHW)
+    y = convolve(x, w, c).astype(np.float32)
+    assert (np.abs(y) < np.finfo(np.float32).smallest_normal).all()
+    assert named(x, w, y).flip == ()
+
+
+# --- fractions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "int32"])
+@pytest.mark.parametrize("scale", [0.5, 0.1, 1 / 9])
+def test_a_fraction_that_was_cut_off_is_no_other_scale(kind: str, scale: float) -> None:
+    """Rounded to the nearest, another scale and odd biases would do as well on this data."""
+    rng = np.random.default_rng(8)
+    x, w = rng.integers(0, 20, (1, 2, 9, 8)), rng.integers(-4, 5, (4, 2, 3, 2))
+    c = Convention(**NCHW, scale=scale, bias=(40.0, -29.0, -9.0, 27.0), arithmetic=f"wrap:{kind}")
+    y = convolve(x, w, c)
+    found = named(x, w, y)
+    assert found == c
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16", "int32"])
+def test_whole_biases_of_sums_with_fractions(kind: str) -> None:
+    rng = np.random.default_rng(9)
+    x, w = rng.integers(0, 256, (1, 2, 9, 8)).astype(np.uint8), normal(4, 2, 2, 3)
+    c = Convention(**NCHW, bias=(26.0, -17.0, 0.0, -14.0), arithmetic=f"wrap:{kind}")
+    y = convolve(x, w, c)
+    found = named(x, w, y)
+    assert found == c
