@@ -94,7 +94,7 @@ def audit(
     from convcheck.convention import parse_partial
 
     keys = parse_partial(convention)
-    check_output(output["output"])
+    check_output(output["output"], img, w)
     image, filters = load_operands(("IMG", img), ("W", w))
     if fix is not None:
         _check_apart(fix, img, w)

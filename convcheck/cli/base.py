@@ -199,12 +199,25 @@ def again(command: str, options: Sequence[str], *files: str) -> str:
     return shlex.join(["convcheck", command, *options, *dashes, *files])
 
 
-def check_output(output: str | None) -> None:
-    """Raise before any work where the report could not be written after it."""
-    if output is not None:
-        from convcheck.writing import check_writable
+def check_output(output: str | None, *given: str) -> None:
+    """Raise before any work where the report could not be written, or only over what is given."""
+    if output is None:
+        return
+    from convcheck.errors import OutputError
+    from convcheck.writing import check_writable
 
-        check_writable(output)
+    check_writable(output)
+    # Of FILE::NAME it is the file that counts.
+    files = {name for spec in given for name in (spec, spec.rpartition("::")[0]) if name}
+    if any(_real(output) == _real(name) for name in files):
+        raise OutputError(
+            f"--output: {output!r} is an input, which would be written over",
+            hint="name another file",
+        )
+
+
+def _real(name: str) -> str:
+    return name if "\0" in name else os.path.realpath(name)  # which reads no file
 
 
 def make_folder(option: str, folder: str) -> None:

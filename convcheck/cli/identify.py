@@ -91,7 +91,7 @@ def identify(
     from convcheck.convention import parse_partial
 
     claim = None if expect is None else parse_partial(expect)
-    check_output(output["output"])
+    check_output(output["output"], img, w, out)
     loaded = load_operands(("IMG", img), ("W", w), ("OUT", out))
     from convcheck.checks.identify import identify as check
     from convcheck.render.report import Operand, Report
