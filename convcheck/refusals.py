@@ -76,7 +76,7 @@ def _at_the_call(error: TypeError) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_filename == target.__file__
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == target.__name__
 
 
 def _of_the_target(text: str, passed: Collection[str]) -> bool:
