@@ -59,8 +59,8 @@ def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
         return False
     if isinstance(error, TypeError) and _at_the_call(error):
         return re.search(r"unsupported operand|between instances", text) is None
-    if MISCALL.search(text):
-        return isinstance(error, TypeError) and _of_the_target(text, passed)
+    if isinstance(error, TypeError) and MISCALL.search(text):
+        return _of_the_target(text, passed)
     if NONSENSE.search(text):
         return False
     words = [*UNSUPPORTED, *(DTYPES if isinstance(error, TypeError) else ())]

@@ -78,9 +78,7 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
 
 
-def _search(
-    runner: Runner, layout: str | None, dtype: str
-) -> tuple[_Layout | None, list[_Layout]]:
+def _search(runner: Runner, layout: str | None, dtype: str) -> tuple[_Layout | None, list[_Layout]]:
     """The layout in which it is known what the target does, and all that were tried."""
     tried: list[_Layout] = []
     for names in [[layout]] if layout else layouts(runner.kind):
