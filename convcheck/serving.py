@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from convcheck.campaign import WIDEST, Case
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
+from convcheck.refusals import refuses
 from convcheck.target import CallableTarget, CommandTarget, Target
 from convcheck.worker import Outcome, Request
 
@@ -27,25 +28,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-UNSUPPORTED = (
-    "not implemented",
-    "unsupported",
-    "not supported",
-    "not available for",
-    "not_implemented",
-    "no kernel",
-    "type 'tensor(",
-    "expected scalar type",
-    "buffer source array is read-only",
-    "only support",
-    "must be one of",
-    "list of allowed values",
-    "incompatible type",
-    "does not match type",
-    "not yet support",
-    "unimplemented",
-)
-"""What libraries say of a parameter, a dtype or an array that they do not take."""
 MOST = 4 * WIDEST
 """Numbers beyond which an output is that of no case, and is not sent."""
 WRITES = ("assignment destination is read-only", "output array is read-only")
@@ -73,7 +55,7 @@ def call(function: Any, request: Request) -> Outcome:
     except subprocess.TimeoutExpired as error:
         return Outcome("hang", f"no answer within {error.timeout:.3g} s")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
-        return _raised(error)
+        return _raised(error, request.parameters)
     for array in (output, again):
         if array is not None and array.dtype.kind not in "biufc":
             what = f"{array.dtype} ({type(given).__name__})"
@@ -81,7 +63,7 @@ def call(function: Any, request: Request) -> Outcome:
     return Outcome("ok", "", output, again, changed, precision=precision)
 
 
-def _raised(error: BaseException) -> Outcome:
+def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the target's own class, which may fail in its own way
@@ -90,16 +72,7 @@ def _raised(error: BaseException) -> Outcome:
     said = f"{name}: {_gist(text)}" if text.strip() else name
     if any(word in text for word in WRITES):
         return Outcome("changes its input", f"it writes to a read-only array: {said}")
-    rejects = (
-        isinstance(error, NotImplementedError)
-        or (isinstance(error, TypeError) and _is_of_the_call(error))
-        or any(word in text.lower() for word in UNSUPPORTED)
-        or re.search(r"\bonly\b.{1,60}\bsupported\b", text) is not None
-    )
-    # Python's own words for an expression that makes no sense are no refusal.
-    if "unsupported operand" in text:
-        rejects = False
-    return Outcome("rejected" if rejects else "crash", said)
+    return Outcome("rejected" if refuses(error, text, passed) else "crash", said)
 
 
 def _gist(text: str) -> str:
@@ -111,17 +84,19 @@ def _gist(text: str) -> str:
     return " ".join(firsts)[:300]
 
 
-def _is_of_the_call(error: TypeError) -> bool:
-    """Whether arguments were refused, rather than the target's own code being at fault."""
-    frames, trace = 0, error.__traceback__
-    while trace is not None:
-        frames, trace = frames + 1, trace.tb_next
-    # call() and the target's wrapper; the callable itself was not entered, or is no Python.
-    return frames <= 2 or any(w in str(error).lower() for w in ("dtype", "argument", "casting"))
-
-
 def _same(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    """Whether two arrays hold the same numbers: NaN is NaN, and -0.0 is not 0.0."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes():
+        return True
+    # Bytes alone do not tell: a long double has some that belong to no number.
+    if a.dtype.kind == "c":
+        return _same(a.real, b.real) and _same(a.imag, b.imag)
+    if a.dtype.kind != "f":
+        return False
+    alike = (a == b) & (np.signbit(a) == np.signbit(b))
+    return bool((alike | (np.isnan(a) & np.isnan(b))).all())
 
 
 class Inline:
@@ -200,7 +175,7 @@ def _serve() -> None:
         try:
             outcome = call(function, Request(**asked))
         except BaseException as error:  # noqa: BLE001 - no Ctrl-C reaches this process
-            outcome = _raised(error)
+            outcome = _raised(error, asked["parameters"])
         if os.getpid() != own:
             os._exit(0)  # the target has forked, and both came back: one of them answers
         told = dict(vars(outcome))

@@ -303,13 +303,25 @@ def _import(name: str) -> Callable[..., Any]:
             f"the module {module_name!r} fails when it is imported",
             got=f"{type(error).__name__}: {error}",
         ) from None
-    for part in path.split("."):
+    parts = path.split(".")
+    for count, part in enumerate(parts, 1):
         if not hasattr(found, part):
-            raise InputError(f"{module_name!r} has no {path!r}", hint=_close(part, dir(found)))
+            # A module is no target, though one may be on the way to it.
+            known = _callables(found) if count == len(parts) else dir(found)
+            raise InputError(f"{module_name!r} has no {path!r}", hint=_close(part, known))
         found = getattr(found, part)
     if not callable(found):
         raise InputError(f"{name!r} is not callable", got=type(found).__name__)
     return found  # type: ignore[no-any-return]
+
+
+def _callables(owner: Any) -> list[str]:
+    names = []
+    for name in dir(owner):
+        with suppress(Exception):  # what is imported when it is looked at may be missing
+            if callable(getattr(owner, name)):
+                names.append(name)
+    return names
 
 
 def _close(name: str, known: Sequence[str]) -> str | None:

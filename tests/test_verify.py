@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from convcheck.campaign import Case, cases, parse_id
 from convcheck.checks.verify import Model, VerifyResult, claim, judge, put_to_test, verify
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.entry import _claim
+from convcheck.checks.verify.examination import examined
 from convcheck.convention import Convention
 from convcheck.errors import ExitCode, InputError
 from convcheck.render.verify_words import name
@@ -754,3 +756,142 @@ def test_a_case_that_passes_alone_is_said_to() -> None:
     assert "the first call of a process" in result.notes[-1]
     result = put(lambda x, w: zoo.conv(x, w) + (w.shape[3] == 2), 20)
     assert not any("first call" in note for note in result.notes)
+
+
+IDLE = "NCHW: its output does not depend on the image and the filters"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        np.zeros_like,
+        lambda y: np.full_like(y, 7),
+        lambda y: np.zeros_like(y) + np.arange(y.shape[1])[None, :, None, None],
+    ],
+)
+def test_what_computes_nothing_follows_no_convention(made: Any) -> None:
+    def target(x: Any, w: Any, stride: int = 1) -> Any:
+        return made(zoo.conv(x, w, stride))
+
+    result = put(target, 10, layout="NCHW")
+    assert (result.verdict, result.exit_code, result.ran) == ("unexplained", ExitCode.FAILED, 0)
+    assert result.notes == (IDLE,)
+    assert put(target, 10).verdict == "unexplained"
+    expected = put(target, 10, layout="NCHW", expect="correlation", smaller=False)
+    assert (expected.verdict, expected.exit_code) == ("fail", ExitCode.FAILED)
+
+
+def test_a_factor_of_nothing_is_not_learnt() -> None:
+    def counts(x: Any, w: Any, _calls: Any = itertools.count()) -> Any:  # noqa: B008
+        return np.full_like(zoo.conv(x, w), next(_calls), dtype=float)
+
+    result = put(counts, 10, layout="NCHW")
+    assert result.verdict == "unexplained"
+
+
+def test_few_numbers_are_not_nothing() -> None:
+    result = put(lambda x, w: np.maximum(zoo.conv(x, w), 0) * 3, 20)
+    assert (result.verdict, result.notes) == ("pass", ())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Buffer dtype mismatch, expected 'double' but got 'float'"),
+        TypeError("dtype float64 wanted"),
+    ],
+)
+def test_what_takes_float64_alone_is_probed_with_it(error: Exception) -> None:
+    def double(x: Any, w: Any, stride: int = 1) -> Any:
+        if x.dtype != np.float64:
+            raise error
+        return zoo.conv(x, w, stride)
+
+    result = put(double, 40)
+    assert (result.verdict, result.passed) == ("pass", 40)
+    assert result.model is not None
+    assert result.model.dtypes == ("float64",)
+    assert name(result) == "f is the cross-correlation, NCHW, OIHW, no padding, float64"
+    flipped = put(lambda x, w, stride=1: double(x, w[..., ::-1], stride), 40, expect="correlation")
+    assert flipped.verdict == "fail"
+    assert {f.case.dtype for f in flipped.findings} == {"float64"}
+
+
+def test_long_doubles_do_not_differ_between_calls() -> None:
+    result = put(lambda x, w: zoo.conv(x, w).astype(np.longdouble), 30)
+    assert (result.verdict, result.notes) == ("pass", ())
+
+
+def test_numbers_where_tuples_are_wanted_are_said() -> None:
+    def tuples(x: Any, w: Any, stride: Any = (1, 1), groups: int = 1) -> Any:
+        high, _ = stride
+        return zoo.conv(x, w, high, 0, 1, groups)
+
+    result = put(tuples, 20, smaller=False)
+    assert (result.verdict, result.passed) == ("fail", 0)
+    call = "f(x, w, stride=(stride, stride), groups=groups)"
+    assert result.notes[-1].endswith(f"where a tuple is wanted: try --call '{call}'")
+    called = convcheck.verify(tuples, cases=20, call=call)
+    assert (called.verdict, called.notes) == ("pass", ())
+
+    def at_times(x: Any, w: Any, stride: int = 1) -> Any:
+        return zoo.conv(x, w, stride) if stride == 1 else tuple(stride)
+
+    assert not any("tuple" in note for note in put(at_times, 20, smaller=False).notes)
+
+
+def test_a_pass_of_few_cases_is_said_to_be_one() -> None:
+    def some(most: int) -> VerifyResult:
+        calls = itertools.count()
+        begun: list[bool] = []
+
+        def target(x: Any, w: Any) -> Any:
+            if begun and next(calls) >= 2 * most:  # every case is called twice
+                raise NotImplementedError("tired")
+            return zoo.conv(x, w)
+
+        def drawn() -> Iterator[Case]:
+            begun.append(True)
+            yield from cases(0, 30)
+
+        return put_to_test(Inline(adapted(target, "f"), ()), drawn(), patience=0.0)
+
+    result = some(2)
+    assert (result.verdict, result.exit_code, result.ran) == ("pass", ExitCode.OK, 2)
+    said = "only 2 of 30 cases ran; the others were skipped: NotImplementedError: tired"
+    assert result.notes == (said,)
+    assert some(3).notes == ()
+
+
+def test_a_dtype_wraps_or_saturates_and_not_both() -> None:
+    result = put(SOME["wraps in some cases and saturates in others"].function, 200)
+    assert (result.verdict, result.failed, result.passed) == ("fail", 2, 198)
+    assert result.smallest is None
+    assert {f.case.dtype for f in result.findings} == {"int8", "uint8"}
+    for finding in result.findings:
+        assert "s at " in finding.detail
+        assert finding.detail.endswith("; each passes alone")
+
+    def one_each(x: Any, w: Any) -> Any:
+        y = zoo.conv(x, w)
+        return np.clip(y, 0, 255).astype("u1") if x.dtype == "u1" else y.astype(x.dtype)
+
+    assert put(one_each, 200).verdict == "pass"
+
+
+def test_what_wrapping_and_saturating_both_give_says_neither() -> None:
+    # 255 wrapped and 511 wrapped are 255, and so is what is clipped.
+    case = Case(seed=0, number=0, height=1, width=2, kernel_height=1, kernel_width=1, dtype="uint8")
+    model = Model("HW", Convention("HW", "HW", "HW"))
+    image, one = np.array([[255, 1]], "u1"), np.array([[1]], "u1")
+    for filters, output, overflow in (
+        (one, [[255, 1]], None),
+        (one * 3, [[253, 3]], ("wrap", "uint8")),
+        (one * 3, [[255, 3]], ("saturate", "uint8")),
+    ):
+        outcome = Outcome("ok", "", np.array(output, "u1"))
+        assert examined(model, case, outcome, (image, filters)).overflow == overflow
+    image = np.array([[73, 1]], "u1")  # 73 * 7 is 511
+    outcome = Outcome("ok", "", np.array([[255, 7]], "u1"))
+    seen = examined(model, case, outcome, (image, one * 7))
+    assert (seen.finding, seen.overflow) == (None, None)

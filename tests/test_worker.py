@@ -223,6 +223,14 @@ class TestWorker:
         with pytest.raises(InputError, match="did you mean 'spins'"):
             worker("spin").parameters()
 
+    def test_no_module_is_suggested_as_a_target(self) -> None:
+        with pytest.raises(InputError) as caught:
+            worker("tim").parameters()
+        assert caught.value.hint is None
+        with pytest.raises(InputError, match=r"has no 'tme\.time'") as caught:
+            worker("tme.time").parameters()
+        assert caught.value.hint == "did you mean 'time'?"
+
     def test_a_command_that_hangs_is_ended_with_its_children(self) -> None:
         code = "import time; time.sleep(60)"
         line = f"{sys.executable} -c '{code}' {{image}} {{filters}} {{output}}"
@@ -233,6 +241,43 @@ class TestWorker:
         finally:
             runner.close()
         assert time.monotonic() - begun < 10
+
+
+NAN, ZERO = np.float32("nan"), np.float32(0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (np.full(3, NAN), np.full(3, -NAN), True),
+        (np.full(3, ZERO), np.full(3, -ZERO), False),
+        (np.full(3, ZERO), np.full(3, NAN), False),
+        (np.full(3, 1j * NAN), np.full(3, -1j * NAN), True),
+        (np.full(3, 1 + 0j), np.full(3, complex(1, -0.0)), False),
+        (np.ones(3, "i4"), np.ones(3, "i8"), False),
+        (np.ones(3), np.ones((3, 1)), False),
+        (np.ones(3, "i4"), np.full(3, 2, "i4"), False),
+    ],
+)
+def test_two_outputs_are_compared_by_their_values(
+    first: np.ndarray, second: np.ndarray, same: bool
+) -> None:
+    given = iter([first, second])
+    outcome = Inline(lambda image, filters, parameters: next(given), ()).run(REQUEST)
+    assert (outcome.again is None) == same
+
+
+def test_bytes_that_belong_to_no_number_are_not_compared() -> None:
+    fill = iter([0, 255])
+
+    def doubles(image, filters, parameters):
+        longs = np.empty(3, np.longdouble)
+        longs.view(np.uint8)[:] = next(fill)
+        longs[:] = [1, 2, np.nan]
+        return longs
+
+    # A copy of an array has the bytes between its numbers too.
+    assert Inline(doubles, ()).run(REQUEST).again is None
 
 
 def test_inline_says_the_same() -> None:
@@ -332,6 +377,15 @@ def test_a_target_that_closes_the_pipes_leaves_no_traceback(
         ("import os; os.kill(os.getpid(), 9)", "crash", "RuntimeError: ended with SIGKILL"),
         ("import sys; sys.exit('one\\ntwo')", "crash", "RuntimeError: ended with 1: two"),
         ("import sys; sys.exit('only float64 is supported')", "rejected", "only float64"),
+        ("raise NotImplementedError(3)", "rejected", "ended with 1: NotImplementedError: 3"),
+        ("import sys; sys.exit(1)", "crash", "RuntimeError: ended with 1"),
+        ("None < 3", "crash", "not supported between instances"),
+        ("int(None)", "crash", "int() argument must be"),
+        (
+            "import os, sys; print('not supported', file=sys.stderr, flush=True); os.abort()",
+            "crash",
+            "ended with SIGABRT: not supported",
+        ),
         ("import time; time.sleep(60)", "hang", "no answer within 2 s"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -427,3 +428,58 @@ def _(x, w, *p):
 @layer
 def _(x, w, *p):
     return np.rint(conv(x, w, *p))
+
+
+@wrong("None compared with a number", when=("filters",), kind="crash")
+@layer
+def _(x, w, *p):
+    best = None
+    for n in range(len(w)):
+        if n >= 5 and best < n:
+            best = n
+    return conv(x, w, *p)
+
+
+@wrong("a helper of its own called wrongly", when=("stride > 1",), kind="crash")
+@layer
+def _(x, w, stride, *p):
+    def helper(a):
+        return a
+
+    if stride > 1:
+        helper(x, stride)
+    return conv(x, w, stride, *p)
+
+
+@wrong("int() of None", when=("dilation > 1",), kind="crash")
+@layer
+def _(x, w, stride, padding, dilation, groups):
+    if dilation > 1:
+        int(None)
+    return conv(x, w, stride, padding, dilation, groups)
+
+
+@wrong("a TypeError of its own", when=("the kernel is not square",), kind="crash")
+@layer
+def _(x, w, *p):
+    if w.shape[2] != w.shape[3]:
+        raise TypeError("bad argument")
+    return conv(x, w, *p)
+
+
+@wrong("ends its caller", when=("padding is odd",), kind="crash")
+@layer
+def _(x, w, stride, padding, dilation, groups):
+    if padding == 1:
+        sys.exit("only numbers are supported")
+    return conv(x, w, stride, padding, dilation, groups)
+
+
+@wrong("wraps in some cases and saturates in others", kind="wrong values")
+@layer
+def _(x, w, stride, *p):
+    out = conv(x, w, stride, *p)
+    if x.dtype.itemsize > 1:
+        return out
+    info = np.iinfo(x.dtype)
+    return (out if stride == 1 else np.clip(out, info.min, info.max)).astype(x.dtype)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.verify.judgement import Judgement, judge
-from convcheck.engine import output_shape
+from convcheck.engine import convolve, output_shape, round_to
 from convcheck.errors import ConvcheckError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ KINDS = (
     "non-deterministic",
 )
 """What a finding can be."""
+WAYS = ("wrap", "saturate")
+"""What can become of a sum that an integer does not hold."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Examined:
     skipped: str | None = None
     note: str | None = None
     outcome: Outcome | None = None
+    overflow: tuple[str, str] | None = None
+    """Whether it wraps or saturates, and the dtype, where the case tells the one from the other."""
 
 
 def examine(runner: Runner, model: Model, case: Case, *, repeat: bool = True) -> Examined:
@@ -80,7 +85,19 @@ def examined(
     note = first.note
     if outcome.again is not None:
         note = "two calls with the same arrays differ, by no more than rounding explains"
-    return Examined(note=note, outcome=outcome)
+    overflow = _overflow(first, image, filters, outcome.output, convention)
+    return Examined(note=note, outcome=outcome, overflow=overflow)
+
+
+def _overflow(
+    seen: Judgement, image: Array, filters: Array, output: Array, convention: Convention
+) -> tuple[str, str] | None:
+    """Which of the two made an output that is right and yet not exact."""
+    if seen.note is None or output.dtype.kind not in "iu":
+        return None
+    exact, name = convolve(image, filters, convention), output.dtype.name
+    ways = [how for how in WAYS if np.array_equal(round_to(exact, f"{how}:{name}"), output)]
+    return (ways[0], name) if len(ways) == 1 else None
 
 
 def _kind(

@@ -84,10 +84,12 @@ def learn(
     seen = _shown(model, calls)
     variants = (solved(variant, seen) for variant in _variants(model))
     model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
+    probed = model.dtypes
     others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
     calls += others
     model = solved(model, _shown(model, [call for call in others if call[0].dtype == "float64"]))
-    refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"} - {"float32"}
+    refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"}
+    refused -= set(probed)
     dtypes = tuple(d for d in DTYPES if d not in refused)
     gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
     expect = dict(expect)
@@ -163,7 +165,7 @@ def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
         values = "wide" if dtype.endswith("int8") else "ints"
         plain = replace(model, parameters=()).project(BASE)
         case = replace(plain, dtype=dtype, values=values)
-        if dtype != "float32" and hangs < HANGS:
+        if dtype not in model.dtypes and hangs < HANGS:
             outcome = runner.run(model.request(case))
             yield case, outcome
             hangs += outcome.kind == "hang"

@@ -33,6 +33,8 @@ MOST = 0.6
 """The share of an output that a convention must give to be a guess at all."""
 LOST = 1
 """So many lost processes a layout's probes may cost, besides the one that ends them."""
+PROBED, FINER = "float32", "float64"
+"""The dtype of the probes, and that of the next ones where none of them is answered."""
 UNEXPLAINED = 2
 """So many outputs that nothing explains end a layout's probes: each takes seconds."""
 AGREED = 2
@@ -46,19 +48,14 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     Raises:
         InputError: it cannot be called at all.
     """
-    tried: list[_Layout] = []
     runner.parameters()
-    for names in [[layout]] if layout else layouts(runner.kind):
-        if any(seen.ended for seen in tried):
-            break
-        # The search takes seconds: who answers otherwise is depthwise where that is plain to see.
-        looks = (_guessed,) if any(seen.outputs for seen in tried) else (_guessed, _identified)
-        alike = [_Layout(name, looks) for name in names]
-        found = _best(runner, alike)
-        tried += alike
-        if found is not None:
-            return learn(runner, found.model(), expect, found.mishaps)
-    callable_in = [seen for seen in tried if seen.outputs or seen.answers]
+    found, tried = _search(runner, layout, PROBED)
+    if found is None and not any(seen.answered or seen.lost for seen in tried):
+        found, others = _search(runner, layout, FINER)
+        tried = others if any(seen.answered for seen in others) else tried
+    if found is not None:
+        return learn(runner, found.model(), expect, found.mishaps)
+    callable_in = [seen for seen in tried if seen.answered]
     notes = _said(tried)
     if not callable_in:
         slow = any(seen.ended for seen in tried)
@@ -79,6 +76,22 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
         learnt = learn(runner, seen.model(), expect, seen.mishaps)
         return replace(learnt, notes=(*notes, *learnt.notes), assumed=True)
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
+
+
+def _search(runner: Runner, layout: str | None, dtype: str) -> tuple[_Layout | None, list[_Layout]]:
+    """The layout in which it is known what the target does, and all that were tried."""
+    tried: list[_Layout] = []
+    for names in [[layout]] if layout else layouts(runner.kind):
+        if any(seen.ended for seen in tried):
+            break
+        # The search takes seconds: who answers otherwise is depthwise where that is plain to see.
+        looks = (_guessed,) if any(seen.outputs for seen in tried) else (_guessed, _identified)
+        alike = [_Layout(name, looks, dtype) for name in names]
+        tried += alike
+        found = _best(runner, alike)
+        if found is not None:
+            return found, tried
+    return None, tried
 
 
 def _best(runner: Runner, alike: Sequence[_Layout]) -> _Layout | None:
@@ -111,6 +124,8 @@ class _Layout:
     name: str
     looks: tuple[Callable[[_Layout], None], ...]
     """What reads the outputs, the quick one first."""
+    dtype: str
+    """The probes'."""
     outputs: list[tuple[Case, Array]] = field(default_factory=list)
     mishaps: list[Called] = field(default_factory=list)
     """The calls that crashed or hung."""
@@ -128,7 +143,18 @@ class _Layout:
     """Whether it gave an output of a shape that can be meant, if only NaN."""
     ended: bool = False
     """Whether no other layout is to be tried."""
+    idle: bool = False
+    """Whether other numbers in its arrays gave the same output."""
     nearest: Miss | None = None
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.outputs) or self.answers
+
+    @property
+    def lost(self) -> int:
+        """The processes, or time limits, that its calls have cost."""
+        return sum(outcome.died or outcome.kind == "hang" for _, outcome in self.mishaps)
 
     @property
     def decided(self) -> bool:
@@ -148,14 +174,14 @@ class _Layout:
         """The cross-correlation in this layout."""
         image, filters = LAYOUTS[self.name]
         base = Convention(image, filters, image.replace("C", "O"))
-        return Model(self.name, base, precision=self.precision)
+        return Model(self.name, base, dtypes=(self.dtype,), precision=self.precision)
 
 
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
     """Whether the probes of a layout say what the target does."""
     _call(runner, seen, variants)
     for look in seen.looks:
-        if seen.outputs:
+        if seen.outputs and not seen.idle:
             look(seen)
         if seen.decided:
             return True
@@ -179,8 +205,7 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
             if outcome.kind == "rejected":
                 break
             seen.mishaps.append((case, outcome))
-            lost = sum(o.died or o.kind == "hang" for _, o in seen.mishaps)
-            if lost > LOST or not seen.outputs:
+            if seen.lost > LOST or not seen.outputs:
                 break
         elif not _plausible(case, *LAYOUTS[name], outcome.output):
             seen.said = seen.said or f"its output is {shape_text(outcome.output.shape)}"
@@ -188,9 +213,25 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
         elif np.isfinite(outcome.output).any():
             seen.outputs.append((case, outcome.output))
             seen.precision = outcome.precision
+            seen.idle = _is_idle(runner, seen, *seen.outputs[0])
+            if seen.idle:
+                seen.said = "its output does not depend on the image and the filters"
+                break
         else:
             seen.answers = True
             seen.said = seen.said or "nothing in its output is finite"
+
+
+def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
+    """Whether a target computes nothing: a factor of 0 explains it, as it does anything else.
+
+    Only what has no more than a number for each filter is called again, with other numbers.
+    """
+    if np.unique(output).size > case.filters:
+        return False
+    other = Request(replace(case, seed=1), *LAYOUTS[seen.name], seen.passed, repeat=False)
+    again = runner.run(other).output
+    return again is not None and np.array_equal(again, output)
 
 
 def _guessed(seen: _Layout) -> None:
@@ -270,7 +311,7 @@ def _identified(seen: _Layout) -> None:
         except ConvcheckError:
             result = None
         found = _in_layout(result, LAYOUTS[seen.name])
-        if result is None or found is None:
+        if result is None or found is None or found.scale == 0:
             seen.said = seen.said or (
                 f"nothing explains its output of {shape_text(output.shape)} for an image "
                 f"{shape_text(image.shape)} and filters {shape_text(filters.shape)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convcheck.checks.verify.examination import WAYS, Finding
 from convcheck.checks.verify.instead import KEPT as EVIDENCE
 from convcheck.checks.verify.instead import Evidence
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify.examination import Examined, Finding
+    from convcheck.checks.verify.examination import Examined
 
 KEPT = 10
 """Findings that are reported in full."""
@@ -49,6 +50,7 @@ class Tally:
         self.evidence: list[Evidence] = []
         self.skipped: dict[str, int] = {}
         self.notes: dict[str, None] = {}
+        self.overflows: dict[str, dict[str, Case]] = {}
         self.hangs = self.deaths = 0
         self.starting = 0.0
         self.lost = False
@@ -100,6 +102,9 @@ class Tally:
             self.passed_count += 1
             if len(self.passed) < REMEMBERED:
                 self.passed.append(case)
+        if seen.overflow is not None:
+            how, dtype = seen.overflow
+            self.overflows.setdefault(dtype, {}).setdefault(how, case)
         if seen.note:
             self.notes.setdefault(seen.note)
 
@@ -117,6 +122,24 @@ class Tally:
                 f"{len(others)} of the failures {'was' if one else 'were'} met in calls to learn "
                 f"what it does, beside the cases asked for"
             ] = None
+
+    def mixed(self) -> None:
+        """Count it as wrong where a dtype wraps in one case and saturates in another.
+
+        Either alone passes: the second of the two is the one that is found.
+        """
+        for dtype, ways in self.overflows.items():
+            if len(ways) < len(WAYS):
+                continue
+            (first, before), (second, case) = ways.items()
+            detail = (
+                f"it {second}s at {dtype}, while it {first}s in the case {before.id}; each "
+                "passes alone"
+            )
+            self.passed_count -= 1
+            self.failed_count += 1
+            if len(self.findings) < KEPT:
+                self.findings.append(Finding("wrong values", detail, case))
 
     def _failed(self, finding: Finding, seen: Examined) -> None:
         self.failed_count += 1

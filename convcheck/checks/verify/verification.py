@@ -15,6 +15,7 @@ from convcheck.checks.verify.instead import PATIENCE, instead
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import probe
+from convcheck.checks.verify.remarks import remarks
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
 from convcheck.errors import ExitCode
@@ -126,6 +127,8 @@ def put_to_test(
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None
+            campaign.mixed()
+            campaign.notes.update(dict.fromkeys(remarks(campaign, learnt.model)))
     except KeyboardInterrupt:
         interrupted = True
     model = learnt.model
