@@ -328,6 +328,28 @@ def test_o_writes_the_report_and_nothing_to_stdout(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "image.npy", "w.npz::b", "-o", "image.npy"],
+        ["compare", "image.npy", "w.npz::b", "-o", "./w.npz"],
+        ["identify", "image.npy", "w.npz::b", "image.npy", "-o", "link.npy"],
+        ["audit", "link.npy", "w.npz::b", "-o", "image.npy"],
+        ["inspect", "w.npz", "-o", "w.npz"],
+    ],
+)
+def test_o_is_never_written_over_an_input(arguments: list[str], tmp_path: Path) -> None:
+    image, filters = (np.load(path) for path in QUESTION)
+    np.save(tmp_path / "image.npy", image)
+    np.savez(tmp_path / "w.npz", a=image, b=filters)
+    (tmp_path / "link.npy").symlink_to("image.npy")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    ended = run(*arguments, cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{arguments[-1]!r} is an input, which would be written over" in ended.err
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 def test_o_to_devices() -> None:
     ended = run("compare", *QUESTION, "-o", "/dev/full")
     assert (ended.code, ended.out) == (2, "")

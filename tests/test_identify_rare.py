@@ -142,3 +142,27 @@ def test_whole_biases_of_sums_with_fractions(kind: str) -> None:
     y = convolve(x, w, c)
     found = named(x, w, y)
     assert found == c
+
+
+def test_a_channel_at_a_limit_throughout_tells_no_bias() -> None:
+    rng = np.random.default_rng(9)
+    x, w = rng.integers(0, 99, (1, 2, 9, 8)), rng.integers(-4, 5, (3, 2, 2, 3))
+    for activation, kind, bias, said in (
+        (None, "uint8", 9000.0, "output channel 1 of OUT is 255 throughout, an end of uint8"),
+        (None, "int8", -9000.0, "output channel 1 of OUT is -128 throughout, an end of int8"),
+        ("relu", "int8", -9000.0, "output channel 1 of OUT is zero throughout"),
+        (None, "int8", 1.0, None),
+    ):
+        keys = {"bias": (3.0, bias, -5.0), "scale": 0.1, "arithmetic": f"saturate:{kind}"}
+        y = convolve(x, w, Convention(**NCHW, activation=activation, **keys))
+        result = identify(x, w, y)
+        assert result.verdict == "identified"
+        assert [text.partition(":")[0] for text in result.warnings] == ([said] if said else [])
+
+
+def test_a_bias_has_the_digits_that_a_black_corner_shows() -> None:
+    x, w = np.random.default_rng(3).integers(0, 256, (1, 3, 12, 11)), normal(3, 3, 3, 2)
+    x[..., :4, :4] = 0
+    c = Convention(**NCHW, scale=0.1, bias=(0.147328, -1.303686, 1.400272))
+    y = convolve(x, w, c).astype(np.float32)
+    assert named(x, w, y).bias == c.bias

@@ -241,15 +241,24 @@ def _too_few(output: Array) -> Iterator[str]:
 
 
 def _silent(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[str]:
-    """Of output channels without a positive number: ReLU's work, or nobody's."""
+    """Of output channels without a number that was not cut off: ReLU's work, or nobody's."""
     convention = candidates[0].convention if candidates else None
-    if convention is None or convention.activation != "relu" or convention.bias is None:
+    if convention is None:
         return
     output = to_axes(problem.output, convention.output_layout, "NOHW")
-    for o, bias in enumerate(convention.bias):
-        if not (output[:, o] > 0).any():
+    how, _, kind = convention.arithmetic.partition(":")
+    limits = (np.iinfo(kind).min, np.iinfo(kind).max) if how == "saturate" else ()
+    bias = convention.bias if convention.activation == "relu" else None
+    for o in range(output.shape[1]):
+        first = output[0, o, 0, 0]
+        if first in limits and (output[:, o] == first).all():
             yield (
-                f"output channel {o} of OUT is zero throughout: any bias of at most {bias:g} "
+                f"output channel {o} of OUT is {int(first)} throughout, an end of {kind}: many "
+                "biases make it so, and so does a channel that was filled with it"
+            )
+        elif bias is not None and not (output[:, o] > 0).any():
+            yield (
+                f"output channel {o} of OUT is zero throughout: any bias of at most {bias[o]:g} "
                 "makes it so under ReLU, and so does a channel that was never written"
             )
 

@@ -337,9 +337,14 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
         if not residual.size:
             continue
         whole = ":" in fit.convention.arithmetic
+        room = fit.threshold[:, o][seen[:, o]]
         limit = _apart(residual, float(bias[o]), whole)
         for number in (0.0, *simple_numbers(float(bias[o]))):
-            if _apart(residual, number, whole) <= (limit + TIE if whole else PLAINER * limit):
+            # Where the image is black, a few elements have the bias alone.
+            near = whole or (np.abs(residual - number) <= room).all()
+            if near and _apart(residual, number, whole) <= (
+                limit + TIE if whole else PLAINER * limit
+            ):
                 plain[o] = number
                 break
     numbers = tuple(map(float, plain))
