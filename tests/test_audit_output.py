@@ -35,7 +35,8 @@ CONSTANT = "W is constant: every kernel is the same number throughout"
 ALIKE = "IMG or W is alike across the channels that trade places"
 EDGE = "beyond the edge both continue the image with the same numbers"
 SYMMETRIC = "every filter is symmetric: reversing its columns gives the same filter"
-SCALED = "the sums differ, but scale and bias leave no more of it than rounding can explain"
+STORED = "the sums differ, but being stored as {}, which {}, leaves the same of both"
+SCALED = "the sums differ, but scale and bias leave the same of both"
 
 
 def ints(low: int, high: int, *shape: int) -> np.ndarray:
@@ -82,22 +83,22 @@ SMALL = (numbers(3, 5, 6) / 64, numbers(2, 3, 2, 3) / 4096)
         (
             POSITIVE,
             {"arithmetic": "saturate:uint8"},
-            "the sums differ, but rounded and clipped to uint8 both are the same",
+            STORED.format("uint8", "saturates"),
         ),
         (
             [a / 3 for a in POSITIVE],
             {"arithmetic": "saturate:int8"},
-            "the sums differ, but rounded and clipped to int8 both are the same",
+            STORED.format("int8", "saturates"),
         ),
         (
             SMALL,
             {"arithmetic": "wrap:int8"},
-            "the sums differ, but truncated and wrapped to int8 both are the same",
+            STORED.format("int8", "wraps"),
         ),
         (
             [a / 3 for a in SMALL],
             {"arithmetic": "wrap:int8", "bias": [0.25, 1.25]},
-            "the sums differ, but truncated and wrapped to int8 both are the same",
+            STORED.format("int8", "wraps"),
         ),
         (
             [a * 100 for a in POSITIVE],
@@ -125,6 +126,33 @@ def _shape(image: np.ndarray, filters: np.ndarray, c: Convention) -> tuple[int, 
         return convolve(image, filters, c).shape
     except InputError:
         return None
+
+
+def test_integers_among_other_numbers_are_seen() -> None:
+    """Sums that rounding may bring below an integer are apart where they are more than 1 apart."""
+    image, filters = ints(-9, 9, 3, 7, 9) * 1.0, ints(-9, 9, 4, 3, 2, 3) * 1.0
+    image[0, 0, 0] = 1e-13
+    for arithmetic in ("wrap:int8", "wrap:uint32", "saturate:int8", "saturate:int32"):
+        assert audit(image, filters, {"arithmetic": arithmetic}).verdict == "sees-all"
+
+
+def test_a_border_that_is_no_multiple_of_the_data_rounds() -> None:
+    image = ints(-9, 9, 3, 4, 5)
+    filters = ints(-9, 9, 2, 3, 2, 3)[:, [0, 1, 0]] / 8
+    for arithmetic in ("exact", "wrap:int8", "saturate:int8"):
+        keys = {"padding": 1, "padding_value": 0.1, "arithmetic": arithmetic}
+        assert reasons(audit(image, filters, keys, propose=False)) == {
+            "flip I": SYMMETRIC.replace("columns", "channels"),
+            "channels reversed": ALIKE,
+        }
+
+
+def test_a_difference_of_sums_that_rounding_explains_is_none_however_it_is_stored() -> None:
+    image = np.array([1e8, 1.0, -1e8]).reshape(3, 1, 1)
+    filters = np.array([1.0, 1e-9, 1 + 2**-52]).reshape(1, 3, 1, 1)
+    for arithmetic in ("exact", "wrap:int8", "saturate:int8"):
+        result = audit(image, filters, {"arithmetic": arithmetic}, propose=False)
+        assert reasons(result)["flip I"] == ROUNDED
 
 
 @pytest.mark.parametrize(
@@ -302,9 +330,9 @@ def _true(image: np.ndarray, filters: np.ndarray, c: Convention, other: Conventi
             image, filters, c.replace(arithmetic="exact"), other.replace(arithmetic="exact")
         ),
         "a scale of 0": c.scale == 0,
-        "rounded and clipped to int8": c.arithmetic == "saturate:int8" and differ,
-        "rounded and clipped to uint8": c.arithmetic == "saturate:uint8" and differ,
-        "truncated and wrapped to int8": c.arithmetic == "wrap:int8" and differ,
+        STORED.format("int8", "saturates"): c.arithmetic == "saturate:int8" and differ,
+        STORED.format("uint8", "saturates"): c.arithmetic == "saturate:uint8" and differ,
+        STORED.format("int8", "wraps"): c.arithmetic == "wrap:int8" and differ,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from convcheck.checks.areas import areas, is_large, shape_of
 from convcheck.checks.inputs import check_numbers, rank_text, shape_text
 from convcheck.checks.outcome import Step, alike_after
 from convcheck.checks.sums import Linear, Problem
-from convcheck.checks.unseen import why_unseen
+from convcheck.checks.unseen import why_after, why_unseen
 from convcheck.convention import (
     FILTER_LAYOUTS,
     FLIP_AXES,
@@ -192,12 +192,14 @@ def _judge(
         return Deviation(name, what, other, True, None)
     large = is_large(problem, shape)
     parts = areas(problem, c, shape) if large else [base]
-    latest = Step.SUMS
+    latest, same = Step.SUMS, True
     for part in parts:
-        latest = max(latest, alike_after(part, part.again(other), c))
-        if latest is Step.NEVER:
+        step, equal = alike_after(part, part.again(other), c)
+        if step is Step.NEVER:
             return Deviation(name, what, other, True, None)
-    return Deviation(name, what, other, False, why_unseen(problem, c, other, shape, latest))
+        latest, same = max(latest, step), same and equal
+    reason = why_after(c, latest, same) if latest else why_unseen(problem, c, other, shape)
+    return Deviation(name, what, other, False, reason)
 
 
 def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convention]]:

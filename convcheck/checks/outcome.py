@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import Area
 from convcheck.convention import PRECISIONS
-from convcheck.engine import finish, round_to
+from convcheck.engine import finish, is_whole, round_to
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
-    from convcheck.checks.sums import Linear
+    from convcheck.checks.sums import Linear, Problem
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
@@ -30,33 +30,46 @@ class Step(IntEnum):
     NEVER = 4
 
 
-def alike_after(base: Linear, changed: Linear, c: Convention) -> Step:
+def alike_after(base: Linear, changed: Linear, c: Convention) -> tuple[Step, bool]:
     """The step of ``c`` after which no element differs by more than rounding can explain.
 
-    ``base`` and ``changed`` are sums of the same elements; ``c`` has what is done with both after.
+    And whether none differs at all there. ``base`` and ``changed`` are sums of the same elements;
+    ``c`` has what is done with both after.
     """
-    a, b = base.values, changed.values
-    exact = base.problem.arithmetic.exact
+    left, right = base.values, changed.values
+    exact = is_exact(base.problem, c)
     bound: Array | float = 0.0
     if not exact:
         bound = gamma(2 * base.terms + 4) * (changed.magnitude + base.magnitude)
-    apart = np.abs(b - a) > bound
+    apart = np.abs(right - left) > bound
     if not apart.any():
-        return Step.SUMS
+        return Step.SUMS, exact or np.array_equal(left, right)
     if c.bias is not None and isinstance(base, Area):
         c = c.replace(bias=c.bias[base.part[1]])
     with np.errstate(all="ignore"):  # a scale may overflow, as it does in the output
         if not exact and (c.scale != 1.0 or c.bias is not None):
-            bound = _bound_scaled(a, b, bound, c)
+            bound = _bound_scaled(left, right, bound, c)
         # What rounding explains before ReLU is enough after it: it brings no two numbers apart.
         for step, activation in ((Step.SCALED, None), (Step.ACTIVATED, c.activation)):
             some = c.replace(activation=activation, arithmetic="exact")
-            left, right = finish(a, some), finish(b, some)
+            left, right = finish(base.values, some), finish(changed.values, some)
             apart = apart & (np.abs(left - right) > bound)
             if not apart.any():
-                return step
-        apart = apart & _apart_stored(left, right, bound, c.arithmetic, exact=exact)
-    return Step.NEVER if apart.any() else Step.STORED
+                return step, np.array_equal(left, right)
+        stored = [round_to(y, c.arithmetic) for y in (left, right)]
+        if c.arithmetic in PRECISIONS:
+            # The digits that a precision drops are rounding, as above; infinity is none.
+            apart = apart & ~(np.isinf(stored[0]) & (stored[0] == stored[1]))
+        else:
+            apart = apart & (stored[0] != stored[1])
+            if not exact:
+                apart = apart & _apart_as_integers(left, right, bound, c.arithmetic)
+    return (Step.NEVER if apart.any() else Step.STORED), np.array_equal(stored[0], stored[1])
+
+
+def is_exact(problem: Problem, c: Convention) -> bool:
+    """Whether no sum is rounded: a border such as 0.1 may be no multiple of the data's quantum."""
+    return problem.arithmetic.exact and is_whole(c.padding_value)
 
 
 def _bound_scaled(a: Array, b: Array, bound: Array | float, c: Convention) -> Array:
@@ -67,23 +80,17 @@ def _bound_scaled(a: Array, b: Array, bound: Array | float, c: Convention) -> Ar
     return whole
 
 
-def _apart_stored(
-    left: Array, right: Array, bound: Array | float, arithmetic: str, *, exact: bool
-) -> Array:
-    """Which of the elements that differ still do as ``arithmetic`` stores them."""
-    a, b = round_to(left, arithmetic), round_to(right, arithmetic)
-    if arithmetic in PRECISIONS:
-        # The digits that a precision drops are rounding, which is judged before; infinity is not.
-        overflows: Array = np.isinf(a) & (a == b)
-        return ~overflows
-    apart: Array = a != b
-    if not exact:
-        apart &= _is_sure(left, bound, arithmetic) & _is_sure(right, bound, arithmetic)
-    return apart
-
-
-def _is_sure(y: Array, bound: Array | float, arithmetic: str) -> Array:
-    """Where rounding does not change the integer that a number is stored as."""
-    sure: Array = round_to(y - bound, arithmetic) == round_to(y + bound, arithmetic)
-    # An interval that is wider than that may wrap and come round to the same integer.
-    return sure & (bound < 0.5) if arithmetic.startswith("wrap") else sure
+def _apart_as_integers(left: Array, right: Array, bound: Array | float, arithmetic: str) -> Array:
+    """Which elements are stored as other integers, wherever within ``bound`` each number is."""
+    how, _, name = arithmetic.partition(":")
+    if how == "saturate":
+        (a, b), (c, d) = (
+            [round_to(y + side, arithmetic) for side in (-bound, bound)] for y in (left, right)
+        )
+        disjoint: Array = (b < c) | (d < a)
+        return disjoint
+    (a, b), (c, d) = ([np.trunc(y + side) for side in (-bound, bound)] for y in (left, right))
+    modulus = 2.0 ** (8 * np.dtype(name).itemsize)
+    # They may be the same where a multiple of the modulus is among the differences.
+    none: Array = np.floor((d - a) / modulus) < np.ceil((c - b) / modulus)
+    return none

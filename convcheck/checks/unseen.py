@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import is_flat, why_equal
-from convcheck.checks.outcome import Step
+from convcheck.checks.outcome import Step, is_exact
+from convcheck.convention import PRECISIONS
 from convcheck.engine import arrange_filters, pad, stored_image
 from convcheck.rounding import blocks
 
@@ -26,25 +27,25 @@ MOST = 1 << 21
 CONSTANT = "W is constant: every kernel is the same number throughout"
 
 
-def why_unseen(
-    problem: Problem, c: Convention, other: Convention, shape: Sequence[int], step: Step
-) -> str:
-    """Why ``c`` and ``other`` give the same output (N,O,H,W); ``step`` is where it becomes so."""
-    known = _facts(problem, c, other, shape) if step is Step.SUMS else _of_step(c, step)
-    return next(words for holds, words in known if holds)
+def why_unseen(problem: Problem, c: Convention, other: Convention, shape: Sequence[int]) -> str:
+    """Why the sums of ``c`` and ``other`` are the same; ``shape`` is the output's, N,O,H,W."""
+    return next(words for holds, words in _facts(problem, c, other, shape) if holds)
 
 
-def _of_step(c: Convention, step: Step) -> Iterator[tuple[bool, str]]:
+def why_after(c: Convention, step: Step, same: bool) -> str:
+    """Why outputs are the same after a later step, or where not ``same``, but for rounding."""
     how, _, name = c.arithmetic.partition(":")
-    stored = {
-        "saturate": f"rounded and clipped to {name} both are the same",
-        "wrap": f"truncated and wrapped to {name} both are the same",
-    }
-    beyond = f"where they do, both overflow {how} alike"
-    yield step is Step.STORED, f"the sums differ, but {stored.get(how, beyond)}"
-    yield step is Step.ACTIVATED, "the sums differ, but ReLU leaves the same of both"
-    yield c.scale == 0, "a scale of 0 makes the same of all sums"
-    yield True, "the sums differ, but scale and bias leave no more of it than rounding can explain"
+    if c.scale == 0:
+        return "a scale of 0 makes the same of all sums"
+    if step is Step.STORED and c.arithmetic in PRECISIONS:
+        return f"the sums differ, but where they do, both overflow {how} alike"
+    does = {
+        Step.SCALED: "scale and bias leave",
+        Step.ACTIVATED: "ReLU leaves",
+        Step.STORED: f"being stored as {name}, which {how}s, leaves",
+    }[step]
+    left = "the same of both" if same else "no more of it than rounding can explain"
+    return f"the sums differ, but {does} {left}"
 
 
 def _facts(
@@ -59,7 +60,7 @@ def _facts(
     w = arrange_filters(filters, c, x.shape[1])
     v = arrange_filters(filters, other, y.shape[1])
     constant = filters.size > 1 and bool((filters == filters.flat[0]).all())
-    exact = problem.arithmetic.exact
+    exact = is_exact(problem, c)
     if other.flip != c.flip:
         moved = {*c.flip} ^ {*other.flip}
         long = any(w.shape[1 + "IHW".index(axis)] > 1 for axis in moved)
