@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import areas, is_large, shape_of
-from convcheck.checks.blindness import why_equal
 from convcheck.checks.inputs import check_numbers, rank_text, shape_text
+from convcheck.checks.outcome import Step, alike_after
 from convcheck.checks.sums import Linear, Problem
+from convcheck.checks.unseen import why_after, why_unseen
 from convcheck.convention import (
     FILTER_LAYOUTS,
     FLIP_AXES,
     IMAGE_LAYOUTS,
     PADDING_MODES,
+    PRECISIONS,
     Convention,
 )
-from convcheck.engine import arrange_filters, check_order, stored_image
+from convcheck.engine import arrange_filters, check_order, finish, stored_image
 from convcheck.errors import ExitCode, InputError
-from convcheck.rounding import blocks, gamma
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -164,15 +165,24 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
             expected=f"no more than {LARGEST} elements, or 64 for each of the image's and filter",
             hint="look at its padding and input_dilation",
         )
+    if problem.arithmetic.is_complex and convention.arithmetic not in PRECISIONS:
+        raise InputError(
+            "complex numbers cannot be stored as integers",
+            got=f"arithmetic {convention.arithmetic}",
+            expected=f"one of {', '.join(PRECISIONS)}",
+        )
+    finish(np.zeros((1, shape[1], 1, 1)), convention)  # which raises where the bias does not fit
     base = Linear(problem, convention)
     return tuple(
-        _judge(problem, base, name, what, other)
+        _judge(problem, base, convention, name, what, other)
         for name, what, other in _deviations(base, convention)
     )
 
 
-def _judge(problem: Problem, base: Linear, name: str, what: str, other: Convention) -> Deviation:
-    shape = shape_of(problem, base.convention)
+def _judge(
+    problem: Problem, base: Linear, c: Convention, name: str, what: str, other: Convention
+) -> Deviation:
+    shape = shape_of(problem, c)
     try:
         if shape_of(problem, other) != shape:
             return Deviation(name, what, other, True, None)
@@ -181,18 +191,15 @@ def _judge(problem: Problem, base: Linear, name: str, what: str, other: Conventi
         # An implementation that makes this mistake cannot even run on these shapes.
         return Deviation(name, what, other, True, None)
     large = is_large(problem, shape)
-    parts = areas(problem, base.convention, shape) if large else [base]
-    seen = any(_differ(part, part.again(other)) for part in parts)
-    return Deviation(name, what, other, seen, None if seen else _reason(problem, base, other))
-
-
-def _differ(base: Linear, changed: Linear) -> bool:
-    """Whether there is a difference that rounding cannot explain."""
-    difference = np.abs(changed.values - base.values)
-    bound: Array | float = 0.0
-    if not base.problem.arithmetic.exact:
-        bound = gamma(2 * base.terms + 4) * (changed.magnitude + base.magnitude)
-    return bool(np.any(difference > bound))
+    parts = areas(problem, c, shape) if large else [base]
+    latest, same = Step.SUMS, True
+    for part in parts:
+        step, equal = alike_after(part, part.again(other), c)
+        if step is Step.NEVER:
+            return Deviation(name, what, other, True, None)
+        latest, same = max(latest, step), same and equal
+    reason = why_after(c, latest, same) if latest else why_unseen(problem, c, other, shape)
+    return Deviation(name, what, other, False, reason)
 
 
 def _deviations(base: Linear, c: Convention) -> Iterator[tuple[str, str, Convention]]:
@@ -294,41 +301,6 @@ def _axis_deviations(c: Convention, axis: int, name: str) -> Iterator[tuple[str,
             f"a {said} of {values[axis]} instead of {values[axis] - 1} along the {name}",
             c.replace(**{key: tuple(values)}),
         )
-
-
-def _reason(problem: Problem, base: Linear, other: Convention) -> str:
-    """Why this mistake leaves the output as it was."""
-    c = base.convention
-    image, filters = problem.image, problem.filters
-    if not image.any():
-        return "IMG is all zeros"
-    if not filters.any():
-        return "W is all zeros"
-    x = stored_image(image, c)
-    w = arrange_filters(filters, c, x.shape[1])
-    if (filters == filters.flat[0]).all() and filters.size > 1:
-        return "W is constant: every kernel is the same number throughout"
-    if other.flip != c.flip:
-        return why_equal(x[0], w, [c.flip, other.flip], problem.arithmetic.exact)[0]
-    if other.kernel_transposed != c.kernel_transposed:
-        return (
-            "a kernel of 1x1 is its own transpose"
-            if w.shape[2:] == (1, 1)
-            else "every kernel of W is symmetric about its diagonal"
-        )
-    if other.channel_order != c.channel_order:
-        if x.shape[1] == 1:
-            return "IMG has one channel"
-        return "IMG or W is alike across the channels that trade places"
-    if other.stride != c.stride:
-        return "the output has one element along this axis, so no second window shows the stride"
-    if other.dilation != c.dilation:
-        return "the kernel has one tap along this axis, which dilation does not move"
-    if other.padding_mode != c.padding_mode:
-        return "beyond the edge both continue the image with the same numbers"
-    if all((part == image.flat[0]).all() for part in blocks(image)):
-        return "IMG is constant: every window sees the same numbers"
-    return "on these numbers both come out the same"
 
 
 def _propose(

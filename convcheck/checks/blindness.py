@@ -28,12 +28,18 @@ class Blindness:
 
 
 def why_equal(
-    image: Array, filters: Array, flips: Sequence[tuple[str, ...]], exact: bool
+    image: Array,
+    filters: Array,
+    flips: Sequence[tuple[str, ...]],
+    exact: bool,
+    *,
+    bordered: bool = False,
 ) -> tuple[str, str]:
     """Reason and remedy where all ``flips`` of the filters give the same result.
 
-    ``image`` is (C,H,W), ``filters`` (K,C,Fh,Fw), a flip lists axes out of I, H, W. ``exact`` says
-    that the results are equal to the last digit, not only within what rounding can explain.
+    ``image`` is (C,H,W) or (N,C,H,W), ``filters`` (K,C,Fh,Fw), a flip lists axes out of I, H, W.
+    ``exact`` says that the results are equal to the last digit, not only within what rounding can
+    explain; ``bordered`` that windows meet other numbers beside the image's.
     """
     first, *others = (frozenset(flip) for flip in flips)
     axes = frozenset[str]().union(*(first ^ other for other in others))
@@ -46,7 +52,7 @@ def why_equal(
             f"the filters have {words}, and an axis of length one is its own reverse",
             f"use filters with at least two {_plural(short)}",
         )
-    if not image.any():
+    if not bordered and not image.any():
         return "the image is all zeros", "use an image of different numbers"
     if not filters.any():
         return "the filters are all zeros", "use filters of different numbers"
@@ -55,25 +61,35 @@ def why_equal(
             f"every filter is symmetric: reversing its {_plural(long)} gives the same filter",
             f"use a filter that changes when its {_plural(long)} are reversed",
         )
-    if _is_constant(image) and ("I" not in long or (image[:, 0, 0] == image[0, 0, 0]).all()):
-        return (
-            "the image is constant, so that every number of a filter meets the same number",
-            "use an image of different numbers",
-        )
+    if not bordered and is_flat(image):
+        numbers = image[..., 0, 0]
+        remedy = "use an image of different numbers"
+        if (numbers == numbers.flat[0]).all():
+            return (
+                "the image is constant, so that every number of a filter meets the same number",
+                remedy,
+            )
+        if "I" not in long or (numbers == numbers[..., :1]).all():
+            return (
+                "each channel of the image is constant: a kernel meets the same number all over",
+                remedy,
+            )
     if exact:
         return (
-            "on these numbers the sums come out the same",
+            "on these numbers the results come out the same",
             "use another image, or filters of different numbers",
         )
     return (
-        "on these numbers the sums differ by no more than rounding can explain",
+        "on these numbers the results differ by no more than rounding can explain",
         "use numbers of about the same size, such as the digits 0 to 9",
     )
 
 
-def _is_constant(image: Array) -> bool:
-    """Whether each channel holds one number only."""
-    return all((part == channel[0, 0]).all() for channel in image for part in blocks(channel))
+def is_flat(image: Array) -> bool:
+    """Whether each channel, of each image of a batch, holds one number only."""
+    if image.ndim > 2:
+        return all(is_flat(part) for part in image)
+    return all((part == image[0, 0]).all() for part in blocks(image))
 
 
 def _reversed(filters: Array, axes: Collection[str]) -> Array:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from convcheck.checks.areas import shape_of
 from convcheck.checks.blindness import why_equal
+from convcheck.checks.unseen import meets_more
 from convcheck.convention import KEYS, Convention
 from convcheck.engine import arrange_filters, stored_image
 from convcheck.rounding import blocks
@@ -55,8 +57,9 @@ def _reason(problem: Problem, first: Convention, other: Convention) -> str:
         w = arrange_filters(problem.filters, plain, x.shape[1])
         if first.groups == 1:
             flips = [first.flip, other.flip]
-            image = next((one for one in x if one.any()), x[0])
-            return why_equal(image, w, flips, problem.arithmetic.exact)[0]
+            bordered = meets_more(first, x.shape, w.shape, shape_of(problem, first))
+            exact = problem.arithmetic.exact
+            return why_equal(x, w, flips, exact, bordered=bordered)[0]
     if {*differing} <= {"channel_order", "flip"} and {*first.flip} ^ {*other.flip} <= {"I"}:
         return "reordering the channels changes nothing: filters or image are alike across channels"
     if differing == ["kernel_transposed"]:
