@@ -50,7 +50,7 @@ def named(x: np.ndarray, w: np.ndarray, y: np.ndarray) -> Convention:
     ],
 )
 def test_windows_where_few_have_them(keys: dict[str, Any]) -> None:
-    x, w = normal(2, 2, 9, 8), normal(3, 2, 3, 2)
+    x, w = normal(2, 2, 9, 8), normal(3, 2, 5, 4)
     c = Convention(**NCHW, **keys)
     y = convolve(x, w, c).astype(np.float32)
     found = named(x, w, y)
