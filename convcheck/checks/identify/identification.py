@@ -175,7 +175,7 @@ def _identify(
         crowded |= len(groups) > MANY
         crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)
         candidates = tuple(_candidate(fitted[group[0]]) for group in groups[:MANY])
-        alone = len(groups) == 1 and not crowded
+        alone = len(groups) == 1 and not crowded and not mute
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:
         near = [] if mute else [fit for fit in fits if is_near(fit, hypotheses)]
