@@ -42,8 +42,13 @@ IDENTIFY = {
     "test_identify_nearest": ("nearest",),
     "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),
     "test_identify_thin test_identify_tally": ("thin",),
-    "test_identify_judging test_identify_holding test_identify_tally": ("judging", "holding"),
-    "test_identify_solving test_identify_fit test_identify_judging": ("solving",),
+    "test_identify_judging test_identify_holding test_identify_tally": ("holding",),
+    "test_identify_judging test_identify_holding test_identify_tally test_identify_rare": (
+        "judging",
+    ),
+    "test_identify_solving test_identify_fit test_identify_judging test_identify_rare": (
+        "solving",
+    ),
     "test_identify_border test_identify_constant test_identify_fit": ("fit",),
     "test_identify_estimates": ("estimates",),
     "test_identify_numbers": ("bounds", "numerals", "wrapped"),

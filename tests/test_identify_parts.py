@@ -78,7 +78,7 @@ def ways(
         if not wide and kernel > 32 and max(gap, dilation, stride) > 1:
             continue  # a kernel as long as an image neither
         beyond = 6 if outside else 0
-        crop = length if wide else extent + 1
+        crop = length if wide else extent + 1 if gap == 1 else 3
         strided = (gap == 1 or mixed) and (wide or kernel <= 32)
         most = max(steps) if dilation == 1 else min(max(steps), 8)
         unseen = most if strided and outputs == 1 else stride

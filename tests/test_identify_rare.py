@@ -9,6 +9,8 @@ import pytest
 
 from convcheck.checks import patch
 from convcheck.checks.identify import identify
+from convcheck.checks.identify.judging import LEAST
+from convcheck.checks.identify.numerals import length
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, pad, round_to, spread
 
@@ -101,6 +103,14 @@ def test_products_in_tf32_and_all_else_in_single_precision(keys: dict[str, Any])
         assert abs(bias[1] - (BIAS[1] + 1e-4)) < 1e-6
 
 
+def test_how_far_numbers_next_to_zero_are_apart() -> None:
+    for name in ("float64", "float32", "float16"):
+        assert LEAST[name] == np.finfo(name).smallest_subnormal
+    # Both have the exponents of single precision, and TF32's numbers are stored in it.
+    assert LEAST["tf32"] == LEAST["float32"]
+    assert LEAST["bfloat16"] == LEAST["float32"] * 2**16
+
+
 def test_results_next_to_zero_in_half_precision() -> None:
     x, w = normal(1, 2, 12, 11), normal(4, 1, 1, 1) * np.float32(2e-4)
     c = Convention(**NCHW, groups=2)
@@ -120,6 +130,18 @@ def test_results_next_to_zero_in_single_precision() -> None:
 
 
 # --- fractions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "characters"),
+    [
+        *((0.0, 1), (40.0, 2), (-40.0, 3), (0.5, 3), (0.25, 3), (0.04, 4), (1 / 9, 3)),
+        *((-1 / 9, 4), (1 / 128, 5), (2 / 3, len(repr(2 / 3))), (0.49994, 7), (1.0, 1)),
+        *((1e-9, 5), (1e-10, 5), (3e-9, 5), (1 / 3e8, 11), (1.5, 3), (-1.0, 2)),
+    ],
+)
+def test_how_many_characters_a_number_takes(number: float, characters: int) -> None:
+    assert length(number) == characters
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16", "int32"])

@@ -22,6 +22,8 @@ that nobody dilates or strides."""
 MAX_STRIDE, MAX_DILATION = 8, 4
 MAX_MIXED = 4
 """The largest stride of an image that was spread out, and how far its samples are apart then."""
+MAX_CROP = 3
+"""By how much more than its kernel adds a transposed convolution is cropped on a side."""
 MAX_OUTSIDE = 6
 """How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
 
@@ -116,7 +118,7 @@ def axis_options(
         strides: tuple[int, ...] = (1,)
         if (gap == 1 or mixed) and (wide or kernel <= VERY_LONG):
             strides = (*range(1, far + 1), *(patch if dilation == 1 else ()))
-        crop = length if wide else extent + 1
+        crop = length if wide else (extent + 1 if gap == 1 else MAX_CROP)
         # A single window says nothing of the stride, which may have left as much unseen behind it.
         for stride in strides if outputs > 1 else (1,):
             reach = (outputs - 1) * stride
