@@ -29,19 +29,20 @@ def test_the_judge_does_not_lie_in_a_hundred_thousand() -> None:
     assert tally.lies == []
 
 
-@pytest.mark.parametrize(
-    "says",
-    [
+def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Arithmetic.bound
+    monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))
+    # Which sums an arithmetic rounds depends on the machine's kernels: so few are witnessed that one
+    # kind of lie may stay away, unless all are.
+    monkeypatch.setattr(lies, "WITNESS_EVERY", 1)
+    told = lies.attack(300, seed=2).lies
+    for says in (
         "a false mismatch",
         "is called a mismatch, and is exactly equal",
         "is further from the truth than its threshold",
         "the oracle is further from the truth",
-    ],
-)
-def test_a_bound_that_is_too_narrow_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Arithmetic.bound
-    monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))
-    assert any(says in lie for lie in lies.attack(300, seed=2).lies)
+    ):
+        assert any(says in lie for lie in told), says
 
 
 @pytest.mark.parametrize("says", ["still matches, altered", "is further away than two thresholds"])
