@@ -42,6 +42,7 @@ IDENTIFY = {
     "test_identify_nearest": ("nearest",),
     "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),
     "test_identify_thin test_identify_tally": ("thin",),
+    "test_identify_looks": ("looks",),
     "test_identify_judging test_identify_holding test_identify_tally": ("holding",),
     "test_identify_judging test_identify_holding test_identify_tally test_identify_rare": (
         "judging",

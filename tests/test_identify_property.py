@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -32,7 +33,9 @@ def outcome(case: Case) -> str:
             continue
         exact = reference_reading.convolve(case.image, case.filters, convention)
         assert exact.shape == case.output.shape
-        if ":" in arithmetic or arithmetic == "exact":
+        # By 1/9 the scale itself is rounded, and so is each product with it.
+        digital = Fraction(convention.scale).denominator < 2**20
+        if ":" in arithmetic or (arithmetic == "exact" and digital):
             if ":" in arithmetic:
                 rounded = [reference_reading.round_to(v, arithmetic) for v in exact.ravel()]
             else:

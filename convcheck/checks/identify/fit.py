@@ -19,13 +19,8 @@ from convcheck.checks.areas import is_large
 from convcheck.checks.identify.axes import LONG, MAX_DILATION
 from convcheck.checks.identify.estimates import degrees_of_freedom
 from convcheck.checks.identify.holding import hold
-from convcheck.checks.identify.judging import (
-    EXPLAINED,
-    Fit,
-    is_rectified,
-    judge,
-    within_limits,
-)
+from convcheck.checks.identify.judging import EXPLAINED, Fit, judge
+from convcheck.checks.identify.looks import is_rectified, within_limits
 from convcheck.checks.identify.numerals import simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import afterwards, is_fine, solve

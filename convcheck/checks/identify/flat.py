@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.axes import axis_options, padding
 from convcheck.checks.identify.classes import canonical, complexity
 from convcheck.checks.identify.fit import confirm, judged
-from convcheck.checks.identify.judging import finite_parts
+from convcheck.checks.identify.looks import finite_parts
 from convcheck.convention import NAMED, Convention
 
 if TYPE_CHECKING:

@@ -11,17 +11,15 @@ import numpy as np
 from convcheck.checks.areas import Area, handed_out
 from convcheck.checks.identify.judging import (
     EXPLAINED,
-    FLOATING,
     Fit,
     Ground,
-    arithmetics,
     fft_room,
-    is_stored,
     level,
     tells,
     under,
     with_room,
 )
+from convcheck.checks.identify.looks import FLOATING, arithmetics, is_stored
 from convcheck.checks.identify.tally import Confirmed, Tally, element_bits
 from convcheck.convention import PRECISIONS
 from convcheck.engine import finish

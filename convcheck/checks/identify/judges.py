@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.bounds import Bounds, inside
-from convcheck.checks.identify.judging import is_rectified
 from convcheck.checks.identify.lines import FEW, linear, needed, of_pairs, plane
+from convcheck.checks.identify.looks import is_rectified
 from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
 from convcheck.checks.identify.wrapped import rare_scales, usual_scales
 from convcheck.rounding import gamma

@@ -19,17 +19,8 @@ from convcheck.checks.identify.estimates import (
     rounded_line,
     untruncated,
 )
-from convcheck.checks.identify.judging import (
-    EXPLAINED,
-    FLOATING,
-    arithmetics,
-    ends,
-    is_rectified,
-    judge,
-    tells,
-    under,
-    within_limits,
-)
+from convcheck.checks.identify.judging import EXPLAINED, judge, tells, under
+from convcheck.checks.identify.looks import FLOATING, arithmetics, ends, is_rectified, within_limits
 from convcheck.checks.identify.numerals import length, simple_numbers
 from convcheck.checks.identify.wrapped import wrapped_forms
 from convcheck.convention import PRECISIONS

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify import judges
 from convcheck.checks.identify.block import Judge
-from convcheck.checks.identify.judging import (
+from convcheck.checks.identify.lines import FEW
+from convcheck.checks.identify.looks import (
     integer_arithmetics,
     is_rectified,
     is_stored,
     within_limits,
 )
-from convcheck.checks.identify.lines import FEW
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, a_part, choose_samples, in_pairs
 from convcheck.checks.identify.search import CROWD, Found, Search

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.judging import EXPLAINED, arithmetics
+from convcheck.checks.identify.judging import EXPLAINED
+from convcheck.checks.identify.looks import arithmetics
 from convcheck.checks.identify.numerals import plainest
 
 if TYPE_CHECKING:
