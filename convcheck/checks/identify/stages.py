@@ -68,73 +68,130 @@ class Survey:
 def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
     """The passes for such an output: those for what is common, and those for the rest."""
     output = problem.output
-    first: tuple[Making, ...] = (judges.plain,)
     circular = Pass((judges.plain,), circular=True, modes=("wrap",))
     if output.dtype.kind == "c":
-        mixed = Pass(first, mixed=True, modes=("constant",))
-        rare = [Pass(first, outside=True), Pass(first, shuffled=True), Pass(first, wide=True)]
-        return [Pass(first), circular], [*rare, mixed]
-    if output.dtype == np.float16:
-        first = (judges.coarse,)
-    # A line through one channel's elements has what is scaled or coarse without a bias among it.
-    lines: tuple[Making, ...] = (judges.affine,)
-    wrapped = all(np.array_equal(np.rint(part), part) for part in blocks(output)) and any(
-        name.startswith("wrap:") for name in integer_arithmetics(output)
-    )
-    if wrapped:
-        lines += (judges.modular,)
-    without: tuple[Making, ...] = (judges.scaled,)
-    few_bits = _of_few_bits(problem)
-    if few_bits:
-        lines += (judges.coarse_affine,)
-        without += (judges.coarse,)
-    beyond = Pass(
-        (judges.bordered,), one_channel=True, bordered=True, everywhere=True, modes=("constant",)
-    )
-    usual = [Pass(first), Pass(lines, one_channel=True)]
+        one = Pass((judges.plain,))
+        rare = [replace(one, outside=True), replace(one, shuffled=True), replace(one, wide=True)]
+        return [one, circular], [*rare, _mixed(one)]
+    shown = _Shown.of(problem)
     few = few_a_channel(output)
-    rough = (judges.coarse, judges.coarse_parallel) if few and few_bits else ()
-    if few:
-        # Together the channels may have the elements to say what no channel says by itself.
-        parallel = (judges.parallel, *([judges.coarse_parallel] if few_bits else []))
-        modular = [Pass((judges.modular,), one_channel=True)] if wrapped else []
-        usual = [Pass(first), Pass(without), Pass(parallel, paired=True), *modular]
-        both = (judges.bordered_scaled, judges.bordered_parallel)
-        beyond = replace(beyond, judges=both, one_channel=False, paired=True)
-    sparse = (few or _sparse(output)) and bool(integer_arithmetics(output))
-    if sparse:
-        # Sharper than lines that are allowed a whole step on either side.
-        usual.insert(1, Pass((judges.between,), limits=True))
-    common = outside = usual
-    special = [beyond, *([Pass((judges.modular_scaled,), one_channel=True)] if wrapped else [])]
-    scales = [Pass((judges.modular_rare,), one_channel=True)] if wrapped else []
-    again = [replace(one, everywhere=True, again=True) for one in usual]
-    if few:
-        # So few elements are looked at once for all judges: the sums cost more than they do.
-        zeros = output.dtype.kind != "u" and is_rectified(output, np.isfinite(output))
-        # Enough pairs tell a scale without a bias as well.
-        alone = zeros or output.size < max(output.shape) + 16
-        fine = (*first, *([judges.scaled] if alone else []), judges.parallel)
-        usual = outside = [Pass(fine, paired=True), *modular]
-        if sparse:
-            usual = [Pass((judges.plain, judges.between), paired=True, limits=True), *modular]
+    common, rest, last = _of_few(shown, output) if few else _of_many(shown)
     # Every roll of a large picture is more than all else together.
     rolls = 64 * math.prod(sorted(output.shape)[-2:])
     soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
-    return [*common, *soon], [
-        *special,
-        *([] if few else scales),
-        *again,
-        *(replace(one, shuffled=True) for one in (*usual, *special)),
-        *(replace(one, outside=True) for one in outside),
-        *([Pass((judges.plain, judges.scaled), wide=True)] if few else []),
-        *(scales if few else []),
-        *([Pass(rough, paired=True, outside=True)] if rough else []),
-        *([Pass(rough, paired=True, shuffled=True)] if rough else []),
-        *late,
-        Pass((judges.affine,), wide=True, one_channel=True),
-        replace(outside[0 if few else 1], mixed=True, modes=("constant",)),
+    affine = Pass((judges.affine,), wide=True, one_channel=True)
+    return [*common, *soon], [*rest, *late, affine, _mixed(last)]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What an output shows of its arithmetic before any search."""
+
+    finest: Making
+    few_bits: bool
+    wrapped: bool
+    sparse: bool
+    """Hardly an element is off the limits of its integers."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Shown:
+        output = problem.output
+        integers = integer_arithmetics(output)
+        whole = all(np.array_equal(np.rint(part), part) for part in blocks(output))
+        return cls(
+            finest=judges.coarse if output.dtype == np.float16 else judges.plain,
+            few_bits=_of_few_bits(problem),
+            wrapped=whole and any(name.startswith("wrap:") for name in integers),
+            sparse=bool(integers) and (few_a_channel(output) or _sparse(output)),
+        )
+
+    def modular(self, judge: Making) -> list[Pass]:
+        """The pass of a judge of integers that wrapped, where they may have."""
+        return [Pass((judge,), one_channel=True)] if self.wrapped else []
+
+    def between(self) -> list[Pass]:
+        """Sharper than lines that are allowed a whole step on either side."""
+        return [Pass((judges.between,), limits=True)] if self.sparse else []
+
+
+def _of_many(shown: _Shown) -> tuple[list[Pass], list[Pass], Pass]:
+    """Common and rare passes, and the one whose judges are asked last: of many elements a channel.
+
+    A line through one channel's elements has what is scaled or coarse without a bias among it.
+    """
+    lines: tuple[Making, ...] = (
+        judges.affine,
+        *([judges.modular] if shown.wrapped else []),
+        *([judges.coarse_affine] if shown.few_bits else []),
+    )
+    common = [Pass((shown.finest,)), *shown.between(), Pass(lines, one_channel=True)]
+    special = [
+        replace(_BEYOND, judges=(judges.bordered,), one_channel=True),
+        *shown.modular(judges.modular_scaled),
     ]
+    rest = [
+        *special,
+        *shown.modular(judges.modular_rare),
+        *_again(common),
+        *_shuffled([*common, *special]),
+        *_outside(common),
+    ]
+    return common, rest, common[1]
+
+
+def _of_few(shown: _Shown, output: Array) -> tuple[list[Pass], list[Pass], Pass]:
+    """The same where no channel has enough elements to say a line by itself: together they may."""
+    finest, few_bits = (shown.finest,), shown.few_bits
+    scaled = (judges.scaled, *([judges.coarse] if few_bits else []))
+    parallel = (judges.parallel, *([judges.coarse_parallel] if few_bits else []))
+    modular = shown.modular(judges.modular)
+    common = [
+        Pass(finest),
+        *shown.between(),
+        Pass(scaled),
+        Pass(parallel, paired=True),
+        *modular,
+    ]
+    special = [
+        replace(_BEYOND, judges=(judges.bordered_scaled, judges.bordered_parallel), paired=True),
+        *shown.modular(judges.modular_scaled),
+    ]
+    # So few elements are looked at once for all judges: the sums cost more than they do. Enough
+    # pairs tell a scale without a bias as well.
+    zeros = output.dtype.kind != "u" and is_rectified(output, np.isfinite(output))
+    alone = zeros or output.size < max(output.shape) + 16
+    fine = Pass((*finest, *([judges.scaled] if alone else []), judges.parallel), paired=True)
+    limits = Pass((judges.plain, judges.between), paired=True, limits=True)
+    rough = Pass((judges.coarse, judges.coarse_parallel), paired=True)
+    rest = [
+        *special,
+        *_again(common),
+        *_shuffled([limits if shown.sparse else fine, *modular, *special]),
+        *_outside([fine, *modular]),
+        Pass((judges.plain, judges.scaled), wide=True),
+        *shown.modular(judges.modular_rare),
+        *([*_outside([rough]), *_shuffled([rough])] if few_bits else []),
+    ]
+    return common, rest, fine
+
+
+_BEYOND = Pass((), bordered=True, everywhere=True, modes=("constant",))
+
+
+def _again(those: list[Pass]) -> list[Pass]:
+    return [replace(one, everywhere=True, again=True) for one in those]
+
+
+def _shuffled(those: list[Pass]) -> list[Pass]:
+    return [replace(one, shuffled=True) for one in those]
+
+
+def _outside(those: list[Pass]) -> list[Pass]:
+    return [replace(one, outside=True) for one in those]
+
+
+def _mixed(one: Pass) -> Pass:
+    return replace(one, mixed=True, modes=("constant",))
 
 
 def survey(
