@@ -113,7 +113,21 @@ def test_each_pass_may_look_at_what_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     script.asked.clear()
     seen = searched(OUTPUT, mute=True)
     assert [crowd for _, _, crowd in script.asked] == [4 * MANY, 4 * MANY]
-    assert (seen.closest, seen.fits) == (None, [])
+    assert (seen.closest, seen.fits, seen.crowded) == (None, [], False)
+
+
+def test_what_says_nothing_is_not_searched_for_what_is_rare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The plainest conventions are named, and no window is sought that meets nothing at all."""
+    script = Script(monkeypatch, (COMMON, [{}]), (RARE, [{}]))
+    seen = searched(0 * OUTPUT, mute=True)
+    assert [one for one, _, _ in script.asked] == [COMMON]
+    assert seen.crowded
+    assert {fit.misses for fit in seen.fits} == {0}
+    assert {fit.convention.scale for fit in seen.fits} == {0.0}
+    assert searched(0 * OUTPUT).fits == []
+    assert [one for one, _, _ in script.asked] == [COMMON, COMMON, RARE]
 
 
 def test_progress_is_told_of_all_passes_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from convcheck.checks.identify import judging
 from convcheck.checks.identify.judging import Fit, Ground, judge, under
-from convcheck.checks.identify.wrapped import usual_scales
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import finish, round_to
@@ -49,12 +48,6 @@ def best(sums: Any, output: Any, **keys: Any) -> Fit:
     linear = sums_are(sums, output)
     y = linear.problem.output
     return judge(linear, linear.convention.replace(**keys), y, np.isfinite(y))
-
-
-def test_usual_scales() -> None:
-    scales = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 255, 1 / 256, 1 / 6, 1 / 18)
-    assert usual_scales(18, (3, 2)) == scales
-    assert usual_scales(4, (2, 2)) == scales[:-2]
 
 
 # --- the commonest value ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 from test_identify_judging import ALONE, sums_are
 
 from convcheck.checks.identify.bounds import Bounds, inside, lines, plainest_bias
-from convcheck.checks.identify.numerals import plainest, simple_numbers
+from convcheck.checks.identify.numerals import length, plainest, simple_numbers
 from convcheck.checks.identify.wrapped import (
     _cut_bias,
     rare_scales,
@@ -92,6 +92,18 @@ def test_plain_numbers_near_one(value: float, numbers: list[float]) -> None:
 )
 def test_the_plainest_number_of_a_range(least: float, most: float, expected: float) -> None:
     assert plainest(least, most) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "characters"),
+    [
+        *((0.0, 1), (40.0, 2), (-40.0, 3), (0.5, 3), (0.25, 3), (0.04, 4), (1 / 9, 3)),
+        *((-1 / 9, 4), (1 / 128, 5), (2 / 3, len(repr(2 / 3))), (0.49994, 7), (1.0, 1)),
+        *((1e-9, 5), (1e-10, 5), (3e-9, 5), (1 / 3e8, 11), (1.5, 3), (-1.0, 2)),
+    ],
+)
+def test_how_many_characters_a_number_takes(number: float, characters: int) -> None:
+    assert length(number) == characters
 
 
 # --- between what numbers an element was --------------------------------------------------------
@@ -629,6 +641,12 @@ def test_the_mean_over_a_kernel_is_one_of_the_usual_scales() -> None:
     linear = Linear(Problem.of(x, w, output), ALONE)
     found = [c.scale for c in wrapped_forms(linear, output, np.ones(output.shape, bool))]
     assert set(found) == {1 / 14}
+
+
+def test_usual_scales() -> None:
+    scales = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 255, 1 / 256, 1 / 6, 1 / 18)
+    assert usual_scales(18, (3, 2)) == scales
+    assert usual_scales(4, (2, 2)) == scales[:-2]
 
 
 # --- the border of integers that wrapped --------------------------------------------------------

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import reference_reading
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from identify_cases import Case, draw, same_function
 
@@ -54,6 +54,8 @@ def outcome(case: Case) -> str:
 
 @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.sampled_from(["ints", "normal", "normal32"]))
+@example(203051, "normal")  # all zeros after ReLU
+@example(203051, "ints")
 def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
     outcome(draw(seed, data=data))
 

@@ -10,7 +10,6 @@ import pytest
 from convcheck.checks import patch
 from convcheck.checks.identify import identify
 from convcheck.checks.identify.judging import LEAST
-from convcheck.checks.identify.numerals import length
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, pad, round_to, spread
 
@@ -130,18 +129,6 @@ def test_results_next_to_zero_in_single_precision() -> None:
 
 
 # --- fractions ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "characters"),
-    [
-        *((0.0, 1), (40.0, 2), (-40.0, 3), (0.5, 3), (0.25, 3), (0.04, 4), (1 / 9, 3)),
-        *((-1 / 9, 4), (1 / 128, 5), (2 / 3, len(repr(2 / 3))), (0.49994, 7), (1.0, 1)),
-        *((1e-9, 5), (1e-10, 5), (3e-9, 5), (1 / 3e8, 11), (1.5, 3), (-1.0, 2)),
-    ],
-)
-def test_how_many_characters_a_number_takes(number: float, characters: int) -> None:
-    assert length(number) == characters
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16", "int32"])

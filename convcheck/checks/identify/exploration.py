@@ -11,6 +11,7 @@ import numpy as np
 
 from convcheck.checks.identify.classes import canonical, complexity, signature
 from convcheck.checks.identify.fit import confirm
+from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import nearest
 from convcheck.checks.identify.search import ALL_ORDERS, CROWD
 from convcheck.checks.identify.stages import MANY, Pass, Survey, few_a_channel, passes, survey
@@ -70,6 +71,10 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             closest = [seen.closest] if seen.closest else []
             seen.fits.extend(_confirmed(problem, closest, known)[0])
             seen.fits.extend(_other_orders(problem, seen))
+            if mute and all(fit.misses for fit in seen.fits):
+                plainest = [fit for fit in flat_fits(problem, found) if not fit.misses]
+                seen.fits.extend(plainest)
+                seen.crowded |= bool(plainest)
             if any(
                 not fit.misses or (not few and is_near(fit, seen.hypotheses)) for fit in seen.fits
             ):

@@ -26,7 +26,6 @@ from convcheck.checks.identify.classes import (
 from convcheck.checks.identify.expectation import meets
 from convcheck.checks.identify.exploration import explore, is_luck, is_near, untold
 from convcheck.checks.identify.fit import same_on_this_data
-from convcheck.checks.identify.flat import flat_fits
 from convcheck.checks.identify.nearest import Miss, miss_of, where
 from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.solving import afterwards
@@ -161,9 +160,6 @@ def _identify(
         raise _no_size(image, filters, output)
     if explored.early:
         warnings += ("the search ended early: not all rare conventions were tried",)
-    if mute and all(fit.misses for fit in fits):
-        fits.extend(flat_fits(problem, found))
-        crowded = True
     right = [fit for fit in fits if not fit.misses]
     explaining = _simplest([*right, *untold(problem, right[:FEW])])
     if explaining:
