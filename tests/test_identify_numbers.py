@@ -620,6 +620,9 @@ def test_a_bias_by_hardly_an_element() -> None:
     # What came near zero altogether is a turn away from it.
     sums = np.array([-5.3, -4.9])
     assert (np.mod(np.trunc(sums + _cut_bias(sums, np.zeros(2), 256.0)), 256) == 0).all()
+    # One that is nearly zero with the bias tells its side of it.
+    sums, wanted = np.array([-3.75, 0.75, -4.0, -1.75]), np.array([255.0, 2, 255, 0])
+    assert (np.mod(np.trunc(sums + _cut_bias(sums, wanted, 256.0)), 256) == wanted).all()
     # Of a channel with one element to tell; nothing is said where nothing is usable.
     usable = np.ones(FAR.shape, bool)
     usable[:, 1, :, 1:] = False

@@ -136,6 +136,9 @@ def test_an_option_of_an_axis_is_the_convention_that_it_says(
     assert len(every) == len(kinds) * (2 if kernel > 1 else 1)
     part = every.part(np.arange(len(every)) % 7 == 3)
     assert len(part) == len(range(3, len(every), 7))
+    for gap in set(every.gap.tolist()):
+        alike = every.gap == gap
+        assert np.array_equal(every.part(alike).source(1), every.source(1)[alike])
     met = [part.source(sample) for sample in range(3)]
     assert all(((at >= 0) & (at <= size)).all() for at in met)
     for i in range(len(part)):

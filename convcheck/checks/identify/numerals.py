@@ -35,5 +35,5 @@ def plainest(least: float, most: float) -> float:
 def length(value: float) -> int:
     """How many characters a number takes, as a decimal or as one over a whole number."""
     decimal = len(repr(value).removesuffix(".0"))
-    whole = round(1 / value) if 1e-9 < abs(value) < 1 else 0
+    whole = round(1 / value) if abs(value) > 1e-9 else 0
     return min(decimal, len(f"1/{whole}")) if whole and 1 / whole == value else decimal
