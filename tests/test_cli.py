@@ -740,7 +740,7 @@ def test_every_number_is_whole_and_no_line_too_wide(
     assert any(line.startswith("  correlation") for line in lines)
     assert "…" not in out
     for row in found["decompositions"]:
-        if row["max_abs_diff"] == 0:  # the flipped one, where the machine's kernels round as scipy does
+        if row["max_abs_diff"] == 0:  # the flipped one, where the kernels round as scipy does
             assert row["matches"]
             continue
         for key in ("actual", "expected"):

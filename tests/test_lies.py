@@ -32,8 +32,8 @@ def test_the_judge_does_not_lie_in_a_hundred_thousand() -> None:
 def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Arithmetic.bound
     monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))
-    # Which sums an arithmetic rounds depends on the machine's kernels: so few are witnessed that one
-    # kind of lie may stay away, unless all are.
+    # Which sums an arithmetic rounds depends on the machine's kernels: so few are witnessed that
+    # one kind of lie may stay away, unless all are.
     monkeypatch.setattr(lies, "WITNESS_EVERY", 1)
     told = lies.attack(300, seed=2).lies
     for says in (
