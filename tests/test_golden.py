@@ -29,6 +29,8 @@ if __name__ == "__main__":
 
 from convcheck import cli  # noqa: E402 - run as a script, it must find the tree that it is in
 from convcheck.cli import base  # noqa: E402
+from convcheck.convention import Convention  # noqa: E402
+from convcheck.engine import convolve  # noqa: E402
 from convcheck.render.report import Report, Style  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -47,11 +49,12 @@ COMMANDS = {
     "identify-unexpected": ["identify", *IDENTIFY, "--expect", "flipped"],
     "identify-near": [
         "identify",
-        *IDENTIFY[:2],
+        f"{INPUTS}/image.npy",
+        IDENTIFY[1],
         f"{INPUTS}/damaged.npy",
         "--picture",
         "--at",
-        "1,2,0",
+        "1,6,0",
     ],
     "audit": ["audit", *SYMMETRIC],
     "inspect": ["inspect", QUESTION[0]],
@@ -223,9 +226,16 @@ def test_every_command_knows_plain_characters(command: str) -> None:
 
 
 def write_inputs() -> None:
-    """An output that is right but for one column of one filter."""
-    damaged = np.load(IDENTIFY[2])
+    """An output that is right but for one column of one filter.
+
+    Of a larger image than the fixture's, whose few elements would be searched for many seconds.
+    """
+    image = np.random.default_rng(4).integers(-9, 10, (1, 14, 16, 3)).astype(np.float32)
+    layouts = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWO"}
+    layer = Convention(**layouts, stride=2, padding=[[0, 1], [0, 1]])
+    damaged = convolve(image, np.load(IDENTIFY[1]), layer).astype(np.float32)
     damaged[0, :, 1, 2] += 40
+    np.save(f"{INPUTS}/image.npy", image)
     np.save(f"{INPUTS}/damaged.npy", damaged)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from drawn_conventions import Drawn, agree, expected, run
@@ -9,9 +11,20 @@ from drawn_conventions import Drawn, agree, expected, run
 from convcheck.calls import equivalent_calls
 from convcheck.convention import Convention
 
-pytest.importorskip("jax")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+jax = pytest.importorskip("jax")
 
 COUNT = 150
+
+
+@pytest.fixture(autouse=True)
+def compiled_plainly() -> Iterator[None]:
+    """Each call is compiled to be run once: to optimise it takes longer than all else."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.slow
