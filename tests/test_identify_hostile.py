@@ -380,3 +380,16 @@ def test_a_border_that_is_copied_leaves_plain_numbers(seed: int, size: int) -> N
     assert result.verdict == "near-match"
     assert candidate.convention == truth
     assert (candidate.where or "").startswith("the border, where windows reach over")
+
+
+def test_a_column_of_whole_numbers_that_is_off_is_not_rounded_so() -> None:
+    """Few bits and a bias would explain it away: every other element is an exact integer."""
+    x = np.random.default_rng(4).integers(0, 10, (1, 10, 12, 3)).astype(np.float32)
+    w = np.load("fixtures/identify/filters.npy")
+    layouts = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWO"}
+    c = Convention(**layouts, stride=2, padding=[[0, 1], [0, 1]])
+    output = convolve(x, w, c).astype(np.float32)
+    output[0, :, 1, 2] += 40
+    result = identify(x, w, output)
+    assert result.verdict == "near-match"
+    assert result.candidates[0].where == "column 1 of output channel 2"

@@ -285,6 +285,31 @@ def test_an_accumulator_of_few_bits() -> None:
     assert fit.misses == 0
 
 
+def test_an_accumulator_of_few_bits_shows_all_over() -> None:
+    """A few elements that are off are a defect, however little that is beside S."""
+    x, w = COARSE.reshape(1, 1, 1, 400), np.array([1, 2.0**-5]).reshape(1, 1, 1, 2)
+    sums = COARSE[:-1] + COARSE[1:] / 32  # of more bits, so that each is rounded
+    c, count = ALONE.replace(arithmetic="bfloat16"), np.arange(399)
+    for far, misses in ((count < 12, 12), (count < 13, 0), (count % 4 == 0, 0), (count >= 0, 0)):
+        made = round_to(sums + 4 * UNIT * np.abs(sums) * far, "bfloat16").astype(np.float64)
+        output = made.reshape(1, 1, 1, 399)
+        linear = Linear(Problem.of(x, w, output), ALONE)
+        fit = under(linear, c, linear.values, output, np.isfinite(output))
+        assert fit is not None
+        assert fit.misses == misses
+    # Whole numbers lost nothing, but for a channel that is off by one number.
+    whole = np.rint(40 * DRAWN)
+    made = whole + 4 * (np.arange(400) % 4 == 0)
+    fit = fares(whole, made, arithmetic="bfloat16")
+    assert fit is not None
+    assert fit.misses > 50
+    # What ReLU left lost nothing either, and says nothing.
+    rectified = round_to(np.maximum(COARSE * (1 + 5 * UNIT), 0), "bfloat16").astype(np.float64)
+    fit = fares(DRAWN, rectified, arithmetic="bfloat16", activation="relu")
+    assert fit is not None
+    assert fit.misses == 0
+
+
 def test_what_is_left_tells_by_the_outputs_spread() -> None:
     output = np.tile([10.0, 14.0], 50).reshape(1, 1, 10, 10)
     everywhere = np.ones(output.shape, bool)

@@ -14,8 +14,8 @@ from convcheck.checks.identify.judging import (
     Fit,
     Ground,
     fft_room,
+    is_rough,
     level,
-    tells,
     under,
     with_room,
 )
@@ -95,8 +95,10 @@ def _ways(
         yield arithmetic, False
         if is_stored(problem, arithmetic):
             computed = convention.replace(arithmetic=arithmetic)
-            fit = under(thin, computed, thin.values, few, usable, rough=True)
-            if fit is not None and tells(fit, few, usable):
+            sharp, rough = (
+                under(thin, computed, thin.values, few, usable, rough=how) for how in (False, True)
+            )
+            if sharp and rough and is_rough(rough, sharp, few, usable):
                 yield arithmetic, True
 
 

@@ -30,6 +30,9 @@ ALIKE = 8.0
 """How far from the others, in root mean squares, an element can be that an FFT made with them."""
 MANY_OFF, MOST = 8, 0.75
 """So many elements, and so much of those with small sums, must be off to be off by an FFT."""
+RARE, EVEN = 32, 0.1
+"""One in so many elements must be rounded roughly, and the median lose so much of the root mean
+square of all, to show an accumulator of few bits."""
 LOOSE = 0.12
 """Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
 
@@ -267,7 +270,24 @@ def _under_few_bits(
     loose = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
     loose += LEAST[arithmetic] * linear.terms
     fit = _within(linear, convention, wanted, loose, output, usable)
-    return fit if rough or (not fit.misses and tells(fit, output, usable)) else sharp
+    if rough or (not fit.misses and is_rough(fit, sharp, output, usable)):
+        return fit
+    return sharp
+
+
+def is_rough(fit: Fit, sharp: Fit, output: Array, usable: Array) -> bool:
+    """Whether what few bits lost shows all over an output, as an accumulator of theirs loses it.
+
+    ``sharp`` is how it fares where only operands and results are rounded. Where hardly an element
+    is beyond that, or most lose next to nothing beside the others, those others are a defect.
+    """
+    if not tells(fit, output, usable) or RARE * sharp.misses < np.count_nonzero(usable):
+        return False
+    # Zeros are what ReLU left, or what black areas sum up to: they lose nothing.
+    seen = usable & (output != 0)
+    left = np.abs(output[seen].astype(np.float64) - fit.predicted[seen])
+    lost = left / np.broadcast_to(fit.threshold, output.shape)[seen]
+    return float(np.median(lost)) >= EVEN * float(np.sqrt(np.mean(lost**2)))
 
 
 def tells(fit: Fit, output: Array, usable: Array) -> bool:
