@@ -47,6 +47,15 @@ class Comparison:
         return (self.mismatched > 0, self.max_abs_diff, tuple(-i for i in self.worst_index))
 
 
+def number(element: Any) -> Number:
+    """An element of an array as a number of Python's: a long double as the nearest float."""
+    kind = element.dtype.kind
+    if kind in "fc":
+        return complex(element) if kind == "c" else float(element)
+    whole: int = element.item()
+    return whole
+
+
 def compare(
     actual: Array,
     expected: Array,
@@ -72,8 +81,8 @@ def compare(
         total=difference.size,
         max_abs_diff=float(difference[worst]),
         worst_index=tuple(int(i) + int(o) for i, o in zip(worst, start, strict=True)),
-        actual=actual[worst].item(),
-        expected=expected[worst].item(),
+        actual=number(actual[worst]),
+        expected=number(expected[worst]),
         threshold=float(np.broadcast_to(threshold, difference.shape)[worst]),
         agreement_bits=_agreement(difference, magnitude, threshold),
     )

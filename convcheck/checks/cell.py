@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convcheck.calls.geometry import Axis, measure
 from convcheck.checks.explain import Block, as_blocks
 from convcheck.checks.patch import patch, source
+from convcheck.comparison import number
 from convcheck.engine import arrange_filters, round_to, to_axes
 from convcheck.errors import InputError
 from convcheck.rounding import choose_arithmetic
@@ -156,7 +157,7 @@ def work_out(
         sums=tuple(s.item() for s in sums),
         total=sums.sum().item(),
         steps=_steps(sums.sum(), c, k, one.predicted[0, 0, 0, 0]),
-        given=output[index].item(),
+        given=number(output[index]),
         threshold=float(one.threshold[0, 0, 0, 0]),
         agrees=not bool(one.wrong[0, 0, 0, 0]),
     )

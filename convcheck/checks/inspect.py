@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.comparison import number
 from convcheck.errors import ExitCode
 from convcheck.rounding import blocks
 
@@ -82,9 +83,9 @@ def _range(array: Array) -> tuple[Number | None, Number | None, int]:
             bad += int(part.size - np.count_nonzero(finite))
             kept = part[finite]
         if kept.size and kept.dtype.kind != "c":
-            lows.append(kept.min().item())
-            highs.append(kept.max().item())
-    return (min(lows), max(highs), bad) if lows else (None, None, bad)
+            lows.append(kept.min())
+            highs.append(kept.max())
+    return (number(min(lows)), number(max(highs)), bad) if lows else (None, None, bad)
 
 
 def guess(shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.comparison import FULL_BITS, Comparison
+from convcheck.comparison import FULL_BITS, Comparison, number
 from convcheck.engine import correlate
 from convcheck.rounding import TINY, gamma
 
@@ -139,8 +139,8 @@ class Screen:
             total=difference.size,
             max_abs_diff=float(peaks[k]),
             worst_index=tuple(i + int(o) for i, o in zip(worst, origin, strict=True)),
-            actual=values[worst].item(),
-            expected=expected[worst].item(),
+            actual=number(values[worst]),
+            expected=number(expected[worst]),
             threshold=self._threshold(self._size(row, worst), k),
             agreement_bits=bits,
         )
