@@ -37,7 +37,7 @@ def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
         ["audit", "x.npy", "w.npy"],
         ["inspect", "x.npy"],
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )
 @pytest.mark.parametrize("how", ["table", "json", "markdown", "junit", "html"])
 @pytest.mark.usefixtures("long")

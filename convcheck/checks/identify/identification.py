@@ -23,13 +23,14 @@ from convcheck.checks.identify.classes import (
     complexity,
     telling_probe,
 )
-from convcheck.checks.identify.expectation import meets
+from convcheck.checks.identify.expectation import agrees, meets
 from convcheck.checks.identify.exploration import explore, is_luck, is_near, untold
 from convcheck.checks.identify.fit import same_on_this_data
 from convcheck.checks.identify.nearest import Miss, miss_of, where
 from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.solving import afterwards
 from convcheck.checks.identify.stages import MANY, SAMPLES, telling
+from convcheck.checks.identify.windows import plainer
 from convcheck.checks.inputs import check_numbers, not_finite, shape_text
 from convcheck.checks.sums import Problem
 from convcheck.convention import PRECISIONS, Convention
@@ -162,6 +163,7 @@ def _identify(
         warnings += ("the search ended early: not all rare conventions were tried",)
     right = [fit for fit in fits if not fit.misses]
     explaining = _simplest([*right, *untold(problem, right[:FEW])])
+    explaining = [_plainer(problem, fit) for fit in explaining]
     if explaining:
         fitted = {fit.convention: fit for fit in explaining}
         for fit in list(fitted.values()) if len(fitted) < MANY else ():
@@ -209,6 +211,13 @@ def _simplest(explaining: list[Confirmed]) -> list[Confirmed]:
 
     least = min(map(need, explaining))
     return [fit for fit in explaining if need(fit) == least]
+
+
+def _plainer(problem: Problem, fit: Confirmed) -> Confirmed:
+    """The same in plainer words: few samples may be met by zeros between them, or by a stride."""
+    if max(fit.convention.input_dilation) == 1:
+        return fit
+    return replace(fit, convention=plainer(problem, fit.convention))
 
 
 def _candidate(fit: Confirmed) -> Candidate:
@@ -263,7 +272,11 @@ def _meets(problem: Problem, result: Sequence[Candidate], expect: Mapping[str, A
     # Of an only answer the operation must be the expected one; of several, the expected one must
     # give this output.
     data = telling_probe(problem) if len(result) == 1 else problem
-    return any(meets(data, c.convention, expect) for c in result)
+    return any(
+        agrees(problem, c.convention, c.comparison.max_abs_diff, expect)
+        and meets(data, c.convention, expect)
+        for c in result
+    )
 
 
 def _check(image: Array, filters: Array, output: Array, ignore_nonfinite: bool) -> tuple[str, ...]:

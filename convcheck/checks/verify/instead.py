@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
@@ -31,6 +32,8 @@ PATIENCE = 6.0
 """Seconds that the search may take."""
 KEPT = 24
 """Failing cases that are kept for this question."""
+CASES = 2
+"""Cases that are looked into where they are not one keyword away."""
 TELLING = 1500
 LARGEST = 20_000
 """Multiplications of a case that is searched through: a smaller one fits too many conventions,
@@ -81,7 +84,7 @@ def instead(
     searched = [pair for pair in plain if TELLING <= pair[0].size <= LARGEST]
     searched = [pair for pair in searched if _wide(model, *pair)]
     searched.sort(key=lambda pair: (pair[0].groups, pair[0].dtype != "float32", pair[0].size))
-    return _one(model, *searched[0], patience) if searched and patience > 0 else None
+    return _looked_into(model, searched[:CASES], patience)
 
 
 def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
@@ -152,6 +155,25 @@ def _wide(model: Model, case: Case, output: Array) -> bool:
     return output.size >= 24 and min(sides) > 1
 
 
+def _looked_into(model: Model, searched: Sequence[Evidence], patience: float) -> str | None:
+    """What a few outputs are, if that can be found out soon and is one thing.
+
+    An output of one case may be many things by chance, of several they have only the truth in
+    common.
+    """
+    until = time.monotonic() + patience
+    found: list[str] = []
+    for case, output in searched:
+        left = until - time.monotonic()
+        said = _one(model, case, output, left) if left > 0 else None
+        if said is None or (found and said != found[0]):
+            return None
+        found.append(said)
+    if len(found) == 1:
+        return f"in the one case that was looked into, {found[0]}"
+    return found[0] if found else None
+
+
 def _one(model: Model, case: Case, output: Array, patience: float) -> str | None:
     """What one output is, if that can be found out soon."""
     image, filters = case.arrays(*model.layouts)
@@ -167,6 +189,13 @@ def _one(model: Model, case: Case, output: Array, patience: float) -> str | None
         return None
     found = Convention.from_dict(told["convention"])
     if told["verdict"] == "identified":
+        # In few samples one thing may be said in many ways.
+        rng = np.random.default_rng(0)
+        x, w = (rng.integers(-99, 100, array.shape) for array in (image, filters))
+        plain = {"scale": 1.0, "bias": None, "activation": None, "arithmetic": "exact"}
+        one, other = (convolve(x, w, c.replace(**plain)) for c in (found, expected))
+        if np.array_equal(one, other):
+            found = expected.replace(**{key: getattr(found, key) for key in plain})
         kernel = (case.kernel_height, case.kernel_width)
         return _unlike(found, canonical(expected, kernel))
     same = convolve(image, filters, found)
