@@ -36,8 +36,9 @@ LISTED = Path(__file__).with_name("equivalent.txt")
 # The tests that are about a part of identify, which take seconds; the whole of it takes minutes.
 IDENTIFY = {
     "test_identify_parts test_identify_nearest": (
-        *("ambiguity", "axes", "classes", "expectation", "flat", "readings"),
+        *("ambiguity", "axes", "classes", "flat", "readings"),
     ),
+    "test_identify_expectation test_identify_parts": ("expectation", "windows"),
     "test_identify_samples test_identify_parts test_identify_nearest": ("samples",),
     "test_identify_nearest": ("nearest",),
     "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),

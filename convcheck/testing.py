@@ -212,6 +212,10 @@ def _convention(
     return full_convention(image, filters, _keys(convention))
 
 
+ENOUGH = 24
+"""Elements of a wrong output that say what it is."""
+
+
 def _instead(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
     try:
         result = identify(image, filters, output, ignore_nonfinite=True)
@@ -224,7 +228,9 @@ def _instead(image: Array, filters: Array, output: Array, wanted: Convention) ->
     if result.verdict in ("identified", "ambiguous"):
         found = result.candidates[0].convention
         clauses = "; ".join(differences(found, wanted.replace(arithmetic=found.arithmetic)))
-        may = "may be" if result.verdict == "ambiguous" else "is"
+        # In a few elements a mistake may look like another convention by chance.
+        sure = result.verdict == "identified" and output.size >= ENOUGH
+        may = "is" if sure else "may be"
         more = f" (it has {clauses})" if clauses else ""
         return f"what it {may}: {said(found)}{more}"
     if result.verdict == "near-match":

@@ -45,6 +45,15 @@ def test_a_wrong_output_says_what_it_is_and_where() -> None:
     assert "what it is: OUT is the N-D convolution" in said
 
 
+def test_a_few_elements_may_be_many_things() -> None:
+    for height, said in ((3, "may be"), (9, "is")):
+        x = X[:, :height]
+        output = convolve(x, W, Convention(flip="HW"))
+        assert (output.size < 24) is (said == "may be")
+        with pytest.raises(AssertionError, match=f"what it {said}: OUT is the per-channel"):
+            assert_convolution(x, W, output)
+
+
 def test_one_wrong_element_is_said() -> None:
     spoiled = convolve(X, W).astype(np.float32)
     spoiled[1, 2, 3] += 1

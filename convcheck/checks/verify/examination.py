@@ -84,7 +84,10 @@ def examined(
         return Examined(Finding(kind, detail, case), outcome=outcome)
     note = first.note
     if outcome.again is not None:
-        note = "two calls with the same arrays differ, by no more than rounding explains"
+        note = (
+            "two calls with the same arrays differ; where both are right, by no more than rounding "
+            "explains"
+        )
     overflow = _overflow(first, image, filters, outcome.output, convention)
     return Examined(note=note, outcome=outcome, overflow=overflow)
 
