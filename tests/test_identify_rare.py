@@ -143,6 +143,17 @@ def test_a_fraction_that_was_cut_off_is_no_other_scale(kind: str, scale: float) 
     assert found == c
 
 
+@pytest.mark.parametrize("seed", [3, 10, 11])
+def test_a_fraction_that_was_cut_off_has_plain_numbers(seed: int) -> None:
+    """Rounded, a third needs a bias of -26.5 or of -26.8333, or it is no third."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(0, 20, (1, 2, 9, 8)), rng.integers(-4, 5, (1, 2, 3, 2))
+    c = Convention(**NCHW, scale=1 / 3, bias=(-27.0,), arithmetic="wrap:int32")
+    assert named(x, w, convolve(x, w, c)) == c
+    c = c.replace(arithmetic="saturate:int32")
+    assert named(x, w, convolve(x, w, c)) == c
+
+
 @pytest.mark.parametrize("kind", ["int16", "uint16", "int32"])
 def test_whole_biases_of_sums_with_fractions(kind: str) -> None:
     rng = np.random.default_rng(9)

@@ -48,7 +48,7 @@ def test_a_wrong_output_says_what_it_is_and_where() -> None:
 def test_a_few_elements_may_be_many_things() -> None:
     for height, said in ((3, "may be"), (9, "is")):
         x = X[:, :height]
-        output = convolve(x, W, Convention(flip="HW"))
+        output = convolve(x, W, Convention(flip=("H", "W")))
         assert (output.size < 24) is (said == "may be")
         with pytest.raises(AssertionError, match=f"what it {said}: OUT is the per-channel"):
             assert_convolution(x, W, output)
