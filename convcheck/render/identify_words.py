@@ -76,6 +76,11 @@ def evidence(candidate: Candidate) -> list[str]:
             f"Where it does not fit: {candidate.where}.",
             f"{worst} At worst {bits}.",
         ]
+    if ":" in candidate.convention.arithmetic:
+        worst += (
+            " The sum is all but at the middle between two integers, or an end of a range: code "
+            "that adds in another order may give either."
+        )
     return [f"{fits}, within what rounding explains: {bits}.", worst]
 
 
