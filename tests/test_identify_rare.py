@@ -154,6 +154,28 @@ def test_a_fraction_that_was_cut_off_has_plain_numbers(seed: int) -> None:
     assert named(x, w, convolve(x, w, c)) == c
 
 
+@pytest.mark.parametrize(
+    ("seed", "kind", "keys"),
+    [
+        (1, "uint8", {"scale": 0.5, "bias": (0.0, 17.0, -38.0, -0.5), "activation": "relu"}),
+        (2, "uint16", {"scale": 1 / 18}),
+    ],
+    ids=str,
+)
+def test_a_line_through_what_was_cut_off_is_no_near_match(
+    seed: int, kind: str, keys: dict[str, Any]
+) -> None:
+    """The line leaves a few elements out: with a plain scale none is."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(0, 20, (1, 2, 9, 8)), rng.integers(-4, 5, (4, 2, 3, 2))
+    w = w[: len(keys.get("bias", w))]
+    c = Convention(**NCHW, **keys, arithmetic=f"wrap:{kind}")
+    y = convolve(x, w, c)
+    result = identify(x, w, y)
+    assert result.verdict in ("identified", "ambiguous")
+    assert np.array_equal(convolve(x, w, result.candidates[0].convention), y)
+
+
 @pytest.mark.parametrize("kind", ["int16", "uint16", "int32"])
 def test_whole_biases_of_sums_with_fractions(kind: str) -> None:
     rng = np.random.default_rng(9)

@@ -22,7 +22,7 @@ from convcheck.checks.identify.estimates import (
 from convcheck.checks.identify.judging import EXPLAINED, judge, tells, under
 from convcheck.checks.identify.looks import FLOATING, arithmetics, ends, is_rectified, within_limits
 from convcheck.checks.identify.numerals import length, simple_numbers
-from convcheck.checks.identify.wrapped import wrapped_forms
+from convcheck.checks.identify.wrapped import cut_bias, wrapped_forms
 from convcheck.convention import PRECISIONS
 from convcheck.engine import finish
 
@@ -79,24 +79,49 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
         if best.misses and best.convention.bias is not None:
             best = _sharpened(linear, best, output, usable)
         best = _simplified(linear, best, output, usable)
-    return best if best.misses else _cut_off(linear, best, output, usable)
+    return (_recut if best.misses else _cut_off)(linear, best, output, usable)
 
 
 def _cut_off(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same with plainer numbers, if fractions were cut off: not all were rounded."""
     c = fit.convention
     how, _, kind = c.arithmetic.partition(":")
+    # A half that went down each time was cut off as well, and what ended at zero was ReLU's then.
+    halves = not np.array_equal(fit.predicted[usable], output[usable])
+    cut = "relu" if halves and kind.startswith("u") and how == "saturate" else c.activation
     for scale in simple_numbers(c.scale) if how in ("saturate", "wrap") else ():
-        trial = c.replace(scale=scale, bias=None, arithmetic=f"wrap:{kind}")
+        trial = c.replace(scale=scale, bias=None, activation=cut, arithmetic=f"wrap:{kind}")
         bounds = Bounds.of(trial, output.astype(np.float64), usable)
         bias = plainest_bias(linear.values, scale, bounds)
         if bias == ():
             continue
         trial = trial.replace(bias=bias)
-        if _length(trial) < _length(c):
+        if _length(trial) < _length(c) + halves:
             wanted = finish(linear.values, trial.replace(arithmetic="exact"))
             other = under(linear, trial, wanted, output, usable)
             return fit if other is None or other.misses else other
+    return fit
+
+
+def _recut(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
+    """What fractions that were cut off leave all but fitting, with a plain scale, if that fits."""
+    c = fit.convention
+    how, _, kind = c.arithmetic.partition(":")
+    if how != "wrap" or fit.misses > EXPLAINED * np.count_nonzero(usable):
+        return fit
+    modulus = 2.0 ** np.iinfo(kind).bits
+    told = usable & (output != 0) if c.activation == "relu" else usable
+    for scale in simple_numbers(c.scale):
+        sums = scale * linear.values
+        bias = tuple(
+            cut_bias(sums[:, o][seen], output[:, o][seen].astype(np.float64), modulus)
+            for o, seen in enumerate(np.moveaxis(told, 1, 0))
+        )
+        for trial in (c.replace(scale=scale, bias=None), c.replace(scale=scale, bias=bias)):
+            wanted = finish(linear.values, trial.replace(arithmetic="exact"))
+            other = under(linear, trial, wanted, output, usable)
+            if other is not None and not other.misses:
+                return other
     return fit
 
 

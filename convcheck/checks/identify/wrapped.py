@@ -77,13 +77,13 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
         yield base.replace(scale=scale, bias=tuple(bias))
         if scale != 1 or fractions:
             cut = [
-                _cut_bias(scale * linear.values[:, o][seen], output[:, o][seen], modulus)
+                cut_bias(scale * linear.values[:, o][seen], output[:, o][seen], modulus)
                 for o, seen in enumerate(np.moveaxis(usable, 1, 0))
             ]
             yield base.replace(scale=scale, bias=tuple(cut))
 
 
-def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
+def cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
     """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
 
     Each leaves an interval of 1: above, if the number was positive, else below.
