@@ -68,6 +68,36 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("bias", [None, (4.0, -18.5, 16.0)], ids=str)
+@pytest.mark.parametrize("kind", ["uint8", "int16"])
+def test_a_line_that_all_but_fits_what_was_cut_off(
+    kind: str, bias: tuple[float, ...] | None, activation: str | None
+) -> None:
+    """A plain scale near the line's, and the biases that most elements leave, give everything."""
+    sums = drawn(3)
+    truth = {"scale": 1 / 18, "bias": bias, "activation": activation, "arithmetic": f"wrap:{kind}"}
+    output = made(sums, **truth).astype(kind)
+    linear = sums_are(sums, output)
+    usable = np.isfinite(output)
+
+    def fares(**keys: Any) -> Fit:
+        c = linear.convention.replace(**{**truth, **keys})
+        wanted = finish(linear.values, c.replace(arithmetic="exact"))
+        fit = under(linear, c, wanted, linear.problem.output, usable)
+        assert fit is not None
+        return fit
+
+    near = fares(scale=1.003 / 18)
+    assert 0 < near.misses < 60
+    found = solving._recut(linear, near, linear.problem.output, usable)
+    assert found.misses == 0
+    assert found.convention.scale == 1 / 18
+    assert np.array_equal(made(sums, **{**truth, "bias": found.convention.bias}), output)
+    for other in (fares(scale=0.5), fares(arithmetic=f"saturate:{kind}", scale=1.003 / 18)):
+        assert solving._recut(linear, other, linear.problem.output, usable) is other
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_damage_leaves_rounded_bytes_their_plain_numbers(seed: int) -> None:
     """Neither what is wrong nor what saturated says where a bias lies."""

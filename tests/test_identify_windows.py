@@ -32,6 +32,7 @@ def problem(c: Convention, image: tuple[int, int], kernel: tuple[int, int]) -> P
         ({"stride": (2, 3), "kernel_transposed": True}, (9, 8), (2, 3)),
         ({"stride": 2, "padding": 1, "flip": ["W"]}, (5, 4), (2, 3)),
         ({"stride": 2, "padding": 2, "padding_mode": "reflect"}, (5, 4), (3, 2)),
+        ({"stride": 7, "padding": 1}, (9, 12), (2, 3)),
         ({"padding": 1, "padding_value": 7, "stride": 2}, (3, 3), (1, 1)),
         ({"padding": 1, "padding_value": 7, "input_dilation": 2}, (2, 2), (1, 2)),
     ],
@@ -47,12 +48,14 @@ def test_what_is_listed_is_the_same_and_nothing_else_is(
         assert len(listed) == len(set(listed))
         assert all(np.array_equal(convolved(data, way.on(c, axis)), data.output) for way in listed)
         mine = Way(*(getattr(c, key)[axis] for key in KEYS))
-        gaps = range(1, 2 if c.padding_mode != "constant" else 5)
-        for stride, dilation, gap, start in product(range(1, 5), (1, 2, 3), gaps, range(-3, 4)):
-            if gap > 1 and image[axis] == 1:
+        places = product(range(1, 9), (1, 2, 3), range(1, 5), range(-3, 4))
+        for stride, dilation, gap, start in places:
+            if gap > 1 and (image[axis] == 1 or stride > 4):
                 continue
             way = Way(stride, dilation, gap, (start, 0))
             after = reached(data, way.on(c, axis), axis)
+            if after > 9:
+                continue  # so far from the image no window is looked for
             way = way._replace(padding=(start, after))
             taps = kernel[1 - axis if c.kernel_transposed else axis]
             if taps == 1 and dilation > 1:
@@ -111,6 +114,11 @@ def test_the_windows_that_are_wanted(wanted: dict[str, Any], padding: Any) -> No
     if found is not None:
         assert {key: getattr(found, key) for key in wanted} == wanted
         assert np.array_equal(convolved(data, found), data.output)
+
+
+def test_what_is_not_named_may_be_plain() -> None:
+    c = Convention(stride=3, input_dilation=3, dilation=3)
+    assert with_windows(problem(c, (7, 6), (2, 3)), c, {"stride": (1, 1)}) == Convention()
 
 
 def test_a_single_window_is_followed_under_no_stride() -> None:

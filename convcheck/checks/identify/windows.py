@@ -99,8 +99,6 @@ def same_windows(problem: Problem, c: Convention, axis: int) -> list[Way]:
 def _ways(c: Convention, size: int, kernel: int, outputs: int) -> Iterator[Way]:
     for mixed in (False, True):
         for a in axis_options(size, kernel, outputs, wide=False, outside=True, mixed=mixed):
-            if a.input_dilation > 1 and c.padding_mode != "constant":
-                continue
             for start in range(a.first, a.first + a.count):
                 way = (a.input_dilation, a.dilation, a.stride, start)
                 pads = padding(way, size, outputs, kernel)
