@@ -90,13 +90,13 @@ def same_windows(problem: Problem, c: Convention, axis: int) -> list[Way]:
     first, every = (samples(c, count) for count in (1, outputs))
     return [
         way
-        for way in dict.fromkeys(_ways(c, size, kernel, outputs))
+        for way in dict.fromkeys(_ways(size, kernel, outputs))
         if np.array_equal(samples(way.on(c, axis), 1), first)
         and np.array_equal(samples(way.on(c, axis), outputs), every)
     ]
 
 
-def _ways(c: Convention, size: int, kernel: int, outputs: int) -> Iterator[Way]:
+def _ways(size: int, kernel: int, outputs: int) -> Iterator[Way]:
     for mixed in (False, True):
         for a in axis_options(size, kernel, outputs, wide=False, outside=True, mixed=mixed):
             for start in range(a.first, a.first + a.count):
