@@ -46,6 +46,18 @@ def test_the_numbers_that_a_layer_was_given() -> None:
     assert not met(X, W, output, '{"scale":0.12345679}')
 
 
+def test_numbers_of_complex_outputs_and_of_those_that_are_finite_in_part() -> None:
+    x, w = X[:3] * (1 + 0.5j), W[:, :3] + 0j
+    output = convolve(x, w)
+    assert met(x, w, output, '{"bias":[0,0,0,0,0,0],"scale":1.0}')
+    assert not met(x, w, output, '{"scale":1.000001}')
+    x, w = X.astype(np.float32), W.astype(np.float32)
+    output = convolve(x, w, Convention(bias=BIAS)).astype(np.float32)
+    output[0, 1, 2] = np.nan
+    result = identify(x, w, output, ignore_nonfinite=True, expect={"bias": BIAS})
+    assert result.expect_met
+
+
 def test_the_numbers_of_rounded_bytes() -> None:
     """Many scales and biases give them: those that were expected are among them, or are not."""
     scale = 0.02 * 0.01 / 1.7

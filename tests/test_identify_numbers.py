@@ -13,7 +13,7 @@ from test_identify_judging import ALONE, sums_are
 from convcheck.checks.identify.bounds import Bounds, inside, lines, plainest_bias
 from convcheck.checks.identify.numerals import length, plainest, simple_numbers
 from convcheck.checks.identify.wrapped import (
-    cut_bias,
+    _cut_bias,
     rare_scales,
     usual_scales,
     wound,
@@ -597,7 +597,7 @@ def test_a_bias_of_wrapped_integers_by_what_came_near_zero(seed: int) -> None:
     count, high = int(rng.integers(4, 20)), int(rng.choice([20, 90, 900]))
     sums, bias = rng.integers(-high, high + 1, count) / 9, float(rng.integers(-9, 10)) / 2
     wanted = np.mod(np.trunc(sums + bias), 256)
-    found = cut_bias(sums, wanted, 256.0)
+    found = _cut_bias(sums, wanted, 256.0)
     assert abs(found - bias) < 0.25
     assert np.array_equal(np.mod(np.trunc(sums + found), 256), wanted)
 
@@ -610,19 +610,19 @@ def test_a_bias_of_wrapped_integers_some_of_which_are_wrong(seed: int) -> None:
     sums = rng.integers(-high, high + 1, count) / parts
     wanted = np.mod(np.trunc(sums + float(rng.integers(-9, 10)) / 2), 256)
     wanted[:bad] = rng.integers(0, 256, bad)
-    found = cut_bias(sums, wanted, 256.0)
+    found = _cut_bias(sums, wanted, 256.0)
     assert np.count_nonzero(np.mod(np.trunc(sums + found), 256) == wanted) >= count - bad
 
 
 def test_a_bias_by_hardly_an_element() -> None:
-    assert cut_bias(np.zeros(0), np.zeros(0), 256.0) == 0
-    assert np.trunc(10 + cut_bias(np.array([10.0]), np.array([7.0]), 256.0)) == 7
+    assert _cut_bias(np.zeros(0), np.zeros(0), 256.0) == 0
+    assert np.trunc(10 + _cut_bias(np.array([10.0]), np.array([7.0]), 256.0)) == 7
     # What came near zero altogether is a turn away from it.
     sums = np.array([-5.3, -4.9])
-    assert (np.mod(np.trunc(sums + cut_bias(sums, np.zeros(2), 256.0)), 256) == 0).all()
+    assert (np.mod(np.trunc(sums + _cut_bias(sums, np.zeros(2), 256.0)), 256) == 0).all()
     # One that is nearly zero with the bias tells its side of it.
     sums, wanted = np.array([-3.75, 0.75, -4.0, -1.75]), np.array([255.0, 2, 255, 0])
-    assert (np.mod(np.trunc(sums + cut_bias(sums, wanted, 256.0)), 256) == wanted).all()
+    assert (np.mod(np.trunc(sums + _cut_bias(sums, wanted, 256.0)), 256) == wanted).all()
     # Of a channel with one element to tell; nothing is said where nothing is usable.
     usable = np.ones(FAR.shape, bool)
     usable[:, 1, :, 1:] = False

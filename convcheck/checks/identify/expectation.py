@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.bounds import Bounds, plainest_bias
 from convcheck.checks.identify.fit import judged
-from convcheck.checks.identify.looks import FLOATING
+from convcheck.checks.identify.looks import FLOATING, finite_parts
 from convcheck.checks.identify.numerals import plainest
 from convcheck.checks.identify.thin import same_sums
 from convcheck.checks.identify.windows import KEYS, with_windows
@@ -20,6 +20,7 @@ from convcheck.checks.sums import Linear
 from convcheck.convention import PRECISIONS
 from convcheck.engine import finish, to_axes
 from convcheck.errors import InputError
+from convcheck.rounding import largest_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +98,7 @@ def _gives(problem: Problem, c: Convention, output: Array, apart: float) -> bool
         return False
     found = judged(problem, c, output)
     # Bounds are wider than what rounding does.
-    unit = PRECISIONS[c.arithmetic] * max(float(output.max()), -float(output.min()))
+    unit = PRECISIONS[c.arithmetic] * max(map(largest_magnitude, finite_parts(output)))
     near = found.tally.comparison.max_abs_diff <= 4 * max(apart, unit)
     return not found.misses and found.convention.arithmetic == c.arithmetic and near
 

@@ -163,7 +163,6 @@ def _identify(
         warnings += ("the search ended early: not all rare conventions were tried",)
     right = [fit for fit in fits if not fit.misses]
     explaining = _simplest([*right, *untold(problem, right[:FEW])])
-    explaining = [_plainer(problem, fit) for fit in explaining]
     if explaining:
         fitted = {fit.convention: fit for fit in explaining}
         for fit in list(fitted.values()) if len(fitted) < MANY else ():
@@ -172,7 +171,9 @@ def _identify(
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
         crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)
-        candidates = tuple(_candidate(fitted[group[0]]) for group in groups[:MANY])
+        candidates = tuple(
+            _candidate(_plainer(problem, fitted[group[0]])) for group in groups[:MANY]
+        )
         alone = len(groups) == 1 and not crowded and not mute
         verdict, miss = ("identified" if alone else "ambiguous"), None
     else:

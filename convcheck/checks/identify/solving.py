@@ -22,7 +22,7 @@ from convcheck.checks.identify.estimates import (
 from convcheck.checks.identify.judging import EXPLAINED, judge, tells, under
 from convcheck.checks.identify.looks import FLOATING, arithmetics, ends, is_rectified, within_limits
 from convcheck.checks.identify.numerals import length, simple_numbers
-from convcheck.checks.identify.wrapped import cut_bias, wrapped_forms
+from convcheck.checks.identify.wrapped import cut_biases, wrapped_forms
 from convcheck.convention import PRECISIONS
 from convcheck.engine import finish
 
@@ -112,11 +112,7 @@ def _recut(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     modulus = 2.0 ** np.iinfo(kind).bits
     told = usable & (output != 0) if c.activation == "relu" else usable
     for scale in simple_numbers(c.scale):
-        sums = scale * linear.values
-        bias = tuple(
-            cut_bias(sums[:, o][seen], output[:, o][seen].astype(np.float64), modulus)
-            for o, seen in enumerate(np.moveaxis(told, 1, 0))
-        )
+        bias = cut_biases(scale * linear.values, output, told, modulus)
         for trial in (c.replace(scale=scale, bias=None), c.replace(scale=scale, bias=bias)):
             wanted = finish(linear.values, trial.replace(arithmetic="exact"))
             other = under(linear, trial, wanted, output, usable)

@@ -76,14 +76,19 @@ def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Conv
             continue
         yield base.replace(scale=scale, bias=tuple(bias))
         if scale != 1 or fractions:
-            cut = [
-                cut_bias(scale * linear.values[:, o][seen], output[:, o][seen], modulus)
-                for o, seen in enumerate(np.moveaxis(usable, 1, 0))
-            ]
-            yield base.replace(scale=scale, bias=tuple(cut))
+            cut = cut_biases(scale * linear.values, output, usable, modulus)
+            yield base.replace(scale=scale, bias=cut)
 
 
-def cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
+def cut_biases(sums: Array, wanted: Array, usable: Array, modulus: float) -> tuple[float, ...]:
+    """The bias of each channel modulo ``modulus``, by its usable elements, (N,O,H,W) all three."""
+    return tuple(
+        _cut_bias(sums[:, o][seen], wanted[:, o][seen], modulus)
+        for o, seen in enumerate(np.moveaxis(usable, 1, 0))
+    )
+
+
+def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
     """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
 
     Each leaves an interval of 1: above, if the number was positive, else below.
