@@ -11,7 +11,9 @@ import pytest
 from test_identify_fit import NCHW, RNG, ints, told
 
 from convcheck.checks.identify import fit as fitting
-from convcheck.checks.identify.judging import judge
+from convcheck.checks.identify.identification import identify
+from convcheck.checks.identify.judging import Fit, judge
+from convcheck.checks.identify.numerals import length
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
@@ -39,6 +41,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, *tried: tuple[int, dict[str, Any]]) 
     each, asked = borders(*tried)
     monkeypatch.setattr(fitting, "_borders", each)
     monkeypatch.setattr(fitting, "_zero_points", lambda *_: [])
+    monkeypatch.setattr(fitting, "_plainest_border", lambda *_: None)
     best: Any = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
     return best.at, len(asked)
 
@@ -100,6 +103,7 @@ def test_a_zero_point_is_for_rounded_numbers_that_a_constant_all_but_gives(
     worse = SimpleNamespace(convention=Convention(**keys), misses=2)
     monkeypatch.setattr(fitting, "_borders", each)
     monkeypatch.setattr(fitting, "_zero_points", lambda *_: [worse, better])
+    monkeypatch.setattr(fitting, "_plainest_border", lambda *_: None)
     best: Any = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
     assert (best is better) is tried
 
@@ -238,3 +242,72 @@ def test_the_whole_numbers_that_are_tried_for_a_zero_point(
     assert list(fitting._zero_points(linear, many, output, usable)) == [right]
     many.mismatched[..., -1, -1] = True
     assert list(fitting._zero_points(linear, many, output, usable)) == []
+
+
+# --- numbers that do as well --------------------------------------------------------------------
+
+
+def bordered(made: Convention, *, high: int = 60) -> tuple[Fit | None, float]:
+    """The plainest border of what is made, from a fit with another that gives it as well."""
+    rng = np.random.default_rng(7)
+    x, w = rng.integers(0, high, (1, 2, 6, 9)), rng.integers(-4, 5, (3, 2, 3, 3))
+    output = convolve(x, w, made)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    near = made.padding_value * (1 + 2.0**-40)
+    usable = np.ones(output.shape, bool)
+    fit = judge(linear.with_border(near), made.replace(padding_value=near), output, usable)
+    assert fit.misses == 0
+    return fitting._plainest_border(linear, fit, output, usable), near
+
+
+@pytest.mark.parametrize("bias", [None, (7.0, -3.0, 0.5)])
+@pytest.mark.parametrize("value", [-1.5, 40.0, 12.25])
+def test_the_plainest_constant_of_rounded_numbers(
+    value: float, bias: tuple[float, ...] | None
+) -> None:
+    made = Convention(**NCHW, padding=((1, 1), (1, 1)), padding_value=value, bias=bias)
+    fit, near = bordered(made.replace(scale=1 / 9, arithmetic="saturate:int8"))
+    assert fit is not None
+    assert fit.misses == 0
+    assert length(fit.convention.padding_value) <= length(value) < length(near)
+    assert abs(fit.convention.padding_value - value) < 0.5
+    assert fit.convention.replace(padding_value=value, arithmetic="exact", scale=1.0) == made
+    # What wrapped says nothing by its order.
+    fit, _ = bordered(made.replace(scale=1 / 9, arithmetic="wrap:int16"))
+    assert fit is None
+
+
+def test_a_constant_of_which_relu_left_nothing() -> None:
+    """Every number that is large enough does as well, so that two of them are named."""
+    rng = np.random.default_rng(8)
+    x, w = rng.integers(1, 9, (1, 1, 9, 9)), np.abs(rng.integers(1, 9, (1, 1, 3, 3)))
+    made = Convention(
+        **NCHW, padding=((2, 0), (0, 0)), padding_value=-50.0, scale=0.5, activation="relu"
+    )
+    for image, one in ((x, made), (x.astype(np.float32), made)):
+        output = convolve(image, w, one)
+        assert (output[:, :, :2] == 0).all()
+        result = identify(image, w, output)
+        assert result.verdict == "ambiguous"
+        named = [c.convention for c in result.candidates]
+        assert len({c.padding_value for c in named}) > 1
+        for c in named:
+            assert np.array_equal(convolve(image, w, c), output)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_a_border_that_every_window_meets_alike_is_as_good_as_a_bias(kind: type) -> None:
+    rng = np.random.default_rng(9)
+    x, w = (rng.standard_normal(shape).astype(kind) for shape in ((1, 2, 3, 30), (4, 2, 7, 3)))
+    made = Convention(**NCHW, padding=((2, 2), (0, 0)), padding_value=3.0)
+    result = identify(x, w, convolve(x, w, made).astype(kind))
+    assert result.verdict == "ambiguous"
+    named = [c.convention for c in result.candidates]
+    assert any(c.padding_value == 3 and c.bias is None for c in named)
+    assert any(c.padding_value == 0 and c.bias is not None for c in named)
+    # Biases of their own are no border, and one of them is no plainer as one.
+    for bias in ((0.5, -0.25, 4.0, 1.0), (0.5, 0.0, 0.0, 0.0)):
+        own = made.replace(padding_value=0.0, bias=bias)
+        result = identify(x, w, convolve(x, w, own).astype(kind))
+        assert result.verdict == "identified"
+        assert result.candidates[0].convention.replace(arithmetic="exact") == own

@@ -12,7 +12,7 @@ from convcheck.checks.identify import judges
 from convcheck.checks.identify.lines import enough, needed
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample
-from convcheck.convention import Convention
+from convcheck.convention import PRECISIONS, Convention
 from convcheck.engine import round_to
 from convcheck.rounding import gamma
 
@@ -315,3 +315,30 @@ def test_complex_correlation() -> None:
     judge = judges.correlated(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
     values = SUMS[:, None] * np.array([1j, 1.0])
     assert votes_of(judge, values).max() == pytest.approx(abs(np.corrcoef(targets, SUMS)[0, 1]))
+
+
+def test_the_few_bits_that_were_kept_of_each_value() -> None:
+    drawn = np.random.default_rng(5).standard_normal(60)
+    unit = judges._stored_unit
+    for name in ("bfloat16", "float16"):
+        kept = round_to(drawn, name)
+        assert unit(kept.astype(np.float64)) == unit(kept.astype(np.float32)) == PRECISIONS[name]
+        assert unit(kept.astype(np.complex64)) == 0
+        kept = kept.astype(np.float64)
+        kept[7] *= 1 + 2.0**-20
+        assert unit(kept) == 0
+    # Numbers that need no more bits lost none.
+    for bits, name in ((8, "bfloat16"), (11, "float16")):
+        assert unit(np.arange(2.0**bits + 1)) == 0
+        assert unit(np.array([0, 1, 2.0**bits + 2, 2.0 ** (bits + 3)])) == PRECISIONS[name]
+        assert unit(np.arange(2.0**bits + 1) / 64) == 0
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_the_rounding_of_few_bits_is_allowed(name: str) -> None:
+    """A line is told by values of which each is off by as much as it was rounded."""
+    targets = round_to(0.37 * SUMS + 0.3 * SUMS[::-1], name).astype(np.float64)
+    exact = round_to(0.37 * SUMS, name).astype(np.float64)
+    for follows, fits in ((exact, True), (targets, False)):
+        judge = judges.scaled(sampled(follows), a_reading(follows.reshape(1, 3, 4, 5)))
+        assert bool(votes_of(judge, SUMS[:, None].copy())[0] > 0) is fits

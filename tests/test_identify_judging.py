@@ -29,12 +29,12 @@ def sums_are(sums: Any, output: Any = None) -> Linear:
     return Linear(Problem.of(x, np.ones((channels, 1, 1, 1), x.dtype), y), c)
 
 
-def fares(sums: Any, output: Any, *, rough: bool | None = None, **keys: Any) -> Fit | None:
+def fares(sums: Any, output: Any, *, how: str | None = None, **keys: Any) -> Fit | None:
     linear = sums_are(sums, output)
     c = linear.convention.replace(**keys)
     wanted = finish(linear.values, c.replace(arithmetic="exact"))
     y = linear.problem.output
-    return under(linear, c, wanted, y, np.isfinite(y), rough=rough)
+    return under(linear, c, wanted, y, np.isfinite(y), how=how)
 
 
 def given(sums: Any, output: Any, **keys: Any) -> list[bool]:
@@ -239,7 +239,7 @@ def test_operands_of_few_bits_summed_in_single_precision() -> None:
     assert fit.threshold.ravel() == pytest.approx(room, rel=1e-3, abs=0)
     # Not stored: the sums themselves.
     drawn = COARSE * (1 + 2.0**-20)
-    fit = fares(DRAWN, drawn, arithmetic="bfloat16", rough=True)
+    fit = fares(DRAWN, drawn, arithmetic="bfloat16", how="sums")
     assert fit is not None
     assert fit.misses == 0
     single = gamma(17, 2.0**-24) * np.abs(DRAWN) * (1 + 3 * UNIT)
@@ -250,18 +250,18 @@ def test_an_accumulator_of_few_bits() -> None:
     """Four times what it usually loses, where that is little against the output's spread."""
     far = round_to(COARSE + 5 * UNIT * np.abs(COARSE), "bfloat16").astype(np.float64)
     misses = {}
-    for rough in (False, None, True):
-        fit = fares(DRAWN, far, arithmetic="bfloat16", rough=rough)
+    for how in ("operands", None, "sums"):
+        fit = fares(DRAWN, far, arithmetic="bfloat16", how=how)
         assert fit is not None
-        misses[rough] = fit.misses
-    assert misses[False] > 300
-    assert misses[None] == misses[True] == 0
+        misses[how] = fit.misses
+    assert misses["operands"] > 300
+    assert misses[None] == misses["sums"] == 0
     assert fit.threshold.ravel() == pytest.approx(
         (1.01 + 6) * UNIT * np.abs(COARSE), rel=1e-2, abs=0
     )
     further = round_to(COARSE + 9 * UNIT * np.abs(COARSE), "bfloat16").astype(np.float64)
-    for rough, sharp in ((None, True), (True, False)):
-        fit = fares(DRAWN, further, arithmetic="bfloat16", rough=rough)
+    for how, sharp in ((None, True), ("sums", False)):
+        fit = fares(DRAWN, further, arithmetic="bfloat16", how=how)
         assert fit is not None
         assert fit.misses > 300
         assert bool(fit.threshold.max() < 2 * UNIT * np.abs(COARSE).max()) is sharp
@@ -270,7 +270,7 @@ def test_an_accumulator_of_few_bits() -> None:
     output = np.zeros((1, 1, 1, 25))
     linear = Linear(Problem.of(x, np.ones((1, 1, 1, 16)), output), ALONE)
     c = ALONE.replace(arithmetic="bfloat16")
-    fit = under(linear, c, linear.values, output, output == 0, rough=True)
+    fit = under(linear, c, linear.values, output, output == 0, how="sums")
     assert fit is not None
     room = (1.01 + 2 + 4 * 4) * UNIT * linear.values.ravel()
     assert fit.threshold.ravel() == pytest.approx(room, rel=1e-2, abs=0)
@@ -280,7 +280,7 @@ def test_an_accumulator_of_few_bits() -> None:
     fit = fares(alike, made, arithmetic="bfloat16")
     assert fit is not None
     assert fit.misses > 0
-    fit = fares(alike, made, arithmetic="bfloat16", rough=True)
+    fit = fares(alike, made, arithmetic="bfloat16", how="sums")
     assert fit is not None
     assert fit.misses == 0
 
@@ -618,3 +618,38 @@ def test_an_fft_is_seen_whatever_else_is_wrong() -> None:
     output = fit.linear.problem.output
     seen = judge(fit.linear, fit.convention, output, np.ones(output.shape, bool))
     assert (seen.misses, seen.convention.arithmetic) == (0, "float64")
+
+
+@pytest.mark.parametrize("rounded", ["operands", "result"])
+def test_what_of_a_sum_is_of_few_bits(rounded: str) -> None:
+    """The operands and the result, or the result alone: that of the two which leaves less."""
+    x, w = DRAWN.reshape(1, 1, 1, 400), np.array([1, 0.3]).reshape(1, 1, 1, 2)
+    sums = {
+        "operands": round_to(x, "bfloat16") @ np.eye(400)[:, :399]
+        + round_to(x, "bfloat16")[..., 1:] * float(round_to(w, "bfloat16")[0, 0, 0, 1]),
+        "result": x[..., :-1] + x[..., 1:] * 0.3,
+    }
+    output = round_to(sums[rounded], "bfloat16").astype(np.float64)
+    linear = Linear(Problem.of(x, w, output), ALONE)
+    c = ALONE.replace(arithmetic="bfloat16")
+
+    def under_it(how: str | None) -> Fit:
+        fit = under(linear, c, linear.values, output, np.isfinite(output), how=how)
+        assert fit is not None
+        return fit
+
+    fit = under_it(None)
+    assert fit.misses == 0
+    assert np.allclose(fit.predicted, sums[rounded], rtol=1e-12, atol=1e-12)
+    assert np.array_equal(fit.linear.values, fit.predicted)
+    # One rounding, and next to nothing of the sums.
+    room = 1.01 * UNIT * np.abs(sums[rounded]) + 2.0**-16
+    assert (fit.threshold <= room).all()
+    for how in ("operands", "result"):
+        assert (under_it(how).misses == 0) is (how == rounded)
+        assert np.array_equal(under_it(how).predicted, fit.predicted) is (how == rounded)
+    # Of an output with more bits only the operands can have been rounded.
+    finer = sums[rounded] * (1 + 2.0**-20)
+    linear = Linear(Problem.of(x, w, finer), ALONE)
+    fit = under(linear, c, linear.values, finer, np.isfinite(finer))  # type: ignore[assignment]
+    assert (fit.misses == 0) is (rounded == "operands")

@@ -289,7 +289,9 @@ def test_a_bias_as_the_smallest_sum_has_it(
     linear = sums_are(sums, output)
     y = linear.problem.output
     c = ALONE.replace(bias=(0.01 + 1e-7,))
-    fit: Any = SimpleNamespace(convention=c, threshold=np.full(y.shape, 1e-3), misses=before)
+    fit: Any = SimpleNamespace(
+        convention=c, linear=linear, threshold=np.full(y.shape, 1e-3), misses=before
+    )
     monkeypatch.setattr(
         solving, "judge", lambda _, c, *__: SimpleNamespace(convention=c, misses=after)
     )
@@ -298,7 +300,7 @@ def test_a_bias_as_the_smallest_sum_has_it(
     assert found.convention.bias == ((0.51 - 0.5,) if taken else c.bias)
     # As near to the other number as rounding may be is near.
     linear = sums_are([1.0, 8, 9], [1.25 + 2.0**-9, 8.25, 9.25])
-    y = linear.problem.output
+    y, fit.linear = linear.problem.output, linear
     fit.convention, fit.threshold = ALONE.replace(bias=(0.25,)), np.full(y.shape, 2.0**-9)
     found = solving._sharpened(linear, fit, y, y > 0)
     assert found.convention.bias == (0.25 + 2.0**-9 * taken,)
@@ -347,7 +349,7 @@ def test_what_is_more_than_sums_usually_lose(terms: int, times: float, size: flo
     usable = np.ones(output.shape, bool)
     fit = in_float32(sums, output, x, w)
     assert fit.misses == 0
-    assert solving._left(fit, output, usable) == pytest.approx(times * usual, rel=1e-6)
+    assert solving.left(fit, output, usable) == pytest.approx(times * usual, rel=1e-6)
     assert solving._suspicious(fit, output, usable) is (times > 1)
     # Of sums that are scaled it is as much more or less.
     for scale in (0.5, -2.0):
@@ -358,8 +360,8 @@ def test_what_is_more_than_sums_usually_lose(terms: int, times: float, size: flo
     assert not solving._suspicious(exact, output, usable)
     # What is not given, or not asked for, is no part of what is left; nothing at all is endless.
     usable[..., 0] = False
-    assert solving._left(fit, output, usable) == 0
-    assert solving._left(fit, output, usable & False) == math.inf
+    assert solving.left(fit, output, usable) == 0
+    assert solving.left(fit, output, usable & False) == math.inf
 
 
 def test_sums_of_nothing_lose_nothing() -> None:

@@ -65,6 +65,13 @@ class Bounds:
         return cls(low, high)
 
     @classmethod
+    def measured(cls, output: Array, room: Array, *, rectified: bool) -> Bounds:
+        """Of numbers that may be off by ``room``."""
+        low, high = output - room, output + room
+        low[rectified & (output <= 0)] = -np.inf
+        return cls(low, high)
+
+    @classmethod
     def truncated(cls, output: Array, *, rectified: bool) -> Bounds:
         """Of integers whose fraction was cut off."""
         low = output - (output <= 0)
@@ -152,10 +159,9 @@ def lines(sums: Array, bounds: Bounds) -> Iterator[tuple[float, tuple[float, ...
     v, low, high = (
         np.moveaxis(a, 1, 0).reshape(a.shape[1], -1) for a in (sums, bounds.low, bounds.high)
     )
-    factors = _factors(v, low, high)
-    if factors is not None:
-        for scale in _scales(*factors):
-            yield scale, None
+    alone = factors(v, low, high)
+    for scale in _scales(*alone) if alone else ():
+        yield scale, None
 
     found = _range(v, low, high)
     for scale in _scales(*found) if found else ():
@@ -174,8 +180,8 @@ def plainest_bias(sums: Array, scale: float, bounds: Bounds) -> tuple[float, ...
     return bias if any(bias) else None
 
 
-def _factors(v: Array, low: Array, high: Array) -> tuple[float, float] | None:
-    """The scales that alone take every sum into its bounds."""
+def factors(v: Array, low: Array, high: Array) -> tuple[float, float] | None:
+    """The factors that alone take every number into its bounds."""
     if ((v == 0) & ((low > 0) | (high < 0))).any():
         return None
     seen = v != 0

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.axes import LONG, MAX_DILATION
+from convcheck.checks.identify.bounds import Bounds, factors
 from convcheck.checks.identify.estimates import degrees_of_freedom
 from convcheck.checks.identify.holding import hold
 from convcheck.checks.identify.judging import EXPLAINED, Fit, judge
 from convcheck.checks.identify.looks import is_rectified, within_limits
-from convcheck.checks.identify.numerals import simple_numbers
+from convcheck.checks.identify.numerals import length, plainest, simple_numbers
 from convcheck.checks.identify.search import ALL_ORDERS
-from convcheck.checks.identify.solving import afterwards, is_fine, solve
+from convcheck.checks.identify.solving import TIE, afterwards, is_fine, solve, written
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
 from convcheck.checks.identify.wrapped import wrapped_border
@@ -124,7 +125,36 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
         raise AssertionError("the plain border is always tried")
     if best.misses and best.convention.padding_value and ":" in best.convention.arithmetic:
         best = min([best, *_zero_points(linear, best, output, usable)], key=_rank)
+    if not best.misses and best.convention.padding_value:
+        best = _plainest_border(linear, best, output, usable) or best
     return best
+
+
+def _plainest_border(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit | None:
+    """With the plainest number beyond the edge by which every element is given; None without one.
+
+    Elements that were rounded, and zeros that ReLU left, are given by a range of numbers.
+    """
+    c = fit.convention
+    if output.dtype.kind == "c" or c.arithmetic.startswith("wrap:"):
+        return None
+    target = output.astype(np.float64)
+    if ":" in c.arithmetic:
+        bounds = Bounds.of(c, target, usable)
+    else:
+        bounds = Bounds.measured(target, fit.threshold, rectified=c.activation == "relu")
+    bias = 0.0 if c.bias is None else np.reshape(c.bias, (1, -1, 1, 1))
+    clear = linear.values - linear.convention.padding_value * linear.edge
+    seen = usable & (linear.edge != 0)
+    rest, edge = (c.scale * clear + bias)[seen], c.scale * linear.edge[seen]
+    found = factors(edge, bounds.low[seen] - rest - TIE, bounds.high[seen] - rest + TIE)
+    if found is None:
+        return None
+    number = plainest(*found)
+    if length(number) >= length(c.padding_value or math.pi):
+        return None
+    other = judge(linear.with_border(number), c.replace(padding_value=number), output, usable)
+    return None if other.misses else other
 
 
 def _zero_points(linear: Linear, near: Fit, output: Array, usable: Array) -> Iterator[Fit]:
@@ -162,6 +192,44 @@ def same_on_this_data(problem: Problem, convention: Convention) -> Iterator[Conv
     return same_sums(problem, convention, others)
 
 
+def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
+    """The same output by another number beyond the edge.
+
+    Where every window of a channel meets as much of the border, its constant is as good as a bias;
+    where what meets it was cut off or rounded, many numbers are as good as one.
+    """
+    c = fit.convention
+    if c.padding_mode != "constant" or is_large(problem) or problem.output.dtype.kind == "c":
+        return
+    linear = Linear(problem, c)
+    if linear.interior.all():
+        return
+    output = to_axes(problem.output, c.output_layout, "NOHW")
+    numbers: list[float] = []
+    if c.padding_value:
+        trial, value = c, c.padding_value
+        if ":" in c.arithmetic:
+            numbers = [value - 1, value + 1, 0.75 * value, 1.25 * value]
+        elif c.activation == "relu":
+            numbers = [2 * value]
+    elif c.bias is not None and _is_even(linear.edge):
+        edge, bias = c.scale * linear.edge[0, :, 0, 0], np.array(c.bias)
+        if edge.any():
+            numbers = simple_numbers(float(edge @ bias / (edge @ edge)))
+        numbers = [n for n in numbers if length(n) < sum(map(length, c.bias))]
+        trial = c.replace(bias=None)
+    for number in numbers:
+        other = judged(problem, trial.replace(padding_value=number), output)
+        if not other.misses:
+            yield other
+            return
+
+
+def _is_even(edge: Array) -> bool:
+    """Whether all windows of an output channel meet as much of the border."""
+    return bool((np.ptp(edge, axis=(0, 2, 3)) <= LOST * np.abs(edge).max()).all())
+
+
 def _dilated(convention: Convention, filters: Sequence[int]) -> Iterator[Convention]:
     """A long kernel at other dilations, its windows beginning where they begin."""
     for axis, name in enumerate("WH" if convention.kernel_transposed else "HW"):
@@ -175,12 +243,12 @@ def _dilated(convention: Convention, filters: Sequence[int]) -> Iterator[Convent
                 yield convention.replace(dilation=apart, padding=padding)
 
 
-def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int]:
+def _rank(fit: Fit | Confirmed) -> tuple[float, bool, int, int]:
     c = fit.convention
     # A border that gives a few elements more by chance is not the better explanation.
     bordered = c.padding_mode != "constant" or c.padding_value
     misses = fit.misses * (RARER if bordered else 1.0)
-    return (misses, not is_fine(fit), afterwards(c))
+    return (misses, not is_fine(fit), afterwards(c), written(c))
 
 
 def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
@@ -213,6 +281,11 @@ def _constant(linear: Linear, fitted: Convention, output: Array, usable: Array) 
         if number is not None:
             yield _bordered(linear, number, output, usable)
     telling = usable & (np.abs(edge) > 0.25 * np.abs(edge).max())
+    if is_rectified(output, usable) and not (output[telling] > 0).any():
+        # What is not cut off inside may be beyond the edge: then the constant is low enough for it.
+        cut = judge(linear, fitted.replace(activation="relu"), output, usable)
+        hidden = _plainest_border(linear, cut, output, usable)
+        yield from [] if hidden is None else [hidden]
     if fitted.activation == "relu":
         telling &= output > 0
     if telling.sum() < 2 or output.dtype.kind == "c":

@@ -11,6 +11,7 @@ import numpy as np
 from convcheck.checks.areas import Area, handed_out
 from convcheck.checks.identify.judging import (
     EXPLAINED,
+    HOW,
     Fit,
     Ground,
     fft_room,
@@ -50,23 +51,23 @@ def hold(thin: Thin, told: Fit, output: Array) -> Confirmed:
     ground = Ground.of(told.predicted - level(convention), usable)
     best: tuple[Convention, Tally] | None = None
     partly = False
-    for arithmetic, rough in _ways(thin, convention, few, usable):
+    for arithmetic, how in _ways(thin, convention, few, usable):
         if partly and not is_stored(problem, arithmetic):
             continue
         computed = convention.replace(arithmetic=arithmetic)
         most = math.inf
-        if partly or rough:
+        if partly or how == "sums":
             most = 1
         elif best is not None and arithmetic not in FLOATING:
             most = best[1].misses
-        tally = _tally(thin, computed, output, ground, rough, most)
+        tally = _tally(thin, computed, output, ground, how, most)
         if tally is None:
             continue
         if tally.misses and arithmetic in FLOATING:
             room = _room(thin, computed, few, usable)
             if room:
                 tally = (
-                    _tally(thin, computed, output, ground, rough, tally.misses, room=room) or tally
+                    _tally(thin, computed, output, ground, how, tally.misses, room=room) or tally
                 )
         if best is None or tally.misses < best[1].misses:
             best = computed, tally
@@ -85,21 +86,23 @@ def hold(thin: Thin, told: Fit, output: Array) -> Confirmed:
 
 def _ways(
     thin: Thin, convention: Convention, few: Array, usable: Array
-) -> Iterator[tuple[str, bool | None]]:
-    """Each arithmetic, and how an accumulator of few bits is judged: sharply, then roughly."""
+) -> Iterator[tuple[str, str | None]]:
+    """Each arithmetic, and what one of few bits rounds: what is sharp first."""
     problem = thin.problem
     for arithmetic in arithmetics(problem):
         if arithmetic not in PRECISIONS or arithmetic in ("exact", *FLOATING):
             yield arithmetic, None
             continue
-        yield arithmetic, False
+        operands, result, sums = HOW
+        yield arithmetic, operands
         if is_stored(problem, arithmetic):
+            yield arithmetic, result
             computed = convention.replace(arithmetic=arithmetic)
             sharp, rough = (
-                under(thin, computed, thin.values, few, usable, rough=how) for how in (False, True)
+                under(thin, computed, thin.values, few, usable, how=how) for how in (operands, sums)
             )
             if sharp and rough and is_rough(rough, sharp, few, usable):
-                yield arithmetic, True
+                yield arithmetic, sums
 
 
 def _room(thin: Thin, convention: Convention, few: Array, usable: Array) -> float:
@@ -114,7 +117,7 @@ def _tally(
     convention: Convention,
     output: Array,
     ground: Ground,
-    rough: bool | None,
+    how: str | None,
     most: float,
     *,
     room: float = 0.0,
@@ -128,7 +131,7 @@ def _tally(
     if convention.arithmetic in PRECISIONS:
         is_stored(problem, convention.arithmetic)  # or every worker would read all of it
     total: Tally | None = None
-    judging = convention, ground, rough, room, lost
+    judging = convention, ground, how, room, lost
     try:
         for tally in handed_out(_tallied, problem, thin.convention, *judging):
             if tally is None:
@@ -149,7 +152,7 @@ def _tallied(
     tile: Tile,
     convention: Convention,
     ground: Ground,
-    rough: bool | None,
+    how: str | None,
     room: float,
     lost: bool,
 ) -> Tally | None:
@@ -158,7 +161,7 @@ def _tallied(
         area = Area(problem, linear, tile)
         part = area.cut(output)
         usable = np.isfinite(part)
-        fit = _fit(area, convention, part, usable, rough, lost)
+        fit = _fit(area, convention, part, usable, how, lost)
         if fit is None:
             return None
         fit = with_room(fit, room, part, usable)
@@ -173,7 +176,7 @@ def _so_far(tally: Tally, size: int, convention: Convention) -> str:
 
 
 def _fit(
-    area: Area, convention: Convention, part: Array, usable: Array, rough: bool | None, lost: bool
+    area: Area, convention: Convention, part: Array, usable: Array, how: str | None, lost: bool
 ) -> Fit | None:
     if convention.bias is not None:
         convention = convention.replace(bias=convention.bias[area.part[1]])
@@ -181,4 +184,4 @@ def _fit(
         wanted = finish(area.values, convention.replace(arithmetic="exact"))
     if lost:
         return Fit(convention, area, wanted, np.zeros(part.shape), usable)
-    return under(area, convention, wanted, part, usable, rough=rough)
+    return under(area, convention, wanted, part, usable, how=how)

@@ -25,7 +25,7 @@ from convcheck.checks.identify.classes import (
 )
 from convcheck.checks.identify.expectation import agrees, meets
 from convcheck.checks.identify.exploration import explore, is_luck, is_near, untold
-from convcheck.checks.identify.fit import same_on_this_data
+from convcheck.checks.identify.fit import beyond_the_edge, same_on_this_data
 from convcheck.checks.identify.nearest import Miss, miss_of, where
 from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.solving import afterwards
@@ -168,6 +168,8 @@ def _identify(
         for fit in list(fitted.values()) if len(fitted) < MANY else ():
             for other in same_on_this_data(problem, fit.convention):
                 fitted.setdefault(other, replace(fit, convention=other))
+            for another in beyond_the_edge(problem, fit):
+                fitted.setdefault(another.convention, another)
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
         crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.bounds import Bounds, inside
 from convcheck.checks.identify.lines import FEW, linear, needed, of_pairs, plane
-from convcheck.checks.identify.looks import is_rectified
+from convcheck.checks.identify.looks import is_rectified, levels
 from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
 from convcheck.checks.identify.wrapped import rare_scales, usual_scales
+from convcheck.convention import PRECISIONS
+from convcheck.engine import round_to
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
@@ -322,4 +324,16 @@ def _coarse_tolerance(samples: Sequence[Sample], reading: Reading) -> Array:
 def _absolute(samples: Sequence[Sample], reading: Reading) -> float:
     """The rounding of the outputs themselves; truncation to integers costs up to one."""
     rounded = 1.05 if reading.output.dtype.kind in "biu" else 0.0
-    return rounded + 2.0**-20 * max(abs(s.value) for s in samples)
+    unit = max(2.0**-20, _stored_unit(targets(samples)))
+    return rounded + unit * max(abs(s.value) for s in samples)
+
+
+def _stored_unit(values: Array) -> float:
+    """The unit roundoff of the few bits that show to have been all that was kept of each value."""
+    if values.dtype.kind == "f":
+        for arithmetic in ("bfloat16", "float16"):
+            unit = PRECISIONS[arithmetic]
+            kept = round_to(values, arithmetic).astype(values.dtype)
+            if np.array_equal(kept, values) and levels(values) > 1 / unit:
+                return unit
+    return 0.0

@@ -33,13 +33,19 @@ MANY_OFF, MOST = 8, 0.75
 RARE, EVEN = 32, 0.1
 """One in so many elements must be rounded roughly, and the median lose so much of the root mean
 square of all, to show an accumulator of few bits."""
+HOW = ("operands", "result", "sums")
+"""What an arithmetic of few bits rounds: the operands and the result, the result alone, or each sum
+on its way as well."""
 LOOSE = 0.12
 """Residual over spread of the output beyond which a coarse arithmetic explains nothing."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A convention with everything solved for, and how each element of the output fares."""
+    """A convention with everything solved for, and how each element of the output fares.
+
+    ``linear`` has the sums that its numbers apply to: of rounded operands, where these were.
+    """
 
     convention: Convention
     linear: Linear
@@ -134,12 +140,11 @@ def under(
     output: Array,
     usable: Array,
     *,
-    rough: bool | None = None,
+    how: str | None = None,
 ) -> Fit | None:
     """How the output fares under one arithmetic; None where that cannot be what made it.
 
-    ``rough`` says how an accumulator of few bits is judged where that is known: see
-    :func:`_under_few_bits`.
+    ``how`` says what of a sum is of few bits, one of :data:`HOW`, where that is known.
     """
     arithmetic = convention.arithmetic
     if arithmetic == "exact":
@@ -160,7 +165,7 @@ def under(
         threshold = own + gamma(linear.terms + 16, PRECISIONS[arithmetic]) * sums
         threshold += LEAST[arithmetic] * linear.terms
         return _within(linear, convention, wanted, threshold, output, usable)
-    return _under_few_bits(linear, convention, own, sums, output, usable, rough)
+    return _under_few_bits(linear, convention, own, sums, output, usable, how)
 
 
 def _within(
@@ -249,9 +254,9 @@ def _under_few_bits(
     sums: Array,
     output: Array,
     usable: Array,
-    rough: bool | None,
+    how: str | None,
 ) -> Fit | None:
-    """Below single precision: operands rounded, then summed in single or in the same few bits.
+    """Below single precision: the way of :data:`HOW` that is given, or the first that fits.
 
     Sums in single precision are the usual hardware, and a sharp test: the operands are rounded here
     too. An accumulator of few bits is allowed sqrt(n) units of S, four times over (its statistical
@@ -259,20 +264,37 @@ def _under_few_bits(
     """
     arithmetic = convention.arithmetic
     unit = PRECISIONS[arithmetic]
-    wanted = finish(linear.rounded(arithmetic).values, convention.replace(arithmetic="exact"))
     few = is_stored(linear.problem, arithmetic)
-    stored = np.maximum(unit * np.abs(wanted) * 1.01, LEAST[arithmetic]) if few else 0.0
     # Rounding the operands can change S by two units of it.
-    single = own + gamma(linear.terms + 16, PRECISIONS["float32"]) * sums * (1 + 3 * unit) + stored
-    sharp = _within(linear, convention, wanted, single, output, usable)
-    if rough is False or not few or (rough is None and not sharp.misses):
+    single = own + gamma(linear.terms + 16, PRECISIONS["float32"]) * sums * (1 + 3 * unit)
+
+    def fares(operands: Linear, more: Array | float = 0.0) -> Fit:
+        wanted = finish(operands.values, convention.replace(arithmetic="exact"))
+        stored = np.maximum(unit * np.abs(wanted) * 1.01, LEAST[arithmetic]) if few else 0.0
+        return _within(operands, convention, wanted, single + stored + more, output, usable)
+
+    if how == "result":
+        return fares(linear)
+    operands = linear.rounded(arithmetic)
+    sharp = fares(operands)
+    if how == "operands" or not few:
         return sharp
-    loose = single + (2 + 4 * math.sqrt(linear.terms)) * unit * sums
-    loose += LEAST[arithmetic] * linear.terms
-    fit = _within(linear, convention, wanted, loose, output, usable)
-    if rough or (not fit.misses and is_rough(fit, sharp, output, usable)):
+    if how is None:
+        sharp = min(fares(linear), sharp, key=lambda fit: (fit.misses, left(fit, output, usable)))
+        if not sharp.misses:
+            return sharp
+    loose = (2 + 4 * math.sqrt(linear.terms)) * unit * sums + LEAST[arithmetic] * linear.terms
+    fit = fares(operands, loose)
+    if how or (not fit.misses and is_rough(fit, sharp, output, usable)):
         return fit
     return sharp
+
+
+def left(fit: Fit, output: Array, usable: Array) -> float:
+    """The root mean square of what a fit leaves unexplained, where it explains at all."""
+    seen = usable & ~fit.mismatched
+    off = np.abs(output[seen] - fit.predicted[seen])
+    return float(np.sqrt(np.mean(off**2))) if off.size else math.inf
 
 
 def is_rough(fit: Fit, sharp: Fit, output: Array, usable: Array) -> bool:

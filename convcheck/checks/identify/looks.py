@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from convcheck.convention import INTEGER_ARITHMETICS
 from convcheck.engine import round_to
-from convcheck.rounding import blocks
+from convcheck.rounding import blocks, largest_magnitude, quantum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +87,12 @@ def is_stored(problem: Problem, arithmetic: str) -> bool:
                 for part in finite_parts(problem.output)
             )
     return bool(problem.memo[arithmetic])
+
+
+def levels(array: Array) -> float:
+    """How many steps of the same size the numbers of an array are apart from zero, at most."""
+    step = quantum(array) if np.isfinite(array).all() else 0.0
+    return largest_magnitude(array) / step if step else math.inf
 
 
 def finite_parts(output: Array) -> Iterator[Array]:

@@ -19,7 +19,7 @@ from convcheck.checks.identify.estimates import (
     rounded_line,
     untruncated,
 )
-from convcheck.checks.identify.judging import EXPLAINED, judge, tells, under
+from convcheck.checks.identify.judging import EXPLAINED, judge, left, tells, under
 from convcheck.checks.identify.looks import FLOATING, arithmetics, ends, is_rectified, within_limits
 from convcheck.checks.identify.numerals import length, simple_numbers
 from convcheck.checks.identify.wrapped import cut_biases, wrapped_forms
@@ -96,7 +96,7 @@ def _cut_off(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
         if bias == ():
             continue
         trial = trial.replace(bias=bias)
-        if _length(trial) < _length(c) + halves:
+        if written(trial) < written(c) + halves:
             wanted = finish(linear.values, trial.replace(arithmetic="exact"))
             other = under(linear, trial, wanted, output, usable)
             return fit if other is None or other.misses else other
@@ -121,7 +121,8 @@ def _recut(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     return fit
 
 
-def _length(convention: Convention) -> int:
+def written(convention: Convention) -> int:
+    """How many characters the numbers take that were solved for."""
     return sum(map(length, (convention.scale, *(convention.bias or ()))))
 
 
@@ -144,11 +145,6 @@ def _of_rounded(
     return best
 
 
-def _multiplied(linear: Linear, fit: Fit) -> Array:
-    """The sums that a fit's numbers apply to: those of rounded operands, below single precision."""
-    return (linear.rounded(fit.convention.arithmetic) if _unit(fit) else linear).values
-
-
 def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
     """Whether a more elaborate form explains more, or in a finer arithmetic, or leaves much less.
 
@@ -160,7 +156,7 @@ def _preferred(fit: Fit, best: Fit, output: Array, usable: Array) -> bool:
         return ELABORATE * unsaid < least
     if _unit(fit) != _unit(best):
         return _unit(fit) < _unit(best)
-    return 8 * _left(fit, output, usable) < _left(best, output, usable)
+    return 8 * left(fit, output, usable) < left(best, output, usable)
 
 
 def _unsaid(fit: Fit) -> int:
@@ -187,20 +183,13 @@ def _unit(fit: Fit) -> float:
     return 0.0 if is_fine(fit) else PRECISIONS[fit.convention.arithmetic]
 
 
-def _left(fit: Fit, output: Array, usable: Array) -> float:
-    """The root mean square of what the convention leaves unexplained, where it explains at all."""
-    seen = usable & ~fit.mismatched
-    left = np.abs(output[seen] - fit.predicted[seen])
-    return float(np.sqrt(np.mean(left**2))) if left.size else math.inf
-
-
 def _suspicious(fit: Fit, output: Array, usable: Array) -> bool:
     """Whether more is left than sums usually lose: sqrt(n) units of S, by the statistical bound."""
     if fit.convention.arithmetic not in FLOATING:
         return False
     unit = PRECISIONS[fit.convention.arithmetic]
     usual = 2 * math.sqrt(fit.linear.terms) * unit * float(np.mean(fit.linear.magnitude))
-    return _left(fit, output, usable) > usual * abs(fit.convention.scale)
+    return left(fit, output, usable) > usual * abs(fit.convention.scale)
 
 
 def _forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
@@ -274,7 +263,7 @@ def _with_bias(
 
 def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same explanation with plainer numbers, where they leave no more unexplained."""
-    limit = PLAINER * _left(fit, output, usable)
+    limit = PLAINER * left(fit, output, usable)
     if fit.convention.scale != 1.0:
         for number in simple_numbers(fit.convention.scale):
             trial = fit.convention.replace(scale=number)
@@ -284,10 +273,10 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
                 if ":" in trial.arithmetic:
                     # The middle of all of them, so of none that is damaged.
                     middle, seen = middles, seen & ~fit.mismatched
-                sums = _multiplied(linear, fit)
+                sums = fit.linear.values
                 trial = _with_bias(trial, sums, usable, middle(wanted - number * sums, seen), seen)
             other = judge(linear, trial, output, usable)
-            if other.misses <= fit.misses and _left(other, output, usable) <= limit:
+            if other.misses <= fit.misses and left(other, output, usable) <= limit:
                 fit = other
                 break
     if fit.convention.bias is not None:
@@ -301,16 +290,16 @@ def _sharpened(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     There rounding hid least of a bias, and there it is allowed least: where the image is black.
     """
     wanted, seen = _told(fit.convention, output, usable & within_limits(output))
-    residual = wanted - _multiplied(linear, fit) * fit.convention.scale
+    residual = wanted - fit.linear.values * fit.convention.scale
     bias = list(fit.convention.bias or ())
     for o, number in enumerate(bias):
         if not seen[:, o].any():
             continue
         arrays = (residual, linear.magnitude, fit.threshold)
-        left, sizes, room = (a[:, o][seen[:, o]] for a in arrays)
-        near = np.abs(left - number) <= np.median(room)
+        rest, sizes, room = (a[:, o][seen[:, o]] for a in arrays)
+        near = np.abs(rest - number) <= np.median(room)
         if near.any():
-            bias[o] = float(left[near][np.argmin(sizes[near])])
+            bias[o] = float(rest[near][np.argmin(sizes[near])])
     other = judge(linear, fit.convention.replace(bias=tuple(bias)), output, usable)
     return other if ELABORATE * other.misses < fit.misses else fit
 
@@ -326,10 +315,10 @@ def _told(convention: Convention, output: Array, seen: Array) -> tuple[Array, Ar
 
 def _apart(residual: Array, bias: float, whole: bool) -> float:
     """How far a bias leaves the residuals: at most, where they were rounded; else usually."""
-    left = np.abs(residual - bias)
+    rest = np.abs(residual - bias)
     if whole:
-        return max(float(left.max()) - 0.5, 0.0)
-    return float(np.sqrt(np.mean(left**2)))
+        return max(float(rest.max()) - 0.5, 0.0)
+    return float(np.sqrt(np.mean(rest**2)))
 
 
 def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
@@ -342,7 +331,7 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
             other = judge(linear, fit.convention.replace(bias=found), output, usable)
             return fit if other.misses else other
     wanted, seen = _told(fit.convention, output, usable & within_limits(output) & ~fit.mismatched)
-    sums = _multiplied(linear, fit) * fit.convention.scale
+    sums = fit.linear.values * fit.convention.scale
     plain = bias.copy()
     for o in range(len(bias)):
         residual = (wanted[:, o] - sums[:, o])[seen[:, o]]

@@ -17,13 +17,14 @@ from convcheck.checks.identify.looks import (
     integer_arithmetics,
     is_rectified,
     is_stored,
+    levels,
     within_limits,
 )
 from convcheck.checks.identify.readings import Reading
 from convcheck.checks.identify.samples import Sample, a_part, choose_samples, in_pairs
 from convcheck.checks.identify.search import CROWD, Found, Search
-from convcheck.convention import PADDING_MODES
-from convcheck.rounding import blocks, largest_magnitude, quantum
+from convcheck.convention import PADDING_MODES, PRECISIONS
+from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from convcheck.checks.sums import Problem
@@ -281,19 +282,14 @@ def _of_few_bits(problem: Problem) -> bool:
             return False
     operands = (problem.image, problem.filters)
     # A few numbers tell of most operands that they have more bits.
-    if all(_levels(part) <= 2.0**8 for a in operands for part in (a.flat[:64], a)):
+    if all(levels(part) <= 2.0**8 for a in operands for part in (a.flat[:64], a)):
         # Then the operands lost nothing; and whether the sums did is seen if they had the bits.
-        levels = _levels(output)
-        return (levels > 2.0**8 and is_stored(problem, "bfloat16")) or (
-            levels > 2.0**11 and is_stored(problem, "float16")
+        steps = levels(output)
+        return any(
+            steps > 1 / PRECISIONS[few] and is_stored(problem, few)
+            for few in ("bfloat16", "float16")
         )
     return True
-
-
-def _levels(array: Array) -> float:
-    """How many steps of the same size the numbers of an array are apart from zero, at most."""
-    step = quantum(array) if np.isfinite(array).all() else 0.0
-    return largest_magnitude(array) / step if step else math.inf
 
 
 def telling(output: Array) -> Callable[[Array], Array]:

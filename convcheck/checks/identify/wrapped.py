@@ -141,12 +141,14 @@ def wrapped_border(
     modulus = 2.0 ** np.iinfo(fitted.arithmetic.partition(":")[2]).bits
     bias = 0 if fitted.bias is None else np.reshape(fitted.bias, (1, -1, 1, 1))
     telling = np.flatnonzero(border & (linear.edge != 0))[:SOME]
-    left = (output - fitted.scale * linear.values - bias).ravel()[telling]
-    rise = fitted.scale * linear.edge.ravel()[telling]
+    sums = (fitted.scale * linear.values + bias).ravel()[telling]
+    rise, wanted = fitted.scale * linear.edge.ravel()[telling], output.ravel()[telling]
     if not telling.size:
         return None
     numbers = sorted([*range(-255, 256), *(n / 2 for n in range(-15, 16, 2))], key=abs)
-    off = np.abs(wound(left - np.array(numbers)[:, None] * rise, modulus))
-    agreed = (off < 2).mean(axis=1)
-    best = int(np.argmax(agreed))
+    bordered = sums + np.array(numbers)[:, None] * rise
+    agreed = (np.abs(wound(wanted - bordered, modulus)) < 2).mean(axis=1)
+    # A small scale leaves several near: most of their fractions must be cut off right as well.
+    given = (wound(wanted - np.trunc(bordered), modulus) == 0).mean(axis=1)
+    best = int(np.argmax(np.where(agreed > EXPLAINED, given, -1)))
     return float(numbers[best]) if agreed[best] > EXPLAINED else None
