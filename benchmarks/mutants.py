@@ -54,7 +54,7 @@ IDENTIFY = {
     ),
     "test_identify_border test_identify_constant test_identify_fit": ("fit",),
     "test_identify_estimates": ("estimates",),
-    "test_identify_numbers": ("bounds", "numerals", "wrapped"),
+    "test_identify_numbers test_identify_border": ("bounds", "numerals", "wrapped"),
     "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
     "test_identify_block test_identify_search_parts": ("block", "search"),
     "test_identify_passes test_identify_stages": ("stages",),

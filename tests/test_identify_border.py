@@ -311,3 +311,76 @@ def test_a_border_that_every_window_meets_alike_is_as_good_as_a_bias(kind: type)
         result = identify(x, w, convolve(x, w, own).astype(kind))
         assert result.verdict == "identified"
         assert result.candidates[0].convention.replace(arithmetic="exact") == own
+
+
+@pytest.mark.parametrize(("misses", "value", "asked"), [(0, 3.0, 1), (1, 3.0, 0), (0, 0.0, 0)])
+def test_a_plainer_number_is_asked_for_where_a_constant_gives_all(
+    misses: int, value: float, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each, _ = borders((misses, {"padding_value": value}))
+    plainer = SimpleNamespace(misses=0)
+    calls: list[Any] = []
+    found = [plainer, None]
+    monkeypatch.setattr(fitting, "_borders", each)
+    monkeypatch.setattr(
+        fitting, "_plainest_border", lambda *given: calls.append(given) or found[len(calls) - 1]
+    )
+    bests: list[Any] = [
+        fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
+        for _ in found
+    ]
+    assert len(calls) == 2 * asked
+    assert [best is plainer for best in bests] == [bool(asked), False]
+    assert bests[1].misses == misses
+
+
+OPEN = {"activation": "relu"}, {"arithmetic": "saturate:uint8"}, {"arithmetic": "wrap:uint8"}
+
+
+@pytest.mark.parametrize("keys", [*OPEN, {}, {"padding_value": 0.0, "activation": "relu"}], ids=str)
+@pytest.mark.parametrize("right", [None, 1, 3])
+def test_numbers_near_a_constant_are_tried_where_it_may_be_open(
+    keys: dict[str, Any], right: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, w = ints(1, 1, 4, 5), ints(2, 1, 3, 3)
+    c = Convention(**NCHW, padding=1).replace(**{"padding_value": 8.0} | keys)
+    problem = Problem.of(x, w, convolve(x, w, c))
+    tried: list[Convention] = []
+
+    def judged(_: Any, convention: Convention, output: np.ndarray) -> Any:
+        assert output.shape == (1, 2, 4, 5)
+        tried.append(convention)
+        return SimpleNamespace(convention=convention, misses=len(tried) - 1 != right)
+
+    monkeypatch.setattr(fitting, "judged", judged)
+    fit: Any = SimpleNamespace(convention=c)
+    found = [each.convention for each in fitting.beyond_the_edge(problem, fit)]
+    expected = [7.0, 9.0, 6.0, 10.0][: 4 if right is None else right + 1] if keys in OPEN else []
+    assert tried == [c.replace(padding_value=value) for value in expected]
+    assert found == (tried[-1:] if right is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"),
+    [
+        ({}, True),
+        ({"padding_mode": "edge"}, False),
+        ({"padding": 0}, False),
+        ({"padding": ((2, 2), (1, 1))}, False),  # what is met differs from column to column
+        ({"bias": (0.5, 0.0)}, False),  # one number is no plainer than the other
+    ],
+    ids=str,
+)
+def test_biases_are_tried_as_a_constant_where_every_window_meets_as_much(
+    keys: dict[str, Any], asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, w = ints(2, 1, 3, 7), np.abs(ints(2, 1, 7, 3)) + 1
+    made = Convention(**NCHW, padding=((2, 2), (0, 0)), scale=2.0)
+    told = Linear(Problem.of(x, w, x), made).edge[0, :, 0, 0]
+    if keys.get("padding") == 0:
+        w = w[:, :, :3]
+    c = made.replace(**{"bias": tuple((-6.0 * told).tolist())} | keys)
+    problem = Problem.of(x, w, convolve(x, w, c))
+    fit: Any = SimpleNamespace(convention=c)
+    found = [each.convention for each in fitting.beyond_the_edge(problem, fit)]
+    assert found == ([c.replace(bias=None, padding_value=-3.0, arithmetic="exact")] * asked)

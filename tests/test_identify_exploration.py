@@ -43,10 +43,11 @@ class Script:
         patch: pytest.MonkeyPatch,
         *passes: tuple[Pass, Sequence[Findings]],
         closest: Convention | None = None,
+        alone: tuple[Convention, float] | None = None,
     ) -> None:
         self.asked: list[tuple[Pass, float, int]] = []
         self.confirmed: list[Convention] = []
-        self.findings, self.closest = dict(passes), closest
+        self.findings, self.closest, self.alone = dict(passes), closest, alone
         listed = [*self.findings]
         patch.setattr(exploration, "passes", lambda problem: (listed[:1], listed[1:]))
         for name in ("survey", "confirm", "nearest"):
@@ -71,7 +72,9 @@ class Script:
         self.confirmed.append(convention)
         return judged(problem, convention, output)
 
-    def nearest(self, found: Sequence[Reading]) -> Found | None:
+    def nearest(self, found: Sequence[Reading], *, first_image: bool = False) -> Found | None:
+        if first_image:
+            return self.alone and Found(found[0], *self.alone)
         return self.closest and Found(found[0], self.closest, 0.9)
 
 
@@ -202,6 +205,18 @@ def test_what_correlates_best_is_asked_for_however_large_the_space(
     assert seen.early
     assert seen.closest is not None
     assert seen.closest.convention == TRUE
+
+
+@pytest.mark.parametrize("closest", [None, Convention(flip=("W",))])
+@pytest.mark.parametrize(("votes", "first"), [(0.9995, True), (0.9985, False)])
+def test_what_gives_the_first_image_comes_before_what_correlates_best(
+    votes: float, first: bool, closest: Convention | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(monkeypatch, (COMMON, [{}]), (RARE, [{}]), closest=closest, alone=(TRUE, votes))
+    seen = searched(damaged(OUTPUT, 200))
+    asked = [c for c, on in ((TRUE, first), (closest, closest is not None)) if on]
+    assert sorted(map(str, script.confirmed)) == sorted(map(str, asked))
+    assert (seen.closest and seen.closest.convention) == next(iter(asked), None)
 
 
 # --- what of a pass is confirmed ----------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from test_identify_large import in_areas
 
 from convcheck.checks.identify.fit import judged
+from convcheck.checks.identify.identification import identify
 from convcheck.checks.identify.nearest import miss_of, nearest, where
 from convcheck.checks.identify.readings import readings
 from convcheck.checks.identify.search import Found
@@ -116,6 +117,22 @@ def test_where_small_outputs_depart(shape: tuple[int, ...], wrong: Any, words: s
     said = where(fit)
     assert words in said
     assert said.endswith(", where OUT is 0 throughout")
+
+
+def test_images_of_a_batch_are_named() -> None:
+    x, w = ints(10, 3, 5, 6) + 30, ints(2, 3, 3, 3) + 30
+    y = convolve(x, w, PAD)
+    for which, words in {
+        (2,): "image 2",
+        (1, 9): "images 1, 9",
+        (0, 1, 2, 3, 5, 6, 7, 9): "images 0, 1, 2, 3, 5, 6, 7, 9",
+        tuple(range(1, 10)): "9 of 10 images",
+    }.items():
+        made = y.copy()
+        made[[*which]] += 1 + np.arange(60).reshape(2, 5, 6)
+        assert where(judged(Problem.of(x, w, made), PAD, made)) == f"all of {words} of the batch"
+    made = y + 1
+    assert "batch" not in where(judged(Problem.of(x, w, made), PAD, made))
 
 
 # --- the nearest miss ---------------------------------------------------------------------------
@@ -289,3 +306,39 @@ def test_one_of_ten_elements_is_a_tenth() -> None:
         miss = miss_of(Problem.of(x, w, y), found)
         assert (LINES in miss.where) is (wrong == 0)
     assert tenths
+
+
+@pytest.mark.parametrize(("images", "verdict"), [(2, "near-match"), (3, "unexplained")])
+def test_a_batch_of_which_only_the_first_image_is_right(images: int, verdict: str) -> None:
+    """Half of an output is near; less is the nearest miss, and what is wrong is named."""
+    x, w = RNG.standard_normal((images, 2, 7, 7)), RNG.standard_normal((3, 2, 3, 3))
+    c = Convention(image_layout="NCHW", output_layout="NOHW", padding=1, stride=2)
+    y = convolve(x, w, c)
+    y[1:] = y[0]
+    result = identify(x, w, y)
+    assert result.verdict == verdict
+    words = "image 1" if images == 2 else "images 1, 2"
+    if result.nearest is None:
+        assert result.candidates[0].where == f"all of {words} of the batch"
+        assert result.candidates[0].convention.replace(arithmetic="exact") == c
+    else:
+        assert result.nearest.where == f"all of {words} of the batch"
+        assert result.nearest.convention == c
+        assert result.nearest.mismatched == y[1:].size
+
+
+def test_the_first_image_alone_is_looked_at_in_a_batch() -> None:
+    x, w = RNG.standard_normal((2, 2, 9, 8)), RNG.standard_normal((3, 2, 3, 3))
+    c = Convention(image_layout="NCHW", output_layout="NOHW")
+    y = convolve(x, w, c)
+    y[1] = RNG.standard_normal(y[1].shape)
+    found = [r for r in readings(x, w, y) if r.base == c]
+    alone = nearest(found, first_image=True)
+    assert alone is not None
+    assert alone.convention == c
+    assert alone.reading is found[0]
+    assert alone.votes == pytest.approx(1)
+    best = nearest(found)
+    assert best is not None
+    assert best.votes < 0.99
+    assert nearest([replace(r, image=x[:1], output=y[:1]) for r in found], first_image=True) is None

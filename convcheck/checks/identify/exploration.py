@@ -35,6 +35,8 @@ RANKED = 16 * MANY
 """Survivors of which the plainest are sought, unless more have as many votes."""
 NEAR = 0.5
 """A convention that gives at least this share of the output, or of its channels, is near."""
+GIVEN = 0.999
+"""The correlation of an image that is given, but for a scale and a bias."""
 MARGIN = 10
 """Bits by which a near match must be more than luck."""
 
@@ -67,8 +69,8 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
     for one in (*common, None, *rare):
         if one is None:
             # What correlates best may be right but for more defects than the samples bear.
-            seen.closest = None if mute else nearest(found)
-            closest = [seen.closest] if seen.closest else []
+            closest = [] if mute else _closest(found)
+            seen.closest = next(iter(closest), None)
             seen.fits.extend(_confirmed(problem, closest, known)[0])
             seen.fits.extend(_other_orders(problem, seen))
             if mute and all(fit.misses for fit in seen.fits):
@@ -91,6 +93,14 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.fits.extend(_other_orders(problem, seen))
             break
     return seen
+
+
+def _closest(readings: Sequence[Reading]) -> list[Found]:
+    """What correlates best with the output; before it what gives the first image of a batch."""
+    best, alone = nearest(readings), nearest(readings, first_image=True)
+    if alone is None or alone.votes < GIVEN:
+        return [best] if best else []
+    return [alone, best] if best else [alone]
 
 
 def _surveyed(

@@ -145,9 +145,8 @@ def _plainest_border(linear: Linear, fit: Fit, output: Array, usable: Array) -> 
         bounds = Bounds.measured(target, fit.threshold, rectified=c.activation == "relu")
     bias = 0.0 if c.bias is None else np.reshape(c.bias, (1, -1, 1, 1))
     clear = linear.values - linear.convention.padding_value * linear.edge
-    seen = usable & (linear.edge != 0)
-    rest, edge = (c.scale * clear + bias)[seen], c.scale * linear.edge[seen]
-    found = factors(edge, bounds.low[seen] - rest - TIE, bounds.high[seen] - rest + TIE)
+    rest, edge = (c.scale * clear + bias)[usable], c.scale * linear.edge[usable]
+    found = factors(edge, bounds.low[usable] - rest - TIE, bounds.high[usable] - rest + TIE)
     if found is None:
         return None
     number = plainest(*found)
@@ -205,17 +204,12 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
     if linear.interior.all():
         return
     output = to_axes(problem.output, c.output_layout, "NOHW")
-    numbers: list[float] = []
-    if c.padding_value:
-        trial, value = c, c.padding_value
-        if ":" in c.arithmetic:
-            numbers = [value - 1, value + 1, 0.75 * value, 1.25 * value]
-        elif c.activation == "relu":
-            numbers = [2 * value]
-    elif c.bias is not None and _is_even(linear.edge):
-        edge, bias = c.scale * linear.edge[0, :, 0, 0], np.array(c.bias)
-        if edge.any():
-            numbers = simple_numbers(float(edge @ bias / (edge @ edge)))
+    trial, value, numbers = c, c.padding_value, list[float]()
+    if value and (c.activation == "relu" or ":" in c.arithmetic):
+        numbers = [value - 1, value + 1, 0.75 * value, 1.25 * value]
+    elif not value and c.bias is not None and _is_even(linear.edge):
+        edge, bias = c.scale * linear.edge.mean(axis=(0, 2, 3)), np.array(c.bias)
+        numbers = simple_numbers(float(edge @ bias / (edge @ edge))) if edge.any() else []
         numbers = [n for n in numbers if length(n) < sum(map(length, c.bias))]
         trial = c.replace(bias=None)
     for number in numbers:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 SAMPLES = 32
+LISTED = 8
+"""So many channels or images are named one by one."""
 SINGLE = 2.0**-20
 """Of S: the difference allowed to a nearest miss, about what single precision could have made."""
 
@@ -68,8 +70,9 @@ def _place(fit: Confirmed) -> str:
     part = ""
     if len(o) < channels:
         part = f" of output channel {o[0]}" if len(o) == 1 else f" of {_counted(o, channels)}"
-    if batches > 1 and len(n) == 1:
-        part += f" of image {n[0]} of the batch"
+    if len(n) < batches:
+        few = f"image{'s' * (len(n) > 1)} {', '.join(map(str, n))}"
+        part += f" of {few if len(n) <= LISTED else f'{len(n)} of {batches} images'} of the batch"
     every = len(n) * len(o)
     box = (int(h[-1] - h[0]) + 1, int(w[-1] - w[0]) + 1)
     whole = (height, width)
@@ -103,7 +106,7 @@ def _counted(which: Array, of: int) -> str:
     if step > 1 and (steps == step).all() and which[0] < step and which[-1] + step >= of:
         nth = {2: "second", 3: "third"}.get(step, f"{step}th")
         return f"every {nth} output channel, from {which[0]}"
-    if len(which) <= 8:
+    if len(which) <= LISTED:
         return "output channels " + ", ".join(map(str, which))
     return f"{len(which)} of {of} output channels"
 
@@ -112,11 +115,17 @@ def _filled(count: int, of: int) -> str:
     return "" if count == of else f" ({count} of its {of} elements)"
 
 
-def nearest(readings: Sequence[Reading]) -> Found | None:
-    """The hypothesis whose sampled values correlate best with the output's."""
+def nearest(readings: Sequence[Reading], *, first_image: bool = False) -> Found | None:
+    """The hypothesis whose sampled values correlate best with the output's.
+
+    ``first_image`` samples that of a batch alone: the others may be copies of it, or left undone.
+    """
     best: Found | None = None
     for reading in readings:
-        samples = choose_samples(reading.output, SAMPLES, telling(reading.output))
+        output = reading.output[:1] if first_image else reading.output
+        if first_image and len(reading.output) == 1:
+            continue
+        samples = choose_samples(output, SAMPLES, telling(output))
         if len(samples) < 3:
             continue
         search = Search(reading, samples)
