@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -308,6 +309,24 @@ def test_an_accumulator_of_few_bits_shows_all_over() -> None:
     fit = fares(DRAWN, rectified, arithmetic="bfloat16", activation="relu")
     assert fit is not None
     assert fit.misses == 0
+
+
+@pytest.mark.parametrize(
+    ("misses", "count", "lost", "rough"),
+    [(10, 320, 0.072, True), (10, 330, 0.072, False), (10, 320, 0.069, False), (10, 320, 1, True)],
+)
+def test_how_much_of_an_output_must_be_rough(
+    misses: int, count: int, lost: float, rough: bool
+) -> None:
+    """One element in 32, and a median of a tenth of the root mean square; zeros say nothing."""
+    output = np.append(DRAWN[:321], np.zeros(40)).reshape(1, 1, 1, 361)
+    usable = np.arange(361).reshape(output.shape) >= 361 - count  # 40 of them are zeros
+    linear = sums_are(output)
+    off = 1e-3 * np.where(np.arange(361) % 2 == 0, 1, lost).reshape(output.shape) * (output != 0)
+    off[0, 0, 0, -81] = 1e-3 * lost  # so that the smaller of them are more
+    fit = Fit(ALONE, linear, output + off, np.full(output.shape, 1e-3), ~usable & False)
+    sharp: Any = SimpleNamespace(misses=misses)
+    assert judging.is_rough(fit, sharp, output, usable) is rough
 
 
 def test_what_is_left_tells_by_the_outputs_spread() -> None:

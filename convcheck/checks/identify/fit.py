@@ -275,7 +275,7 @@ def _constant(linear: Linear, fitted: Convention, output: Array, usable: Array) 
         if number is not None:
             yield _bordered(linear, number, output, usable)
     telling = usable & (np.abs(edge) > 0.25 * np.abs(edge).max())
-    if is_rectified(output, usable) and not (output[telling] > 0).any():
+    if is_rectified(output, usable):
         # What is not cut off inside may be beyond the edge: then the constant is low enough for it.
         cut = judge(linear, fitted.replace(activation="relu"), output, usable)
         hidden = _plainest_border(linear, cut, output, usable)

@@ -82,8 +82,10 @@ def judge(
             return fit
         rises = wanted - level(convention)
         seen = Ground.of(rises, usable).telling(rises, usable)
-        if convention.activation == "relu" and (seen & (wanted > 0)).any():
-            seen = seen & (wanted > 0)  # what is cut off is the same in every arithmetic
+        if convention.activation == "relu":
+            # What is cut off is the same in every arithmetic.
+            positive = seen & (wanted > 0)
+            seen = positive if positive.any() else seen
         share = float(fit.mismatched[seen].mean())
         if share < 1 - EXPLAINED and arithmetic in FLOATING:
             # Coarser arithmetics would explain a defect away as rounding, unless it is seen that
