@@ -368,19 +368,58 @@ def test_numbers_near_a_constant_are_tried_where_it_may_be_open(
         ({"padding": 0}, False),
         ({"padding": ((2, 2), (1, 1))}, False),  # what is met differs from column to column
         ({"bias": (0.5, 0.0)}, False),  # one number is no plainer than the other
+        ({"padding_value": 4.0}, False),
+        ({"padding_value": 4.0, "bias": None}, False),
+        ({"large": True}, False),
+        ({"complex": True}, False),
     ],
     ids=str,
 )
 def test_biases_are_tried_as_a_constant_where_every_window_meets_as_much(
     keys: dict[str, Any], asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    keys = dict(keys)
     x, w = ints(2, 1, 3, 7), np.abs(ints(2, 1, 7, 3)) + 1
     made = Convention(**NCHW, padding=((2, 2), (0, 0)), scale=2.0)
     told = Linear(Problem.of(x, w, x), made).edge[0, :, 0, 0]
     if keys.get("padding") == 0:
         w = w[:, :, :3]
+    large, complex_ = (keys.pop(name, False) for name in ("large", "complex"))
     c = made.replace(**{"bias": tuple((-6.0 * told).tolist())} | keys)
-    problem = Problem.of(x, w, convolve(x, w, c))
+    output = convolve(x, w, c)
+    problem = Problem.of(x, w, output + 0j if complex_ else output)
     fit: Any = SimpleNamespace(convention=c)
+    judged, calls = fitting.judged, list[Convention]()
+    monkeypatch.setattr(fitting, "is_large", lambda _: large)
+    monkeypatch.setattr(
+        fitting, "judged", lambda *given: (calls.append(given[1]), judged(*given))[1]
+    )
     found = [each.convention for each in fitting.beyond_the_edge(problem, fit)]
     assert found == ([c.replace(bias=None, padding_value=-3.0, arithmetic="exact")] * asked)
+    assert bool(calls) is asked or keys == {"bias": (0.5, 0.0)}
+
+
+def test_a_number_that_is_no_plainer_than_a_bias_is_not_tried() -> None:
+    x, w = ints(1, 1, 3, 7), np.zeros((1, 1, 7, 3))
+    w[0, 0, 3], w[0, 0, 0, 1] = 1, 1  # a single tap beyond the edge
+    c = Convention(**NCHW, padding=((2, 2), (0, 0)))
+    for bias, tried in ((-3.0, False), (-3.25, False), (-1 / 3, False)):
+        fit: Any = SimpleNamespace(convention=c.replace(bias=(bias,)))
+        problem = Problem.of(x, w, convolve(x, w, fit.convention))
+        assert bool([*fitting.beyond_the_edge(problem, fit)]) is tried
+    fit = SimpleNamespace(convention=c.replace(scale=1 / 8, bias=(-3 / 8,)))
+    problem = Problem.of(x, w, convolve(x, w, fit.convention))
+    (found,) = fitting.beyond_the_edge(problem, fit)
+    assert found.convention == c.replace(scale=1 / 8, padding_value=-3.0, arithmetic="exact")
+
+
+def test_whether_windows_meet_the_border_alike() -> None:
+    for edge, even in (
+        ([[3, 3], [5, 5]], True),
+        ([[3, 3.5], [5, 5]], False),
+        ([[3, 3 + 2.0**-39], [5, 5]], True),
+        ([[3, 3 + 2.0**-37], [5, 5]], False),
+        ([[0, 0], [0, 0]], True),
+        ([[1, 1], [-1, -1]], True),
+    ):
+        assert fitting._is_even(np.array(edge, float).reshape(1, 2, 1, 2)) is even

@@ -311,9 +311,20 @@ def test_an_accumulator_of_few_bits_shows_all_over() -> None:
     assert fit.misses == 0
 
 
+def test_what_is_left_is_measured_as_numpy_measures_it() -> None:
+    output = DRAWN.reshape(1, 1, 20, 20)
+    usable, off = output < 1.5, RNG.standard_normal(output.shape)
+    fit = Fit(ALONE, sums_are(output), output + off, 0 * output, usable & (output > 1))
+    seen = output <= 1
+    assert judging.left(fit, output, usable) == pytest.approx(
+        np.linalg.norm(off[seen]) / seen.sum() ** 0.5
+    )
+    assert judging.left(replace(fit, mismatched=usable), output, usable) == np.inf
+
+
 @pytest.mark.parametrize(
     ("misses", "count", "lost", "rough"),
-    [(10, 320, 0.072, True), (10, 330, 0.072, False), (10, 320, 0.069, False), (10, 320, 1, True)],
+    [(10, 320, 0.145, True), (10, 330, 0.145, False), (10, 320, 0.138, False), (10, 320, 2, True)],
 )
 def test_how_much_of_an_output_must_be_rough(
     misses: int, count: int, lost: float, rough: bool
@@ -322,7 +333,7 @@ def test_how_much_of_an_output_must_be_rough(
     output = np.append(DRAWN[:321], np.zeros(40)).reshape(1, 1, 1, 361)
     usable = np.arange(361).reshape(output.shape) >= 361 - count  # 40 of them are zeros
     linear = sums_are(output)
-    off = 1e-3 * np.where(np.arange(361) % 2 == 0, 1, lost).reshape(output.shape) * (output != 0)
+    off = 1e-3 * np.where(np.arange(361) % 2 == 0, 2, lost).reshape(output.shape) * (output != 0)
     off[0, 0, 0, -81] = 1e-3 * lost  # so that the smaller of them are more
     fit = Fit(ALONE, linear, output + off, np.full(output.shape, 1e-3), ~usable & False)
     sharp: Any = SimpleNamespace(misses=misses)

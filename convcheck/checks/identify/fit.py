@@ -144,8 +144,8 @@ def _plainest_border(linear: Linear, fit: Fit, output: Array, usable: Array) -> 
     else:
         bounds = Bounds.measured(target, fit.threshold, rectified=c.activation == "relu")
     bias = 0.0 if c.bias is None else np.reshape(c.bias, (1, -1, 1, 1))
-    clear = linear.values - linear.convention.padding_value * linear.edge
-    rest, edge = (c.scale * clear + bias)[usable], c.scale * linear.edge[usable]
+    rest = (c.scale * linear.with_border(0.0).values + bias)[usable]
+    edge = c.scale * linear.edge[usable]
     found = factors(edge, bounds.low[usable] - rest - TIE, bounds.high[usable] - rest + TIE)
     if found is None:
         return None
@@ -198,7 +198,9 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
     where what meets it was cut off or rounded, many numbers are as good as one.
     """
     c = fit.convention
-    if c.padding_mode != "constant" or is_large(problem) or problem.output.dtype.kind == "c":
+    if c.padding_mode != "constant" or not (c.padding_value or c.bias):
+        return
+    if is_large(problem) or problem.output.dtype.kind == "c":
         return
     linear = Linear(problem, c)
     if linear.interior.all():
@@ -214,7 +216,7 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
         trial = c.replace(bias=None)
     for number in numbers:
         other = judged(problem, trial.replace(padding_value=number), output)
-        if not other.misses:
+        if not other.misses and is_fine(other) >= is_fine(fit):
             yield other
             return
 
