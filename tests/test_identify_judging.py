@@ -286,6 +286,12 @@ def test_an_accumulator_of_few_bits() -> None:
     assert fit.misses == 0
 
 
+def test_next_to_zero_few_bits_are_as_far_apart_as_they_are() -> None:
+    fit = fares(np.zeros(40), np.zeros(40), arithmetic="bfloat16", how="sums")
+    assert fit is not None
+    assert fit.threshold.ravel() == pytest.approx(2 * 2.0**-133, rel=1e-9, abs=0)
+
+
 def test_an_accumulator_of_few_bits_shows_all_over() -> None:
     """A few elements that are off are a defect, however little that is beside S."""
     x, w = COARSE.reshape(1, 1, 1, 400), np.array([1, 2.0**-5]).reshape(1, 1, 1, 2)

@@ -341,4 +341,6 @@ def test_the_first_image_alone_is_looked_at_in_a_batch() -> None:
     best = nearest(found)
     assert best is not None
     assert best.votes < 0.99
-    assert nearest([replace(r, image=x[:1], output=y[:1]) for r in found], first_image=True) is None
+    one = [replace(r, image=x[:1], output=y[:1]) for r in found]
+    assert nearest(one, first_image=True) is None
+    assert nearest([*one, *found], first_image=True) == alone

@@ -617,6 +617,30 @@ def test_why_an_answer_is_ambiguous(filters: np.ndarray, keys: list, reasons: tu
     assert why_ambiguous(problem, listed, crowded=True)[0] == (*reasons, more)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"padding_value": 4}, {"padding_value": 5}, "cut off or rounded"),
+        ({"padding_value": 4}, {"padding_value": 0}, "meets zeros"),
+        ({"padding_value": 0}, {"padding_value": 4}, "meets zeros"),
+        ({"padding_value": 4}, {"bias": (1, 2, 3, 4)}, "is as good as a bias"),
+        (
+            {"padding_value": 4},
+            {"bias": (1, 2, 3, 4), "stride": 2},
+            "differ in stride, padding",
+        ),
+        ({"bias": (4, 3, 2, 1)}, {"bias": (1, 2, 3, 4)}, "that differ in bias"),
+    ],
+    ids=str,
+)
+def test_why_a_number_beyond_the_edge_is_open(
+    one: dict[str, Any], other: dict[str, Any], words: str
+) -> None:
+    problem = Problem.of(ints(3, 6, 6), ints(4, 3, 2, 2), ints(4, 5, 5))
+    (reason,) = why_ambiguous(problem, [Convention(**one), Convention(**other)], crowded=False)[0]
+    assert words in reason
+
+
 def test_grouped_filters_that_are_symmetric() -> None:
     flips = [Convention(groups=3), Convention(groups=3, flip=["H"])]
     problem = Problem.of(ints(3, 6, 6), np.ones((3, 1, 2, 2)) * [[1, 2]], ints(3, 5, 5))

@@ -64,6 +64,14 @@ def _reason(problem: Problem, first: Convention, other: Convention) -> str:
         return "reordering the channels changes nothing: filters or image are alike across channels"
     if differing == ["kernel_transposed"]:
         return "every kernel is its own transpose"
+    if differing == ["padding_value"] and first.padding_value and other.padding_value:
+        return (
+            "what windows beyond the image's edge give is cut off or rounded: many numbers do there"
+        )
+    if {*differing} == {"padding_value", "bias"}:
+        return (
+            "every window of a channel meets as much of the border: its number is as good as a bias"
+        )
     if set(differing) <= {"padding_mode", "padding_value"}:
         return "what stands beyond the image's edge meets zeros, or repeats what the edge has"
     words = ", ".join(key.replace("_", " ") for key in differing)
