@@ -11,6 +11,7 @@ import pytest
 from test_identify_fit import NCHW, RNG, ints, told
 
 from convcheck.checks.identify import fit as fitting
+from convcheck.checks.identify.bounds import Bounds
 from convcheck.checks.identify.identification import identify
 from convcheck.checks.identify.judging import Fit, judge
 from convcheck.checks.identify.numerals import length
@@ -423,3 +424,13 @@ def test_whether_windows_meet_the_border_alike() -> None:
         ([[1, 1], [-1, -1]], True),
     ):
         assert fitting._is_even(np.array(edge, float).reshape(1, 2, 1, 2)) is even
+
+
+def test_the_bounds_of_what_was_measured() -> None:
+    output, room = np.array([-1.0, 0, 0.25, 2]), np.array([0.5, 1, 0.125, 0])
+    bounds = Bounds.measured(output, room, rectified=False)
+    assert bounds.low.tolist() == [-1.5, -1, 0.125, 2]
+    assert bounds.high.tolist() == [-0.5, 1, 0.375, 2]
+    bounds = Bounds.measured(output, room, rectified=True)
+    assert bounds.low.tolist() == [-np.inf, -np.inf, 0.125, 2]
+    assert bounds.high.tolist() == [-0.5, 1, 0.375, 2]

@@ -290,6 +290,25 @@ def test_next_to_zero_few_bits_are_as_far_apart_as_they_are() -> None:
     fit = fares(np.zeros(40), np.zeros(40), arithmetic="bfloat16", how="sums")
     assert fit is not None
     assert fit.threshold.ravel() == pytest.approx(2 * 2.0**-133, rel=1e-9, abs=0)
+    x, w, output = np.zeros((1, 1, 1, 9)), np.ones((1, 1, 1, 4)), np.zeros((1, 1, 1, 6))
+    linear = Linear(Problem.of(x, w, output), ALONE)
+    c = ALONE.replace(arithmetic="bfloat16")
+    fit = under(linear, c, output, output, output == 0, how="sums")
+    assert fit is not None
+    assert fit.threshold.ravel() == pytest.approx((1 + 4) * 2.0**-133, rel=1e-9, abs=0)
+
+
+def test_zeros_that_relu_left_are_no_sign_of_more_bits() -> None:
+    """Most of them are given in any arithmetic; of the others none is in those of more bits."""
+    x, w = DRAWN.reshape(1, 1, 1, 400), np.array([1, 0.3]).reshape(1, 1, 1, 2)
+    few = [round_to(a, "bfloat16").astype(np.float64) for a in (x, w)]
+    sums = few[0][..., :-1] * few[1][..., 0] + few[0][..., 1:] * few[1][..., 1]
+    output = np.maximum(sums - 1, 0)
+    assert 0.7 < (output == 0).mean() < 0.9
+    linear = Linear(Problem.of(x, w, output), ALONE)
+    c = ALONE.replace(bias=(-1.0,), activation="relu")
+    fit = judge(linear, c, output, np.isfinite(output))
+    assert (fit.misses, fit.convention.arithmetic) == (0, "bfloat16")
 
 
 def test_an_accumulator_of_few_bits_shows_all_over() -> None:
@@ -341,6 +360,7 @@ def test_how_much_of_an_output_must_be_rough(
     linear = sums_are(output)
     off = 1e-3 * np.where(np.arange(361) % 2 == 0, 2, lost).reshape(output.shape) * (output != 0)
     off[0, 0, 0, -81] = 1e-3 * lost  # so that the smaller of them are more
+    off[~usable] = 5
     fit = Fit(ALONE, linear, output + off, np.full(output.shape, 1e-3), ~usable & False)
     sharp: Any = SimpleNamespace(misses=misses)
     assert judging.is_rough(fit, sharp, output, usable) is rough
