@@ -331,6 +331,7 @@ def test_the_few_bits_that_were_kept_of_each_value() -> None:
     for bits, name in ((8, "bfloat16"), (11, "float16")):
         assert unit(np.arange(2.0**bits + 1)) == 0
         assert unit(np.array([0, 1, 2.0**bits + 2, 2.0 ** (bits + 3)])) == PRECISIONS[name]
+        assert unit(np.array([0, 1, 2.0**bits + 2])) == PRECISIONS[name]
         assert unit(np.arange(2.0**bits + 1) / 64) == 0
 
 
