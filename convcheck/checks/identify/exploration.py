@@ -156,8 +156,8 @@ def _confirmed(
     """
     if len(found) > RANKED:
         # Those that give the most of the samples come first, whatever else they are.
-        least = sorted(hypothesis.votes for hypothesis in found)[-RANKED]
-        found = [hypothesis for hypothesis in found if hypothesis.votes >= least]
+        fewest = sorted(hypothesis.votes for hypothesis in found)[-RANKED]
+        found = [hypothesis for hypothesis in found if hypothesis.votes >= fewest]
     survivors: dict[Convention, Reading] = {}
     votes: dict[Convention, float] = {}
     for hypothesis in found:
@@ -171,13 +171,17 @@ def _confirmed(
     for convention in ordered:
         alike.setdefault(signature(convention, survivors[convention]), convention)
     ordered = list(alike.values())
+    # What gives fewer of the samples than one that gives all of the output is no rival of it.
+    least = -math.inf
     for convention in ordered[:MANY]:
+        if votes[convention] < least:
+            break
         if convention not in known:
             known[convention] = confirm(problem, convention, survivors[convention].output)
         fit = known[convention]
         if fit is not None:
             fits.append(fit)
-    # What gives fewer of the samples than another is no rival of it.
+            least = least if fit.misses else votes[convention]
     crowded = len(ordered) > MANY and votes[ordered[MANY]] == votes[ordered[0]]
     return fits, crowded
 

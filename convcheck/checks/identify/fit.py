@@ -258,7 +258,7 @@ def _borders(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
     within = usable & inside
     first = solve(linear, output, within) if within.sum() > 2 else plain
     told = within & (output > 0) if is_rectified(output, usable) else within
-    if degrees_of_freedom(told) >= 3 and first.mismatched[within].mean() > EXPLAINED:
+    if degrees_of_freedom(told) >= 3 and first.mismatched[told].mean() > EXPLAINED:
         return
     yield judge(linear, first.convention, output, usable)
     yield from _constant(linear, first.convention, output, usable)

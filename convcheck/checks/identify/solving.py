@@ -324,12 +324,13 @@ def _apart(residual: Array, bias: float, whole: bool) -> float:
 def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """Each channel's bias in the fewest digits that leave no more of the channel unexplained."""
     bias = np.array(fit.convention.bias)
-    if ":" in fit.convention.arithmetic and not fit.misses:
+    if ":" in fit.convention.arithmetic:
         bounds = Bounds.of(fit.convention, output.astype(np.float64), usable)
         found = plainest_bias(linear.values, fit.convention.scale, bounds)
         if found != ():
             other = judge(linear, fit.convention.replace(bias=found), output, usable)
-            return fit if other.misses else other
+            if not (fit.misses and other.misses):
+                return fit if other.misses else other
     wanted, seen = _told(fit.convention, output, usable & within_limits(output) & ~fit.mismatched)
     sums = fit.linear.values * fit.convention.scale
     plain = bias.copy()
