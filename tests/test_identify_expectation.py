@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcheck.checks.identify import identify
+from convcheck.checks.identify import expectation, identify
+from convcheck.checks.sums import Problem
 from convcheck.convention import Convention, parse_partial
 from convcheck.engine import convolve, round_to
 
@@ -105,3 +106,46 @@ def test_a_single_window_is_under_any_stride() -> None:
         assert met(x, w, output, expect)
     for expect in ('{"padding":0}', '{"stride":1,"padding":1}', '{"dilation":2}'):
         assert not met(x, w, output, expect)
+
+
+# --- how near is near ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [None, (0.0, 40.0, -7.5, 3.0)])
+def test_the_scale_that_a_bias_leaves(bias: tuple[float, ...] | None) -> None:
+    made = Convention(scale=0.00037, bias=bias, arithmetic="saturate:uint8")
+    output = convolve(BYTES, TAPS, made)
+    problem = Problem.of(BYTES, TAPS, output)
+    asked = made.replace(scale=0.9)
+    whole = output[None]
+    first, other = expectation._numbers(problem, asked, whole, {"bias": bias})
+    assert first == asked
+    assert other.scale == pytest.approx(0.00037, rel=0.01)
+    assert np.array_equal(convolve(BYTES, TAPS, other), output)
+    # Where both are expected there is nothing to solve for, and none takes noise into its bounds.
+    both = {"bias": bias, "scale": 0.9}
+    assert [*expectation._numbers(problem, asked, whole, both)] == [asked]
+    noise = RNG.permuted(output, axis=2)
+    problem = Problem.of(BYTES, TAPS, noise)
+    assert [*expectation._numbers(problem, asked, noise[None], {"bias": bias})] == [asked]
+
+
+@pytest.mark.parametrize(
+    ("off", "apart", "given"), [(3.5, 0, True), (4.5, 0, False), (4.5, 1.2, True), (5, 1.2, False)]
+)
+def test_four_roundings_are_near(off: float, apart: float, given: bool) -> None:
+    """Of the largest number of OUT, whatever a sum of so many terms may lose at worst."""
+    x, w = RNG.standard_normal((64, 8, 8)), RNG.standard_normal((2, 64, 3, 3))
+    sums = convolve(x, w)
+    unit, least = 2.0**-24 * np.abs(sums).max(), np.abs(sums).argmin()
+    output = sums.astype(np.float32)
+    output.ravel()[least] = sums.ravel()[least] + off * unit
+    problem = Problem.of(x, w, output)
+    c = Convention(arithmetic="float32")
+    assert expectation._gives(problem, c, output[None], float(apart * unit)) is given
+    assert not expectation._gives(problem, c.replace(arithmetic="tf32"), output[None], 9 * unit)
+    # As near as double precision is, and so no single precision.
+    output = sums * (1 + 2.0**-52)
+    problem = Problem.of(x, w, output)
+    assert not expectation._gives(problem, c, output[None], 0)
+    assert expectation._gives(problem, c.replace(arithmetic="float64"), output[None], 0)

@@ -14,6 +14,7 @@ from test_identify_judging import ALONE, sums_are
 from convcheck.checks.identify import solving
 from convcheck.checks.identify.judging import under
 from convcheck.checks.identify.solving import afterwards, solve
+from convcheck.checks.identify.wrapped import cut_biases
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve, finish
@@ -125,6 +126,85 @@ def test_a_plainer_bias_leaves_no_more_unexplained() -> None:
     assert fit is not None
     assert fit.misses
     assert solving._plainer_bias(linear, fit, y, usable).convention.bias == (50.4,)
+
+
+def test_inequalities_say_a_bias_though_some_is_not_given() -> None:
+    """Where each element has a range; a single wrong one leaves none."""
+    sums = np.append(np.arange(-90.0, 0), [3.0, 5]).reshape(1, 1, 1, 92)
+    keys: dict[str, Any] = {"activation": "relu", "arithmetic": "saturate:int8"}
+    output = made(sums, **keys, bias=(-2.5,))
+    linear = sums_are(sums, output)
+    y, usable = linear.problem.output, np.ones(sums.shape, bool)
+    c = linear.convention.replace(**keys, bias=(-1.25,))
+    fit = under(linear, c, finish(sums.copy(), c.replace(arithmetic="exact")), y, usable)
+    assert fit is not None
+    assert fit.misses
+    found = solving._plainer_bias(linear, fit, y, usable)
+    assert found.misses == 0
+    y[0, 0, 0, 40] = 9
+    assert solving._plainer_bias(linear, fit, y, usable).misses
+
+
+def cut(truth: float, **keys: Any) -> tuple[Linear, Fit, np.ndarray, np.ndarray]:
+    """Sums whose fractions are cut off by a scale, and a fit with other numbers."""
+    sums = np.arange(1.0, 240).reshape(1, 1, 1, 239)
+    output = made(sums, scale=truth, arithmetic="wrap:uint8").astype(np.uint8)
+    linear = sums_are(sums, output)
+    c = linear.convention.replace(arithmetic="saturate:uint8", **keys)
+    fit: Any = SimpleNamespace(convention=c, predicted=output + 0.25, misses=0)
+    return linear, fit, linear.problem.output, np.ones(sums.shape, bool)
+
+
+def test_the_first_plainer_scale_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear, fit, output, usable = cut(0.312, scale=0.3124999)
+    found = solving._cut_off(linear, fit, output, usable)
+    assert (found.convention.scale, found.convention.arithmetic) == (0.312, "wrap:uint8")
+    assert found.misses == 0
+    # One more character at most where halves were cut off, and not another number.
+    for scale, plainer in ((0.3125, True), (0.312, False), (0.31, False)):
+        linear, fit, output, usable = cut(0.312, scale=scale)
+        fit.predicted[:] = output  # type: ignore[index]
+        assert (solving._cut_off(linear, fit, output, usable) is not fit) is plainer
+    linear, fit, output, usable = cut(0.312, scale=0.3124999)
+    monkeypatch.setattr(solving, "under", lambda *_: SimpleNamespace(misses=1))
+    assert solving._cut_off(linear, fit, output, usable) is fit
+
+
+def test_no_scale_is_looked_for_where_most_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear, fit, output, usable = cut(0.312, scale=0.3124999)
+    kept = SimpleNamespace(convention=fit.convention.replace(arithmetic="wrap:uint8"), misses=119)
+    asked: list[int] = []
+    monkeypatch.setattr(solving, "cut_biases", lambda *_: asked.append(1) or (0.0,))
+    assert solving._recut(linear, kept, output, usable).convention.scale == 0.312  # type: ignore[arg-type]
+    kept.misses = 120
+    assert solving._recut(linear, kept, output, usable) is kept  # type: ignore[arg-type,comparison-overlap]
+    assert asked == [1] * len(asked) != []
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_zeros_that_relu_left_say_nothing_of_a_cut(activation: str | None) -> None:
+    """Of sums that wrapped and are not rectified a zero says as much as another number."""
+    sums = np.arange(-300.0, 300).reshape(1, 1, 1, 600)
+    keys: dict[str, Any] = {"scale": 0.3, "activation": activation, "arithmetic": "wrap:uint8"}
+    output = made(sums, **keys, bias=(0.7,)).astype(np.uint8)
+    linear = sums_are(sums, output)
+    c = linear.convention.replace(**(keys | {"scale": 0.3004}), bias=(0.65,))
+    fit: Any = SimpleNamespace(convention=c, misses=20)
+    seen: list[np.ndarray] = []
+    usable = np.arange(600).reshape(sums.shape) >= 5
+    y = linear.problem.output
+
+    def biases(sums: Any, output: Any, told: np.ndarray, modulus: float) -> Any:
+        seen.append(told)
+        return cut_biases(sums, output, told, modulus)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solving, "cut_biases", biases)
+        found = solving._recut(linear, fit, y, usable)
+    assert found.misses == 0
+    expected = usable & (y != 0) if activation else usable
+    assert all(np.array_equal(told, expected) for told in seen)
+    assert seen
 
 
 @pytest.mark.parametrize("damaged", [0, 3])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
-from convcheck.checks.identify.bounds import Bounds, plainest_bias
+from convcheck.checks.identify.bounds import Bounds, factors, plainest_bias
 from convcheck.checks.identify.fit import judged
 from convcheck.checks.identify.looks import FLOATING, finite_parts
 from convcheck.checks.identify.numerals import plainest
@@ -80,12 +79,10 @@ def _numbers(
         if bias:
             yield c.replace(bias=bias)
     elif "scale" not in wanted:
-        rest = np.reshape(c.bias or 0.0, (1, -1, 1, 1))
-        low, high = (np.where(sums == 0, 0, end - rest) / sums for end in astuple(bounds))
-        least = float(np.nanmax(np.minimum(low, high)))
-        most = float(np.nanmin(np.maximum(low, high)))
-        if least <= most:
-            yield c.replace(scale=plainest(least, most))
+        rest = 0.0 if c.bias is None else np.reshape(c.bias, (1, -1, 1, 1))
+        alone = factors(sums, bounds.low - rest, bounds.high - rest)
+        if alone:
+            yield c.replace(scale=plainest(*alone))
 
 
 def _gives(problem: Problem, c: Convention, output: Array, apart: float) -> bool:
