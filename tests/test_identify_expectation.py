@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from convcheck.checks.identify import expectation, identify
+from convcheck.checks.identify.fit import judged
 from convcheck.checks.sums import Problem
 from convcheck.convention import Convention, parse_partial
 from convcheck.engine import convolve, round_to
@@ -144,6 +145,8 @@ def test_four_roundings_are_near(off: float, apart: float, given: bool) -> None:
     c = Convention(arithmetic="float32")
     assert expectation._gives(problem, c, output[None], float(apart * unit)) is given
     assert not expectation._gives(problem, c.replace(arithmetic="tf32"), output[None], 9 * unit)
+    farthest = judged(problem, c, output[None]).tally.comparison.max_abs_diff
+    assert expectation._gives(problem, c, output[None], farthest / 4)
     # As near as double precision is, and so no single precision.
     output = sums * (1 + 2.0**-52)
     problem = Problem.of(x, w, output)

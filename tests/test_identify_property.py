@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
+import identify_software
 import numpy as np
 import pytest
 import reference_reading
@@ -78,6 +79,21 @@ def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
 )
 def test_a_border_that_hardly_shows(seed: int, data: str, verdict: str) -> None:
     assert outcome(draw(seed, data=data)) == verdict
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_software_makes_is_found(seed: int) -> None:
+    assert outcome(identify_software.draw(seed)) in ("identified", "ambiguous")
+
+
+@pytest.mark.campaign
+def test_hundreds_that_software_makes() -> None:
+    missed = [
+        seed
+        for seed in range(10**6, 10**6 + 1000)
+        if outcome(identify_software.draw(seed)) not in ("identified", "ambiguous")
+    ]
+    assert len(missed) <= 2, missed
 
 
 @pytest.mark.parametrize("data", ["ints", "normal32"])
