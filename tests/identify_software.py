@@ -14,7 +14,7 @@ from drawn_parts import pick, usual_padding
 from identify_cases import Case
 
 from convcheck.convention import Convention
-from convcheck.engine import convolve, output_shape
+from convcheck.engine import convolve, output_shape, round_to
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,13 +42,23 @@ def draw(seed: int) -> Case:
         axes = dict(zip(convention.output_layout, shape, strict=True))
         if not 0 < np.prod(shape) <= 20000 or min(axes["H"], axes["W"]) < 2:
             continue
-        output = convolve(image, filters, convention)
+        output = convolve(*_operands(rng, image, filters, convention.arithmetic), convention)
         told = output != 0 if convention.activation == "relu" else np.isfinite(output)
         if output.dtype.kind in "iu":
             limits = np.iinfo(output.dtype)
             told = told & (output != limits.min) & (output != limits.max)
         if np.count_nonzero(told) >= TOLD:
             return Case(image, filters, convention, output)
+
+
+def _operands(
+    rng: np.random.Generator, image: np.ndarray, filters: np.ndarray, arithmetic: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is multiplied: of few bits, as hardware does it, or as it is, if results alone are."""
+    if arithmetic not in ("tf32", "bfloat16", "float16") or rng.random() < 0.3:
+        return image, filters
+    few = (round_to(a, arithmetic).astype(np.float32) for a in (image, filters))
+    return next(few), next(few)
 
 
 def _extents(rng: np.random.Generator, channels: int, batch: int = 1) -> dict[str, int]:

@@ -335,30 +335,57 @@ def test_a_plainer_number_is_asked_for_where_a_constant_gives_all(
     assert bests[1].misses == misses
 
 
-OPEN = {"activation": "relu"}, {"arithmetic": "saturate:uint8"}, {"arithmetic": "wrap:uint8"}
+RELU, BYTES = {"activation": "relu"}, {"arithmetic": "saturate:uint8"}
+NEAR: list[tuple[dict[str, Any], list[float]]] = [
+    (RELU, [7.0, 9.0, 6.0, 10.0]),
+    (BYTES, [7.0, 9.0, 6.0, 10.0]),
+    ({"arithmetic": "wrap:uint8"}, [7.0, 9.0, 6.0, 10.0]),
+    ({"padding_value": 0.0} | BYTES, [-1.0, 1.0]),
+    ({"padding_value": 0.0} | RELU, []),
+    ({}, []),
+    ({"padding_mode": "edge"} | BYTES, []),
+    ({"padding": 0} | BYTES, []),
+]
 
 
-@pytest.mark.parametrize("keys", [*OPEN, {}, {"padding_value": 0.0, "activation": "relu"}], ids=str)
+@pytest.mark.parametrize(("keys", "near"), NEAR, ids=str)
 @pytest.mark.parametrize("right", [None, 1, 3])
+@pytest.mark.parametrize("worse", [{}, {"bias": (1.0, 2.0)}, {"fine": False}], ids=str)
 def test_numbers_near_a_constant_are_tried_where_it_may_be_open(
-    keys: dict[str, Any], right: int | None, monkeypatch: pytest.MonkeyPatch
+    keys: dict[str, Any],
+    near: list[float],
+    right: int | None,
+    worse: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The first that gives everything is told, if it needs no more than the other."""
     x, w = ints(1, 1, 4, 5), ints(2, 1, 3, 3)
-    c = Convention(**NCHW, padding=1).replace(**{"padding_value": 8.0} | keys)
+    c = Convention(**NCHW).replace(**{"padding": 1, "padding_value": 8.0} | keys)
     problem = Problem.of(x, w, convolve(x, w, c))
-    tried: list[Convention] = []
+    tried: list[float] = []
 
-    def judged(_: Any, convention: Convention, output: np.ndarray) -> Any:
-        assert output.shape == (1, 2, 4, 5)
-        tried.append(convention)
-        return SimpleNamespace(convention=convention, misses=len(tried) - 1 != right)
+    def bordered(linear: Linear, value: float, output: np.ndarray, usable: np.ndarray) -> Any:
+        assert output.shape == usable.shape == (1, 2, *problem.output.shape[2:])
+        assert (linear.convention.stride, usable.all()) == (c.stride, True)
+        tried.append(value)
+        good = len(tried) - 1 == right
+        return SimpleNamespace(
+            convention=c.replace(padding_value=value, bias=worse.get("bias") if good else None),
+            misses=0 if good else 1,
+            fine=worse.get("fine", True),
+        )
 
-    monkeypatch.setattr(fitting, "judged", judged)
-    fit: Any = SimpleNamespace(convention=c)
-    found = [each.convention for each in fitting.beyond_the_edge(problem, fit)]
-    expected = [7.0, 9.0, 6.0, 10.0][: 4 if right is None else right + 1] if keys in OPEN else []
-    assert tried == [c.replace(padding_value=value) for value in expected]
-    assert found == (tried[-1:] if right is not None else [])
+    def of(fit: Any, output: np.ndarray, usable: np.ndarray) -> Any:
+        return fit
+
+    monkeypatch.setattr(fitting, "_bordered", bordered)
+    monkeypatch.setattr(fitting, "is_fine", lambda fit: fit.fine)
+    monkeypatch.setattr(fitting.Confirmed, "of", of)
+    told: Any = SimpleNamespace(convention=c, fine=True)
+    found = [each.convention.padding_value for each in fitting.beyond_the_edge(problem, told)]
+    taken = right is not None and right < len(near) and not {"bias", "fine"} & {*worse}
+    assert tried == (near[: right + 1] if taken and right is not None else near)
+    assert found == (near[right : right + 1] if taken and right is not None else [])
 
 
 @pytest.mark.parametrize(
@@ -390,11 +417,9 @@ def test_biases_are_tried_as_a_constant_where_every_window_meets_as_much(
     output = convolve(x, w, c)
     problem = Problem.of(x, w, output + 0j if complex_ else output)
     fit: Any = SimpleNamespace(convention=c)
-    judged, calls = fitting.judged, list[Convention]()
+    calls: list[Convention] = []
     monkeypatch.setattr(fitting, "is_large", lambda _: large)
-    monkeypatch.setattr(
-        fitting, "judged", lambda *given: (calls.append(given[1]), judged(*given))[1]
-    )
+    monkeypatch.setattr(fitting, "judge", lambda *given: (calls.append(given[1]), judge(*given))[1])
     found = [each.convention for each in fitting.beyond_the_edge(problem, fit)]
     assert found == ([c.replace(bias=None, padding_value=-3.0, arithmetic="exact")] * asked)
     assert bool(calls) is asked or keys == {"bias": (0.5, 0.0)}

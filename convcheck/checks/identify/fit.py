@@ -198,7 +198,8 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
     where what meets it was cut off or rounded, many numbers are as good as one.
     """
     c = fit.convention
-    if c.padding_mode != "constant" or not (c.padding_value or c.bias):
+    value, rounded = c.padding_value, ":" in c.arithmetic
+    if c.padding_mode != "constant" or not (value or c.bias or rounded):
         return
     if is_large(problem) or problem.output.dtype.kind == "c":
         return
@@ -206,19 +207,30 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
     if linear.interior.all():
         return
     output = to_axes(problem.output, c.output_layout, "NOHW")
-    trial, value, numbers = c, c.padding_value, list[float]()
-    if value and (c.activation == "relu" or ":" in c.arithmetic):
-        numbers = [value - 1, value + 1, 0.75 * value, 1.25 * value]
+    usable = np.isfinite(output)
+    others: Iterator[Fit] = iter(())
+    if rounded or (value and c.activation == "relu"):
+        near = (value - 1, value + 1, 0.75 * value, 1.25 * value)[: 4 if value else 2]
+        others = (_bordered(linear, number, output, usable) for number in near)
     elif not value and c.bias is not None and _is_even(linear.edge):
-        edge, bias = c.scale * linear.edge.mean(axis=(0, 2, 3)), np.array(c.bias)
-        numbers = simple_numbers(float(edge @ bias / (edge @ edge))) if edge.any() else []
-        numbers = [n for n in numbers if length(n) < sum(map(length, c.bias))]
-        trial = c.replace(bias=None)
-    for number in numbers:
-        other = judged(problem, trial.replace(padding_value=number), output)
-        if not other.misses and is_fine(other) >= is_fine(fit):
-            yield other
+        others = _as_border(linear, c, c.bias, output, usable)
+    for other in others:
+        plain = afterwards(other.convention) <= afterwards(c)
+        if not other.misses and plain and is_fine(other) >= is_fine(fit):
+            yield Confirmed.of(other, output, usable)
             return
+
+
+def _as_border(
+    linear: Linear, c: Convention, bias: Sequence[float], output: Array, usable: Array
+) -> Iterator[Fit]:
+    """The biases of a convention as one number beyond the edge that is plainer than they are."""
+    edge = c.scale * linear.edge.mean(axis=(0, 2, 3))
+    if edge.any():
+        for number in simple_numbers(float(edge @ np.array(bias) / (edge @ edge))):
+            if length(number) < sum(map(length, bias)):
+                trial = c.replace(bias=None, padding_value=number)
+                yield judge(linear.with_border(number), trial, output, usable)
 
 
 def _is_even(edge: Array) -> bool:
