@@ -218,6 +218,19 @@ EVEN = np.concatenate([W[:, :, :1], W[:, :, :1]], axis=2)
 """Filters that are the same upside down."""
 
 
+def test_a_stride_is_plainer_than_zeros_between_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = X[:, :2, :2], W[:, :, :1, :1]
+    spread = PLAIN.replace(input_dilation=2, padding=((-1, 0), (-1, 0)))
+    result = said_of(monkeypatch, convolve(x, w, spread), spread, x=x, w=w)
+    assert result.candidates[0].convention == PLAIN.replace(stride=2, padding=((1, 0), (1, 0)))
+    x, asked = X[:, :4, :4], [PLAIN.replace(padding=1), PLAIN.replace(input_dilation=2)]
+    monkeypatch.setattr(identification, "plainer", lambda problem, c: asked.append(c) or PLAIN)
+    result = said_of(monkeypatch, convolve(x, w, asked[0]), asked[0], x=x, w=w)
+    assert (len(asked), result.candidates[0].convention) == (2, asked[0])
+    result = said_of(monkeypatch, convolve(x, w, asked[1]), asked[1], x=x, w=w)
+    assert (asked[2:], result.candidates[0].convention) == (asked[1:2], PLAIN)
+
+
 def test_whole_numbers_are_rather_exact_than_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rounded, wrapped = (PLAIN.replace(arithmetic=name) for name in ("float32", "wrap:int32"))
     result = said_of(monkeypatch, convolve(X, W), rounded, PLAIN)

@@ -459,3 +459,19 @@ def test_the_bounds_of_what_was_measured() -> None:
     bounds = Bounds.measured(output, room, rectified=True)
     assert bounds.low.tolist() == [-np.inf, -np.inf, 0.125, 2]
     assert bounds.high.tolist() == [-0.5, 1, 0.375, 2]
+
+
+def test_only_a_plainer_number_takes_a_constants_place() -> None:
+    rng = np.random.default_rng(7)
+    x, w = rng.integers(0, 60, (1, 2, 6, 9)), rng.integers(-4, 5, (3, 2, 3, 3))
+    made = Convention(
+        **NCHW, padding=1, padding_value=3.0, scale=1 / 64, arithmetic="saturate:int8"
+    )
+    output = convolve(x, w, made)
+    linear = Linear(Problem.of(x, w, output), made.replace(padding_value=0.0))
+    usable = np.ones(output.shape, bool)
+    for value, plainer in ((3.25, True), (3.0, False), (2.0, False)):
+        fit = judge(linear.with_border(value), made.replace(padding_value=value), output, usable)
+        found = fitting._plainest_border(linear, fit, output, usable)
+        assert (found is not None) is plainer
+        assert found is None or length(found.convention.padding_value) == 1

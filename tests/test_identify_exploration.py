@@ -208,7 +208,7 @@ def test_what_correlates_best_is_asked_for_however_large_the_space(
 
 
 @pytest.mark.parametrize("closest", [None, Convention(flip=("W",))])
-@pytest.mark.parametrize(("votes", "first"), [(0.9995, True), (0.9985, False)])
+@pytest.mark.parametrize(("votes", "first"), [(0.9995, True), (0.999, True), (0.9985, False)])
 def test_what_gives_the_first_image_comes_before_what_correlates_best(
     votes: float, first: bool, closest: Convention | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

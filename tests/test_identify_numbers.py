@@ -694,6 +694,13 @@ def test_no_other_number_is_tried_for_a_border(number: float) -> None:
     assert border(number, tap=5.0) is None
 
 
+@pytest.mark.parametrize("number", [-1.5, -2.0, 3.0, 2.5, 0.5])
+def test_of_numbers_that_are_near_the_one_whose_fractions_were_cut_off_right(number: float) -> None:
+    sides: dict[str, Any] = {"taps": 2, "padding": ((0, 0), (1, 1)), "scale": 1 / 9}
+    assert border(number, tap=12.0, **sides) == number
+    assert border(number, tap=12.0, **sides, bias=(3.5, -8.0), kind="uint8") == number
+
+
 def test_most_of_a_border_of_integers_that_wrapped_agrees() -> None:
     assert border(20.0, tap=16.0, kind="uint8", scale=0.25) == 20
     assert border(117.0, spoilt=0.7) is None

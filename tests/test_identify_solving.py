@@ -145,9 +145,27 @@ def test_inequalities_say_a_bias_though_some_is_not_given() -> None:
     assert solving._plainer_bias(linear, fit, y, usable).misses
 
 
+def test_as_far_as_rounding_may_be_is_near_a_plainer_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = sums_are([8.0, -8.0], [12.25, -4.25])
+    y, bias = linear.problem.output, 4 + 2.0**-20
+    fit: Any = SimpleNamespace(
+        convention=linear.convention.replace(bias=(bias,), arithmetic="float32"),
+        linear=linear,
+        threshold=np.full(y.shape, 0.25),
+        mismatched=np.zeros(y.shape, bool),
+        misses=0,
+    )
+    monkeypatch.setattr(solving, "judge", lambda _, c, *__: SimpleNamespace(convention=c, misses=0))
+    found = solving._plainer_bias(linear, fit, y, np.ones(y.shape, bool))
+    assert found.convention.bias == (4.0,)
+    fit.threshold -= 2.0**-10
+    found = solving._plainer_bias(linear, fit, y, np.ones(y.shape, bool))
+    assert found.convention.bias == (bias,)
+
+
 def cut(truth: float, **keys: Any) -> tuple[Linear, Fit, np.ndarray, np.ndarray]:
     """Sums whose fractions are cut off by a scale, and a fit with other numbers."""
-    sums = np.arange(1.0, 240).reshape(1, 1, 1, 239)
+    sums = np.arange(1.0, 241).reshape(1, 1, 1, 240)
     output = made(sums, scale=truth, arithmetic="wrap:uint8").astype(np.uint8)
     linear = sums_are(sums, output)
     c = linear.convention.replace(arithmetic="saturate:uint8", **keys)
@@ -172,11 +190,11 @@ def test_the_first_plainer_scale_that_was_cut_off(monkeypatch: pytest.MonkeyPatc
 
 def test_no_scale_is_looked_for_where_most_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     linear, fit, output, usable = cut(0.312, scale=0.3124999)
-    kept = SimpleNamespace(convention=fit.convention.replace(arithmetic="wrap:uint8"), misses=119)
+    kept = SimpleNamespace(convention=fit.convention.replace(arithmetic="wrap:uint8"), misses=120)
     asked: list[int] = []
     monkeypatch.setattr(solving, "cut_biases", lambda *_: asked.append(1) or (0.0,))
     assert solving._recut(linear, kept, output, usable).convention.scale == 0.312  # type: ignore[arg-type]
-    kept.misses = 120
+    kept.misses = 121
     assert solving._recut(linear, kept, output, usable) is kept  # type: ignore[arg-type,comparison-overlap]
     assert asked == [1] * len(asked) != []
 

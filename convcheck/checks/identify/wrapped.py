@@ -150,5 +150,5 @@ def wrapped_border(
     agreed = (np.abs(wound(wanted - bordered, modulus)) < 2).mean(axis=1)
     # A small scale leaves several near: most of their fractions must be cut off right as well.
     given = (wound(wanted - np.trunc(bordered), modulus) == 0).mean(axis=1)
-    best = int(np.argmax(np.where(agreed > EXPLAINED, given, -1)))
-    return float(numbers[best]) if agreed[best] > EXPLAINED else None
+    kept = np.flatnonzero(agreed > EXPLAINED)
+    return float(numbers[kept[np.argmax(given[kept])]]) if kept.size else None
