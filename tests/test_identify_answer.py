@@ -127,6 +127,30 @@ def test_a_channel_that_relu_left_empty_is_said() -> None:
     assert of({"activation": "relu"}).warnings == ()
 
 
+def test_a_channel_at_an_end_of_its_dtype_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Convention(bias=(0.0, 9000.0, 600.0), arithmetic="saturate:int16")
+    made = made.replace(scale=1 / 4, bias=(0.0, 900.0, 20.0), arithmetic="saturate:uint8")
+    output = convolve(X, W, made)
+    assert (output[1] == 255).all()
+    assert (output[0] == 0).any()
+    output[0, 0, 0], output[2, 0, 0] = 0, 255
+    explored = Exploration([replace(judged(Problem.of(X, W, output), made, output[None]))], None, 9)
+    monkeypatch.setattr(identification, "explore", lambda *given, **keys: explored)
+    monkeypatch.setattr(identification, "is_near", lambda *given: True)
+    (warning,) = identify(X, W, output).warnings
+    assert warning.startswith("output channel 1 of OUT is 255 throughout, an end of uint8")
+
+
+def test_biases_that_are_as_good_as_a_border_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = X[:, :3], np.abs(W[:, :, [0, 1, 1, 0, 0, 1, 1]])
+    made = Convention(padding=((2, 2), (0, 0)), padding_value=3.0)
+    edges = w[:, :, [0, 1, 5, 6]].sum(axis=(1, 2, 3))
+    bias = made.replace(padding_value=0.0, bias=tuple((3 * edges).tolist()))
+    result = said_of(monkeypatch, convolve(x, w, made), bias, x=x, w=w)
+    assert [c.convention for c in result.candidates] == [bias, made]
+    assert result.verdict == "ambiguous"
+
+
 def test_what_is_not_finite_is_counted() -> None:
     damage = [((1, 2, 3), np.nan), ((2, 0, 0), np.inf)]
     result = of({}, damage, ignore_nonfinite=True)

@@ -132,3 +132,12 @@ def test_what_is_stored_in_few_bits() -> None:
     assert not stored([1.0, 1 + 2.0**-8, math.nan], "bfloat16")
     assert stored([1.0, 1 + 2.0**-8], "float16")
     assert not stored([1.0, 1e6], "float16")
+
+
+def test_how_many_steps_numbers_are_apart_from_zero() -> None:
+    assert looks.levels(np.array([0.0, 3, -12])) == 12
+    assert looks.levels(np.array([0.5, 1.25])) == 5
+    assert looks.levels(np.array([8, -24])) == 24
+    assert looks.levels(np.array([1.0, np.inf])) == math.inf
+    assert looks.levels(np.array([1.0, np.nan])) == math.inf
+    assert looks.levels(np.zeros(3)) == 0
