@@ -298,15 +298,16 @@ def test_next_to_zero_few_bits_are_as_far_apart_as_they_are() -> None:
     assert fit.threshold.ravel() == pytest.approx((1 + 4) * 2.0**-133, rel=1e-9, abs=0)
 
 
-def test_zeros_that_relu_left_are_no_sign_of_more_bits() -> None:
+@pytest.mark.parametrize("size", [1, 2.0**-6])
+def test_zeros_that_relu_left_are_no_sign_of_more_bits(size: float) -> None:
     """Most of them are given in any arithmetic; of the others none is in those of more bits."""
-    x, w = DRAWN.reshape(1, 1, 1, 400), np.array([1, 0.3]).reshape(1, 1, 1, 2)
+    x, w = size * DRAWN.reshape(1, 1, 1, 400), np.array([1, 0.3]).reshape(1, 1, 1, 2)
     few = [round_to(a, "bfloat16").astype(np.float64) for a in (x, w)]
     sums = few[0][..., :-1] * few[1][..., 0] + few[0][..., 1:] * few[1][..., 1]
-    output = np.maximum(sums - 1, 0)
+    output = np.maximum(sums - size, 0)
     assert 0.7 < (output == 0).mean() < 0.9
     linear = Linear(Problem.of(x, w, output), ALONE)
-    c = ALONE.replace(bias=(-1.0,), activation="relu")
+    c = ALONE.replace(bias=(-size,), activation="relu")
     fit = judge(linear, c, output, np.isfinite(output))
     assert (fit.misses, fit.convention.arithmetic) == (0, "bfloat16")
 
