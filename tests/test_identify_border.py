@@ -98,15 +98,27 @@ def test_no_border_is_asked_for_after_one_that_leaves_nothing(
 def test_a_zero_point_is_for_rounded_numbers_that_a_constant_all_but_gives(
     misses: int, value: float, arithmetic: str, tried: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = {"padding_value": value, "arithmetic": arithmetic}
+    keys: dict[str, Any] = {"padding_value": value, "arithmetic": arithmetic}
     each, _ = borders((misses, keys))
     better = SimpleNamespace(convention=Convention(**keys), misses=0)
     worse = SimpleNamespace(convention=Convention(**keys), misses=2)
     monkeypatch.setattr(fitting, "_borders", each)
     monkeypatch.setattr(fitting, "_zero_points", lambda *_: [worse, better])
     monkeypatch.setattr(fitting, "_plainest_border", lambda *_: None)
+    shorter = SimpleNamespace(convention=Convention(**keys | {"padding_value": 1.0}), misses=0)
+    asked: list[float] = []
+    monkeypatch.setattr(
+        fitting, "_bordered", lambda _, value, *rest: asked.append(value) or shorter
+    )
     best: Any = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
     assert (best is better) is tried
+    assert asked == ([value] if ":" in arithmetic and value and not misses else [])
+    keys["padding_value"] = 2.75
+    each, _ = borders((0, keys))
+    monkeypatch.setattr(fitting, "_borders", each)
+    best = fitting._best(*[SimpleNamespace()] * 3)  # type: ignore[list-item]
+    assert (best is shorter) is (":" in arithmetic)
+    assert asked[-1:] == ([3.0] if ":" in arithmetic else [])
 
 
 # --- which of them are tried --------------------------------------------------------------------

@@ -128,6 +128,20 @@ def test_a_plainer_bias_leaves_no_more_unexplained() -> None:
     assert solving._plainer_bias(linear, fit, y, usable).convention.bias == (50.4,)
 
 
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_biases_that_few_bits_hide(name: str) -> None:
+    """A mean of what was rounded is a little off, and channels that ReLU left empty say nothing."""
+    rng = np.random.default_rng(4)
+    sums = rng.standard_normal((1, 3, 9, 20)) * np.array([0.1, 0.2, 1.35]).reshape(1, 3, 1, 1)
+    bias = (-0.8706601619720459, -1.2366082668304443, -0.1705639362335205)
+    output = made(sums, bias=bias, activation="relu", arithmetic=name).astype(np.float32)
+    assert [bool((output[:, o] > 0).any()) for o in range(3)] == [False, False, True]
+    fit = solved(sums, output)
+    assert (fit.misses, fit.convention.scale, fit.convention.arithmetic) == (0, 1, name)
+    assert fit.convention.bias is not None
+    assert fit.convention.bias[2] == pytest.approx(bias[2], rel=2e-4 if name == "float16" else 2e-3)
+
+
 def test_inequalities_say_a_bias_though_some_is_not_given() -> None:
     """Where each element has a range; a single wrong one leaves none."""
     sums = np.append(np.arange(-90.0, 0), [3.0, 5]).reshape(1, 1, 1, 92)

@@ -33,7 +33,7 @@ from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from convcheck.convention import Convention
 Array = NDArray[Any]
@@ -123,8 +123,13 @@ def _best(linear: Linear, output: Array, usable: Array) -> Fit:
             break
     if best is None:
         raise AssertionError("the plain border is always tried")
-    if best.misses and best.convention.padding_value and ":" in best.convention.arithmetic:
-        best = min([best, *_zero_points(linear, best, output, usable)], key=_rank)
+    value = best.convention.padding_value
+    if value and ":" in best.convention.arithmetic:
+        # Rounding leaves all numbers a little room, and whole ones beyond the edge are plainer.
+        others: Iterable[Fit] = _zero_points(linear, best, output, usable)
+        if not best.misses:
+            others = [_bordered(linear, float(round(value)), output, usable)]
+        best = min([best, *others], key=_rank)
     if not best.misses and best.convention.padding_value:
         best = _plainest_border(linear, best, output, usable) or best
     return best

@@ -74,7 +74,8 @@ def _arithmetics(problem: Problem) -> list[str]:
         return names
     if output.dtype == np.float16:
         return [*names, "float16"]
-    stored = [a for a in ("bfloat16", "float16") if is_stored(problem, a)]
+    # What bfloat16 holds float16 does too; then the fewest bits are those that were kept.
+    stored = [a for a in ("bfloat16", "float16") if is_stored(problem, a)][:1]
     return [*names, *(stored or ["tf32", "float16", "bfloat16"])]
 
 

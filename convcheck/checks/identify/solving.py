@@ -66,6 +66,10 @@ def solve(linear: Linear, output: Array, usable: Array) -> Fit:
     near = False
     for convention in _forms(linear, output, usable):
         fit = judge(linear, convention, output, usable)
+        if fit.misses and convention.bias is not None and _is_coarse(fit.convention.arithmetic):
+            # A mean of what was rounded is a little off, and a little is too much of few bits.
+            other = _within_bounds(linear, fit, output, usable)
+            fit = fit if other is None or other.misses >= fit.misses else other
         near = near or (bool(coarse) and tells(fit, output, usable))
         if best is None or _preferred(fit, best, output, usable):
             best = fit
@@ -123,7 +127,8 @@ def _recut(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
 
 def written(convention: Convention) -> int:
     """How many characters the numbers take that were solved for."""
-    return sum(map(length, (convention.scale, *(convention.bias or ()))))
+    c = convention
+    return sum(map(length, (c.scale, c.padding_value, *(c.bias or ()))))
 
 
 def _of_rounded(
@@ -284,6 +289,18 @@ def _simplified(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     return fit
 
 
+def _within_bounds(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit | None:
+    """The same with the plainest biases by which every element is given; None where none are."""
+    c, target = fit.convention, output.astype(np.float64)
+    if ":" in c.arithmetic:
+        bounds = Bounds.of(c, target, usable)
+    else:
+        bounds = Bounds.measured(target, fit.threshold, rectified=c.activation == "relu")
+        bounds.low[~usable], bounds.high[~usable] = -np.inf, np.inf
+    found = plainest_bias(fit.linear.values, c.scale, bounds)
+    return None if found == () else judge(linear, c.replace(bias=found), output, usable)
+
+
 def _sharpened(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit:
     """The same with biases as the smallest sums leave them, where that explains much more.
 
@@ -325,12 +342,9 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
     """Each channel's bias in the fewest digits that leave no more of the channel unexplained."""
     bias = np.array(fit.convention.bias)
     if ":" in fit.convention.arithmetic:
-        bounds = Bounds.of(fit.convention, output.astype(np.float64), usable)
-        found = plainest_bias(linear.values, fit.convention.scale, bounds)
-        if found != ():
-            other = judge(linear, fit.convention.replace(bias=found), output, usable)
-            if not (fit.misses and other.misses):
-                return fit if other.misses else other
+        other = _within_bounds(linear, fit, output, usable)
+        if other is not None and not (fit.misses and other.misses):
+            return fit if other.misses else other
     wanted, seen = _told(fit.convention, output, usable & within_limits(output) & ~fit.mismatched)
     sums = fit.linear.values * fit.convention.scale
     plain = bias.copy()
