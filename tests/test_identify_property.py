@@ -27,9 +27,13 @@ def outcome(case: Case) -> str:
         return result.verdict
     named = [c.convention for c in result.candidates]
     truth = case.convention
-    # That several constants beyond the edge do as well is told by two of them.
-    alike = [c.replace(padding_value=truth.padding_value) if c.padding_value else c for c in named]
-    searched = named if result.verdict == "identified" else [*named, *alike]
+    # That several constants beyond the edge do as well is told by two of them; and like scales and
+    # biases they are no further known than rounding leaves them.
+    rounded = ":" in truth.arithmetic
+    known = result.verdict == "identified" and not rounded
+    constant = [c for c in named if c.padding_mode == "constant" and (rounded or c.padding_value)]
+    alike = [c.replace(padding_value=truth.padding_value) for c in constant]
+    searched = named if known else [*named, *alike]
     found = [c for c in searched if same_function(c, truth, case.image, case.filters)]
     assert found, (truth, named)
     for convention in named[:1]:

@@ -44,6 +44,8 @@ STALLED = 3
 """So often in a row numbers are estimated again without halving what they leave unexplained."""
 ROUGH = 8
 """How far a zero point may be from its estimate by an output of few levels."""
+ROUGHLY = 32
+"""The part of an image's range by which rounding may leave a constant beyond its edge open."""
 LOST = 2.0**-40
 """The share of an output's spread that rounding may take of an element that fits."""
 HOPELESS = 0.95
@@ -215,7 +217,8 @@ def beyond_the_edge(problem: Problem, fit: Confirmed) -> Iterator[Confirmed]:
     usable = np.isfinite(output)
     others: Iterator[Fit] = iter(())
     if rounded or (value and c.activation == "relu"):
-        near = (value - 1, value + 1, 0.75 * value, 1.25 * value)[: 4 if value else 2]
+        step = (float(problem.image.max()) - float(problem.image.min())) / ROUGHLY
+        near = (value - step, value + step)
         others = (_bordered(linear, number, output, usable) for number in near)
     elif not value and c.bias is not None and _is_even(linear.edge):
         others = _as_border(linear, c, c.bias, output, usable)
