@@ -26,7 +26,7 @@ import scipy.signal
 
 from convcheck import compare
 from convcheck.cases import draw
-from convcheck.checks import screen, tiles
+from convcheck.checks import one_tile, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,15 +102,15 @@ def bandwidth() -> float:
 def measure(image: Any, filters: Any) -> tuple[float, Clock]:
     """The seconds of one comparison, and of its parts."""
     clock = Clock()
-    correlate = clock.timed("window copies", tiles.correlate, window_seconds)
+    correlate = clock.timed("window copies", one_tile.correlate, window_seconds)
     patched = [
         (scipy.signal, "convolve", clock.timed("oracle", scipy.signal.convolve)),
-        (tiles, "correlate", correlate),
+        (one_tile, "correlate", correlate),
         (screen, "correlate", correlate),
         (np, "matmul", clock.timed("products", np.matmul, product_seconds)),
         (screen.Screen, "judge", clock.timed("statistics", screen.Screen.judge)),
         (screen.Screen, "apart", clock.timed("statistics", screen.Screen.apart)),
-        (tiles, "judge", clock.timed("statistics", tiles.judge)),
+        (one_tile, "judge", clock.timed("statistics", one_tile.judge)),
     ]
     with ExitStack() as stack:
         for home, name, wrapper in patched:

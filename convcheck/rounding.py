@@ -24,6 +24,8 @@ Array = NDArray[np.generic]
 
 UNIT = 2.0**-53
 """Unit roundoff of float64, rounding to nearest."""
+SINGLE = 2.0**-24
+"""That of float32."""
 TINY = 2.0**-1074
 """The smallest positive float64: what one operation can lose to underflow."""
 FFT_STAGE = 16.0
@@ -70,17 +72,19 @@ def fft_bound(
     *,
     roundings: int = 0,
     unit: float = UNIT,
+    underflow: float = TINY,
 ) -> float:
     """Bound on the error of one convolution that went through an FFT, for all its elements alike.
 
     ``image_norm`` and ``filter_norm`` are the 2-norms of the operands, ``length`` the number of
     points of the (N-D) transform, ``roundings`` how many operands were rounded before. Three
-    transforms of log2(length) stages each, one complex product, one scaling.
+    transforms of log2(length) stages each, one complex product, one scaling. ``underflow`` is the
+    smallest number of the arithmetic, which an operation can lose.
     """
     stages = math.log2(max(length, 2))
     relative = gamma(3 * FFT_STAGE * stages + 8 + roundings, unit)
-    underflow = 8 * TINY * length * stages * (1 + image_norm + filter_norm)
-    return relative * image_norm * filter_norm + underflow
+    lost = 8 * underflow * length * stages * (1 + image_norm + filter_norm)
+    return relative * image_norm * filter_norm + lost
 
 
 def norm(array: Array) -> float:

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from convcheck import compare
-from convcheck.checks import tiles
+from convcheck.checks import one_tile
 from convcheck.checks.compare import NAMED
 from convcheck.errors import InputError, OracleError
 
@@ -197,26 +198,25 @@ class Judge:
 def attack(comparisons: int, seed: int = 0, first: int = 0) -> Tally:
     """Draw and judge so many comparisons, and count what comes of them."""
     tally = Tally()
-    real, screen = tiles.judge, tiles.Screen.of
-    try:
-        for number in range(first, first + comparisons):
-            image, filters, method, words = drawn(seed, number)
-            judge = Judge(real, np.random.default_rng([seed, number, 1]))
-            tiles.judge = judge  # type: ignore[assignment]
-            tiles.Screen.of = lambda *_: None  # type: ignore[assignment,method-assign]
-            tally.comparisons += 1
-            try:
+    real = one_tile.judge
+    for number in range(first, first + comparisons):
+        image, filters, method, words = drawn(seed, number)
+        judge = Judge(real, np.random.default_rng([seed, number, 1]))
+        tally.comparisons += 1
+        try:
+            with (
+                patch.object(one_tile, "judge", judge),
+                patch.object(one_tile.Screen, "of", lambda *_: None),
+                patch.object(one_tile.Screen, "around", lambda *_: None),
+            ):
                 result = compare(image, filters, method=method)
-            except (InputError, OracleError):
-                tally.refused += 1  # sums that overflow: it is said, and nothing is judged
-                continue
-            for lie in _lies(tally, image, filters, result, judge.seen, number):
-                tally.lies.append(f"{words}: {lie}")
-            tiles.judge, tiles.Screen.of = real, screen  # type: ignore[method-assign]
-            if _figures(compare(image, filters, method=method)) != _figures(result):
-                tally.lies.append(f"{words}: screened, it is judged otherwise")
-    finally:
-        tiles.judge, tiles.Screen.of = real, screen  # type: ignore[method-assign]
+        except (InputError, OracleError):
+            tally.refused += 1  # sums that overflow: it is said, and nothing is judged
+            continue
+        for lie in _lies(tally, image, filters, result, judge.seen, number):
+            tally.lies.append(f"{words}: {lie}")
+        if _figures(compare(image, filters, method=method)) != _figures(result):
+            tally.lies.append(f"{words}: screened, it is judged otherwise")
     return tally
 
 

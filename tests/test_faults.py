@@ -140,9 +140,9 @@ def test_out_of_memory_in_a_tile_says_what_would_fit(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("convcheck: error: out of memory in a tile\n  found:    plan: ")
-    assert "  expected: 88 MiB for each process" in err
-    assert ("--jobs 1: that takes 88 MiB in all" in err) == (jobs == "2")
-    assert ("free 88 MiB" in err) == (jobs == "1")
+    assert "  expected: 83 MiB for each process" in err
+    assert ("--jobs 1: that takes 83 MiB in all" in err) == (jobs == "2")
+    assert ("free 83 MiB" in err) == (jobs == "1")
 
 
 def test_out_of_memory_before_there_is_a_plan(

@@ -12,7 +12,7 @@ import pytest
 from scipy.fft import next_fast_len
 
 from convcheck import compare, fourier
-from convcheck.checks import tiles
+from convcheck.checks import one_tile
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve, correlate
@@ -87,11 +87,11 @@ def test_it_is_taken_where_it_is_sooner_by_half() -> None:
         count, channels, rows = (int(n) for n in rng.integers(1, (9, 5, 9)))
         height, width = (int(n) for n in rng.integers(30, 90, 2))
         tall, wide = (int(n) for n in rng.integers(3, 24, 2))
-        sums = 0.08 * rows * count * channels * tall * wide
+        sums = (0.05 * rows * count + 0.8) * channels * tall * wide
         sums *= (height - tall + 1) * (width - wide + 1)
-        planes = channels + count * channels + count * rows
+        planes = channels + count * channels / 2 + count * rows
         short, long = (
-            1.5 * 0.5 * planes * points * np.log2(points)
+            1.5 * 0.4 * planes * points * np.log2(points)
             for points in (
                 height * width,
                 next_fast_len(height, real=True) * next_fast_len(width, real=True),
@@ -243,7 +243,7 @@ def test_the_judge_does_not_lie_by_fft(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bound_of_the_fft_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fourier, "wins", lambda *_: True)
-    real = tiles.fourier.flips
+    real = one_tile.fourier.flips
     rng = np.random.default_rng(9)
 
     def off(image: Any, bank: Any, rows: Any) -> Any:

@@ -8,7 +8,7 @@ import lies
 import numpy as np
 import pytest
 
-from convcheck.checks import tiles
+from convcheck.checks import one_tile
 from convcheck.rounding import Arithmetic
 
 
@@ -47,11 +47,11 @@ def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("says", ["still matches, altered", "is further away than two thresholds"])
 def test_a_judge_that_is_too_kind_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = tiles.judge
+    real = one_tile.judge
 
     def kind(values: Any, expected: Any, threshold: Any, *rest: Any) -> Any:
         with np.errstate(over="ignore"):
             return real(values, expected, threshold * 1e20, *rest)
 
-    monkeypatch.setattr(tiles, "judge", kind)
+    monkeypatch.setattr(one_tile, "judge", kind)
     assert any(says in lie for lie in lies.attack(300, seed=2).lies)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcheck.checks import tiles
+from convcheck import fourier
+from convcheck.checks import one_tile
 from convcheck.checks.screen import Screen, singly
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as judge
@@ -70,7 +71,7 @@ def test_a_screened_row_is_judged_as_by_every_s(kind: str, other: str, seed: int
     rng = np.random.default_rng(seed)
     x, banks, expected, floors, arithmetic = prepared(rng, kind, other)
     terms = banks[0, 0].size
-    sizes = tiles._correlate(np.abs(x), np.abs(banks))
+    sizes = one_tile._correlate(np.abs(x), np.abs(banks))
     bounds = [arithmetic.bound(size, terms) for size in sizes]
     narrow = None if floors.any() else singly(x, banks, expected, arithmetic)
     if narrow is not None:
@@ -78,7 +79,7 @@ def test_a_screened_row_is_judged_as_by_every_s(kind: str, other: str, seed: int
     screen = Screen.of(x, banks, arithmetic, floors, HOME)
     if screen is None:
         return
-    values = tiles._correlate(x, banks)
+    values = one_tile._correlate(x, banks)
     place = tuple(int(rng.integers(n)) for n in expected.shape)
     true = arithmetic.cast(expected)
     for row in range(3):
@@ -101,7 +102,67 @@ def test_a_screened_row_is_judged_as_by_every_s(kind: str, other: str, seed: int
     for a, b in combinations(range(3), 2):
         known = screen.apart(a, b, values)
         if known is not None:
-            assert known == tiles._differ(values[a], values[b], bounds[a], bounds[b])
+            assert known == one_tile._differ(values[a], values[b], bounds[a], bounds[b])
+
+
+FLIPS = [("H", "W"), ("I", "H", "W"), ()]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(0, 10**6))
+def test_so_is_a_row_by_fft(kind: str, other: str, seed: int) -> None:
+    if "complex" in (kind, other):
+        return
+    rng = np.random.default_rng(seed)
+    x, w = numbers(rng, (2, 19, 22), kind), numbers(rng, (2, 2, 5, 7), other)
+    x, banks, expected, floors, arithmetic = screened(x, w)
+    found = fourier.sums(x, w, FLIPS, arithmetic)
+    assert found is not None
+    values, bounds = found
+    limits = bounds + floors
+    sizes = one_tile._correlate(np.abs(x), np.abs(banks))
+    near, off = fourier.rough(np.abs(x), np.abs(w), FLIPS)
+    assert near.dtype == np.float32
+    assert (np.abs(near - sizes) <= off[:, None, None]).all()
+    screen = Screen.around(np.abs(x), np.abs(banks), near, off, limits, HOME)
+    if screen is None:
+        return
+    place = tuple(int(rng.integers(n)) for n in expected.shape)
+    threshold = np.broadcast_to(limits[:, None, None], expected.shape)
+    for row in range(3):
+        for step in (0, 0.5, 0.999, 1.001, 1e6):
+            altered = values[row].copy()
+            altered[place] += step * limits[place[0]] or round(step) * arithmetic.quantum
+            seen = screen.judge(row, altered, expected, (5, 6, 7))
+            if seen is not None:
+                scale = np.maximum(sizes[row], sizes[HOME])
+                full = judge(altered, expected, threshold, scale, (5, 6, 7))
+                assert rounded(seen) == rounded(full)
+
+
+def test_what_is_too_far_off_is_no_s() -> None:
+    rng = np.random.default_rng(4)
+    x, banks = (
+        np.abs(rng.standard_normal((3, 40, 50))),
+        np.abs(rng.standard_normal((3, 2, 3, 9, 9))),
+    )
+    near = one_tile._correlate(x, banks).astype(np.float32)
+    off, limits = np.full(2, 1e-3 * near.min()), np.array([1e-12, 0.0])
+
+    def around(**other: Any) -> Screen | None:
+        given = {"near": near, "off": off, "limits": limits} | other
+        return Screen.around(x, banks, home=HOME, **given)
+
+    screen = around()
+    assert screen is not None
+    assert 1e-3 < screen.slack < 1.1e-3
+    assert around(off=np.array([0, 0.1 * near.min()])) is None
+    assert around(off=np.array([0, np.nan])) is None
+    assert around(near=np.where(near > near.min(), near, np.float32(0))) is None
+    assert around(near=np.where(near > near.min(), near, np.float32(np.nan))) is None
+    assert around(limits=np.array([2.0**41, 0])) is None
+    assert around(limits=np.array([2.0**-61, 0])) is None
+    assert Screen.around(x * 2.0**41, banks, near, off, limits, HOME) is None
 
 
 @pytest.mark.parametrize("black", [0, 40])
@@ -114,7 +175,7 @@ def test_ordinary_data_is_never_in_doubt(kind: str, black: int) -> None:
     x, banks, expected, floors, arithmetic = screened(x, rng.standard_normal((4, 3, 5, 4)))
     screen = Screen.of(x, banks, arithmetic, floors, HOME)
     assert screen is not None
-    values = tiles._correlate(x, banks)
+    values = one_tile._correlate(x, banks)
     seen = [screen.judge(row, values[row], expected, (0, 0, 0)) for row in range(3)]
     assert [one is not None and one.matches for one in seen] == [False, True, False]
     assert all(screen.apart(a, b, values) for a, b in combinations(range(3), 2))
@@ -138,7 +199,7 @@ def test_rows_that_rounding_may_have_parted_are_in_doubt() -> None:
     x, banks, _, floors, arithmetic = prepared(np.random.default_rng(3), "normal", "normal")
     screen = Screen.of(x, banks, arithmetic, floors, HOME)
     assert screen is not None
-    values = tiles._correlate(x, banks)
+    values = one_tile._correlate(x, banks)
     values[2] = values[0]
     assert screen.apart(0, 2, values) is False
     values[2, -1, 0, 0] = np.nextafter(values[2, -1, 0, 0], np.inf)
@@ -149,7 +210,7 @@ def test_what_is_not_finite_is_in_doubt() -> None:
     x, banks, expected, floors, arithmetic = prepared(np.random.default_rng(3), "normal", "normal")
     screen = Screen.of(x, banks, arithmetic, floors, HOME)
     assert screen is not None
-    values = tiles._correlate(x, banks)[HOME]
+    values = one_tile._correlate(x, banks)[HOME]
     values[0, 1, 2] = np.nan
     assert screen.judge(HOME, values, expected, (0, 0, 0)) is None
 

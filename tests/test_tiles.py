@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from convcheck.checks import compare as home
 from convcheck.checks import tiles
 from convcheck.checks.compare import compare
-from convcheck.checks.tiles import MIB, Part, Tile, plan
+from convcheck.checks.one_tile import Part
+from convcheck.checks.tiles import MIB, Tile, plan
 from convcheck.comparison import compare as judge
 from convcheck.errors import InputError
 
@@ -148,12 +149,37 @@ def test_the_grid_is_the_same_whatever_the_memory_and_the_workers() -> None:
     assert plan(*shapes, 3, memory=128 << 20, jobs=9, remote=True).jobs == 9
 
 
-def test_many_filters_do_not_make_tiles_that_are_mostly_halo() -> None:
-    few, many = (plan((3, 600, 700), (count, 3, 5, 5), 3).tiles for count in (8, 64))
-    assert {tile.sizes for tile in many} == {tile.sizes for tile in few}
-    assert len(many) == 8 * len(few)
-    # With many channels no such tile fits: then a few filters share the windows of a smaller one.
-    assert {tile.sizes[0] for tile in plan((64, 300, 300), (64, 64, 3, 3), 3).tiles} == {8}
+@pytest.mark.parametrize(
+    ("image", "bank", "sharing", "halo"),
+    [
+        ((3, 600, 700), (8, 3, 5, 5), 8, 1.1),
+        ((3, 600, 700), (64, 3, 5, 5), 8, 1.1),
+        ((64, 300, 300), (64, 64, 3, 3), 8, 1.2),
+        ((64, 56, 56), (64, 64, 3, 3), 32, 1.1),
+        ((512, 28, 28), (512, 512, 3, 3), 16, 1.4),
+        ((1, 800, 800), (4, 1, 31, 31), 2, 1.4),
+    ],
+)
+def test_filters_share_tiles_that_are_not_mostly_halo(
+    image: Any, bank: Any, sharing: int, halo: float
+) -> None:
+    cut = plan(image, bank, 3).tiles
+    assert min(tile.sizes[0] for tile in cut) >= sharing
+    read = sum(n * (h + bank[2] - 1) * (w + bank[3] - 1) for n, h, w in (t.sizes for t in cut))
+    assert read <= halo * sum(n * h * w for n, h, w in (t.sizes for t in cut))
+
+
+def test_a_few_parts_more_where_their_transforms_take_less() -> None:
+    assert tiles.split(796, 160) == [(0, 159), (159, 159), (318, 159), (477, 159), (636, 160)]
+    # 160 and 8 zeros go through a transform of 180; 133 and 8 through one of 144.
+    assert [size for _, size in tiles.split(796, 160, 8)] == [132, 133, 133, 132, 133, 133]
+    assert tiles.split(796, 800, 8) == [(0, 796)]
+    for length, most, margin in ((97, 10, 3), (5, 1, 4), (1000, 333, 60)):
+        parts = tiles.split(length, most, margin)
+        assert all(size <= most for _, size in parts)
+        assert [first for first, _ in parts[1:]] == [first + size for first, size in parts[:-1]]
+        assert parts[0][0] == 0
+        assert sum(parts[-1]) == length
 
 
 def test_too_little_memory_is_said_with_what_would_do() -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from convcheck.checks.blindness import Blindness, why_equal
 from convcheck.checks.inputs import image_and_bank
-from convcheck.checks.tiles import Part, judge_tile, plan, tasks
+from convcheck.checks.one_tile import Part, distinct, judge_tile
+from convcheck.checks.tiles import parts, plan
 from convcheck.convention import FLIP_AXES, NAMED
 from convcheck.errors import ExitCode, InputError
 from convcheck.pool import run
@@ -134,7 +135,7 @@ def compare(
     prepared = plan(
         x.shape,
         w.shape,
-        len(rows),
+        distinct(rows, w.shape),
         complex_data=arithmetic.is_complex,
         direct=chosen == "direct",
         memory=memory,
@@ -146,7 +147,8 @@ def compare(
     executor = None
     if workers and len(prepared.tiles) > 1:
         executor = workers.executor(prepared.jobs, prepared.seconds)
-    work = tasks(x, w, prepared.tiles, arithmetic, chosen, rows, _limits(x, w))
+    same = (arithmetic, chosen, rows, _limits(x, w))
+    work = ((*part, *same) for part in parts(x, w, prepared.tiles))
     total: Part | None = None
     interrupted = False
     try:

@@ -19,17 +19,13 @@ from numpy.typing import NDArray
 
 from convcheck.comparison import FULL_BITS, Comparison, number
 from convcheck.engine import correlate
-from convcheck.rounding import TINY, gamma
+from convcheck.rounding import SINGLE, TINY, Arithmetic, gamma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcheck.rounding import Arithmetic
-
 Array = NDArray[Any]
 
-SINGLE = 2.0**-24
-"""Unit roundoff of float32."""
 LEAST, MOST = 2.0**-60, 2.0**40
 """Thresholds and numbers between which nothing that float32 loses to its range matters."""
 SMALLEST = np.finfo(np.float32).smallest_normal
@@ -82,6 +78,29 @@ class Screen:
     home: int
 
     @classmethod
+    def around(
+        cls,
+        magnitudes: Array,
+        weights: Array,
+        near: NDArray[np.float32],
+        off: NDArray[np.float64],
+        limits: NDArray[np.float64],
+        home: int,
+    ) -> Screen | None:
+        """For filters (R,K,C,Fh,Fw) whose elements all have the threshold ``limits`` (K).
+
+        ``near`` (R,K,h,w) is S, or away from it by ``off`` (K) at most; None where that is much.
+        """
+        least = near.min(axis=(0, 2, 3)).astype(np.float64) - off
+        sure = (least >= np.maximum(LEAST, 10 * off)) & (limits <= MOST)
+        sure &= (limits == 0) | (limits >= LEAST)
+        if not sure.all() or max(magnitudes.max(), weights.max()) > MOST:
+            return None
+        whole = Arithmetic(np.dtype(np.float64), exact=True, quantum=0.0, input_roundings=0)
+        nothing, slack = np.zeros(weights.shape[:2]), float((off / least).max())
+        return cls(whole, magnitudes, weights, near, slack, limits, nothing, home)
+
+    @classmethod
     def of(
         cls, x: Array, bank: Array, arithmetic: Arithmetic, floors: NDArray[np.float64], home: int
     ) -> Screen | None:
@@ -118,25 +137,31 @@ class Screen:
         self, row: int, values: Array, expected: Array, origin: Sequence[int]
     ) -> Comparison | None:
         """What :func:`convcheck.comparison.compare` says of a row; None where it is in doubt."""
-        difference = np.abs(values - expected)
-        peaks = difference.reshape(len(difference), -1).max(axis=1).astype(np.float64)
-        if not np.isfinite(peaks).all():
-            return None
         ceilings = self.floors + self.limits[row]
+        peaks, tops = np.empty((2, len(values)))
         mismatched = 0
-        if (peaks > self.floors).any():
-            mismatched = _count(difference, ceilings)
-            if self.limits[row].any() and mismatched != _count(difference, self.floors):
+        for k in range(len(values)):  # filter by filter: that much stays in the cache
+            difference = _apart(values[k], expected[k])
+            peaks[k] = difference.max()
+            if not np.isfinite(peaks[k]):
                 return None
+            if peaks[k] > self.floors[k]:
+                beyond = _count(difference, ceilings[k])
+                sure = beyond == difference.size or ceilings[k] == self.floors[k]
+                if not sure and beyond != _count(difference, self.floors[k]):
+                    return None
+                mismatched += beyond
+            tops[k] = self._ratios(row, k, difference).max() if peaks[k] > 0 else 0.0
         k = int(np.argmax(np.where(peaks > ceilings, peaks, -1.0) if mismatched else peaks))
-        place = np.unravel_index(int(np.argmax(difference[k])), difference.shape[1:])
+        difference = _apart(values[k], expected[k])
+        place = np.unravel_index(int(np.argmax(difference)), difference.shape)
         worst = (k, *map(int, place))
-        bits = self._agreement(row, difference) if peaks.any() else FULL_BITS
+        bits = self._agreement(row, values, expected, tops)
         if bits is None:
             return None
         return Comparison(
             mismatched=mismatched,
-            total=difference.size,
+            total=values.size,
             max_abs_diff=float(peaks[k]),
             worst_index=tuple(i + int(o) for i, o in zip(worst, origin, strict=True)),
             actual=number(values[worst]),
@@ -157,32 +182,44 @@ class Screen:
             doubt = doubt or largest > 0
         return None if doubt else False
 
-    def _agreement(self, row: int, difference: Array) -> float | None:
-        """-log2 of the largest |difference| / S, as :class:`Comparison` has it."""
+    def _ratios(self, row: int, k: int, difference: Array) -> NDArray[np.float32]:
+        """About |difference| / S of a filter's elements, as :class:`Comparison` has it."""
         # Rounded down, as no scale may be taken for larger than it is.
-        least = np.nextafter(self.floors.astype(np.float32), np.float32(0))
-        ratio = np.maximum(self.near[row], self.near[self.home])
-        np.maximum(ratio, np.maximum(least, SMALLEST)[:, None, None], out=ratio)
+        least = max(np.nextafter(np.float32(self.floors[k]), np.float32(0)), SMALLEST)
+        ratio: NDArray[np.float32] = np.maximum(self.near[row, k], least)
+        if row != self.home:
+            np.maximum(ratio, self.near[self.home, k], out=ratio)
         with np.errstate(over="ignore", under="ignore"):
             np.divide(difference.astype(np.float32, copy=False), ratio, out=ratio)
+        return ratio
+
+    def _agreement(
+        self, row: int, values: Array, expected: Array, tops: NDArray[np.float64]
+    ) -> float | None:
+        """-log2 of the largest |difference| / S; ``tops`` are about the largest of each filter."""
         slack = self.slack + 8 * SINGLE
-        first = int(np.argmax(ratio))
-        if float(ratio.flat[first]) * (1 + slack) < 2.0**-FULL_BITS:
+        if tops.max() * (1 + slack) < 2.0**-FULL_BITS:
             return FULL_BITS
-        largest = self._ratio(row, difference, first)
-        if largest < 1:
+        largest = 0.0
+        for k in map(int, np.argsort(-tops)):
+            if tops[k] < largest * (1 - slack):
+                break
+            difference = _apart(values[k], expected[k])
+            ratio = self._ratios(row, k, difference)
+            largest = max(largest, self._ratio(row, k, difference, int(np.argmax(ratio))))
+            if largest >= 1:  # no bit agrees
+                break
             others = np.flatnonzero(ratio >= np.float32(largest * (1 - slack)))
             if len(others) > FEW:
                 return None
-            largest = max(self._ratio(row, difference, int(i)) for i in (first, *others))
+            largest = max([largest, *(self._ratio(row, k, difference, int(i)) for i in others)])
         return min(FULL_BITS, max(0.0, -math.log2(largest)))
 
-    def _ratio(self, row: int, difference: Array, flat: int) -> float:
-        k, *corner = (int(i) for i in np.unravel_index(flat, difference.shape))
-        place = (k, *corner)
+    def _ratio(self, row: int, k: int, difference: Array, flat: int) -> float:
+        place = (k, *(int(i) for i in np.unravel_index(flat, difference.shape)))
         size = self._size(row, place)
         scale = max(size, self._size(self.home, place), self._threshold(size, k), TINY)
-        return float(difference[place]) / scale
+        return float(difference[place[1:]]) / scale
 
     def _size(self, row: int, place: tuple[int, ...]) -> float:
         """S of one element, in float64."""
@@ -197,7 +234,16 @@ class Screen:
         return float(self.arithmetic.bound(np.array(size), terms) + self.floors[k])
 
 
-def _count(difference: Array, limits: Array) -> int:
-    """How many elements are beyond the limit of their filter."""
-    limits = limits.astype(difference.dtype)  # float32 is only compared with 0
-    return int(np.count_nonzero(difference > limits[:, None, None]))
+def _apart(values: Array, expected: Array) -> Array:
+    """How far they are apart."""
+    difference: Array = values - expected
+    sizes: Array = np.abs(difference, out=None if difference.dtype.kind == "c" else difference)
+    return sizes
+
+
+def _count(difference: Array, limit: float) -> int:
+    """How many elements are beyond the limit."""
+    limit = difference.dtype.type(limit)
+    if difference.min() > limit:
+        return difference.size
+    return int(np.count_nonzero(difference > limit))

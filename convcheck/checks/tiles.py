@@ -7,27 +7,20 @@ report is the same, byte for byte, however it was computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import pairwise, product
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck import fourier
-from convcheck.checks.screen import Screen, singly
-from convcheck.comparison import Comparison, merge
-from convcheck.comparison import compare as judge
-from convcheck.engine import BLOCK, block, correlate
+from convcheck.engine import BLOCK, block
 from convcheck.errors import InputError
-from convcheck.reference import Oracle
-
-if TYPE_CHECKING:
-    from convcheck.rounding import Arithmetic
 
 Array = NDArray[Any]
-Rows = Mapping[str, tuple[str, ...]]
+Grid = tuple[list[tuple[int, int]], ...]
 
 MIB = 1 << 20
 TILE_BYTES = 28 * MIB
@@ -77,28 +70,6 @@ class Progress(Protocol):
         """After each tile."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a tile contributes to the comparison; parts merge in any order.
-
-    ``apart`` are the pairs of rows that the tile tells apart, ``wrapped`` the elements beyond the
-    dtype that scipy would have computed in.
-    """
-
-    rows: tuple[Comparison, ...]
-    apart: frozenset[tuple[str, str]]
-    wrapped: int
-    exact: bool
-
-    def __add__(self, other: Part) -> Part:
-        return Part(
-            tuple(merge(pair) for pair in zip(self.rows, other.rows, strict=True)),
-            self.apart | other.apart,
-            self.wrapped + other.wrapped,
-            self.exact and other.exact,
-        )
-
-
 def plan(
     image_shape: tuple[int, ...],
     bank_shape: tuple[int, ...],
@@ -121,31 +92,50 @@ def plan(
     height, width = (n - f + 1 for n, f in zip(image_shape[1:], kernel, strict=True))
     taps = channels * kernel[0] * kernel[1]
     item = 16 if complex_data else 8
-    windows = 10 * block(taps) * (item // 8)
+    margins = (0, 0) if direct else tuple(2 * (f - 1) for f in kernel)
 
     def peak(filters: int, rows: int, columns: int) -> int:
-        """Bytes: the part of the image and its magnitudes, scipy's transforms, the results."""
-        area = (rows + kernel[0]) * (columns + kernel[1])
-        results = decompositions * filters * rows * columns
-        return windows + item * (3 * channels * area + 12 * channels * area + 5 * results)
+        """Bytes: image and oracle's results, beside scipy's transforms, or the rows and their S."""
+        outputs = rows * columns
+        area, padded = (
+            (rows + n * (kernel[0] - 1)) * (columns + n * (kernel[1] - 1)) for n in (1, 2)
+        )
+        transforms = 5 * (2 * channels - 1) * padded
+        results = (2 * decompositions + 3) * filters * outputs
+        windows = block(taps) + 5 * channels * area + 12 * outputs
+        bank = 4 * decompositions * filters * taps
+        return item * (
+            channels * area + filters * outputs + max(transforms, windows + results + bank)
+        )
 
-    def square(filters: int, side: int) -> int:
-        return peak(filters, min(side, height), min(side, width))
+    def cut(filters: int) -> Grid:
+        """Tiles of so many filters each, as large as fit, and as square."""
+        side = largest(max(height, width), lambda n: peak(filters, *limited(n)) <= TILE_BYTES)
+        rows, columns = limited(side)
+        rows = largest(height, lambda n: peak(filters, n, columns) <= TILE_BYTES)
+        columns = largest(width, lambda n: peak(filters, rows, n) <= TILE_BYTES)
+        return (
+            split(count, filters),
+            split(height, rows, margins[0]),
+            split(width, columns, margins[1]),
+        )
 
-    def sharing(side: int) -> int:
-        return largest(count, lambda n: square(n, side) <= TILE_BYTES)
+    def limited(side: int) -> tuple[int, int]:
+        return min(side, height), min(side, width)
 
-    # Filters first, as they share a tile's windows: as many as leave a tile beside which its halo
-    # is small, so that time grows with the filters and no faster; or a few, if that leaves none.
-    filters = max(sharing(28 * max(kernel)), min(8, sharing(32 + 4 * max(kernel))))
-    side = largest(max(height, width), lambda n: square(filters, n) <= TILE_BYTES)
-    rows = largest(height, lambda n: peak(filters, n, min(side, width)) <= TILE_BYTES)
-    columns = largest(width, lambda n: peak(filters, min(rows, height), n) <= TILE_BYTES)
+    def taken(grid: Grid) -> float:
+        """About how many nanoseconds of one core scipy's transforms and the windows take."""
+        filters, *sizes = (parts[-1][1] for parts in grid)
+        points = (2 * channels - 1) * math.prod(n + m for n, m in zip(sizes, margins, strict=True))
+        transforms = 0 if direct else (1.5 * filters + 1) * points * math.log2(points + 1) / 4
+        tile = transforms + 1.5 * taps * math.prod(sizes) + 15e4 * filters + 5e5
+        return tile * math.prod(map(len, grid))
+
+    # Filters share the transform of a tile and its windows; fewer of them leave a larger tile.
+    halves = dict.fromkeys(-(-count >> n) for n in range(count.bit_length()))
+    kept, tall, wide = min((cut(filters) for filters in halves), key=taken)
     tiles = tuple(
-        Tile((k, y, x), (n, h, w))
-        for y, h in split(height, rows)
-        for x, w in split(width, columns)
-        for k, n in split(count, filters)
+        Tile((k, y, x), (n, h, w)) for (y, h), (x, w), (k, n) in product(tall, wide, kept)
     )
     each = max(peak(*tile.sizes) for tile in tiles)
     outputs = count * height * width
@@ -195,147 +185,22 @@ def largest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def split(length: int, most: int) -> list[tuple[int, int]]:
-    """Starts and sizes of parts that are as equal as can be, each of at most ``most``."""
-    parts = -(-length // most)
+def split(length: int, most: int, margin: int = 0) -> list[tuple[int, int]]:
+    """Starts and sizes of parts that are as equal as can be, each of at most ``most``.
+
+    Where each goes through an FFT with a ``margin`` of zeros it may be a few parts more, if their
+    transforms have lengths that take less time in all.
+    """
+    parts = least = -(-length // most)
+    if margin and parts > 1:
+        from scipy.fft import next_fast_len
+
+        def taken(parts: int) -> int:
+            return parts * int(next_fast_len(-(-length // parts) + margin, real=True))
+
+        parts = min(range(least, least + 2 + least // 4), key=taken)
     edges = [length * i // parts for i in range(parts + 1)]
     return [(a, b - a) for a, b in pairwise(edges)]
-
-
-def judge_tile(
-    part: Array,
-    bank: Array,
-    tile: Tile,
-    arithmetic: Arithmetic,
-    method: str,
-    rows: Rows,
-    limits: tuple[int, int] | None,
-) -> Part:
-    """Judge every decomposition on one tile: ``part`` is what it needs of the image."""
-    keep_freed_memory()
-    x, w = np.ascontiguousarray(arithmetic.cast(part)), arithmetic.cast(bank)
-    expected, oracle_bounds = Oracle(x, arithmetic, method).each(w)
-    floors = None if oracle_bounds is None else np.array(oracle_bounds)
-    # To reverse an axis of one changes nothing: rows that differ in no more are computed once.
-    plain = {
-        name: tuple(axis for axis in flip if w.shape[1 + "IHW".index(axis)] > 1)
-        for name, flip in rows.items()
-    }
-    flips = tuple(dict.fromkeys(plain.values()))
-    which = {name: flips.index(flip) for name, flip in plain.items()}
-    case = _Case(x, w, expected, floors, arithmetic, flips, which["flipped"], tile.first)
-    judged = _by_fft(case) or _by_sums(case)
-    return Part(
-        rows=tuple(judged.rows[which[name]] for name in rows),
-        apart=frozenset(
-            (a, b) for a, b in combinations(rows, 2) if {which[a], which[b]} in judged.apart
-        ),
-        wrapped=_count_outside(expected, limits),
-        exact=case.exact,
-    )
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One tile's operands, and what the oracle made of them.
-
-    ``floors`` are how far each filter's results can be off, and None where the oracle sums: then
-    the bound of a sum holds for it too. ``flips`` are those of the rows, the oracle's at ``home``;
-    ``first`` is where the tile begins.
-    """
-
-    x: Array
-    w: Array
-    expected: Array
-    floors: Array | None
-    arithmetic: Arithmetic
-    flips: tuple[tuple[str, ...], ...]
-    home: int
-    first: tuple[int, ...]
-
-    @property
-    def exact(self) -> bool:
-        """Whether neither the oracle nor a sum is off at all."""
-        return self.arithmetic.exact and (self.floors is None or not self.floors.any())
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Every two of the rows."""
-        return list(combinations(range(len(self.flips)), 2))
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Every row of a tile, and the pairs of rows that the tile tells apart."""
-
-    rows: tuple[Comparison, ...]
-    apart: frozenset[frozenset[int]]
-
-
-def _by_sums(case: _Case) -> _Judged:
-    """By sums of products."""
-    x, w, expected, arithmetic = case.x, case.w, case.expected, case.arithmetic
-    summed, exact, home, pairs = case.floors is None, case.exact, case.home, case.pairs
-    floors = np.zeros(len(w)) if case.floors is None else case.floors
-    banks = np.stack([np.flip(w, tuple(1 + "IHW".index(a) for a in flip)) for flip in case.flips])
-    narrow = singly(x, banks, expected, arithmetic) if exact else None
-    if narrow is not None:
-        x, banks, expected = narrow
-    values = _correlate(x, banks)
-    seen: list[Comparison | None] = [None] * len(banks)
-    apart: list[bool | None] = [None] * len(pairs)
-    if (exact or not summed) and arithmetic.dtype.kind != "i":
-        screen = Screen.of(x, banks, arithmetic, floors, home)
-        if screen is not None:
-            seen = [screen.judge(i, v, expected, case.first) for i, v in enumerate(values)]
-            apart = [screen.apart(a, b, values) for a, b in pairs]
-    if None in seen or None in apart:
-        values, expected = arithmetic.cast(values), arithmetic.cast(expected)
-        sizes = _sizes(x, banks, values)
-        terms = w[0].size
-        bounds = [arithmetic.bound(size, terms) for size in sizes]
-        oracle_bound = bounds[home] if summed else floors[:, None, None]
-        seen = [
-            row or judge(v, expected, b + oracle_bound, np.maximum(s, sizes[home]), case.first)
-            for row, v, b, s in zip(seen, values, bounds, sizes, strict=True)
-        ]
-        apart = [
-            _differ(values[a], values[b], bounds[a], bounds[b]) if known is None else known
-            for known, (a, b) in zip(apart, pairs, strict=True)
-        ]
-    return _Judged(
-        tuple(row for row in seen if row is not None),
-        frozenset(frozenset(pair) for pair, told in zip(pairs, apart, strict=True) if told),
-    )
-
-
-def _by_fft(case: _Case) -> _Judged | None:
-    """By FFT where that is sooner and no less sharp than the oracle; None elsewhere."""
-    x, w, floors, arithmetic, flips = case.x, case.w, case.floors, case.arithmetic, case.flips
-    sharp = floors is not None or arithmetic.exact
-    fitting = sharp and arithmetic.dtype == np.float64
-    if not fitting or not fourier.wins(x.shape, w.shape, len(flips)):
-        return None
-    found, sized = (
-        fourier.sums(image, bank, flips, arithmetic)
-        for image, bank in ((x, w), (np.abs(x), np.abs(w)))
-    )
-    if found is None or sized is None:
-        return None
-    values, bounds = found
-    sizes, _ = sized
-    both = bounds if floors is None else bounds + floors
-    limit = np.broadcast_to(both[:, None, None], case.expected.shape)
-    own = sizes[case.home]
-    return _Judged(
-        tuple(
-            judge(v, case.expected, limit, np.maximum(s, own), case.first)
-            for v, s in zip(values, sizes, strict=True)
-        ),
-        frozenset(
-            frozenset((a, b)) for a, b in case.pairs if _differ(values[a], values[b], 2 * bounds)
-        ),
-    )
 
 
 def keep_freed_memory() -> None:
@@ -347,53 +212,10 @@ def keep_freed_memory() -> None:
     np.empty(31 * MIB, np.uint8)
 
 
-def _differ(a: Array, b: Array, *bounds: Array) -> bool:
-    """Whether rounding cannot explain all differences; mostly the first filter tells."""
-    return any(
-        bool(np.any(np.abs(one - other) > sum(limits)))
-        for one, other, *limits in zip(a, b, *bounds, strict=True)
-    )
-
-
-def _correlate(x: Array, banks: Array) -> Array:
-    """Every row (R,K,h,w) of filters (R,K,C,Fh,Fw): all share the engine's windows."""
-    rows, count = banks.shape[:2]
-    flat = banks.reshape(rows * count, *banks.shape[2:])
-    values: Array = correlate(x[None], flat, (1, 1), (1, 1))[0]
-    return values.reshape(rows, count, *values.shape[1:])
-
-
-def _sizes(x: Array, banks: Array, values: Array) -> Array:
-    """S of every row's elements."""
-    if x.dtype.kind != "c" and x.min() >= 0 and banks.min() >= 0:
-        return values.astype(np.float64)
-    return _correlate(_magnitudes(x), _magnitudes(banks))
-
-
-def _magnitudes(array: Array) -> Array:
-    return np.abs(array).astype(np.float64, copy=False)
-
-
-def _count_outside(values: Array, limits: tuple[int, int] | None) -> int:
-    if limits is None:
-        return 0
-    if values.min() >= limits[0] and values.max() <= limits[1]:
-        return 0
-    return int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
-
-
-def tasks(
-    x: Array,
-    w: Array,
-    tiles: tuple[Tile, ...],
-    arithmetic: Arithmetic,
-    method: str,
-    rows: Rows,
-    limits: tuple[int, int] | None,
-) -> Iterator[tuple[Any, ...]]:
-    """The arguments of :func:`judge_tile`, one tile at a time: nothing is read before its turn."""
+def parts(x: Array, w: Array, tiles: tuple[Tile, ...]) -> Iterator[tuple[Array, Array, Tile]]:
+    """What each tile needs of image and bank: views, so that nothing is read before its turn."""
     _, _, *kernel = w.shape
     for tile in tiles:
         (k, *corner), (filters, *sizes) = tile.first, tile.sizes
         part = tuple(slice(a, a + n + f - 1) for a, n, f in zip(corner, sizes, kernel, strict=True))
-        yield x[(slice(None), *part)], w[k : k + filters], tile, arithmetic, method, rows, limits
+        yield x[(slice(None), *part)], w[k : k + filters], tile

@@ -1,0 +1,89 @@
+"""Transforms that calls share: the same numbers as scipy makes for each, and nothing is left."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.fft
+from scipy.signal import convolve
+
+from convcheck.reference import Oracle
+from convcheck.rounding import choose_arithmetic
+from convcheck.transforms import along_each_axis, shared_transforms
+
+
+def drawn(seed: int, shape: Any, complex_data: bool = False) -> Any:
+    rng = np.random.default_rng(seed)
+    array = rng.standard_normal(shape)
+    return array + 1j * rng.standard_normal(shape) if complex_data else array
+
+
+@pytest.mark.parametrize("complex_data", [False, True])
+@pytest.mark.parametrize(
+    ("image", "bank"),
+    [
+        ((3, 5, 5), (1, 3, 2, 2)),
+        ((1, 40, 31), (3, 1, 7, 4)),
+        ((4, 9, 30), (2, 4, 1, 5)),
+        ((2, 6, 6), (2, 2, 6, 6)),
+        ((5, 17, 1), (2, 5, 3, 1)),
+    ],
+)
+def test_the_oracle_is_what_scipy_gives(image: Any, bank: Any, complex_data: bool) -> None:
+    x, w = drawn(1, image, complex_data), drawn(2, bank, complex_data)
+    values, bounds = Oracle(x, choose_arithmetic(x, w), "fft").each(w)
+    assert bounds is not None
+    for value, kernel, bound in zip(values, w, bounds, strict=True):
+        (bare,) = convolve(x, kernel, "valid", method="fft")
+        # Sum by sum the same, where a machine's vectors round as its single numbers do.
+        assert np.abs(value - bare).max() <= min(bound, 1e-14 * np.abs(bare).max())
+
+
+def test_the_image_is_transformed_once_and_nothing_else_is_kept() -> None:
+    x, other = drawn(3, (3, 8, 9)), drawn(4, (3, 8, 9))
+    calls = {"rfftn": scipy.fft.rfftn, "fftn": scipy.fft.fftn}
+    lengths, axes = [5, 9, 10], [0, 1, 2]
+    expected = {name: call(x, lengths, axes=axes) for name, call in calls.items()}
+    with shared_transforms(x):
+        for name, call in calls.items():
+            made = call(x, lengths, axes=axes)
+            assert call(x, lengths, axes=axes) is made
+            assert not made.flags.writeable
+            assert np.array_equal(made, expected[name])
+            assert call(x, [6, 9, 10], axes=axes).shape[:2] == (6, 9)
+            assert call(x, lengths[1:], axes=axes[1:]).shape[:2] == (3, 9)
+            assert call(other, lengths, axes=axes) is not call(other, lengths, axes=axes)
+            assert np.allclose(call(x.copy(), lengths, axes=None), expected[name])
+            assert call(x) is not call(x)  # asked otherwise, it is scipy's to do
+        assert np.allclose(scipy.fft.irfftn(expected["rfftn"], lengths)[:3, :8, :9], x)
+    made = scipy.fft.rfftn(x, lengths, axes=axes)
+    assert scipy.fft.rfftn(x, lengths, axes=axes) is not made
+
+
+def test_the_image_is_free_at_once() -> None:
+    """A circle would keep it, and what it was made into, until the collector comes by."""
+    x = drawn(5, (2, 8, 8))
+    gone = weakref.ref(x)
+    gc.disable()
+    try:
+        with suppress(InterruptedError), shared_transforms(x):
+            convolve(x, drawn(6, (2, 3, 3)), "valid", method="fft")
+            raise InterruptedError
+        del x
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_each_axis_is_padded_in_its_turn(real: bool) -> None:
+    x = drawn(7, (3, 4, 5))
+    whole = scipy.fft.rfftn if real else scipy.fft.fftn
+    for axes, lengths in (([0, 1, 2], [5, 9, 8]), ([1, 2], [6, 7]), ([2], [5])):
+        made = along_each_axis(x, lengths, axes, real=real)
+        assert np.allclose(made, whole(x, lengths, axes=axes), rtol=0, atol=1e-13)
