@@ -140,8 +140,8 @@ def plan(
     each = max(peak(*tile.sizes) for tile in tiles)
     outputs = count * height * width
     # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
-    oracle = taps if direct else 70 * channels
-    seconds = 1e-9 * outputs * (oracle + decompositions * (0.5 * taps + 35)) * (item // 8)
+    oracle = taps if direct else 35 * channels
+    seconds = 1e-9 * outputs * (oracle + decompositions * (0.25 * taps + 15)) * (item // 8)
     return within(tiles, each, seconds, memory=memory, jobs=jobs, remote=remote)
 
 
