@@ -74,11 +74,15 @@ def test_of_borders_that_leave_as_much_the_finer_and_the_plainer(
 def test_no_border_is_asked_for_after_one_that_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """But for a constant that few bits explain: it may be not quite right."""
+    """But for one that few bits explain: they hide a constant, or that it is not quite right."""
     few, rest = {"arithmetic": "bfloat16"}, [(5, {"padding_mode": "wrap"})] * 2
     constant = {"padding_value": 3.0}
     assert chosen(monkeypatch, (0, {}), *rest) == (0, 1)
-    assert chosen(monkeypatch, (0, few), *rest) == (0, 1)
+    assert chosen(monkeypatch, (0, few), *rest) == (0, 3)
+    assert chosen(monkeypatch, (0, few), (0, constant), *rest) == (1, 2)
+    # A constant that few bits explain is no better than the bias that they explain.
+    biased = few | {"bias": (1.0,)}
+    assert chosen(monkeypatch, (0, biased), (0, constant | few), *rest) == (0, 4)
     assert chosen(monkeypatch, (0, constant), *rest) == (0, 1)
     assert chosen(monkeypatch, (0, constant | few), *rest) == (0, 3)
     assert chosen(monkeypatch, (1, {}), *rest) == (0, 3)

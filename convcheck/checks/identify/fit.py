@@ -118,10 +118,11 @@ def _in_areas(thin: Thin, told: Fit, output: Array) -> Confirmed:
 def _best(linear: Linear, output: Array, usable: Array) -> Fit:
     best: Fit | None = None
     for candidate in _borders(linear, output, usable):
-        if best is None or _rank(candidate) < _rank(best):
+        # Few bits would explain a border's constant, or that it is not quite right, as rounding.
+        given = best is not None and not best.misses and not best.convention.padding_value
+        if best is None or (_rank(candidate) < _rank(best) and (is_fine(candidate) or not given)):
             best = candidate
-        if not best.misses and (not best.convention.padding_value or is_fine(best)):
-            # Few bits would explain as rounding that a border's constant is not quite right.
+        if not best.misses and is_fine(best):
             break
     if best is None:
         raise AssertionError("the plain border is always tried")
