@@ -696,6 +696,11 @@ def test_a_channel_of_which_relu_left_nothing_has_a_bias_low_enough() -> None:
     fit = solved(sums, output)
     assert fit.convention.bias is None
     assert fit.misses == np.count_nonzero(sums[0, 1])
+    # Where most are empty, hardly anything would be said without one.
+    output[0, 2] = 0
+    fit = solved(sums, output)
+    assert fit.misses == 0
+    assert fit.convention.bias == (0, -sums[0, 1].max(), -sums[0, 2].max())
 
 
 def test_all_that_relu_left_says_what_was_done() -> None:

@@ -365,8 +365,9 @@ def _plainer_bias(linear: Linear, fit: Fit, output: Array, usable: Array) -> Fit
                 break
     numbers = tuple(map(float, plain))
     silent = ~seen.any(axis=(0, 2, 3)) & (fit.convention.activation == "relu")
-    if silent.any() and not silent.all() and not plain[~silent].any():
-        # No other channel has a bias: that one of zeros has such a low one would be made up.
+    if silent.any() and silent.mean() <= 1 - EXPLAINED and not plain[~silent].any():
+        # No other channel has a bias: that one of zeros has such a low one would be made up. But
+        # where most are of zeros, hardly anything would be said without it.
         return judge(linear, fit.convention.replace(bias=None), output, usable)
     trial = fit.convention.replace(bias=numbers if any(numbers) else None)
     other = judge(linear, trial, output, usable)
