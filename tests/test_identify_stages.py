@@ -20,6 +20,8 @@ from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from convcheck.checks.identify.samples import Sample
     from convcheck.checks.identify.tally import Confirmed
 
@@ -38,14 +40,21 @@ def said(one: Pass) -> str:
     """A pass in words: its judges, then what it is but for the plainest."""
     names = [make.__name__ for make in one.judges]
     flags = [f.name for f in fields(one) if getattr(one, f.name) is True]
-    modes = {PADDING_MODES: [], ("constant",): ["constant"], ("wrap",): ["wrap"]}[one.modes]
-    return " ".join([*names, "|", *flags, *modes])
+    few = {PADDING_MODES: [], PADDING_MODES[1:]: ["beyond"]}
+    return " ".join([*names, "|", *flags, *few.get(one.modes, one.modes)])
 
 
 BORDERED = "bordered | one_channel bordered everywhere constant"
 PAIRED = "bordered_scaled bordered_parallel | paired bordered everywhere constant"
 ROLLED = "plain | circular wrap"
 COARSELY = "coarse_affine"
+
+
+def over_zeros_first(those: Iterable[str]) -> list[str]:
+    """Each with zeros beyond the edge before any with another border, if it has one."""
+    known = [one.removesuffix(" constant") for one in those]
+    rest = [f"{one} beyond" for one in known if "bordered" not in one]
+    return [*(f"{one} constant" for one in known), *rest]
 
 
 def elaborated(usual: list[str], special: list[str]) -> list[str]:
@@ -62,7 +71,7 @@ def elaborated(usual: list[str], special: list[str]) -> list[str]:
         *special,
         *(["modular_rare | one_channel"] if len(special) > 1 else []),
         *(also(also(one, "everywhere"), "again") for one in usual),
-        *(also(one, "shuffled") for one in (*usual, *special)),
+        *over_zeros_first(also(one, "shuffled") for one in (*usual, *special)),
         *(also(one, "outside") for one in usual),
     ]
 

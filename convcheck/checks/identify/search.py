@@ -149,10 +149,13 @@ class Search:
         ]
 
     def _blocks(self, rows: Table, columns: Table, mode: str) -> Iterator[tuple[Table, Table]]:
-        """The pairs to try: where no window reaches over the edge, all modes are the constant's."""
+        """The pairs to try: where no window reaches over the edge, all modes are the constant's.
+
+        But an image that wraps is rolled by nothing, too.
+        """
         if not len(rows) or not len(columns):
             return
-        if not self.bordered and (mode == "constant" or "constant" not in self.modes):
+        if not self.bordered and (mode == "constant" or self.circular):
             yield from self._parts(rows, columns)
             return
         over, within = np.flatnonzero(rows.touches), np.flatnonzero(~rows.touches)

@@ -184,7 +184,10 @@ def _again(those: list[Pass]) -> list[Pass]:
 
 
 def _shuffled(those: list[Pass]) -> list[Pass]:
-    return [replace(one, shuffled=True) for one in those]
+    """With the channels in any order: over zeros first, which is a fourth or fifth of it all."""
+    every = [replace(one, shuffled=True) for one in those]
+    zeros = [replace(one, modes=("constant",)) for one in every]
+    return [*zeros, *(replace(one, modes=PADDING_MODES[1:]) for one in every if not one.bordered)]
 
 
 def _outside(those: list[Pass]) -> list[Pass]:
