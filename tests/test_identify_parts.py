@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
+from convcheck.checks.identify.ambiguity import degenerate, only_copies, why_ambiguous
 from convcheck.checks.identify.axes import Axis, axis_options, padding, table
 from convcheck.checks.identify.classes import (
     canonical,
@@ -20,6 +20,7 @@ from convcheck.checks.identify.classes import (
 )
 from convcheck.checks.identify.expectation import meets
 from convcheck.checks.identify.flat import flat_fits
+from convcheck.checks.identify.identification import identify
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.samples import (
     Sample,
@@ -730,3 +731,20 @@ def test_a_bias_alone_is_told_where_the_image_is_zero() -> None:
         first = fits[0].convention
         assert {key: getattr(first, key) for key in keys} == keys, size
         assert first.flip == ()
+
+
+def test_filters_that_copy_one_element_tell_hardly_anything() -> None:
+    x, w = ints(3, 6, 6), np.zeros((2, 3, 2, 2))
+    w[0, 1, 1, 0], w[1, 2, 0, 0] = 5, -1
+    problem = Problem.of(x, w, convolve(x, w, Convention()))
+    assert only_copies(problem, Convention())
+    result = identify(x, w, problem.output)
+    assert result.verdict == "ambiguous"
+    assert any("more than one number that is not zero" in reason for reason in result.reasons)
+    assert any("only the plainest are listed" in reason for reason in result.reasons)
+    # One filter that sums is enough, and so are windows that have a single element each.
+    w[1, 0, 0, 1] = 2
+    assert not only_copies(Problem.of(x, w, problem.output), Convention())
+    for single in (np.eye(3)[:, :, None, None], np.ones((3, 1, 1, 1))):
+        groups = 3 // single.shape[1]
+        assert not only_copies(Problem.of(x, single, x), Convention(groups=groups))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import shape_of
@@ -29,6 +31,11 @@ def why_ambiguous(
     if conventions and not reasons:
         first = conventions[0]
         reasons = [_reason(problem, first, other) for other in conventions[1:]]
+        if only_copies(problem, first):
+            reasons.append(
+                "no filter has more than one number that is not zero: OUT shows where each element "
+                "was copied from, and nothing else that a window met"
+            )
     if crowded:
         reasons.append("so many conventions give this output that only the plainest are listed")
     remedy = (
@@ -37,6 +44,16 @@ def why_ambiguous(
         "--shape 3x9x8 --kernel 3x2 --count 4 --save case draws"
     )
     return tuple(dict.fromkeys(reasons)), remedy
+
+
+def only_copies(problem: Problem, convention: Convention) -> bool:
+    """Whether each filter multiplies one element of a window alone, though windows have more.
+
+    Then any dilation does, and the axes in another order, beyond what is searched at once.
+    """
+    channels = stored_image(problem.image, convention).shape[1]
+    w = arrange_filters(problem.filters, convention.replace(flip=()), channels)
+    return math.prod(w.shape[2:]) > 1 and bool((np.count_nonzero(w, axis=(1, 2, 3)) <= 1).all())
 
 
 def degenerate(problem: Problem) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.audit import AuditResult, audit
-from convcheck.checks.identify.ambiguity import degenerate, why_ambiguous
+from convcheck.checks.identify.ambiguity import degenerate, only_copies, why_ambiguous
 from convcheck.checks.identify.axes import (
     MAX_DILATION,
     MAX_OUTSIDE,
@@ -173,6 +173,7 @@ def _identify(
         groups = classes(problem, fitted)
         crowded |= len(groups) > MANY
         crowded |= any(is_luck(fitted[group[0]], output, hypotheses) for group in groups)
+        crowded |= any(only_copies(problem, group[0]) for group in groups)
         candidates = tuple(
             _candidate(_plainer(problem, fitted[group[0]])) for group in groups[:MANY]
         )
