@@ -85,7 +85,7 @@ def test_other_orders_are_asked_for_where_relu_left_nothing_of_a_group(
     output[2] = last
     problem = Problem.of(np.ones((2, 3, 3)), np.ones((2, 1, 2, 2)), output)
     fit: Any = SimpleNamespace(convention=Convention(groups=2, activation="relu").replace(**keys))
-    monkeypatch.setattr(exploration, "_reordered", lambda *given: [given])
+    monkeypatch.setattr(exploration, "_altered", lambda *given: [given])
     assert list(untold(problem, [fit, fit])) == ([(problem, fit)] * 2 if asked else [])
 
 

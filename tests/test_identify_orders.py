@@ -80,14 +80,14 @@ def test_a_group_that_shows_something_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert orders(monkeypatch, shown, nothing) == set()
     # One silent channel is enough to look.
     loud = SILENT.replace(bias=(0.0, 0.0, 0.0, -9999.0))
-    monkeypatch.setattr(exploration, "_reordered", lambda _, fit: [fit])
+    monkeypatch.setattr(exploration, "_altered", lambda _, fit: [fit])
     assert orders(monkeypatch, loud, nothing) == {None}
 
 
 def test_without_relu_or_groups_there_is_nothing_to_look_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(exploration, "_reordered", lambda _, fit: [fit])
+    monkeypatch.setattr(exploration, "_altered", lambda _, fit: [fit])
     assert orders(monkeypatch, SILENT.replace(activation=None), nothing) == set()
     w = DRAWN[5000:5064].reshape(4, 4, 2, 2)
     whole = SILENT.replace(groups=1)

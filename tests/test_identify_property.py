@@ -78,6 +78,11 @@ def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
         (72067, "ints", "identified"),  # a border of scaled numbers that wrapped
         (71259, "normal", "identified"),  # and with the channels in another order
         (71002, "normal32", "ambiguous"),  # biases that a border's constant is as well
+        (
+            92565,
+            "normal",
+            "identified",
+        ),  # a constant where the edge repeated gives most in few bits
         (92330, "ints", "identified"),  # a constant that few bits would explain as rounding
         (71028, "ints", "ambiguous"),  # a border that rounding leaves open
         (14059, "normal32", "ambiguous"),  # a border of which ReLU left nothing

@@ -72,7 +72,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             closest = [] if mute else _closest(found)
             seen.closest = next(iter(closest), None)
             seen.fits.extend(_confirmed(problem, closest, known)[0])
-            seen.fits.extend(_other_orders(problem, seen))
+            seen.fits.extend(_otherwise(problem, seen))
             if mute and all(fit.misses for fit in seen.fits):
                 plainest = [fit for fit in flat_fits(problem, found) if not fit.misses]
                 seen.fits.extend(plainest)
@@ -90,7 +90,7 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
         seen.hypotheses += surveyed.considered
         _gather(problem, one, surveyed.found, seen, known)
         if any(_nearly(fit, share) for fit in seen.fits):
-            seen.fits.extend(_other_orders(problem, seen))
+            seen.fits.extend(_otherwise(problem, seen))
             break
     return seen
 
@@ -186,30 +186,38 @@ def _confirmed(
     return fits, crowded
 
 
-def _other_orders(problem: Problem, seen: Exploration) -> list[Confirmed]:
-    """What fits in another order of the channels than what comes nearest, where nothing fits yet.
+def _otherwise(problem: Problem, seen: Exploration) -> list[Confirmed]:
+    """What fits in another order of the channels, or over another border, than what comes nearest.
 
-    Groups of which ReLU left nothing, and filters that do not read every channel, fit in several.
+    Groups of which ReLU left nothing, and filters that do not read every channel, fit in several
+    orders; a border that no pass guessed is solved for, where what lies inside of it is known.
     """
     near = [fit for fit in seen.fits if is_near(fit, seen.hypotheses)]
     if not near or not all(fit.misses for fit in seen.fits):
         return []
-    return list(_reordered(problem, min(near, key=lambda fit: fit.misses)))
+    return list(_altered(problem, min(near, key=lambda fit: fit.misses)))
 
 
-def _reordered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
-    """What a convention becomes by other orders of a few channels, if that fits."""
+def _altered(problem: Problem, near: Confirmed) -> Iterator[Confirmed]:
+    """What a convention becomes by other orders of a few channels and other borders, if it fits."""
     c = near.convention.replace(
         scale=1.0, bias=None, activation=None, arithmetic="exact", padding_value=0.0
     )
     channels = to_axes(problem.image, c.image_layout, "NCHW").shape[1]
     output = to_axes(problem.output, c.output_layout, "NOHW")
+    others = []
+    if c.padding_mode != "constant":
+        others.append(c.replace(padding_mode="constant"))
     if 1 < channels <= ALL_ORDERS:
-        for order in permutations(range(channels)):
-            plain = order == tuple(range(channels))
-            fit = confirm(problem, c.replace(channel_order=None if plain else order), output)
-            if fit is not None and not fit.misses:
-                yield fit
+        plain = tuple(range(channels))
+        others += [
+            c.replace(channel_order=None if order == plain else order)
+            for order in permutations(plain)
+        ]
+    for other in others:
+        fit = confirm(problem, other, output)
+        if fit is not None and not fit.misses:
+            yield fit
 
 
 def untold(problem: Problem, fits: Sequence[Confirmed]) -> Iterator[Confirmed]:
@@ -225,7 +233,7 @@ def untold(problem: Problem, fits: Sequence[Confirmed]) -> Iterator[Confirmed]:
             and c.groups > 1
             and not all((output[:, o] > 0).any() for o in range(output.shape[1]))
         ):
-            yield from _reordered(problem, fit)
+            yield from _altered(problem, fit)
 
 
 def is_near(fit: Confirmed, hypotheses: int) -> bool:
