@@ -13,7 +13,7 @@ the script makes (2C - 1 + 2C) / (2C - 1) times the transforms of the bare calls
 ``compare`` makes that of the image once for all filters, and of a filter about half, as most of its
 rows are zeros: half of the bare calls is left. Of one channel each call is three transforms of a
 plane and no more; there the sums or transforms of the rows and of their S come to more than the
-half that was saved, and most of all for large kernels. These are shown, without a goal.
+half that was saved, and most of all for large kernels.
 
 Then the same by the clock, as a user has it: the command, with its workers and their start, and the
 script as a process, on the files of a larger picture.
@@ -53,8 +53,6 @@ CASES = {
     "a first layer, 3x224x224 by 64x3x7x7": ((3, 224, 224), (64, 3, 7, 7), "normal"),
     "a picture, 3x800x800 by 8x3x5x5": ((3, 800, 800), (8, 3, 5, 5), "normal"),
     "that picture, digits": ((3, 800, 800), (8, 3, 5, 5), "ints"),
-}
-WITHOUT_GOAL = {
     "large kernels, 3x500x500 by 4x3x31x31": ((3, 500, 500), (4, 3, 31, 31), "normal"),
     "one channel, 1x800x800 by 8x1x5x5": ((1, 800, 800), (8, 1, 5, 5), "normal"),
     "one channel, 1x800x800 by 4x1x31x31": ((1, 800, 800), (4, 1, 31, 31), "ints"),
@@ -82,7 +80,7 @@ def script(x: Any, w: Any) -> None:
 
 def seconds(side: str, name: str) -> tuple[float, float]:
     """The CPU's time that a side takes on a case, and how much of it is spent in scipy."""
-    image_shape, bank_shape, values = (CASES | WITHOUT_GOAL)[name]
+    image_shape, bank_shape, values = CASES[name]
     image, filters = draw(image_shape, bank_shape, seed=1, values=values)
     x, w = image.astype(float), filters.astype(float)
     inside = 0.0
@@ -137,7 +135,7 @@ def main() -> int:
         script(*(np.load(name).astype(float) for name in sys.argv[2:]))
         return 0
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    missed = False
+    ratios, missed = [], []
     sides = ("compare", "bare", "script")
     spawn = get_context("spawn")
     pools = {side: ProcessPoolExecutor(1, mp_context=spawn) for side in sides}
@@ -145,7 +143,7 @@ def main() -> int:
         f"{'case':38} {'compare':>9} {'bare':>9} {'script':>9} "
         f"{'to bare':>8} {'beside scipy':>13} {'speed-up':>9}"
     )
-    for name in CASES | WITHOUT_GOAL:
+    for name in CASES:
         runs = [
             {side: pools[side].submit(seconds, side, name).result() for side in sides}
             for _ in range(rounds + 1)
@@ -156,22 +154,26 @@ def main() -> int:
             (run["compare"][0] - run["compare"][1]) / run["bare"][0] for run in runs
         )
         speed_up = statistics.median(run["script"][0] / run["compare"][0] for run in runs)
-        if name in CASES:
-            missed |= to_bare > GOAL_BARE or speed_up < GOAL_SCRIPT
-            missed |= "layer" in name and beside > GOAL_BESIDE
+        ratios.append((to_bare, speed_up))
+        held = to_bare <= GOAL_BARE and speed_up >= GOAL_SCRIPT
+        if not held or ("layer" in name and beside > GOAL_BESIDE):
+            missed.append(name)
         print(
             f"{name:38} {times[0]:7.3f} s {times[1]:7.3f} s {times[2]:7.3f} s "
-            f"{to_bare:8.2f} {beside:13.1%} {speed_up:8.1f}x",
+            f"{to_bare:8.2f} {beside:13.1%} {speed_up:8.1f}x{' MISSED' * (name in missed)}",
             flush=True,
         )
     for pool in pools.values():
         pool.shutdown()
-    missed |= clock(rounds) < GOAL_SCRIPT
+    to_bare, speed_up = map(statistics.geometric_mean, zip(*ratios, strict=True))
+    print(f"geometric means: to bare {to_bare:.2f}, speed-up {speed_up:.1f}x")
+    if clock(rounds) < GOAL_SCRIPT:
+        missed.append("by the clock")
     print(
         f"goals: to bare <= {GOAL_BARE:.2f}, beside scipy <= {GOAL_BESIDE:.0%} on layers, "
         f"speed-up >= {GOAL_SCRIPT:.0f}x"
     )
-    return int(missed)
+    return int(bool(missed))
 
 
 if __name__ == "__main__":
