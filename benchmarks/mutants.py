@@ -71,6 +71,8 @@ TESTS = {
     "rounding": "test_rounding",
     "comparison": "test_comparison",
     "reference": "test_compare",
+    "transforms": "test_transforms",
+    "checks.screen": "test_screen",
     "mapping": "test_mapping",
     **{f"checks.identify.{name}": tests for tests, names in IDENTIFY.items() for name in names},
 }

@@ -111,6 +111,23 @@ def test_the_bound_by_its_definition() -> None:
         assert fourier.bound(x, w, roundings).tolist() == expected
 
 
+def test_sizes_in_single_precision_have_the_bound_of_it() -> None:
+    rng = np.random.default_rng(15)
+    x, w = np.abs(rng.standard_normal((3, 7, 11))), np.abs(rng.standard_normal((2, 3, 2, 2)))
+    for scale in (1.0, 2.0**-70):
+        near, off = fourier.rough(x * scale, w * scale, ROWS)
+        assert near.dtype == np.float32
+        points = 3 * 8 * 12
+        rounded = {"roundings": 2 + 3, "unit": 2.0**-24, "underflow": 2.0**-149}
+        expected = [fft_bound(norm(x * scale), norm(k * scale), points, **rounded) for k in w]
+        assert off.tolist() == expected
+        assert (
+            np.abs(near - fourier.flips(x * scale, w * scale, ROWS)) <= off[:, None, None]
+        ).all()
+    near, _ = fourier.rough(x * 1e30, w * 1e30, ROWS)
+    assert not np.isfinite(near).any()
+
+
 @pytest.mark.parametrize(("bound", "exact"), [(0.97, True), (0.98, False), (1.2, False)])
 def test_one_multiple_of_the_quantum_must_be_near(
     bound: float, exact: bool, monkeypatch: pytest.MonkeyPatch

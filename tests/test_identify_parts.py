@@ -748,3 +748,5 @@ def test_filters_that_copy_one_element_tell_hardly_anything() -> None:
     for single in (np.eye(3)[:, :, None, None], np.ones((3, 1, 1, 1))):
         groups = 3 // single.shape[1]
         assert not only_copies(Problem.of(x, single, x), Convention(groups=groups))
+    for shape in ((1, 3, 2, 1), (1, 3, 1, 2)):
+        assert only_copies(Problem.of(x, np.eye(1, 6).reshape(shape), x), Convention())

@@ -87,3 +87,5 @@ def test_each_axis_is_padded_in_its_turn(real: bool) -> None:
     for axes, lengths in (([0, 1, 2], [5, 9, 8]), ([1, 2], [6, 7]), ([2], [5])):
         made = along_each_axis(x, lengths, axes, real=real)
         assert np.allclose(made, whole(x, lengths, axes=axes), rtol=0, atol=1e-13)
+    with pytest.raises(ValueError, match="zip"):
+        along_each_axis(x, [5], [1, 2], real=real)
