@@ -125,7 +125,7 @@ def test_the_bound_is_not_idle() -> None:
 
 def test_gamma() -> None:
     units = [np.finfo(dtype).eps / 2 for dtype in (np.float64, np.float32)]
-    assert [rounding.UNIT, rounding.SINGLE] == units
+    assert units == [rounding.UNIT, rounding.SINGLE]
     assert gamma(1) == 2.0**-53 / (1 - 2.0**-53)
     assert gamma(100, 2.0**-11) == pytest.approx(100 / (2048 - 100))
     assert gamma(2**53) == math.inf
