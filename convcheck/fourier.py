@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.rounding import SINGLE, TINY, UNIT, fft_bound, norm
-from convcheck.transforms import along_each_axis
+from convcheck.transforms import along_each_axis, back_along_each_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +65,11 @@ def sums(
     if not np.isfinite(values).all():
         return None
     if arithmetic.exact:
-        return np.rint(values / step) * step + 0.0, np.zeros(len(bank))  # + 0.0: no -0
+        values /= step
+        np.rint(values, out=values)
+        values *= step
+        values += 0.0  # no -0
+        bounds = np.zeros(len(bank))
     return values, bounds
 
 
@@ -87,7 +91,7 @@ def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
     ``rows`` say which of the axes I, H and W of the bank (K,C,Fh,Fw) are reversed. Each element is
     off by :func:`bound` at most. The precision is the image's, float64 or float32.
     """
-    from scipy.fft import irfft2, rfft2
+    from scipy.fft import rfft2
 
     rows = list(rows)
     lengths = _lengths(image.shape)
@@ -110,9 +114,18 @@ def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
             # Both axes reversed, or W of what has H reversed: a convolution with what was kept.
             convolved = "W" in flip
             factor = kept[crossed][::-1] if "I" in flip else kept[crossed]
-            summed = np.einsum("chw,chw->hw", spectrum, factor if convolved else factor.conj())
-            values[row, k] = irfft2(summed, lengths)[last if convolved else first]
+            summed = _summed(spectrum, factor if convolved else factor.conj())
+            valid = last if convolved else first
+            values[row, k] = back_along_each_axis(summed, lengths, (0, 1), valid, real=True)
     return values
+
+
+def _summed(a: Array, b: Array) -> Array:
+    """The products of two spectra (C,H,W), summed over channels."""
+    total: Array = a[0] * b[0]
+    for one, other in zip(a[1:], b[1:], strict=True):
+        total += one * other
+    return total
 
 
 def bound(

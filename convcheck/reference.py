@@ -95,9 +95,11 @@ class Oracle:
                 shared_transforms(self.image),
             ):
                 warnings.simplefilter("ignore")  # of what is not finite: it is looked at below
-                values = np.concatenate(
-                    [convolve(self.image, w, mode="valid", method=self.method) for w in bank]
-                )
+                for k, kernel in enumerate(bank):
+                    (found,) = convolve(self.image, kernel, mode="valid", method=self.method)
+                    if k == 0:
+                        values = np.empty((len(bank), *found.shape), found.dtype)
+                    values[k] = found
         except Exception as error:
             raise OracleError(
                 f"{NAME} itself failed, so there is nothing to judge against",

@@ -1,9 +1,11 @@
-"""scipy's own FFT for calls that share an operand: less work, and the same transforms.
+"""scipy's own FFT for calls that share an operand: less work, and the same numbers.
 
-``scipy.signal.convolve`` transforms both of its operands anew in every call. Of calls with one
-image and many filters the image's transform is always the same, and most rows of a filter that is
-padded to the image's size are zeros, whose transforms are zeros. ``scipy.fft`` lets a backend take
-its calls; this one hands them to scipy's own functions, the image once and a filter axis by axis.
+``scipy.signal.convolve`` transforms both of its operands anew in every call, and makes all of the
+full convolution before it cuts out what is valid. Of calls with one image and many filters the
+image's transform is always the same; most rows of a filter that is padded to the image's size are
+zeros, whose transforms are zeros; and of the 2C - 1 channels of the full result one is valid.
+``scipy.fft`` lets a backend take its calls. This one hands them to scipy's own functions: of the
+image once, of a filter axis by axis, and on the way back for what is valid alone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+FORWARD, BACK = ("fftn", "rfftn"), ("ifftn", "irfftn")
+
 
 @contextmanager
 def shared_transforms(image: Array) -> Iterator[None]:
-    """While convolutions with ``image`` are made by scipy, its transform is made once."""
+    """While scipy makes valid convolutions of ``image``, it transforms no more than it must."""
     from scipy.fft import set_backend
 
     backend = _Backend(image)
@@ -40,6 +45,8 @@ class _Backend:
     def __init__(self, image: Array) -> None:
         self.image = image
         self.kept: dict[tuple[Any, ...], Array] = {}
+        self.filter: tuple[int, ...] | None = None
+        """The shape of what was transformed last beside the image."""
 
     def __ua_function__(
         self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
@@ -47,13 +54,21 @@ class _Backend:
         """The result of one of scipy.fft's functions; NotImplemented where it is scipy's to do."""
         from scipy.fft import skip_backend
 
-        if method.__name__ not in ("fftn", "rfftn") or len(args) != 2 or set(options) != {"axes"}:
+        if method.__name__ not in FORWARD + BACK or len(args) != 2 or set(options) != {"axes"}:
             return NotImplemented
         array, lengths = args
         axes = range(array.ndim) if options["axes"] is None else options["axes"]
+        real = method.__name__ in ("rfftn", "irfftn")
         with skip_backend(self):
+            if method.__name__ in BACK:
+                if self.filter is None:
+                    return NotImplemented
+                wanted = [slice(self.filter[axis] - 1, self.image.shape[axis]) for axis in axes]
+                valid = back_along_each_axis(array, lengths, axes, wanted, real=real)
+                return _amid_nan(valid, lengths, axes, wanted)
             if array is not self.image:
-                return along_each_axis(array, lengths, axes, real=method.__name__ == "rfftn")
+                self.filter = array.shape
+                return along_each_axis(array, lengths, axes, real=real)
             key = (method.__name__, *lengths, *axes)
             if key not in self.kept:
                 self.kept[key] = method(array, lengths, axes=axes)
@@ -77,3 +92,51 @@ def along_each_axis(
     for axis, length in order:
         array = fft(array, length, axis=axis)
     return array
+
+
+def back_along_each_axis(
+    array: Array,
+    lengths: Sequence[int],
+    axes: Sequence[int],
+    wanted: Sequence[slice],
+    *,
+    real: bool,
+) -> Array:
+    """The inverse N-D FFT to ``lengths``: only what is ``wanted`` along each axis.
+
+    Like scipy's it divides by the number of points once, and as a product.
+    """
+    from scipy.fft import ifft, irfft
+
+    factor = (1 / np.prod(lengths, dtype=np.longdouble)).astype(array.real.dtype)
+    scaled = axes[-1] if real else axes[0]  # the axis in whose turn scipy divides
+    for axis, length, part in zip(axes, lengths, wanted, strict=True):
+        if real and axis == axes[-1]:
+            array = irfft(array, length, axis=axis, norm="forward")
+        else:
+            array = ifft(array, axis=axis, norm="forward")
+        array = array[(slice(None),) * axis + (part,)]
+        if axis == scaled:
+            array *= factor
+    return array
+
+
+def _amid_nan(
+    array: Array, lengths: Sequence[int], axes: Sequence[int], wanted: Sequence[slice]
+) -> Array:
+    """An array of ``lengths`` that is NaN but for what is ``wanted``.
+
+    Along an axis of which one element is wanted it has that element everywhere, without a copy.
+    """
+    shape, parts = [*array.shape], {}
+    for axis, length, part in zip(axes, lengths, wanted, strict=True):
+        if shape[axis] > 1:
+            shape[axis], parts[axis] = length, part
+    whole = np.empty(shape, array.dtype)
+    whole[tuple(parts.get(axis, slice(None)) for axis in range(array.ndim))] = array
+    for axis, part in parts.items():
+        for beside in (slice(part.start), slice(part.stop, None)):
+            whole[(slice(None),) * axis + (beside,)] = np.nan
+    for axis, length in zip(axes, lengths, strict=True):
+        shape[axis] = length
+    return np.broadcast_to(whole, shape)

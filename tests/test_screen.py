@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from convcheck import fourier
 from convcheck.checks import one_tile
 from convcheck.checks.screen import Screen, singly
+from convcheck.checks.tiles import Tile
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as judge
 from convcheck.reference import Oracle
@@ -121,9 +122,9 @@ def test_so_is_a_row_by_fft(kind: str, other: str, seed: int) -> None:
     values, bounds = found
     limits = bounds + floors
     sizes = one_tile._correlate(np.abs(x), np.abs(banks))
-    near, off = fourier.rough(np.abs(x), np.abs(w), FLIPS)
+    (near,), off = fourier.rough(np.abs(x), np.abs(w), FLIPS[HOME : HOME + 1])
     assert near.dtype == np.float32
-    assert (np.abs(near - sizes) <= off[:, None, None]).all()
+    assert (np.abs(near - sizes[HOME]) <= off[:, None, None]).all()
     screen = Screen.around(np.abs(x), np.abs(banks), near, off, limits, HOME)
     if screen is None:
         return
@@ -146,7 +147,7 @@ def test_what_is_too_far_off_is_no_s() -> None:
         np.abs(rng.standard_normal((3, 40, 50))),
         np.abs(rng.standard_normal((3, 2, 3, 9, 9))),
     )
-    near = one_tile._correlate(x, banks).astype(np.float32)
+    near = one_tile._correlate(x, banks)[HOME].astype(np.float32)
     off, limits = np.full(2, 1e-3 * near.min()), np.array([1e-12, 0.0])
 
     def around(**other: Any) -> Screen | None:
@@ -233,3 +234,43 @@ def test_single_precision_is_for_sums_that_are_exact_in_it() -> None:
     assert narrow(x, w, expected + 2.0**-30) is None
     assert narrow(x, w, expected + 2.0**40) is None
     assert narrow(x, w, expected - 2.0**40) is None
+
+
+@pytest.mark.parametrize("kind", ["normal", "digits", "complex"])
+@pytest.mark.parametrize("method", ["fft", "direct"])
+def test_what_is_in_doubt_is_judged_the_same_in_any_parts(
+    kind: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+    x, w = numbers(rng, (2, 21, 22), kind), numbers(rng, (5, 2, 11, 12), kind)
+    arithmetic, tile = choose_arithmetic(x, w), Tile((3, 4, 5), (5, 11, 11))
+    rows = {"per-channel": FLIPS[0], "flipped": FLIPS[1], "correlation": FLIPS[2]}
+    monkeypatch.setattr(one_tile.Screen, "of", lambda *_: None)
+    monkeypatch.setattr(one_tile.Screen, "around", lambda *_: None)
+    seen = []
+    for step in (1, 2, 3, 5):
+        monkeypatch.setattr(one_tile, "together", lambda _, step=step: step)
+        part = one_tile.judge_tile(x, w, tile, arithmetic, method, rows, None)
+        assert [row.matches for row in part.rows] == [False, True, False]
+        assert len(part.apart) == 3
+        assert all(4 <= row.worst_index[1] < 15 for row in part.rows)
+        seen.append(replace(part, rows=tuple(map(rounded, part.rows))))
+    assert all(one == seen[0] for one in seen[1:])
+
+
+def test_ties_are_looked_at_some_at_once_and_then_no_longer() -> None:
+    """Thousands of elements with the largest |difference| / S: all S are made instead."""
+    rng = np.random.default_rng(2)
+    x, banks, expected, floors, arithmetic = screened(
+        np.ones((1, 90, 90)), rng.standard_normal((1, 1, 3, 3))
+    )
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    few, many = expected.copy(), expected + 1e-3
+    few[0, :10, :20] += 1e-3
+    assert screen.judge(HOME, many, expected, (0, 0, 0)) is None
+    seen = screen.judge(HOME, few, expected, (0, 0, 0))
+    size = np.abs(banks[HOME]).sum()
+    assert seen is not None
+    assert seen.mismatched == 200
+    assert seen.agreement_bits == pytest.approx(-math.log2(1e-3 / size))

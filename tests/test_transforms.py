@@ -14,7 +14,7 @@ from scipy.signal import convolve
 
 from convcheck.reference import Oracle
 from convcheck.rounding import choose_arithmetic
-from convcheck.transforms import along_each_axis, shared_transforms
+from convcheck.transforms import along_each_axis, back_along_each_axis, shared_transforms
 
 
 def drawn(seed: int, shape: Any, complex_data: bool = False) -> Any:
@@ -89,3 +89,32 @@ def test_each_axis_is_padded_in_its_turn(real: bool) -> None:
         assert np.allclose(made, whole(x, lengths, axes=axes), rtol=0, atol=1e-13)
     with pytest.raises(ValueError, match="zip"):
         along_each_axis(x, [5], [1, 2], real=real)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_the_way_back_makes_what_is_wanted(real: bool) -> None:
+    lengths, axes = [5, 6, 8], [0, 1, 2]
+    x = drawn(8, lengths, complex_data=not real)
+    forth, back = ("rfftn", "irfftn") if real else ("fftn", "ifftn")
+    spectrum = getattr(scipy.fft, forth)(x)
+    whole = getattr(scipy.fft, back)(spectrum, lengths)
+    for wanted in ((2, 3), (1, 5), (3, 8)), ((0, 5), (0, 6), (0, 8)), ((4, 5), (5, 6), (7, 8)):
+        parts = tuple(slice(*ends) for ends in wanted)
+        made = back_along_each_axis(spectrum, lengths, axes, parts, real=real)
+        assert np.allclose(made, whole[parts], rtol=0, atol=1e-14)
+    made = back_along_each_axis(spectrum[:, 2:3], lengths[::2], axes[::2], parts[::2], real=real)
+    assert made.shape == (1, 1, 1)
+
+
+def test_of_the_full_result_only_what_is_valid_is_made() -> None:
+    x, w = drawn(9, (3, 8, 9)), drawn(10, (3, 2, 4))
+    lengths, axes = [5, 9, 12], [0, 1, 2]
+    full = convolve(x, w, "full", method="fft")
+    with shared_transforms(x):
+        product = scipy.fft.rfftn(x, lengths, axes=axes) * scipy.fft.rfftn(w, lengths, axes=axes)
+        made = scipy.fft.irfftn(product, lengths, axes=axes)
+    assert made.shape == (5, 9, 12)
+    valid = made[:, 1:8, 3:9]
+    assert np.allclose(valid, full[2, 1:8, 3:9], rtol=0, atol=1e-13)
+    assert np.isnan(made).sum() == made.size - valid.size
+    assert made.strides[0] == 0  # one channel of the five is there

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcheck import fourier
 from convcheck.checks.screen import Screen, singly
-from convcheck.checks.tiles import keep_freed_memory
+from convcheck.checks.tiles import keep_freed_memory, together
 from convcheck.comparison import Comparison, compare, merge
 from convcheck.engine import correlate
 from convcheck.reference import Oracle
@@ -123,15 +123,15 @@ class _Made:
     """Every row of a tile: its values (R,K,h,w), and how to judge them.
 
     ``screen`` judges most of them, beside ``expected``, the oracle's as the screen wants it; what
-    it leaves is judged by ``sizes``, which are every S, and ``bounds``, what values can be off by
-    that have such an S.
+    it leaves is judged by every S: ``sizes`` makes those of a part of the filters, and ``bounds``
+    what values of that part can be off by that have such an S.
     """
 
     values: Array
     expected: Array
     screen: Screen | None
-    sizes: Callable[[], Array]
-    bounds: Callable[[Array], Array]
+    sizes: Callable[[slice], Array]
+    bounds: Callable[[Array, slice], Array]
 
 
 def _by_sums(case: _Case) -> _Made:
@@ -149,8 +149,8 @@ def _by_sums(case: _Case) -> _Made:
         values,
         expected,
         screen,
-        sizes=lambda: _sizes(x, banks, values),
-        bounds=lambda sizes: arithmetic.bound(sizes, terms),
+        sizes=lambda part: _sizes(x, banks[:, part], values[:, part]),
+        bounds=lambda sizes, _: arithmetic.bound(sizes, terms),
     )
 
 
@@ -166,14 +166,14 @@ def _by_fft(case: _Case) -> _Made | None:
         return None
     values, bounds = found
     magnitudes, weights = np.abs(x), np.abs(w)
-    near, off = fourier.rough(magnitudes, weights, flips)
+    near, off = fourier.rough(magnitudes, weights, [flips[case.home]])
     limits = bounds if floors is None else bounds + floors
     return _Made(
         values,
         case.expected,
-        Screen.around(magnitudes, np.abs(case.banks), near, off, limits, case.home),
-        sizes=lambda: fourier.flips(magnitudes, weights, flips),
-        bounds=lambda sizes: np.broadcast_to(bounds[:, None, None], sizes.shape),
+        Screen.around(magnitudes, np.abs(case.banks), near[0], off, limits, case.home),
+        sizes=lambda part: fourier.flips(magnitudes, weights[part], flips),
+        bounds=lambda sizes, part: np.broadcast_to(bounds[part, None, None], sizes.shape),
     )
 
 
@@ -189,22 +189,37 @@ def _judged(
         rows = [screen.judge(i, v, made.expected, origin) for i, v in enumerate(values)]
         told = [screen.apart(a, b, values) for a, b in pairs]
     if None in rows or None in told:
-        sizes, values = made.sizes(), case.arithmetic.cast(values)
-        own, home = sizes[case.home], made.bounds(sizes[case.home])
-        if case.floors is not None:
-            home = np.broadcast_to(case.floors[:, None, None], own.shape)
-        rows = [
-            row or judge(v, case.expected, made.bounds(s) + home, np.maximum(s, own), origin)
-            for row, v, s in zip(rows, values, sizes, strict=True)
-        ]
-        told = [
-            _differ(values[a], values[b], made.bounds(sizes[a]), made.bounds(sizes[b]))
-            if known is None
-            else known
-            for known, (a, b) in zip(told, pairs, strict=True)
-        ]
+        count, step = len(case.w), together(len(case.w))
+        parts = [slice(k, min(k + step, count)) for k in range(0, count, step)]
+        whole = [_by_every_size(case, made, pairs, part, origin) for part in parts]
+        every = [merge(row) for row in zip(*(rows for rows, _ in whole), strict=True)]
+        rows = [row or other for row, other in zip(rows, every, strict=True)]
+        any_part = [any(one) for one in zip(*(told for _, told in whole), strict=True)]
+        told = [b if a is None else a for a, b in zip(told, any_part, strict=True)]
     apart = {frozenset(pair) for pair, known in zip(pairs, told, strict=True) if known}
     return [row for row in rows if row is not None], apart
+
+
+def _by_every_size(
+    case: _Case,
+    made: _Made,
+    pairs: list[tuple[int, int]],
+    part: slice,
+    origin: Sequence[int],
+) -> tuple[list[Comparison], list[bool]]:
+    """Every row, and which ``pairs`` of them differ, for a part of the filters, by all their S."""
+    sizes, values = made.sizes(part), case.arithmetic.cast(made.values[:, part])
+    bounds = [made.bounds(size, part) for size in sizes]
+    own, home = sizes[case.home], bounds[case.home]
+    if case.floors is not None:
+        home = np.broadcast_to(case.floors[part, None, None], own.shape)
+    at = (origin[0] + part.start, *origin[1:])
+    rows = [
+        judge(v, case.expected[part], bound + home, np.maximum(s, own), at)
+        for v, s, bound in zip(values, sizes, bounds, strict=True)
+    ]
+    told = [_differ(values[a], values[b], bounds[a], bounds[b]) for a, b in pairs]
+    return rows, told
 
 
 def judge(

@@ -3,7 +3,8 @@
 The threshold of an element lies between what the oracle alone may be off by and that plus the bound
 of the largest S that the data allow. A difference outside of that interval is judged, and nearly
 all are. For the agreement in bits S is needed of every element, but only to find the few where
-|difference| / S may be largest: single precision does that, with its own error allowed for.
+|difference| / S may be largest. No row's scale is less than the S of the oracle's own row, so that
+one finds them for all rows, in single precision, with its own error allowed for.
 What is left in doubt is for the caller to judge by every S, as
 :func:`convcheck.comparison.compare` does, whose result is the same.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from convcheck.comparison import FULL_BITS, Comparison, number
@@ -29,8 +32,10 @@ Array = NDArray[Any]
 LEAST, MOST = 2.0**-60, 2.0**40
 """Thresholds and numbers between which nothing that float32 loses to its range matters."""
 SMALLEST = np.finfo(np.float32).smallest_normal
-FEW = 16
-"""So many elements may have their S made one by one; if there are more, all of them are cheaper."""
+AT_ONCE = 128
+"""Elements whose S are made together, the likeliest to have the largest ratio first."""
+MOST_LOOKS = 16
+"""After so many times of those all S of a row are cheaper."""
 
 
 def singly(
@@ -63,9 +68,10 @@ class Screen:
     """What is known of S and of the thresholds of one tile.
 
     ``magnitudes`` |x| (C,H,W) and ``weights`` |filters| (R,K,C,Fh,Fw) are what S is made of;
-    ``near`` (R,K,h,w) is S, with a relative error below ``slack``. ``floors`` (K) are the oracle's
-    own bounds, and ``limits`` (R,K) no less than the bound of any element's sum: a threshold is
-    between the floor and both together. ``home`` is the row that the oracle computes.
+    ``home`` is the row that the oracle computes, and ``near`` (K,h,w) its S, with a relative error
+    below ``slack``, or the floor, where that is more. ``floors`` (K) are the oracle's own bounds,
+    and ``limits`` (R,K) no less than the bound of any element's sum: a threshold is between the
+    floor and both together.
     """
 
     arithmetic: Arithmetic
@@ -89,15 +95,17 @@ class Screen:
     ) -> Screen | None:
         """For filters (R,K,C,Fh,Fw) whose elements all have the threshold ``limits`` (K).
 
-        ``near`` (R,K,h,w) is S, or away from it by ``off`` (K) at most; None where that is much.
+        ``near`` (K,h,w) is S of the row ``home``, or away from it by ``off`` (K) at most; None
+        where that is much.
         """
-        least = near.min(axis=(0, 2, 3)).astype(np.float64) - off
+        least = near.min(axis=(1, 2)).astype(np.float64) - off
         sure = (least >= np.maximum(LEAST, 10 * off)) & (limits <= MOST)
         sure &= (limits == 0) | (limits >= LEAST)
         if not sure.all() or max(magnitudes.max(), weights.max()) > MOST:
             return None
         whole = Arithmetic(np.dtype(np.float64), exact=True, quantum=0.0, input_roundings=0)
         nothing, slack = np.zeros(weights.shape[:2]), float((off / least).max())
+        near = _above(near, limits)
         return cls(whole, magnitudes, weights, near, slack, limits, nothing, home)
 
     @classmethod
@@ -114,11 +122,9 @@ class Screen:
         most = max(magnitudes.max(), weights.max(), floors.max())
         if not (least.min() >= LEAST and most <= MOST and slack < 0.1):
             return None
-        rows, count = weights.shape[:2]
-        flat = weights.reshape(rows * count, *weights.shape[2:])
         near = correlate(
             magnitudes[None].astype(np.float32, copy=False),
-            flat.astype(np.float32, copy=False),
+            weights[home].astype(np.float32, copy=False),
             (1, 1),
             (1, 1),
         )[0]
@@ -126,7 +132,7 @@ class Screen:
             arithmetic,
             magnitudes,
             weights,
-            near.reshape(rows, count, *near.shape[1:]),
+            _above(near, floors),
             slack,
             floors,
             arithmetic.bound(_reach(magnitudes, weights), terms),
@@ -151,11 +157,11 @@ class Screen:
                 if not sure and beyond != _count(difference, self.floors[k]):
                     return None
                 mismatched += beyond
-            tops[k] = self._ratios(row, k, difference).max() if peaks[k] > 0 else 0.0
+            tops[k] = self._ratios(k, difference).max() if peaks[k] > 0 else 0.0
         k = int(np.argmax(np.where(peaks > ceilings, peaks, -1.0) if mismatched else peaks))
         difference = _apart(values[k], expected[k])
-        place = np.unravel_index(int(np.argmax(difference)), difference.shape)
-        worst = (k, *map(int, place))
+        flat = np.array([np.argmax(difference)])
+        worst = (k, *(int(i[0]) for i in np.unravel_index(flat, difference.shape)))
         bits = self._agreement(row, values, expected, tops)
         if bits is None:
             return None
@@ -166,7 +172,7 @@ class Screen:
             worst_index=tuple(i + int(o) for i, o in zip(worst, origin, strict=True)),
             actual=number(values[worst]),
             expected=number(expected[worst]),
-            threshold=self._threshold(self._size(row, worst), k),
+            threshold=float(self._thresholds(self._sizes(row, k, flat), k)[0]),
             agreement_bits=bits,
         )
 
@@ -182,56 +188,77 @@ class Screen:
             doubt = doubt or largest > 0
         return None if doubt else False
 
-    def _ratios(self, row: int, k: int, difference: Array) -> NDArray[np.float32]:
-        """About |difference| / S of a filter's elements, as :class:`Comparison` has it."""
-        # Rounded down, as no scale may be taken for larger than it is.
-        least = max(np.nextafter(np.float32(self.floors[k]), np.float32(0)), SMALLEST)
-        ratio: NDArray[np.float32] = np.maximum(self.near[row, k], least)
-        if row != self.home:
-            np.maximum(ratio, self.near[self.home, k], out=ratio)
+    def _ratios(self, k: int, difference: Array) -> NDArray[np.float32]:
+        """About |difference| / S of a filter's elements, or more, as S is that of ``home``."""
+        ratio: NDArray[np.float32] = difference.astype(np.float32)
         with np.errstate(over="ignore", under="ignore"):
-            np.divide(difference.astype(np.float32, copy=False), ratio, out=ratio)
+            np.divide(ratio, self.near[k], out=ratio)
         return ratio
 
     def _agreement(
         self, row: int, values: Array, expected: Array, tops: NDArray[np.float64]
     ) -> float | None:
-        """-log2 of the largest |difference| / S; ``tops`` are about the largest of each filter."""
+        """-log2 of the largest |difference| / S; ``tops`` are no less than each filter's."""
         slack = self.slack + 8 * SINGLE
         if tops.max() * (1 + slack) < 2.0**-FULL_BITS:
             return FULL_BITS
-        largest = 0.0
+        largest, looks = 0.0, 0
         for k in map(int, np.argsort(-tops)):
             if tops[k] < largest * (1 - slack):
                 break
             difference = _apart(values[k], expected[k])
-            ratio = self._ratios(row, k, difference)
-            largest = max(largest, self._ratio(row, k, difference, int(np.argmax(ratio))))
-            if largest >= 1:  # no bit agrees
-                break
-            others = np.flatnonzero(ratio >= np.float32(largest * (1 - slack)))
-            if len(others) > FEW:
-                return None
-            largest = max([largest, *(self._ratio(row, k, difference, int(i)) for i in others)])
-        return min(FULL_BITS, max(0.0, -math.log2(largest)))
+            ratio = self._ratios(k, difference).ravel()
+            likely = np.array([np.argmax(ratio)])
+            while len(likely):
+                largest = max(largest, self._largest(row, k, difference, likely))
+                looks += 1
+                if largest >= 1:  # no bit agrees
+                    return 0.0
+                if looks > MOST_LOOKS:
+                    return None
+                ratio[likely] = 0
+                likely = np.flatnonzero(ratio >= np.float32(largest * (1 - slack)))
+                if len(likely) > AT_ONCE:
+                    likely = likely[np.argpartition(-ratio[likely], AT_ONCE)[:AT_ONCE]]
+        return min(FULL_BITS, -math.log2(largest))
 
-    def _ratio(self, row: int, k: int, difference: Array, flat: int) -> float:
-        place = (k, *(int(i) for i in np.unravel_index(flat, difference.shape)))
-        size = self._size(row, place)
-        scale = max(size, self._size(self.home, place), self._threshold(size, k), TINY)
-        return float(difference[place[1:]]) / scale
+    def _largest(self, row: int, k: int, difference: Array, flat: NDArray[np.intp]) -> float:
+        """The largest |difference| / S of a filter's elements ``flat``, with each exact S."""
+        sizes = self._sizes(row, k, flat)
+        scale = np.maximum(sizes, self._thresholds(sizes, k))
+        if row != self.home:
+            np.maximum(scale, self._sizes(self.home, k, flat), out=scale)
+        apart = difference.ravel()[flat].astype(np.float64)
+        with np.errstate(over="ignore"):
+            return float((apart / np.maximum(scale, TINY)).max())
 
-    def _size(self, row: int, place: tuple[int, ...]) -> float:
-        """S of one element, in float64."""
-        k, *corner = place
+    def _sizes(self, row: int, k: int, flat: NDArray[np.intp]) -> NDArray[np.float64]:
+        """S of some elements of a filter, in float64."""
         weights = self.weights[row, k]
-        window = (slice(a, a + n) for a, n in zip(corner, weights.shape[1:], strict=True))
-        samples = self.magnitudes[(slice(None), *window)]
-        return float(np.dot(samples.ravel().astype(np.float64), weights.ravel().astype(np.float64)))
+        rows, columns = divmod(flat, self.near.shape[2])
+        samples = self._windows[:, rows, columns].astype(np.float64, copy=False)
+        # Not by BLAS, whose sums depend on how many threads it has.
+        sizes: NDArray[np.float64] = np.einsum(
+            "cnhw,chw->n", samples, weights.astype(np.float64, copy=False)
+        )
+        return sizes
 
-    def _threshold(self, size: float, k: int) -> float:
+    @cached_property
+    def _windows(self) -> Array:
+        """The samples that each element is a sum of, (C,h,w,Fh,Fw)."""
+        return sliding_window_view(self.magnitudes, self.weights.shape[3:], axis=(1, 2))
+
+    def _thresholds(self, sizes: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+        """What elements with such an S can be off by, with the oracle's."""
         terms = self.weights[0, 0].size
-        return float(self.arithmetic.bound(np.array(size), terms) + self.floors[k])
+        thresholds: NDArray[np.float64] = self.arithmetic.bound(sizes, terms) + self.floors[k]
+        return thresholds
+
+
+def _above(near: NDArray[np.float32], floors: NDArray[np.float64]) -> NDArray[np.float32]:
+    """S of each filter, or its floor: rounded down, as no scale may be taken to be larger."""
+    least = np.maximum(np.nextafter(floors.astype(np.float32), np.float32(0)), SMALLEST)
+    return np.maximum(near, least[:, None, None], out=near)
 
 
 def _apart(values: Array, expected: Array) -> Array:

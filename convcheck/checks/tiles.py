@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from convcheck.engine import BLOCK, block
 from convcheck.errors import InputError
+from convcheck.fourier import wins
 
 Array = NDArray[Any]
 Grid = tuple[list[tuple[int, int]], ...]
@@ -100,13 +101,20 @@ def plan(
         area, padded = (
             (rows + n * (kernel[0] - 1)) * (columns + n * (kernel[1] - 1)) for n in (1, 2)
         )
-        transforms = 5 * (2 * channels - 1) * padded
-        results = (2 * decompositions + 3) * filters * outputs
-        windows = block(taps) + 5 * channels * area + 12 * outputs
+        transforms = (5 * (2 * channels - 1) + 2) * padded
+        results = decompositions * filters + (2 * decompositions + 2) * together(filters)
+        results += filters // 2 + 6
         bank = 4 * decompositions * filters * taps
-        return item * (
-            channels * area + filters * outputs + max(transforms, windows + results + bank)
-        )
+        if by_fft(filters, rows, columns):
+            sums = (6 * channels + 4) * area
+        else:
+            sums = block(taps) + 5 * channels * area
+        made = sums + results * outputs + bank
+        return item * (channels * area + filters * outputs + max(transforms, made))
+
+    def by_fft(filters: int, rows: int, columns: int) -> bool:
+        image = (channels, rows + kernel[0] - 1, columns + kernel[1] - 1)
+        return wins(image, (filters, *bank_shape[1:]), decompositions)
 
     def cut(filters: int) -> Grid:
         """Tiles of so many filters each, as large as fit, and as square."""
@@ -124,12 +132,24 @@ def plan(
         return min(side, height), min(side, width)
 
     def taken(grid: Grid) -> float:
-        """About how many nanoseconds of one core scipy's transforms and the windows take."""
+        """About how many nanoseconds of one core a grid takes, where it matters which it is."""
         filters, *sizes = (parts[-1][1] for parts in grid)
-        points = (2 * channels - 1) * math.prod(n + m for n, m in zip(sizes, margins, strict=True))
-        transforms = 0 if direct else (1.5 * filters + 1) * points * math.log2(points + 1) / 4
-        tile = transforms + 1.5 * taps * math.prod(sizes) + 15e4 * filters + 5e5
+        tile = 2e5 * filters + 5e5
+        if not direct:
+            # Most of a filter is zeros, and all channels but one are dropped on the way back.
+            plane = math.prod(n + m for n, m in zip(sizes, margins, strict=True))
+            space = (2 * channels - 1) * plane
+            back = transform(plane) + 0.5 * space * math.log2(2 * channels - 1)
+            tile += transform(space) + filters * (0.6 * transform(space) + back)
+        if by_fft(filters, *sizes):
+            one = transform(math.prod(n + f - 1 for n, f in zip(sizes, kernel, strict=True)))
+            tile += one * (1.5 * channels + filters * (0.75 * channels + decompositions + 0.5))
+        else:
+            tile += 1.5 * taps * math.prod(sizes)
         return tile * math.prod(map(len, grid))
+
+    def transform(points: int) -> float:
+        return 0.5 * points * math.log2(points + 1)
 
     # Filters share the transform of a tile and its windows; fewer of them leave a larger tile.
     halves = dict.fromkeys(-(-count >> n) for n in range(count.bit_length()))
@@ -183,6 +203,11 @@ def largest(limit: int, fits: Callable[[int], bool]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
+
+
+def together(filters: int) -> int:
+    """How many filters of a tile are judged together where that takes every S."""
+    return -(-filters // 8)
 
 
 def split(length: int, most: int, margin: int = 0) -> list[tuple[int, int]]:
