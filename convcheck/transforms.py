@@ -65,7 +65,7 @@ class _Backend:
                     return NotImplemented
                 wanted = [slice(self.filter[axis] - 1, self.image.shape[axis]) for axis in axes]
                 valid = back_along_each_axis(array, lengths, axes, wanted, real=real)
-                return _amid_nan(valid, lengths, axes, wanted)
+                return amid_nan(valid, lengths, axes, wanted)
             if array is not self.image:
                 self.filter = array.shape
                 return along_each_axis(array, lengths, axes, real=real)
@@ -121,22 +121,21 @@ def back_along_each_axis(
     return array
 
 
-def _amid_nan(
+def amid_nan(
     array: Array, lengths: Sequence[int], axes: Sequence[int], wanted: Sequence[slice]
 ) -> Array:
     """An array of ``lengths`` that is NaN but for what is ``wanted``.
 
     Along an axis of which one element is wanted it has that element everywhere, without a copy.
     """
-    shape, parts = [*array.shape], {}
+    full, made, parts = [*array.shape], [*array.shape], {}
     for axis, length, part in zip(axes, lengths, wanted, strict=True):
-        if shape[axis] > 1:
-            shape[axis], parts[axis] = length, part
-    whole = np.empty(shape, array.dtype)
+        full[axis] = length
+        if made[axis] > 1:
+            made[axis], parts[axis] = length, part
+    whole = np.empty(made, array.dtype)
     whole[tuple(parts.get(axis, slice(None)) for axis in range(array.ndim))] = array
     for axis, part in parts.items():
         for beside in (slice(part.start), slice(part.stop, None)):
             whole[(slice(None),) * axis + (beside,)] = np.nan
-    for axis, length in zip(axes, lengths, strict=True):
-        shape[axis] = length
-    return np.broadcast_to(whole, shape)
+    return np.broadcast_to(whole, full)

@@ -14,7 +14,12 @@ from scipy.signal import convolve
 
 from convcheck.reference import Oracle
 from convcheck.rounding import choose_arithmetic
-from convcheck.transforms import along_each_axis, back_along_each_axis, shared_transforms
+from convcheck.transforms import (
+    along_each_axis,
+    amid_nan,
+    back_along_each_axis,
+    shared_transforms,
+)
 
 
 def drawn(seed: int, shape: Any, complex_data: bool = False) -> Any:
@@ -60,6 +65,7 @@ def test_the_image_is_transformed_once_and_nothing_else_is_kept() -> None:
             assert call(other, lengths, axes=axes) is not call(other, lengths, axes=axes)
             assert np.allclose(call(x.copy(), lengths, axes=None), expected[name])
             assert call(x) is not call(x)  # asked otherwise, it is scipy's to do
+        assert scipy.fft.rfft2(other, lengths[1:], axes=axes[1:]).shape == (3, 9, 6)
         assert np.allclose(scipy.fft.irfftn(expected["rfftn"], lengths)[:3, :8, :9], x)
     made = scipy.fft.rfftn(x, lengths, axes=axes)
     assert scipy.fft.rfftn(x, lengths, axes=axes) is not made
@@ -104,6 +110,33 @@ def test_the_way_back_makes_what_is_wanted(real: bool) -> None:
         assert np.allclose(made, whole[parts], rtol=0, atol=1e-14)
     made = back_along_each_axis(spectrum[:, 2:3], lengths[::2], axes[::2], parts[::2], real=real)
     assert made.shape == (1, 1, 1)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("real", [True, False])
+def test_it_is_divided_when_scipy_divides(real: bool) -> None:
+    """Before that, large numbers overflow, and after it no longer."""
+    shape, back = (4, 8, 9 if real else 16), scipy.fft.irfftn if real else scipy.fft.ifftn
+    everything = [slice(None)] * 3
+    for size in np.ldexp(1.0, range(1010, 1024)):
+        for axis in range(3):
+            spectrum = np.zeros(shape, complex)
+            spectrum[tuple(slice(None) if a == axis else 0 for a in range(3))] = size
+            made = back_along_each_axis(spectrum, [4, 8, 16], [0, 1, 2], everything, real=real)
+            whole = back(spectrum, [4, 8, 16])
+            assert np.array_equal(np.isfinite(made), np.isfinite(whole))
+
+
+def test_only_what_is_wanted_is_a_number() -> None:
+    x = drawn(11, (2, 1, 3))
+    made = amid_nan(x, [5, 6, 7], [0, 1, 2], [slice(1, 3), slice(4, 5), slice(0, 3)])
+    assert made.shape == (5, 6, 7)
+    assert np.array_equal(made[1:3, :, :3], np.broadcast_to(x, (2, 6, 3)))
+    assert np.isnan(made).sum() == made.size - 36
+    with pytest.raises(ValueError, match="zip"):
+        amid_nan(x, [5, 6], [0, 1, 2], [slice(1, 3)] * 3)
+    with pytest.raises(ValueError, match="zip"):
+        back_along_each_axis(x, [2, 1, 3], [0, 1, 2], [slice(1)] * 2, real=False)
 
 
 def test_of_the_full_result_only_what_is_valid_is_made() -> None:
