@@ -19,7 +19,7 @@ from convcheck.checks.tiles import Tile
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as judge
 from convcheck.reference import Oracle
-from convcheck.rounding import choose_arithmetic
+from convcheck.rounding import SINGLE, choose_arithmetic, gamma
 
 HOME = 1
 KINDS = ("normal", "digits", "bytes", "complex", "sparse", "towering", "flat", "tiny")
@@ -274,3 +274,33 @@ def test_ties_are_looked_at_some_at_once_and_then_no_longer() -> None:
     assert seen is not None
     assert seen.mismatched == 200
     assert seen.agreement_bits == pytest.approx(-math.log2(1e-3 / size))
+
+
+def test_how_far_a_rough_s_may_be_off() -> None:
+    x, banks, expected, floors, arithmetic = prepared(np.random.default_rng(3), "normal", "normal")
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    assert screen.slack == 4 * gamma(banks[0, 0].size + 8, SINGLE)
+    assert screen.near.shape == expected.shape
+    # An oracle that is not off at all, though its sums round, leaves no least threshold.
+    assert Screen.of(x, banks, arithmetic, 0 * floors, HOME) is None
+    digits, narrow, _, none, whole = prepared(np.random.default_rng(3), "digits", "digits")
+    exact = Screen.of(digits.astype(np.float32), narrow.astype(np.float32), whole, none, HOME)
+    assert exact is not None
+    assert exact.slack == 0
+    many = np.ones((1, 700, 700))
+    assert Screen.of(many, np.ones((3, 1, 1, 700, 700)), arithmetic, floors[:1], HOME) is None
+
+
+def test_the_largest_ratio_is_found_beside_a_filter_that_agrees() -> None:
+    x, banks, expected, floors, arithmetic = screened(
+        np.ones((1, 6, 6)), np.stack([np.full((1, 2, 2), w) for w in (0.1, 0.3, 0.7)])
+    )
+    screen = Screen.of(x, banks, arithmetic, floors, HOME)
+    assert screen is not None
+    values = expected.copy()
+    values[1, 2, 3] += 0.25
+    seen = screen.judge(HOME, values, expected, (0, 0, 0))
+    assert seen is not None
+    assert (seen.mismatched, seen.worst_index) == (1, (1, 2, 3))
+    assert seen.agreement_bits == pytest.approx(-math.log2(0.25 / 1.2))
