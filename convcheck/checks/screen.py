@@ -190,8 +190,8 @@ class Screen:
 
     def _ratios(self, k: int, difference: Array) -> NDArray[np.float32]:
         """About |difference| / S of a filter's elements, or more, as S is that of ``home``."""
-        ratio: NDArray[np.float32] = difference.astype(np.float32)
         with np.errstate(over="ignore", under="ignore"):
+            ratio: NDArray[np.float32] = difference.astype(np.float32)
             np.divide(ratio, self.near[k], out=ratio)
         return ratio
 
