@@ -74,10 +74,6 @@ def asked(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
     return calls
 
 
-def height(part: slice) -> int:
-    return int(part.stop - part.start)
-
-
 # --- all of them --------------------------------------------------------------------------------
 
 
@@ -103,7 +99,7 @@ def test_half_made_sums_take_the_room_that_they_have(
             with monkeypatch.context() as patched:
                 calls = asked(patched, "_half")
                 assert not list(one.survivors([judge(first)]))
-            tall = [height(part) for s, part, _ in calls if s == first[0]]
+            tall = [len(part) for s, part, _ in calls if s == first[0]]
             assert sum(tall) == len(one.rows) == 18
             assert set(tall[:-1]) == {many}
             assert {s for s, *_ in calls} == set(first)
@@ -111,7 +107,7 @@ def test_half_made_sums_take_the_room_that_they_have(
     monkeypatch.setattr(block, "ROOM", row - 1)
     calls = asked(monkeypatch, "_half")
     assert not list(one.survivors([judge(first)]))
-    assert {height(part) for _, part, _ in calls} == {1}
+    assert {len(part) for _, part, _ in calls} == {1}
 
 
 @pytest.mark.parametrize("options", [1, 3])
@@ -122,10 +118,14 @@ def test_so_many_hypotheses_are_looked_at_together(
     column = options * 10
     for chunk, many in ((3 * column, 3), (4 * column - 1, 3), (column, 1), (1, 1), (99999, 16)):
         monkeypatch.setattr(block, "CHUNK", chunk)
-        with monkeypatch.context() as patched:
-            calls = asked(patched, "_sums")
-            assert not list(one.survivors([judge()]))
-        wide = [height(part) for s, _, part in calls if s == 0]
+        wide: list[int] = []
+
+        def quick(values: Any, wide: list[int] = wide) -> Any:
+            assert values.shape[1] == column
+            wide.append(len(values))
+            return values > np.inf
+
+        assert not list(one.survivors([judge(quick=quick)]))
         assert sum(wide) == 16
         assert set(wide[:-1]) <= {many}
         assert wide[0] == many
@@ -177,6 +177,43 @@ def test_every_hypothesis_has_the_value_of_its_taps(
     for which, r, c, k, number in found:
         assert which == 0
         assert seen[int(number) - 1] == [value(one, s, r, c, k) for s in range(3)]
+
+
+def test_windows_that_strides_share_are_summed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are many: what a judge sees of them it sees as often, and each has its own."""
+    monkeypatch.setattr(block, "ALIKE", 65)
+    strided = [Axis(1, 1, stride, 0, 11) for stride in (1, 2, 3)]
+    shared, shown = drawn(), []
+    places = [place[2] for place in PLACES]
+    shared.rows = table(strided, places, SIZE[0], 2, "constant")
+
+    def seen(s: int, values: Any) -> Any:
+        shown.append((s, values.size))
+        return values - s
+
+    def quick(values: Any) -> Any:
+        assert values[0].shape == values[1].shape
+        return values[0] == values[1] + 1
+
+    def votes(values: Any) -> Any:
+        return values[0] == values[1]
+
+    one = Judge((0, 1), 2, quick, votes, exact=True, seen=seen)
+    found = {place[1:3] for place in shared.survivors([one])}
+    assert found == {
+        (r, c)
+        for r, c in product(range(66), range(8))
+        if value(shared, 0, r, c, 0) == value(shared, 1, r, c, 0)
+    }
+    # From the ninth place on by strides of 1, 2 and 3: 9 to 19, 18 to 28, 27 to 37; from the second
+    # 2 to 12, 4 to 14, 6 to 16.
+    assert shown == [(0, 2 * 29 * 8), (1, 2 * 15 * 8)]
+    # Of few it is not worth while to look for those.
+    shown.clear()
+    monkeypatch.setattr(block, "ALIKE", 66)
+    shared._met.clear()
+    assert {place[1:3] for place in shared.survivors([one])} == found
+    assert shown == [(0, 66 * 8), (1, 66 * 8)]
 
 
 # --- one by one ---------------------------------------------------------------------------------
@@ -255,7 +292,9 @@ def taken(one: Block, count: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     r = np.arange(count) % len(one.rows)
     c, k = r % len(one.columns), r % one.bank.shape[1]
     with monkeypatch.context() as patched:
-        calls = asked(patched, "_directly")
+        calls: list[Any] = []
+        directly = block._directly
+        patched.setattr(block, "_directly", lambda *given: [calls.append(0), directly(*given)][1])
         values = one._single(1, r, c, k)
     each = zip(r.tolist(), c.tolist(), k.tolist(), strict=True)
     assert values.tolist() == [value(one, 1, *place) for place in each]
@@ -299,7 +338,9 @@ def test_what_is_met_of_single_hypotheses_is_held_a_part_at_a_time(
         with monkeypatch.context() as patched:
             patched.setattr(np, "einsum", summed)
             r = np.arange(10)
-            values = one._directly(0, r, r % 8, r % 2)
+            region, rows, columns = one._region(0)
+            met = rows.source[r], columns.source[r % 8]
+            values = block._directly(region, *met, one.bank[0], r % 2)
         assert held == [(3, 7, 2, 3), (3, 3, 2, 3)]
         assert values.tolist() == [value(one, 0, i, i % 8, i % 2) for i in range(10)]
 
@@ -312,13 +353,12 @@ def test_many_channels_are_summed_before_the_taps(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(block, "ROOM", size + room)
         with monkeypatch.context() as patched:
             calls = asked(patched, "_maps")
-            half = one._half(0, slice(2, 7), np.dtype(float))
+            sums, which = one._sums(0, slice(2, 7), np.dtype(float))
         assert bool(calls) is before
-        sums = one._sums(0, half, slice(1, 4))
         expected = [
-            [value(one, 0, r, c, k) for k, r in product((0, 1), range(2, 7))] for c in range(1, 4)
+            [[value(one, 0, r, c, k) for r in range(2, 7)] for k in (0, 1)] for c in range(8)
         ]
-        assert sums.tolist() == expected
+        assert sums[..., which].tolist() == expected
 
 
 # --- the parts of a search ----------------------------------------------------------------------

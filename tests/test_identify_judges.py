@@ -33,7 +33,7 @@ def ints(*shape: int, high: int = 9) -> np.ndarray:
 def votes_of(judge: Judge, values: np.ndarray, border: np.ndarray | None = None) -> np.ndarray:
     """The votes of each hypothesis (a column) after every look at it."""
     edge = np.zeros_like(values) if border is None else border
-    alive = judge.quick({s: values[s] if s >= 0 else edge[~s] for s in judge.first})
+    alive = judge.alive({s: values[s] if s >= 0 else edge[~s] for s in judge.first})
     at = np.flatnonzero(alive)
     for count in (judge.few, len(values)) if at.size else ():
         seen = values[:count, at]
@@ -231,7 +231,7 @@ def test_integers_that_wrapped_are_told_by_five_samples(name: str) -> None:
         expected = (0 in right and len(right & {1, 2, 3}) > 1) or (
             1 in right and len(right & {2, 3, 4}) > 1
         )
-        assert bool(judge.quick({s: values[s] for s in range(5)})[0]) is expected, wrong
+        assert bool(judge.alive({s: values[s] for s in range(5)})[0]) is expected, wrong
     four = getattr(judges, name)(sampled(targets[:4]), a_reading(targets.reshape(1, 3, 4, 5)))
     assert four.first == ()
     far = targets + 2.0**40
@@ -278,7 +278,7 @@ def test_any_correlation_is_the_best_at_first() -> None:
     for size in (1.0, 1e-6):
         values = size * RNG.permuted(np.tile(SUMS, (300, 1)), axis=1).T
         judge = judges.correlated(sampled(size * SUMS), a_reading(SUMS.reshape(1, 3, 4, 5)))
-        kept = judge.quick({s: values[s] for s in judge.first})
+        kept = judge.alive({s: values[s] for s in judge.first})
         assert 1 <= np.count_nonzero(kept) <= 20
         assert judge.votes(size * SUMS[:, None])[0] == pytest.approx(1)
 
@@ -287,7 +287,7 @@ def test_one_sample_is_judged_by_itself() -> None:
     judge = judges.plain(sampled(SUMS[:1]), a_reading(SUMS.reshape(1, 3, 4, 5)))
     values = SUMS[0] + np.array([0, 1])
     assert judge.first == (0,)
-    assert judge.quick({0: values}).tolist() == [True, False]
+    assert judge.alive({0: values}).tolist() == [True, False]
     assert judge.votes(values[None]).tolist() == [1, 0]
 
 

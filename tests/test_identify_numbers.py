@@ -301,7 +301,7 @@ CHANNELS = [0, 1, 0, 1, 0, 1, 0, 1, 2]
 
 
 def votes_and_quick(judge: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return judge.votes(values), judge.quick({s: values[s] for s in judge.first})
+    return judge.votes(values), judge.alive({s: values[s] for s in judge.first})
 
 
 @pytest.mark.parametrize("scale", [0.137, -0.3, 0.6])
@@ -347,7 +347,7 @@ def test_the_elements_that_say_most_come_first() -> None:
     scales = np.full((12, 1), 1.0) * output[:, None]
     assert judge.votes(scales).tolist() == [12]
     scales[4] += 9
-    assert judge.quick({s: scales[s] for s in judge.first}).tolist() == [True]
+    assert judge.alive({s: scales[s] for s in judge.first}).tolist() == [True]
     assert judge.votes(scales).tolist() == [0]
 
 

@@ -29,7 +29,7 @@ def reading_of(targets: np.ndarray, kind: str = "float64") -> Reading:
 
 def quickly(judge: Judge, values: np.ndarray) -> bool:
     """Whether one hypothesis is worth another look."""
-    return bool(judge.quick({s: values[s : s + 1] for s in judge.first})[0])
+    return bool(judge.alive({s: values[s : s + 1] for s in judge.first})[0])
 
 
 # --- how many samples ---------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def quickly(judge: Judge, values: np.ndarray) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "first", "few"),
-    [("plain", 3, 6), ("coarse", 5, 6), ("modular", 5, 12), ("modular_scaled", 5, 12)],
+    [("plain", 6, 6), ("coarse", 6, 6), ("modular", 5, 12), ("modular_scaled", 5, 12)],
 )
 def test_how_many_samples_are_looked_at_first(name: str, first: int, few: int) -> None:
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
@@ -46,10 +46,10 @@ def test_how_many_samples_are_looked_at_first(name: str, first: int, few: int) -
     judge = make(sampled(targets), reading_of(targets))
     assert (judge.first, judge.few) == (tuple(range(first)), few)
     five = make(sampled(targets[:5]), reading_of(targets))
-    assert (five.few, len(five.first) == 5) == (5, name.startswith("modular"))
+    assert (five.few, five.first) == (5, tuple(range(5)))
 
 
-@pytest.mark.parametrize(("different", "first", "few"), [(29, 12, 24), (30, 3, 6)])
+@pytest.mark.parametrize(("different", "first", "few"), [(29, 12, 24), (30, 6, 6)])
 def test_more_are_looked_at_where_values_are_few(different: int, first: int, few: int) -> None:
     targets = np.arange(60.0) % different
     judge = judges.plain(sampled(targets), reading_of(targets))
@@ -59,9 +59,10 @@ def test_more_are_looked_at_where_values_are_few(different: int, first: int, few
         assert (judge.first, judge.few) == (tuple(range(min(12, count))), count)
 
 
-@pytest.mark.parametrize(("name", "right"), [("plain", 1), ("coarse", 3)])
-def test_how_many_of_the_first_must_fit(name: str, right: int) -> None:
-    """As many as are left of them where two of the first six are wrong; with twice the room."""
+@pytest.mark.parametrize("name", ["plain", "coarse"])
+def test_how_many_of_the_first_must_fit(name: str) -> None:
+    """All but two of the first six; with twice the room."""
+    right = 4
     judge = getattr(judges, name)(sampled(SUMS), reading_of(SUMS))
     for count in (right - 1, right):
         values = SUMS.copy()
@@ -80,7 +81,7 @@ def test_pairs_are_those_of_the_judge() -> None:
     lines = of_pairs(linear(np.arange(8.0), 0.1, 0.0, centred=False, exact=True), 8)
     assert lines.first == (12, 13, 8, 9, 14, 15, 10, 11)
     planes = of_pairs(plane(np.arange(10.0), 0.1, centred=False, exact=True), 10)
-    assert planes.first[:8] == (0, 1, ~0, ~1, 4, 5, ~4, ~5)
+    assert planes.first[:8] == (0, 1, ~0, ~1, 8, 9, ~8, ~9)
     assert (lines.few, planes.few) == (16, 20)
 
 
@@ -172,7 +173,7 @@ def test_twenty_of_what_nearly_correlates_best_are_looked_at_again() -> None:
     far = rng.permuted(np.tile(SUMS, (300, 1)), axis=1).T
 
     def kept(values: np.ndarray) -> int:
-        return int(np.count_nonzero(judge.quick({s: values[s] for s in judge.first})))
+        return int(np.count_nonzero(judge.alive({s: values[s] for s in judge.first})))
 
     assert kept(near[:, :15]) == 15
     assert kept(near) == 20
@@ -359,18 +360,24 @@ def test_the_samples_of_a_plane_are_on_it(
 ) -> None:
     values, edges = SUMS[:12].copy(), EDGE[:12].copy()
     targets = 3 * values - 2 * edges + (40 if centred else 0)
-    some = [0, 2, 4, 6] if centred else [0, 2, 4]
+    first = plane(targets, slack, centred=centred, exact=True).first
+    some = [s for s in first if s >= 0 and s % 2 == 0]
+    assert len(some) == 3 + centred
     seen = np.stack([targets, values, edges])[:, some]
     matrix = seen[:, 1:] - seen[:, :1] if centred else seen
     minors = [np.linalg.det(np.delete(matrix[1:], i, axis=1)) for i in range(3)]
     room = slack * np.abs(minors).sum() + 2.0**-18 * whole(matrix)
     targets[some[-1]] += share * room / abs(minors[-1])
     judge = plane(targets, slack, centred=centred, exact=True)
-    values[1::2] = np.arange(6) ** 3
+    others = [s for s in first if s % 2 and s >= 0]
+    values[others[1:]] += 1e5 * np.arange(1, len(others)) ** 2
     both = {s: values[s : s + 1] if s >= 0 else edges[~s : ~s + 1] for s in judge.first}
-    assert bool(judge.quick(both)[0]) is fits
+    assert bool(judge.alive(both)[0]) is fits
+    # The other half has one on it, or it is luck.
+    both[others[0]] = values[others[0]] + np.array([1e5])
+    assert not judge.alive(both)[0]
     nothing = {s: np.zeros(1) for s in judge.first}
-    assert not judge.quick(nothing)[0]
+    assert not judge.alive(nothing)[0]
 
 
 @pytest.mark.parametrize(("share", "fits"), NEARLY)

@@ -35,13 +35,14 @@ class Listening:
         self.shown: list[np.ndarray] = []
         self.drawn = np.random.default_rng(7)
         self.share, self.quickly, self.at = share, 0, 0
-        self.last: Mapping[int, np.ndarray] = {}
+        self.last: dict[int, list[float]] = {s: [] for s in first}
         self.judge = Judge(first, count, self.quick, self.votes, exact=True)
 
     def quick(self, values: Mapping[int, np.ndarray]) -> np.ndarray:
         alive = self.drawn.random(next(iter(values.values())).shape) < self.share
-        self.last = {s: v.ravel()[np.flatnonzero(alive)] for s, v in values.items()}
-        self.quickly, self.at = self.quickly + alive.size, 0
+        for s, v in values.items():
+            self.last[s].extend(v.ravel()[np.flatnonzero(alive)])
+        self.quickly += alive.size
         return alive
 
     def votes(self, values: np.ndarray) -> np.ndarray:

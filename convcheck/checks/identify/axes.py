@@ -43,7 +43,8 @@ class Axis:
 class Table:
     """Options of one axis side by side, the kernel as it is and reversed.
 
-    ``touches`` marks the options whose windows reach over the edge at any of the places.
+    ``touches`` marks the options whose windows reach over the edge at any of the places, ``kind``
+    numbers what sets a window apart beside its place: the dilations, and whether it is reversed.
     """
 
     size: int
@@ -56,10 +57,11 @@ class Table:
     start: Array
     reversed: Array
     touches: Array
+    kind: Array
 
     def part(self, kept: Array) -> Table:
         """The options at ``kept`` alone."""
-        names = ("gap", "dilation", "stride", "start", "reversed", "touches")
+        names = ("gap", "dilation", "stride", "start", "reversed", "touches", "kind")
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
     def source(self, sample: int) -> Array:
@@ -76,8 +78,28 @@ class Table:
         met = (position >= 0) & (position <= (self.size - 1) * gap) & (position % gap == 0)
         return np.where(met, position // gap, self.size)
 
+    def distinct(self, sample: int) -> tuple[Array, Array]:
+        """Options of which no two have the same window at the sample's place, and each one's.
+
+        Many a stride has a first window by which it comes to the same place.
+        """
+        window = self.start + self.stride * self.places[sample]
+        window -= window.min()
+        kinds = int(self.kind.max()) + 1
+        shown, which = met_by(window * kinds + self.kind, kinds * (int(window.max()) + 1))
+        options = np.empty(len(shown), np.int64)
+        options[which] = np.arange(len(which))
+        return options, which
+
     def __len__(self) -> int:
         return len(self.gap)
+
+
+def met_by(source: Array, size: int) -> tuple[Array, Array]:
+    """The numbers up to ``size`` that there are, in order, and the source as places among them."""
+    met = np.zeros(size + 1, bool)
+    met[source] = True
+    return np.flatnonzero(met), (np.cumsum(met) - 1)[source]
 
 
 def axis_options(
@@ -141,17 +163,21 @@ def table(
         np.repeat(np.array([getattr(a, name) for a in options], np.int64), counts)
         for name in ("input_dilation", "dilation", "stride")
     )
+    kinds: dict[tuple[int, int], int] = {}
+    numbers = [kinds.setdefault((a.input_dilation, a.dilation), len(kinds)) for a in options]
+    kind = np.repeat(np.array(numbers, np.int64), counts)
     start = np.concatenate([np.arange(a.first, a.first + a.count) for a in options] or [gap])
     backwards = np.zeros(len(gap), bool)
     if kernel > 1:
-        gap, dilation, stride, start = (
-            np.concatenate([a, a]) for a in (gap, dilation, stride, start)
+        gap, dilation, stride, start, kind = (
+            np.concatenate([a, a]) for a in (gap, dilation, stride, start, kind)
         )
         backwards = np.concatenate([backwards, ~backwards])
+        kind += len(kinds) * backwards
     windows = start + stride * np.array([[min(places)], [max(places)]], np.int64)
     last = windows[1] + dilation * (kernel - 1)
     touches = (windows[0] < 0) | (last > (size - 1) * gap)
-    return Table(size, kernel, mode, places, gap, dilation, stride, start, backwards, touches)
+    return Table(size, kernel, mode, places, gap, dilation, stride, start, backwards, touches, kind)
 
 
 def padding(option: Sequence[int], size: int, outputs: int, kernel: int) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.axes import met_by
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -21,21 +23,31 @@ CHUNK = 1 << 17
 """Hypotheses that are looked at together: few enough for their values to stay in the cache."""
 FEW_CHANNELS = 16
 """Up to so many channels one product of matrices is cheaper than sums over a map of each tap."""
+ALIKE = 128
+"""Options of an axis among which it is worth while to look for those with the same window."""
 FEWER = 16
 """How many times fewer hypotheses must be left to be worth a block of their own."""
 ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
 
 
+def as_they_are(_: int, values: Array) -> Array:
+    """What a judge sees that looks at the values themselves."""
+    return values
+
+
 @dataclass(frozen=True)
 class Judge:
     """What a hypothesis must do, given the values that it predicts for the samples.
 
-    ``quick`` takes the values of the samples in ``first``, an array of hypotheses for each, and
-    says which hypotheses are worth another look. ``votes`` takes the values of the first ``few``
-    samples, then of all, a row for each, and returns zero for a hypothesis that is out. ``exact``
-    says that values must not be rounded to single precision. Sample ``~s`` is what a border of ones
-    adds to sample ``s``; ``votes`` takes these after the others if there are any in ``first``.
+    ``seen`` makes of the values of one sample in ``first`` what is looked at of them, element by
+    element, in as many arrays as it likes, one above the other: it is asked once for all hypotheses
+    that have the same window there. ``quick`` takes that of all of these samples, an array of
+    hypotheses for each, and says which hypotheses are worth another look. ``votes`` takes the
+    values of the first ``few`` samples, then of all, a row for each, and returns zero for a
+    hypothesis that is out. ``exact`` says that values must not be rounded to single precision.
+    Sample ``~s`` is what a border of ones adds to sample ``s``; ``votes`` takes these after the
+    others if there are any in ``first``.
     """
 
     first: tuple[int, ...]
@@ -43,11 +55,16 @@ class Judge:
     quick: Callable[[Mapping[int, Array]], Array]
     votes: Callable[[Array], Array]
     exact: bool = False
+    seen: Callable[[int, Array], Array] = as_they_are
 
     @property
     def bordered(self) -> bool:
         """Whether the border's constant is among the unknowns."""
         return any(s < 0 for s in self.first)
+
+    def alive(self, values: Mapping[int, Array]) -> Array:
+        """Which hypotheses are worth another look, by the values of the first samples."""
+        return self.quick({s: self.seen(s, values[s]) for s in self.first})
 
 
 class Block:
@@ -59,11 +76,30 @@ class Block:
         self.image, self.samples, self.bank = image, samples, bank
         self.rows, self.columns = rows, columns
         self.size = len(rows) * len(columns) * bank.shape[1]
-        self._met: dict[int, tuple[Array, Array, Array]] = {}
+        self._met: dict[int, tuple[Array, _Windows, _Windows]] = {}
         self._made: dict[int, Array] = {}
 
     def survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, int, int, int, float]]:
         """(judge, row, column, channel option, votes) of what a judge accepts."""
+        found: list[list[tuple[Array, Array, Array]]] = [[] for _ in judges]
+        for which, some in self._alive(judges):
+            found[which].append(some)
+            # One look at many costs little more than one at a few.
+            if sum(len(k) for *_, k in found[which]) > CHUNK:
+                yield from self._settled(which, judges[which], found[which])
+                found[which] = []
+        for which, judge in enumerate(judges):
+            if found[which] and judge.first:
+                yield from self._settled(which, judge, found[which])
+
+    def _settled(
+        self, which: int, judge: Judge, found: list[tuple[Array, Array, Array]]
+    ) -> Iterator[tuple[int, int, int, int, float]]:
+        for place in self._settle(judge, *map(np.concatenate, zip(*found, strict=True))):
+            yield which, *place
+
+    def _alive(self, judges: Sequence[Judge]) -> Iterator[tuple[int, tuple[Array, Array, Array]]]:
+        """Of each judge that is still asked (rows, columns, channel options) worth a look."""
         options = self.bank.shape[1]
         used = sorted({s for judge in judges for s in judge.first})
         exact = self.bank.dtype.kind == "c" or any(judge.exact for judge in judges)
@@ -72,18 +108,22 @@ class Block:
         each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
         for rows in parts(len(self.rows), ROOM // (each * widest)):
             height = rows.stop - rows.start
-            halves = {s: self._half(s, rows, kind) for s in used}
+            sums = {s: self._sums(s, rows, kind) for s in used}
+            seen = [
+                {s: _spread(judge.seen(s, sums[s][0]), sums[s][1]) for s in judge.first}
+                for judge in judges
+            ]
             for columns in parts(len(self.columns), CHUNK // (options * height)):
-                values = {s: self._sums(s, halves[s], columns) for s in used}
+                at = {s: self._region(s)[2].which[columns] for s in used}
                 for which, judge in enumerate(judges):
                     if not judge.first:
                         continue
-                    alive = judge.quick(values)
+                    alive = judge.quick(
+                        {s: seen[which][s].take(at[s], axis=-2) for s in judge.first}
+                    )
                     if alive.any():
                         c, kr = np.divmod(np.flatnonzero(alive), options * height)
-                        at = rows.start + kr % height, columns.start + c, kr // height
-                        for place in self._settle(judge, *at):
-                            yield which, *place
+                        yield which, (rows.start + kr % height, columns.start + c, kr // height)
 
     def _settle(
         self, judge: Judge, r: Array, c: Array, k: Array
@@ -110,13 +150,13 @@ class Block:
         few = self.rows.part(kept), self.columns.part(beside)
         return Block(self.image, self.samples, self.bank, *few), rows, columns
 
-    def _region(self, s: int) -> tuple[Array, Array, Array]:
+    def _region(self, s: int) -> tuple[Array, _Windows, _Windows]:
         """(C, places, places): what any tap of a sample meets, and who reads where."""
         if s not in self._met:
             size = self.image.shape[2:]
             sample, edge = max(s, ~s), s < 0
-            ys, rows = met_by(self.rows.source(sample), size[0])
-            xs, columns = met_by(self.columns.source(sample), size[1])
+            ys, rows = _Windows.of(self.rows, sample)
+            xs, columns = _Windows.of(self.columns, sample)
             # What lies beyond the edge comes last.
             height, width = (
                 int(np.searchsorted(m, n)) for m, n in zip((ys, xs), size, strict=True)
@@ -148,58 +188,89 @@ class Block:
             self._made[s] = maps.reshape(*taps.shape[:-1], *region.shape[1:])
         return self._made[s]
 
-    def _half(self, s: int, rows: slice, kind: np.dtype[Any]) -> Array:
-        """(Fw, places, options * rows): the taps of each column summed for some rows' options."""
-        region, source, _ = self._region(s)
-        options, channels, tall, taps = self._taps(s).shape
-        height = len(source[rows])
-        if channels > FEW_CHANNELS and self._map_size(s) <= ROOM:
-            maps = self._maps(s)
-            total = maps[:, 0].take(source[rows, 0], axis=2)
-            for u in range(1, tall):
-                total += maps[:, u].take(source[rows, u], axis=2)
-            across = total.transpose(1, 3, 0, 2)
-        else:
-            windows = region[:, source[rows]].transpose(1, 0, 2, 3)
-            windows = windows.reshape(height, channels * tall, -1)
-            columns = self._taps(s).transpose(0, 3, 1, 2).reshape(options * taps, -1)
-            across = (columns @ windows).reshape(height, options, taps, -1).transpose(2, 3, 1, 0)
-        halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
-        return halves
+    def _sums(self, s: int, rows: slice, kind: np.dtype[Any]) -> tuple[Array, Array]:
+        """(columns, options, rows): a sample under all different windows, and each row's of them.
 
-    def _sums(self, s: int, half: Array, columns: slice) -> Array:
-        """(columns, options * rows): one sample under every hypothesis."""
-        source = self._region(s)[2][columns]
+        The columns' are those of all of the block.
+        """
+        windows = self._region(s)[1]
+        kept, which = met_by(windows.which[rows], len(windows.source))
+        half, source = self._half(s, kept, kind), self._region(s)[2].source
         total: Array = half[0].take(source[:, 0], axis=0)
         for v in range(1, len(half)):
             total += half[v].take(source[:, v], axis=0)
-        return total
+        return total.reshape(len(source), -1, len(kept)), which
+
+    def _half(self, s: int, rows: Array, kind: np.dtype[Any]) -> Array:
+        """(Fw, places, options * rows): the taps of each column summed for some rows' windows."""
+        region, windows, _ = self._region(s)
+        source = windows.source[rows]
+        options, channels, tall, taps = self._taps(s).shape
+        height = len(source)
+        if channels > FEW_CHANNELS and self._map_size(s) <= ROOM:
+            maps = self._maps(s)
+            total = maps[:, 0].take(source[:, 0], axis=2)
+            for u in range(1, tall):
+                total += maps[:, u].take(source[:, u], axis=2)
+            across = total.transpose(1, 3, 0, 2)
+        else:
+            met = region[:, source].transpose(1, 0, 2, 3)
+            met = met.reshape(height, channels * tall, -1)
+            columns = self._taps(s).transpose(0, 3, 1, 2).reshape(options * taps, -1)
+            across = (columns @ met).reshape(height, options, taps, -1).transpose(2, 3, 1, 0)
+        halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
+        return halves
 
     def _single(self, s: int, r: Array, c: Array, k: Array) -> Array:
         """One sample under single hypotheses."""
+        region, rows, columns = self._region(s)
+        up, across = rows.source[rows.which[r]], columns.source[columns.which[c]]
         taps = self._taps(s)
         _, channels, height, width = taps.shape
         if self._map_size(s) > min(ROOM, len(r) * channels * height * width):
-            return self._directly(s, r, c, k)
-        maps, (_, rows, columns) = self._maps(s), self._region(s)
+            return _directly(region, up, across, taps, k)
+        maps = self._maps(s)
         tall, wide = maps.shape[3:]
         flat = maps.ravel()
         total = np.zeros(len(r), maps.dtype)
-        across = [columns[c, v] for v in range(width)]
         for u in range(height):
-            row = k * (height * width * tall * wide) + rows[r, u] * wide
+            row = k * (height * width * tall * wide) + up[:, u] * wide
             for v in range(width):
-                total += flat.take(row + across[v] + (u * width + v) * (tall * wide))
+                total += flat.take(row + across[:, v] + (u * width + v) * (tall * wide))
         return total
 
-    def _directly(self, s: int, r: Array, c: Array, k: Array) -> Array:
-        region, rows, columns = self._region(s)
-        taps = self._taps(s)
-        total = np.empty(len(r), region.dtype)
-        for part in parts(len(r), ROOM // math.prod(taps.shape[1:])):
-            met = region[:, rows[r[part]][:, :, None], columns[c[part]][:, None, :]]
-            total[part] = np.einsum("cmuv,mcuv->m", met, taps[k[part]])
-        return total
+
+@dataclass(frozen=True)
+class _Windows:
+    """(windows, taps) along one axis: what a tap meets of a region, and each option's window."""
+
+    source: Array
+    which: Array
+
+    @classmethod
+    def of(cls, options: Table, sample: int) -> tuple[Array, _Windows]:
+        """What of the axis any tap of a sample meets, and the windows in places of that."""
+        which = np.arange(len(options))
+        if len(options) > ALIKE:
+            kept, which = options.distinct(sample)
+            options = options.part(kept)
+        met, source = met_by(options.source(sample), options.size)
+        return met, cls(source, which)
+
+
+def _directly(region: Array, rows: Array, columns: Array, taps: Array, k: Array) -> Array:
+    """Single hypotheses' windows (hypotheses, taps) and channel options, without a map."""
+    total = np.empty(len(rows), region.dtype)
+    for part in parts(len(rows), ROOM // math.prod(taps.shape[1:])):
+        met = region[:, rows[part][:, :, None], columns[part][:, None, :]]
+        total[part] = np.einsum("cmuv,mcuv->m", met, taps[k[part]])
+    return total
+
+
+def _spread(seen: Array, rows: Array) -> Array:
+    """(..., columns, options, windows) as (..., columns, options * rows)."""
+    spread = seen.take(rows, axis=-1)
+    return spread.reshape(*spread.shape[:-2], -1)
 
 
 def parts(count: int, most: int) -> Iterator[slice]:
@@ -207,10 +278,3 @@ def parts(count: int, most: int) -> Iterator[slice]:
     step = max(1, most)
     for first in range(0, count, step):
         yield slice(first, min(first + step, count))
-
-
-def met_by(source: Array, size: int) -> tuple[Array, Array]:
-    """The samples of an axis that any tap meets, in order, and the source as places among them."""
-    met = np.zeros(size + 1, bool)
-    met[source] = True
-    return np.flatnonzero(met), (np.cumsum(met) - 1)[source]

@@ -44,7 +44,7 @@ def plain(samples: Sequence[Sample], reading: Reading) -> Judge:
 def coarse(samples: Sequence[Sample], reading: Reading) -> Judge:
     """Near the target by the measure of the output's spread: operands of few bits."""
     exact = not _narrow(samples, reading)
-    return _near(targets(samples), _coarse_tolerance(samples, reading), spare=2, exact=exact)
+    return _near(targets(samples), _coarse_tolerance(samples, reading), exact=exact)
 
 
 def modular(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -67,9 +67,7 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     wanted = targets(samples)
     # Truncated numbers are off by less than one; integers by none, or by a bias that is no integer.
     tolerance = (1 if scales == (1.0,) and reading.whole else 2) + 2.0**-18
-    low, high = float(reading.output.min()), float(reading.output.max())
-    moduli = [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
-    count = len(samples)
+    moduli, count = _moduli(reading.output), len(samples)
     rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
     first = tuple(range(5)) if moduli and rounds else ()
 
@@ -84,10 +82,12 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
     room = np.uint8(tolerance)
     wide = np.int32 if reading.reach * max(map(abs, scales)) < 2**31 else np.int64
 
+    def seen(s: int, values: Array) -> Array:
+        return np.stack([_byte(scale * values, wide) - _byte(wanted[s]) for scale in scales])
+
     def quick(values: Mapping[int, Array]) -> Array:
-        passed = np.zeros(values[0].shape, bool)
-        for scale in scales:
-            codes = [_byte(scale * values[s], wide) - _byte(wanted[s]) for s in first]
+        passed = np.zeros(values[0].shape[1:], bool)
+        for codes in zip(*(values[s] for s in first), strict=True):
             for origin, *others in rounds:
                 good = np.zeros(passed.shape, np.int8)
                 for s in others:
@@ -107,7 +107,13 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
         return best
 
     exact = not _narrow(samples, reading)
-    return Judge(first, min(2 * FEW, count), quick, votes, exact)
+    return Judge(first, min(2 * FEW, count), quick, votes, exact, seen)
+
+
+def _moduli(output: Array) -> list[float]:
+    """What an output may have wrapped at, by its range."""
+    low, high = float(output.min()), float(output.max())
+    return [2.0**b for b in (8, 16, 32) if low >= -(2.0 ** (b - 1)) and high < 2.0**b]
 
 
 def _byte(value: Any, kind: type = np.int64) -> Any:
@@ -231,18 +237,10 @@ def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:
     return Judge(some, len(some), quick, votes, not _narrow(samples, reading))
 
 
-def _first(count: int, spare: int) -> tuple[int, ...]:
-    """So many samples that a hypothesis with enough votes has ``spare`` + 1 of them right."""
-    count = min(FEW, count)
-    wrong = count - needed(count)
-    return tuple(range(min(count, wrong + 1 + spare)))
-
-
 def _near(
     wanted: Array,
     tolerance: Array,
     *,
-    spare: int = 0,
     exact: bool,
     limits: tuple[float, float] | None = None,
 ) -> Judge:
@@ -252,11 +250,11 @@ def _near(
     those must fit.
     """
     few, share = min(FEW, len(wanted)), needed
-    first = _first(len(wanted), spare)
+    first = tuple(range(few))
     if 2 * len(np.unique(wanted)) < len(wanted):
         few, share = min(4 * FEW, len(wanted)), _nearly_all
         first = tuple(range(min(2 * FEW, few)))
-    least = len(first) - (few - share(few))
+    least = len(first) - (few - share(few))  # the others may all be right
 
     def fits(value: Array, target: Any, room: Any) -> Array:
         if limits is not None:
@@ -264,10 +262,13 @@ def _near(
         close: Array = np.abs(value - target) <= room
         return close
 
+    def seen(s: int, values: Array) -> Array:
+        return fits(values, wanted[s], 2 * tolerance[s]).astype(np.int8)
+
     def quick(values: Mapping[int, Array]) -> Array:
         counts = np.zeros(values[0].shape, np.int8)
         for s in first:
-            counts += fits(values[s], wanted[s], 2 * tolerance[s])
+            counts += values[s]
         return counts >= least
 
     def votes(values: Array) -> Array:
@@ -276,7 +277,7 @@ def _near(
         total = np.count_nonzero(good, axis=0)
         return np.where(total >= share(count), total, 0)
 
-    return Judge(first, few, quick, votes, exact)
+    return Judge(first, few, quick, votes, exact, seen)
 
 
 def _nearly_all(samples: int) -> int:

@@ -111,26 +111,37 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
     least = 5 if centred else 4
     halves = [[*range(0, few, 2)], [*range(1, few, 2)]] if few >= 2 * least else [[*range(few)]]
     usable = [h for h in halves if len(h) >= least and len(np.unique(wanted[h])) > 3]
-    rounds = [h[: 4 if centred else 3] for h in usable]
+    rounds = [_spaced(h, wanted, 4 if centred else 3) for h in usable]
     first = tuple(way(s) for which in rounds for s in which for way in (_same, _border))
 
     def quick(values: Mapping[int, Array]) -> Array:
         alive = np.zeros(values[first[0]].size, bool)
         for which in rounds:
-            t = wanted[which]
-            v, e = ([values[way(s)] for s in which] for way in (_same, _border))
-            if centred:
-                t, v, e = t[1:] - t[0], [a - v[0] for a in v[1:]], [a - e[0] for a in e[1:]]
-            volume = np.zeros(v[0].shape, v[0].dtype)
-            area, whole = np.zeros_like(volume), np.zeros_like(volume)
-            for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-                one, other = v[j] * e[k], v[k] * e[j]
-                minor = one - other
-                volume += t[i] * minor
-                area += np.abs(minor)
-                whole += abs(t[i]) * (np.abs(one) + np.abs(other))
-            alive |= ((np.abs(volume) <= slack * area + 2.0**-18 * whole) & (area > 0)).ravel()
+            found = np.flatnonzero(flat(values, which))
+            others = [s for half in rounds for s in half if s not in which]
+            if found.size and others:
+                # As for a line: the other half has an element on the same plane.
+                some = {s: v.ravel()[found] for s, v in values.items()}
+                near = [flat(some, [*which[:-1], s]) for s in others]
+                found = found[np.any(near, axis=0)]
+            alive[found] = True
         return alive
+
+    def flat(values: Mapping[int, Array], which: Sequence[int]) -> Array:
+        t = wanted[which]
+        v, e = ([values[way(s)] for s in which] for way in (_same, _border))
+        if centred:
+            t, v, e = t[1:] - t[0], [a - v[0] for a in v[1:]], [a - e[0] for a in e[1:]]
+        volume = np.zeros(v[0].shape, v[0].dtype)
+        area, whole = np.zeros_like(volume), np.zeros_like(volume)
+        for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+            one, other = v[j] * e[k], v[k] * e[j]
+            minor = one - other
+            volume += t[i] * minor
+            area += np.abs(minor)
+            whole += abs(t[i]) * (np.abs(one) + np.abs(other))
+        passed: Array = (np.abs(volume) <= slack * area + 2.0**-18 * whole) & (area > 0)
+        return passed
 
     def votes(values: Array) -> Array:
         count = len(values) // 2
@@ -141,8 +152,11 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
         best = np.zeros(len(v), np.int64)
         for half in usable:
             some = columns[:, half]
-            solved = np.linalg.pinv(some, rcond=1e-9) @ wanted[half]
-            parts = columns * solved[:, None]
+            # The normal equations: what they lose of a plane that is nearly a line, room is left.
+            turned = some.swapaxes(1, 2)
+            inverse = np.linalg.pinv(turned @ some, rcond=1e-10, hermitian=True)
+            solved = inverse @ (turned @ wanted[half])[..., None]
+            parts = columns * solved.swapaxes(1, 2)
             off = np.abs(parts.sum(axis=-1) - wanted[:count])
             room = 4 * (slack + 2.0**-18 * np.abs(parts).sum(axis=-1))
             fits = off <= room
@@ -193,6 +207,12 @@ def _same(s: int) -> int:
 
 def _border(s: int) -> int:
     return ~s
+
+
+def _spaced(half: list[int], wanted: Array, count: int) -> list[int]:
+    """So many samples of a half, of values as far apart from one another as there are."""
+    order = sorted(half, key=lambda s: float(wanted[s].real))
+    return [order[i] for i in np.linspace(0, len(order) - 1, count).round().astype(int)]
 
 
 def _apart(half: list[int], wanted: Array, *, centred: bool) -> list[int]:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.axes import Axis, Table, axis_options, padding, table
-from convcheck.checks.identify.block import Block, Judge, met_by
+from convcheck.checks.identify.axes import Axis, Table, axis_options, met_by, padding, table
+from convcheck.checks.identify.block import Block, Judge
 from convcheck.convention import Convention
 from convcheck.engine import arrange_filters
 
