@@ -30,6 +30,8 @@ def of_bits(output: np.ndarray, image: Any = DRAWN[0], filters: Any = DRAWN) -> 
 
 SPECIAL = "bordered_scaled bordered_parallel | paired shuffled bordered everywhere constant"
 LAST = "affine | wide one_channel"
+BEYOND = "modular_bordered | one_channel bordered everywhere constant"
+BEYOND_SHUFFLED = "modular_bordered | one_channel shuffled bordered everywhere constant"
 WIDE = "plain scaled | wide"
 MIXED = "plain scaled parallel | paired mixed constant"
 FEW: dict[str, tuple[np.ndarray, list[str]]] = {
@@ -89,6 +91,8 @@ FEW: dict[str, tuple[np.ndarray, list[str]]] = {
             "modular | one_channel outside",
             WIDE,
             "modular_rare | one_channel",
+            BEYOND,
+            BEYOND_SHUFFLED,
             LAST,
             MIXED,
         ],

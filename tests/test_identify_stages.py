@@ -73,10 +73,12 @@ def elaborated(usual: list[str], special: list[str]) -> list[str]:
         *(also(also(one, "everywhere"), "again") for one in usual),
         *over_zeros_first(also(one, "shuffled") for one in (*usual, *special)),
         *(also(one, "outside") for one in usual),
+        *([BEYOND, also(BEYOND, "shuffled")] if len(special) > 1 else []),
     ]
 
 
 LAST = "affine | wide one_channel"
+BEYOND = "modular_bordered | one_channel bordered everywhere constant"
 DRAWN = np.random.default_rng(1).standard_normal((1, 4, 9, 9))
 WRAPPED = "modular | one_channel"
 WRAPPED_SCALED = "modular_scaled | one_channel"

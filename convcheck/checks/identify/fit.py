@@ -27,7 +27,7 @@ from convcheck.checks.identify.search import ALL_ORDERS
 from convcheck.checks.identify.solving import TIE, afterwards, is_fine, solve, written
 from convcheck.checks.identify.tally import Confirmed
 from convcheck.checks.identify.thin import Thin, same_sums
-from convcheck.checks.identify.wrapped import wrapped_border
+from convcheck.checks.identify.wrapped import wrapped_border, wrapped_borders
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import PADDING_MODES
 from convcheck.engine import to_axes
@@ -353,6 +353,8 @@ def _jointly(linear: Linear, output: Array, usable: Array) -> Iterator[Fit]:
         yield fit
         if not fit.misses and is_fine(fit):
             return
+    for number in dict.fromkeys(wrapped_borders(linear, output, usable)):
+        yield _bordered(linear, number, output, usable)
 
 
 def _bordered(linear: Linear, value: float, output: Array, usable: Array) -> Fit:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.bounds import Bounds, inside
-from convcheck.checks.identify.lines import FEW, linear, needed, of_pairs, plane
+from convcheck.checks.identify.lines import FEW, enough, linear, needed, of_pairs, plane
 from convcheck.checks.identify.looks import is_rectified, levels
 from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
-from convcheck.checks.identify.wrapped import rare_scales, usual_scales
+from convcheck.checks.identify.wrapped import PADS, TINIER, rare_scales, usual_scales, wound
 from convcheck.convention import PRECISIONS
 from convcheck.engine import round_to
 from convcheck.rounding import gamma
@@ -108,6 +108,52 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
 
     exact = not _narrow(samples, reading)
     return Judge(first, min(2 * FEW, count), quick, votes, exact, seen)
+
+
+def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
+    """One of the usual scales, around a border of one of the numbers that integers are padded with.
+
+    For what has hardly a window clear of the border. All samples are of one output channel.
+    """
+    wanted, count = targets(samples), len(samples)
+    scales = usual_scales(reading.terms, reading.filters.shape[2:])
+    moduli = _moduli(reading.output)
+    others = (2, 3, 4, 5, 6)
+    few = 2 * FEW
+    first = tuple(way for s in range(7) for way in (s, ~s)) if moduli and count > few else ()
+
+    # Numbers modulo 256 are looked at in 256ths, in 16 bits; a border by its halves.
+    def seen(s: int, values: Array) -> Array:
+        shift = 128.0 if s < 0 else 256.0
+        level = 0.0 if s < 0 else 256 * wanted[s]
+        return np.stack(
+            [np.floor(shift * c * values - level).astype(np.int64) for c in scales]
+        ).astype(np.uint16)
+
+    def quick(values: Mapping[int, Array]) -> Array:
+        passed = np.zeros(values[0].shape[1:], bool)
+        for at, number in product(range(len(scales)), PADS):
+            halves = int(2 * number)
+            codes = [values[s][at] + np.uint16(halves % 2**16) * values[~s][at] for s in range(7)]
+            room = np.uint16(2 * 256 + 2 + abs(halves))
+            for origin in (0, 1):
+                good = np.zeros(passed.shape, np.int8)
+                for s in others:
+                    good += codes[s] - codes[origin] + room <= 2 * room
+                passed |= good >= len(others) - 1
+        return passed
+
+    def votes(values: Array) -> Array:
+        v, e = np.split(values, 2)
+        best = np.zeros(v.shape[1:], np.int64)
+        for origin, scale, number, modulus in product((0, 1), scales, PADS, moduli):
+            steps = scale * (v - v[origin] + number * (e - e[origin]))
+            steps -= (wanted[: len(v)] - wanted[origin])[:, None]
+            right = np.abs(wound(steps, modulus)) <= 2 + TINIER
+            best = np.maximum(best, enough(right & (np.abs(e).max(axis=0) > 0)))
+        return best
+
+    return Judge(first, few, quick, votes, not _narrow(samples, reading), seen)
 
 
 def _moduli(output: Array) -> list[float]:

@@ -110,6 +110,12 @@ class _Shown:
         """The pass of a judge of integers that wrapped, where they may have."""
         return [Pass((judge,), one_channel=True)] if self.wrapped else []
 
+    def beyond(self) -> list[Pass]:
+        """The pass for what is beyond the edge of integers that wrapped, where they may have."""
+        if not self.wrapped:
+            return []
+        return [replace(_BEYOND, judges=(judges.modular_bordered,), one_channel=True)]
+
     def between(self) -> list[Pass]:
         """Sharper than lines that are allowed a whole step on either side."""
         return [Pass((judges.between,), limits=True)] if self.sparse else []
@@ -136,6 +142,8 @@ def _of_many(shown: _Shown) -> tuple[list[Pass], list[Pass], Pass]:
         *_again(common),
         *_shuffled([*common, *special]),
         *_outside(common),
+        *shown.beyond(),
+        *_shuffled(shown.beyond()),
     ]
     return common, rest, common[1]
 
@@ -172,6 +180,8 @@ def _of_few(shown: _Shown, output: Array) -> tuple[list[Pass], list[Pass], Pass]
         Pass((judges.plain, judges.scaled), wide=True),
         *shown.modular(judges.modular_rare),
         *([*_outside([rough]), *_shuffled([rough])] if few_bits else []),
+        *shown.beyond(),
+        *_shuffled(shown.beyond()),
     ]
     return common, rest, fine
 

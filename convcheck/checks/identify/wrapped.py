@@ -26,6 +26,16 @@ TINIER = 1e-9
 """What the last digits may change of where a bias can lie."""
 
 
+PADS = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 127.0, 128.0, 255.0)
+"""What integers are padded with beside zeros: small numbers, and the middle or end of bytes."""
+BEYOND = tuple(sorted([*range(-255, 256), *(n / 2 for n in range(-15, 16, 2))], key=abs))
+"""All that may be beyond the edge, the smallest first."""
+PART = 64
+"""Elements by which these are looked through with every scale."""
+LEAST = 4
+"""So many of them must be left where each channel's first has been taken from the others."""
+
+
 def usual_scales(terms: int, kernel: Sequence[int]) -> tuple[float, ...]:
     """The scales of integer arithmetic: shifts, pixels as fractions, and means."""
     numbers = (1, 2, 4, 8, 16, 255, 256, math.prod(kernel), terms)
@@ -45,11 +55,7 @@ def wound(value: Any, modulus: float) -> Any:
 
 def wrapped_forms(linear: Linear, output: Array, usable: Array) -> Iterator[Convention]:
     """Integers that wrapped: one of the usual scales, and biases as they are modulo 2^bits."""
-    moduli = [
-        2.0 ** np.iinfo(name.partition(":")[2]).bits
-        for name in arithmetics(linear.problem)
-        if name.startswith("wrap:")
-    ]
+    moduli = _moduli(linear)
     base = linear.convention
     # Where there is nothing to sum every channel holds its bias, whatever the convention.
     telling = usable & (linear.values != 0)
@@ -145,10 +151,46 @@ def wrapped_border(
     rise, wanted = fitted.scale * linear.edge.ravel()[telling], output.ravel()[telling]
     if not telling.size:
         return None
-    numbers = sorted([*range(-255, 256), *(n / 2 for n in range(-15, 16, 2))], key=abs)
-    bordered = sums + np.array(numbers)[:, None] * rise
+    bordered = sums + np.array(BEYOND)[:, None] * rise
     agreed = (np.abs(wound(wanted - bordered, modulus)) < 2).mean(axis=1)
     # A small scale leaves several near: most of their fractions must be cut off right as well.
     given = (wound(wanted - np.trunc(bordered), modulus) == 0).mean(axis=1)
     kept = np.flatnonzero(agreed > EXPLAINED)
-    return float(numbers[kept[np.argmax(given[kept])]]) if kept.size else None
+    return float(BEYOND[kept[np.argmax(given[kept])]]) if kept.size else None
+
+
+def wrapped_borders(linear: Linear, output: Array, usable: Array) -> Iterator[float]:
+    """The number beyond the edge that each usual scale asks for, where most agree on it.
+
+    Whatever the biases are: elements are compared to the first of their channel.
+    """
+    telling = np.flatnonzero(usable & (linear.edge != 0))
+    telling = telling[:: max(1, telling.size // PART)]
+    channels = np.unravel_index(telling, output.shape)[1]
+    _, first, which = np.unique(channels, return_index=True, return_inverse=True)
+    sums, edge, wanted = (
+        some - some[first[which]]
+        for some in (
+            a.ravel()[telling].astype(np.float64) for a in (linear.values, linear.edge, output)
+        )
+    )
+    told = edge != 0
+    if np.count_nonzero(told) < LEAST:
+        return
+    scales = usual_scales(linear.terms, linear.bank.shape[2:])
+    for scale, modulus in product(scales, _moduli(linear)):
+        rest = wanted[told] - scale * sums[told]
+        off = np.abs(wound(rest - scale * np.array(BEYOND)[:, None] * edge[told], modulus))
+        # Where a small scale leaves several near, the middle of what is left says which.
+        best = int(np.argmin(np.minimum(off, 2).mean(axis=1)))
+        if (off[best] < 2).mean() > EXPLAINED:
+            yield float(BEYOND[best])
+
+
+def _moduli(linear: Linear) -> list[float]:
+    """2^bits of the integers that an output may have wrapped in."""
+    return [
+        2.0 ** np.iinfo(name.partition(":")[2]).bits
+        for name in arithmetics(linear.problem)
+        if name.startswith("wrap:")
+    ]
