@@ -220,14 +220,17 @@ def test_positive_numbers_tell_of_what_was_rectified() -> None:
     assert all(s.value > 0 for s in drawn(rectified))
 
 
-@pytest.mark.parametrize(("size", "seen"), [(59, False), (60, True)])
+@pytest.mark.parametrize(("size", "seen"), [(119, False), (120, True)])
 def test_elements_that_were_seen_are_not_seen_again(size: int, seen: bool) -> None:
-    """Where a pass looked at all there are; but of another channel there are others."""
+    """Where a pass looked at half of all there are; but of another channel there are others."""
     output = np.arange(1.0, 1 + size).reshape(1, 1, 1, size)
     again = drawn(output, everywhere=True, again=True)
     assert len(again) == (60 if seen else 0)
-    assert len(drawn(output, everywhere=True)) == size
-    assert len(drawn(output, everywhere=True, again=True, one_channel=True)) == size
+    assert len(drawn(output, everywhere=True)) == 60
+    assert len(drawn(output, everywhere=True, again=True, one_channel=True)) == 60
+    # However many there are, few of them may tell.
+    output[0, 0, 0, 59:] = 0.0
+    assert not drawn(output, everywhere=True, again=True)
 
 
 def test_a_layout_that_was_seen_does_not_hide_another() -> None:
@@ -237,7 +240,7 @@ def test_a_layout_that_was_seen_does_not_hide_another() -> None:
         shown.append(reading.base.output_layout)
         return judges.plain(samples, reading)
 
-    x, w, output = DRAWN[:, :3], np.resize(DRAWN, (4, 3, 3, 3)), DRAWN[..., :2]
+    x, w, output = DRAWN[:, :3], np.resize(DRAWN, (4, 3, 3, 3)), DRAWN[..., :4]
     few, many = (
         Reading(Convention(output_layout=layout), x, w, y)
         for layout, y in (("OHW", output[:, :, :3]), ("HWO", output))

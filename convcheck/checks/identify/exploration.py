@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
 
-ENOUGH = 500_000_000
+ENOUGH = 1_000_000_000
 """Hypotheses after which no further pass over the space is begun."""
 RANKED = 16 * MANY
 """Survivors of which the plainest are sought, unless more have as many votes."""

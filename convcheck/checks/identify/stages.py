@@ -235,8 +235,9 @@ def survey(
                 everywhere=one.everywhere,
                 other=one.again,
             )
-            if one.again and not one.one_channel and len(samples) < SAMPLES:
-                drawn[layout] = []  # the same elements were looked at before
+            few = len(samples) < SAMPLES or reading.output.size < 2 * SAMPLES
+            if one.again and not one.one_channel and few:
+                drawn[layout] = []  # most of the same elements were looked at before
                 continue
             if one.paired:
                 samples = in_pairs(samples, alone=not one.bordered)
