@@ -199,3 +199,18 @@ def test_an_unknown_border_is_judged_by_sums_and_border() -> None:
     targets = 0.5 * SUMS + 3 * EDGE + 40
     biased = judges.bordered_scaled(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
     assert not votes_of(biased, values, edges).any()
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_one_element_may_be_all_that_meets_the_border(centred: bool) -> None:
+    """The others, of the other half too, are then on a line."""
+    edges = np.zeros(12)
+    first = plane(SUMS[:12], 0.1, centred=centred, exact=True).first
+    half = [s for s in first if s >= 0 and s % 2 == 0]
+    for meets in half:
+        edges[:] = 0.0
+        edges[meets] = 5.0
+        targets = 3 * SUMS[:12] - 0.2 * edges + (40 if centred else 0)
+        judge = plane(targets, 0.1, centred=centred, exact=True)
+        values = {s: SUMS[s : s + 1] if s >= 0 else edges[~s : ~s + 1] for s in judge.first}
+        assert judge.alive(values)[0], meets

@@ -117,17 +117,19 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
     def quick(values: Mapping[int, Array]) -> Array:
         alive = np.zeros(values[first[0]].size, bool)
         for which in rounds:
-            found = np.flatnonzero(flat(values, which))
+            level, area = flat(values, which)
+            found = np.flatnonzero(level & (area > 0))
             others = [s for half in rounds for s in half if s not in which]
             if found.size and others:
-                # As for a line: the other half has an element on the same plane.
+                # As for a line: the other half has an element on the same plane, or, where none
+                # of these meets the border, on the same line.
                 some = {s: v.ravel()[found] for s, v in values.items()}
-                near = [flat(some, [*which[:-1], s]) for s in others]
+                near = [flat(some, [*which[:-1], s])[0] for s in others]
                 found = found[np.any(near, axis=0)]
             alive[found] = True
         return alive
 
-    def flat(values: Mapping[int, Array], which: Sequence[int]) -> Array:
+    def flat(values: Mapping[int, Array], which: Sequence[int]) -> tuple[Array, Array]:
         t = wanted[which]
         v, e = ([values[way(s)] for s in which] for way in (_same, _border))
         if centred:
@@ -140,8 +142,7 @@ def plane(wanted: Array, slack: float, *, centred: bool, exact: bool) -> Judge:
             volume += t[i] * minor
             area += np.abs(minor)
             whole += abs(t[i]) * (np.abs(one) + np.abs(other))
-        passed: Array = (np.abs(volume) <= slack * area + 2.0**-18 * whole) & (area > 0)
-        return passed
+        return np.abs(volume) <= slack * area + 2.0**-18 * whole, area
 
     def votes(values: Array) -> Array:
         count = len(values) // 2
