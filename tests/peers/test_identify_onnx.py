@@ -110,7 +110,8 @@ def test_conv_integer_with_a_zero_point() -> None:
 
 def test_qlinear_conv() -> None:
     x = RNG.integers(0, 256, (1, 3, 14, 15), dtype=np.uint8)
-    w = RNG.integers(-128, 128, (4, 3, 3, 3), dtype=np.int8)
+    # Of seven bits: without VNNI a CPU adds two products of eight in 16 bits, which saturate.
+    w = RNG.integers(-64, 64, (4, 3, 3, 3), dtype=np.int8)
     numbers = {
         "x": x,
         "xs": np.array(0.02, np.float32),
