@@ -536,7 +536,7 @@ def test_a_terminal_sees_how_far_a_search_is(tmp_path: Path, terminal: Any) -> N
     seen += read_some(master)
     out, _ = process.communicate(timeout=10)
     assert (process.returncode, out) == (130, b"")
-    assert re.search(rb"million conventions.*\d+/500.*/s ", seen)
+    assert re.search(rb"million conventions.*\d+/1000.*/s ", seen)
     flat = b" ".join(seen.split())
     assert re.search(rb"convcheck: interrupted; partial: [\d,]+ conventions were considered", flat)
 

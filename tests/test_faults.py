@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -140,9 +141,11 @@ def test_out_of_memory_in_a_tile_says_what_would_fit(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("convcheck: error: out of memory in a tile\n  found:    plan: ")
-    assert "  expected: 83 MiB for each process" in err
-    assert ("--jobs 1: that takes 83 MiB in all" in err) == (jobs == "2")
-    assert ("free 83 MiB" in err) == (jobs == "1")
+    figures = re.findall(r"of up to (\d+) MiB.*expected: (\d+) MiB for each", err, re.DOTALL)
+    tile, each = map(int, figures[0])
+    assert each == 64 + tile
+    assert (f"--jobs 1: that takes {each} MiB in all" in err) == (jobs == "2")
+    assert (f"free {each} MiB" in err) == (jobs == "1")
 
 
 def test_out_of_memory_before_there_is_a_plan(

@@ -62,7 +62,7 @@ def scheduler() -> Iterator[Any]:
 
 def test_a_worker_that_is_killed_changes_nothing(scheduler: Any) -> None:
     rng = np.random.default_rng(1)
-    image, filters = rng.standard_normal((3, 400, 400)), rng.standard_normal((8, 3, 3, 3))
+    image, filters = rng.standard_normal((3, 700, 700)), rng.standard_normal((8, 3, 3, 3))
     alone = compare(image, filters)
     killed: list[int] = []
 
