@@ -206,7 +206,7 @@ def attack(comparisons: int, seed: int = 0, first: int = 0) -> Tally:
         try:
             with (
                 patch.object(one_tile, "judge", judge),
-                patch.object(one_tile, "together", lambda filters: filters),
+                patch.object(one_tile, "together", lambda filters, **_: filters),
                 patch.object(one_tile.Screen, "of", lambda *_: None),
                 patch.object(one_tile.Screen, "around", lambda *_: None),
             ):

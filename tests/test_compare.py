@@ -602,7 +602,7 @@ def _threshold(image: Any, filters: Any, method: str, place: tuple[int, ...]) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "judge", listen)
-        patch.setattr(module, "together", lambda filters: filters)
+        patch.setattr(module, "together", lambda filters, **_: filters)
         patch.setattr(module.Screen, "of", lambda *_: None)
         patch.setattr(module.Screen, "around", lambda *_: None)
         compare(image, filters, method=method)

@@ -249,7 +249,7 @@ def test_what_is_in_doubt_is_judged_the_same_in_any_parts(
     monkeypatch.setattr(one_tile.Screen, "around", lambda *_: None)
     seen = []
     for step in (1, 2, 3, 5):
-        monkeypatch.setattr(one_tile, "together", lambda _, step=step: step)
+        monkeypatch.setattr(one_tile, "together", lambda *_, step=step, **__: step)
         part = one_tile.judge_tile(x, w, tile, arithmetic, method, rows, None)
         assert [row.matches for row in part.rows] == [False, True, False]
         assert len(part.apart) == 3

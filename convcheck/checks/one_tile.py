@@ -189,7 +189,8 @@ def _judged(
         rows = [screen.judge(i, v, made.expected, origin) for i, v in enumerate(values)]
         told = [screen.apart(a, b, values) for a, b in pairs]
     if None in rows or None in told:
-        count, step = len(case.w), together(len(case.w))
+        count = len(case.w)
+        step = together(count, direct=case.floors is None)
         parts = [slice(k, min(k + step, count)) for k in range(0, count, step)]
         whole = [_by_every_size(case, made, pairs, part, origin) for part in parts]
         every = [merge(row) for row in zip(*(rows for rows, _ in whole), strict=True)]

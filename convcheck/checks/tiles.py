@@ -101,14 +101,15 @@ def plan(
         area, padded = (
             (rows + n * (kernel[0] - 1)) * (columns + n * (kernel[1] - 1)) for n in (1, 2)
         )
-        transforms = (5 * (2 * channels - 1) + 2) * padded
-        results = decompositions * filters + (2 * decompositions + 2) * together(filters)
+        transforms = 0 if direct else (5 * (2 * channels - 1) + 2) * padded
+        at_once = together(filters, direct=direct)
+        results = decompositions * filters + (2 * decompositions + 2) * at_once
         results += filters // 2 + 6
         bank = 4 * decompositions * filters * taps
         if by_fft(filters, rows, columns):
             sums = (6 * channels + 4) * area
         else:
-            sums = block(taps) + 5 * channels * area
+            sums = min(block(taps), taps * outputs) + 4 * channels * area
         made = sums + results * outputs + bank
         return item * (channels * area + filters * outputs + max(transforms, made))
 
@@ -205,9 +206,12 @@ def largest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def together(filters: int) -> int:
-    """How many filters of a tile are judged together where that takes every S."""
-    return -(-filters // 8)
+def together(filters: int, *, direct: bool) -> int:
+    """How many filters of a tile are judged together where that takes every S.
+
+    Beside a direct sum that is the rule, and then they share the windows; beside an FFT it is rare.
+    """
+    return filters if direct else -(-filters // 8)
 
 
 def split(length: int, most: int, margin: int = 0) -> list[tuple[int, int]]:
