@@ -61,8 +61,8 @@ class _Backend:
         real = method.__name__ in ("rfftn", "irfftn")
         with skip_backend(self):
             if method.__name__ in BACK:
-                if self.filter is None:
-                    return NotImplemented
+                if self.filter is None or not self.kept:
+                    return NotImplemented  # not of the image
                 wanted = [slice(self.filter[axis] - 1, self.image.shape[axis]) for axis in axes]
                 valid = back_along_each_axis(array, lengths, axes, wanted, real=real)
                 return amid_nan(valid, lengths, axes, wanted)

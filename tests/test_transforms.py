@@ -71,6 +71,14 @@ def test_the_image_is_transformed_once_and_nothing_else_is_kept() -> None:
     assert scipy.fft.rfftn(x, lengths, axes=axes) is not made
 
 
+def test_what_is_not_of_the_image_is_left_whole() -> None:
+    x, w = drawn(12, (3, 8, 9)), drawn(13, (3, 2, 4))
+    full = convolve(x, w, "full", method="fft")
+    with shared_transforms(x):
+        assert np.allclose(convolve(x.copy(), w, "full", method="fft"), full)
+        assert np.allclose(convolve(w, x.copy(), "full", method="fft"), full)
+
+
 def test_the_image_is_free_at_once() -> None:
     """A circle would keep it, and what it was made into, until the collector comes by."""
     x = drawn(5, (2, 8, 8))
