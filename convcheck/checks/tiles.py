@@ -114,6 +114,8 @@ def plan(
         return item * (channels * area + filters * outputs + max(transforms, made))
 
     def by_fft(filters: int, rows: int, columns: int) -> bool:
+        if direct or complex_data:
+            return False  # as rows are mostly sums there, which take more
         image = (channels, rows + kernel[0] - 1, columns + kernel[1] - 1)
         return wins(image, (filters, *bank_shape[1:]), decompositions)
 

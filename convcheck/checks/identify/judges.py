@@ -89,10 +89,7 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
         passed = np.zeros(values[0].shape[1:], bool)
         for codes in zip(*(values[s] for s in first), strict=True):
             for origin, *others in rounds:
-                good = np.zeros(passed.shape, np.int8)
-                for s in others:
-                    good += codes[s] - codes[origin] + room <= 2 * room
-                passed |= good >= len(others) - 1
+                passed |= _nearly_all_near(codes, origin, others, room)
         return passed
 
     def votes(values: Array) -> Array:
@@ -137,10 +134,7 @@ def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
             codes = [values[s][at] + np.uint16(halves % 2**16) * values[~s][at] for s in range(7)]
             room = np.uint16(2 * 256 + 2 + abs(halves))
             for origin in (0, 1):
-                good = np.zeros(passed.shape, np.int8)
-                for s in others:
-                    good += codes[s] - codes[origin] + room <= 2 * room
-                passed |= good >= len(others) - 1
+                passed |= _nearly_all_near(codes, origin, others, room)
         return passed
 
     def votes(values: Array) -> Array:
@@ -154,6 +148,17 @@ def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
         return best
 
     return Judge(first, few, quick, votes, not _narrow(samples, reading), seen)
+
+
+def _nearly_all_near(
+    codes: Sequence[Array], origin: int, others: Sequence[int], room: Any
+) -> Array:
+    """Whether all but one of the others are within ``room`` of the origin, as codes that wrap."""
+    good = np.zeros(codes[origin].shape, np.int8)
+    for s in others:
+        good += codes[s] - codes[origin] + room <= 2 * room
+    enough_of_them: Array = good >= len(others) - 1
+    return enough_of_them
 
 
 def _moduli(output: Array) -> list[float]:
