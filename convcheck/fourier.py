@@ -110,13 +110,13 @@ def flips(image: Array, bank: Array, rows: Iterable[Sequence[str]]) -> Array:
             crossed = ("H" in flip) != ("W" in flip)
             if crossed not in kept:
                 stored = filters[:, ::-1] if crossed else filters
-                kept[crossed] = along_each_axis(stored, lengths, (1, 2), real=True)
+                kept[crossed] = along_each_axis(stored, lengths, (1, 2))
             # Both axes reversed, or W of what has H reversed: a convolution with what was kept.
             convolved = "W" in flip
             factor = kept[crossed][::-1] if "I" in flip else kept[crossed]
             summed = _summed(spectrum, factor if convolved else factor.conj())
             valid = last if convolved else first
-            values[row, k] = back_along_each_axis(summed, lengths, (0, 1), valid, real=True)
+            values[row, k] = back_along_each_axis(summed, lengths, (0, 1), valid)
     return values
 
 

@@ -5,7 +5,8 @@ full convolution before it cuts out what is valid. Of calls with one image and m
 image's transform is always the same; most rows of a filter that is padded to the image's size are
 zeros, whose transforms are zeros; and of the 2C - 1 channels of the full result one is valid.
 ``scipy.fft`` lets a backend take its calls. This one hands them to scipy's own functions: of the
-image once, of a filter axis by axis, and on the way back for what is valid alone.
+image once, of a filter axis by axis, and on the way back for what is valid alone. Of complex data
+it shares the image's transform alone, as it is scipy's version that tells which axis comes first.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 Array = NDArray[Any]
-
-FORWARD, BACK = ("fftn", "rfftn"), ("ifftn", "irfftn")
 
 
 @contextmanager
@@ -54,70 +53,58 @@ class _Backend:
         """The result of one of scipy.fft's functions; NotImplemented where it is scipy's to do."""
         from scipy.fft import skip_backend
 
-        if method.__name__ not in FORWARD + BACK or len(args) != 2 or set(options) != {"axes"}:
+        name = method.__name__
+        if name not in ("fftn", "rfftn", "irfftn") or len(args) != 2 or set(options) != {"axes"}:
             return NotImplemented
         array, lengths = args
         axes = range(array.ndim) if options["axes"] is None else options["axes"]
-        real = method.__name__ in ("rfftn", "irfftn")
         with skip_backend(self):
-            if method.__name__ in BACK:
+            if name == "irfftn":
                 if self.filter is None or not self.kept:
                     return NotImplemented  # not of the image
                 wanted = [slice(self.filter[axis] - 1, self.image.shape[axis]) for axis in axes]
-                valid = back_along_each_axis(array, lengths, axes, wanted, real=real)
+                valid = back_along_each_axis(array, lengths, axes, wanted)
                 return amid_nan(valid, lengths, axes, wanted)
             if array is not self.image:
+                if name == "fftn":
+                    return NotImplemented
                 self.filter = array.shape
-                return along_each_axis(array, lengths, axes, real=real)
-            key = (method.__name__, *lengths, *axes)
+                return along_each_axis(array, lengths, axes)
+            key = (name, *lengths, *axes)
             if key not in self.kept:
                 self.kept[key] = method(array, lengths, axes=axes)
                 self.kept[key].flags.writeable = False
             return self.kept[key]
 
 
-def along_each_axis(
-    array: Array, lengths: Sequence[int], axes: Sequence[int], *, real: bool
-) -> Array:
-    """The N-D FFT of an array padded to ``lengths``, each axis padded when its turn comes.
+def along_each_axis(array: Array, lengths: Sequence[int], axes: Sequence[int]) -> Array:
+    """The N-D FFT of a real array padded to ``lengths``, each axis padded when its turn comes.
 
     The axes come in the order in which scipy takes them, so that it is the same sum by sum.
     """
     from scipy.fft import fft, rfft
 
-    order = [*zip(axes, lengths, strict=True)]
-    if real:
-        axis, length = order.pop()
-        array = rfft(array, length, axis=axis)
+    *order, (axis, length) = zip(axes, lengths, strict=True)
+    array = rfft(array, length, axis=axis)
     for axis, length in order:
         array = fft(array, length, axis=axis)
     return array
 
 
 def back_along_each_axis(
-    array: Array,
-    lengths: Sequence[int],
-    axes: Sequence[int],
-    wanted: Sequence[slice],
-    *,
-    real: bool,
+    array: Array, lengths: Sequence[int], axes: Sequence[int], wanted: Sequence[slice]
 ) -> Array:
-    """The inverse N-D FFT to ``lengths``: only what is ``wanted`` along each axis.
+    """The inverse N-D FFT to ``lengths``, of real numbers: only what is ``wanted`` of each axis.
 
-    Like scipy's it divides by the number of points once, and as a product.
+    Like scipy's it divides by the number of points once, at the end, and as a product.
     """
     from scipy.fft import ifft, irfft
 
-    factor = (1 / np.prod(lengths, dtype=np.longdouble)).astype(array.real.dtype)
-    scaled = axes[-1] if real else axes[0]  # the axis in whose turn scipy divides
-    for axis, length, part in zip(axes, lengths, wanted, strict=True):
-        if real and axis == axes[-1]:
-            array = irfft(array, length, axis=axis, norm="forward")
-        else:
-            array = ifft(array, axis=axis, norm="forward")
-        array = array[(slice(None),) * axis + (part,)]
-        if axis == scaled:
-            array *= factor
+    *order, (last, length, end) = zip(axes, lengths, wanted, strict=True)
+    for axis, _, part in order:
+        array = ifft(array, axis=axis, norm="forward")[(slice(None),) * axis + (part,)]
+    array = irfft(array, length, axis=last, norm="forward")[(slice(None),) * last + (end,)]
+    array *= (1 / np.prod(lengths, dtype=np.longdouble)).astype(array.dtype)
     return array
 
 
