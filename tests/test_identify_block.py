@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ PLACES = [(0, 0, 9, 11), (0, 1, 2, 30), (0, 0, 12, 7)]
 def axis(which: int, kernel: int, starts: int) -> Table:
     """So many first windows in a row, and as many again for the kernel reversed."""
     places = [place[2 + which] for place in PLACES]
-    return table([Axis(1, 1, 1, 0, starts)], places, SIZE[which], kernel, "constant")
+    return table([Axis(1, 1, 1, 0, starts)], places, SIZE[which], kernel)
 
 
 def drawn(
@@ -185,7 +186,7 @@ def test_windows_that_strides_share_are_summed_once(monkeypatch: pytest.MonkeyPa
     strided = [Axis(1, 1, stride, 0, 11) for stride in (1, 2, 3)]
     shared, shown = drawn(), []
     places = [place[2] for place in PLACES]
-    shared.rows = table(strided, places, SIZE[0], 2, "constant")
+    shared.rows = table(strided, places, SIZE[0], 2)
 
     def seen(s: int, values: Any) -> Any:
         shown.append((s, values.size))
@@ -293,8 +294,8 @@ def taken(one: Block, count: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     c, k = r % len(one.columns), r % one.bank.shape[1]
     with monkeypatch.context() as patched:
         calls: list[Any] = []
-        directly = block._directly
-        patched.setattr(block, "_directly", lambda *given: [calls.append(0), directly(*given)][1])
+        directly = Block._directly
+        patched.setattr(Block, "_directly", lambda *given: [calls.append(0), directly(*given)][1])
         values = one._single(1, r, c, k)
     each = zip(r.tolist(), c.tolist(), k.tolist(), strict=True)
     assert values.tolist() == [value(one, 1, *place) for place in each]
@@ -338,11 +339,32 @@ def test_what_is_met_of_single_hypotheses_is_held_a_part_at_a_time(
         with monkeypatch.context() as patched:
             patched.setattr(np, "einsum", summed)
             r = np.arange(10)
-            region, rows, columns = one._region(0)
-            met = rows.source[r], columns.source[r % 8]
-            values = block._directly(region, *met, one.bank[0], r % 2)
-        assert held == [(3, 7, 2, 3), (3, 3, 2, 3)]
+            values = one._single(0, r, r % 8, r % 2)
+        assert held == [(1, 7, 3, 2, 3), (1, 3, 3, 2, 3)]
         assert values.tolist() == [value(one, 0, i, i % 8, i % 2) for i in range(10)]
+
+
+def test_samples_of_few_single_hypotheses_are_summed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a border of ones adds to them too; where they are more, sample by sample."""
+    one = drawn(options=2, channels=3)
+    one.rows = replace(one.rows, start=one.rows.start - 10)  # the second sample's reach beyond
+    r, c, k = np.arange(10), np.arange(10) % 8, np.arange(10) % 2
+    which = [0, 1, 2, ~0, ~1, ~2]
+    each = np.array([one._single(s, r, c, k) for s in which])
+    assert each[4].any()
+    assert not each[5].any()
+    calls: list[int] = []
+    directly = Block._directly
+    monkeypatch.setattr(
+        Block, "_directly", lambda *given: [calls.append(len(given[1])), directly(*given)][1]
+    )
+    for most, at_once in ((6 * 10 * 18, True), (6 * 10 * 18 - 1, False)):
+        monkeypatch.setattr(block, "CHUNK", most)
+        assert np.array_equal(one._values(which, r, c, k), each)
+        assert (6 in calls) is at_once
+        calls.clear()
 
 
 def test_many_channels_are_summed_before_the_taps(monkeypatch: pytest.MonkeyPatch) -> None:

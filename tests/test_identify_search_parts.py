@@ -10,7 +10,7 @@ import pytest
 
 from convcheck.checks.identify import block, search
 from convcheck.checks.identify.axes import axis_options
-from convcheck.checks.identify.block import Judge
+from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.readings import Reading, readings
 from convcheck.checks.identify.samples import Sample
 from convcheck.checks.identify.search import Channels, Search, channel_options
@@ -143,6 +143,32 @@ def test_the_values_are_those_of_the_convention(
         if how == "bordered":
             ones = convolve(0 * x, w, convention.replace(padding_value=1.0))
             assert np.allclose(values[3:], [ones[place] for place in places])
+
+
+def test_a_square_kernel_is_looked_at_both_ways_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its taps are few enough: windows are the same then, and looked for once."""
+    image, bank = ints(1, 2, 3, 4), ints(3, 2, 2, 2)
+    rolled = Convention(padding=1, padding_mode="wrap", image_layout="NCHW", output_layout="NOHW")
+    output = convolve(image, bank, rolled)[:, :, 1:, 1:]
+    reading = next(r for r in readings(image, bank, output) if r.base.filter_layout == "OIHW")
+    places = [(0, 0, 1, 1), (0, 1, 0, 2)]
+    options: list[int] = []
+    made = Block.__init__
+
+    def init(one: Block, *given: Any) -> None:
+        options.append(given[2].shape[1])
+        made(one, *given)
+
+    monkeypatch.setattr(Block, "__init__", init)
+    found = []
+    taps = 2 * 2 * 2 * 2 * 2  # of two samples, in two orders of two channels
+    for most, together in ((taps, 4), (taps - 1, 2)):
+        monkeypatch.setattr(search, "BANK", most)
+        found.append({c: tuple(v) for c, v in looked_at(reading, places, **KEYS["rolled"])})
+        assert {*options} == {together}
+        options.clear()
+    assert found[0] == found[1]
+    assert {c.kernel_transposed for c in found[0]} == {False, True}
 
 
 def test_every_hypothesis_is_looked_at_once() -> None:

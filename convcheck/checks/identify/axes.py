@@ -50,7 +50,7 @@ class Table:
     size: int
     kernel: int
     mode: str
-    places: Sequence[int]
+    places: Array
     gap: Array
     dilation: Array
     stride: Array
@@ -64,12 +64,19 @@ class Table:
         names = ("gap", "dilation", "stride", "start", "reversed", "touches", "kind")
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
-    def source(self, sample: int) -> Array:
-        """(options, taps): what each tap meets at the sample's place, ``size`` for a zero."""
+    def without_gaps(self) -> Table:
+        """The options without zeros between samples."""
+        return self.part(np.flatnonzero(self.gap == 1))
+
+    def source(self, sample: int | Array) -> Array:
+        """(options, taps): what each tap meets at a sample's place, ``size`` for a zero.
+
+        Of more samples, (samples, options, taps).
+        """
         taps = np.arange(self.kernel)
         taps = np.where(self.reversed[:, None], taps[::-1], taps)
-        window = self.start + self.stride * self.places[sample]
-        position = window[:, None] + self.dilation[:, None] * taps
+        window = self.start + self.stride * self.places[sample][..., None]
+        position = window[..., None] + self.dilation[:, None] * taps
         if self.mode != "constant":
             return wrapped_index(position, self.size, self.mode)
         if not np.any(self.gap > 1):  # a division by each is much slower
@@ -152,12 +159,8 @@ def axis_options(
     return options
 
 
-def table(
-    options: Sequence[Axis], places: Sequence[int], size: int, kernel: int, mode: str
-) -> Table:
-    """The options of an axis of ``size``, looked at from the output's ``places``."""
-    if mode != "constant":
-        options = [a for a in options if a.input_dilation == 1]
+def table(options: Sequence[Axis], places: Sequence[int], size: int, kernel: int) -> Table:
+    """The options of an axis of ``size`` in zeros, looked at from the output's ``places``."""
     counts = [a.count for a in options]
     gap, dilation, stride = (
         np.repeat(np.array([getattr(a, name) for a in options], np.int64), counts)
@@ -174,10 +177,13 @@ def table(
         )
         backwards = np.concatenate([backwards, ~backwards])
         kind += len(kinds) * backwards
-    windows = start + stride * np.array([[min(places)], [max(places)]], np.int64)
+    at = np.array(places, np.int64)
+    windows = start + stride * np.array([[at.min()], [at.max()]])
     last = windows[1] + dilation * (kernel - 1)
     touches = (windows[0] < 0) | (last > (size - 1) * gap)
-    return Table(size, kernel, mode, places, gap, dilation, stride, start, backwards, touches, kind)
+    return Table(
+        size, kernel, "constant", at, gap, dilation, stride, start, backwards, touches, kind
+    )
 
 
 def padding(option: Sequence[int], size: int, outputs: int, kernel: int) -> tuple[int, int]:

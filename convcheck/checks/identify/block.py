@@ -135,8 +135,7 @@ class Block:
             for part in parts(len(r), ROOM // count):
                 which = [*range(count), *(~s for s in range(count) if judge.bordered)]
                 at = rows[part], columns[part], k[part]
-                values = np.stack([block._single(s, *at) for s in which])
-                votes[part] = judge.votes(values)
+                votes[part] = judge.votes(block._values(which, *at))
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
@@ -221,14 +220,21 @@ class Block:
         halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
         return halves
 
+    def _values(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
+        """(samples, hypotheses): samples under single hypotheses."""
+        if len(which) * len(r) * math.prod(self.bank.shape[2:]) <= CHUNK:
+            return self._directly(which, r, c, k)
+        return np.stack([self._single(s, r, c, k) for s in which])
+
     def _single(self, s: int, r: Array, c: Array, k: Array) -> Array:
-        """One sample under single hypotheses."""
-        region, rows, columns = self._region(s)
+        """One sample under single hypotheses, by its maps where they are no larger than it all."""
+        _, channels, height, width = self._taps(s).shape
+        each = channels * height * width
+        if self._map_size(s) > min(ROOM, len(r) * each):
+            some = parts(len(r), ROOM // each)
+            return np.concatenate([self._directly([s], r[p], c[p], k[p])[0] for p in some])
+        _, rows, columns = self._region(s)
         up, across = rows.source[rows.which[r]], columns.source[columns.which[c]]
-        taps = self._taps(s)
-        _, channels, height, width = taps.shape
-        if self._map_size(s) > min(ROOM, len(r) * channels * height * width):
-            return _directly(region, up, across, taps, k)
         maps = self._maps(s)
         tall, wide = maps.shape[3:]
         flat = maps.ravel()
@@ -238,6 +244,24 @@ class Block:
             for v in range(width):
                 total += flat.take(row + across[:, v] + (u * width + v) * (tall * wide))
         return total
+
+    def _directly(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
+        """The same from the image itself, all at once."""
+        edge = np.array(which) < 0
+        samples = np.where(edge, ~np.array(which), which)
+        up, across = self.rows.part(r).source(samples), self.columns.part(c).source(samples)
+        above, beside = (at == n for at, n in zip((up, across), self.image.shape[2:], strict=True))
+        met = self.image[
+            np.array([self.samples[s].index[0] for s in samples])[:, None, None, None, None],
+            np.arange(self.image.shape[1])[:, None, None],
+            np.where(above, 0, up)[:, :, None, :, None],
+            np.where(beside, 0, across)[:, :, None, None, :],
+        ].astype(self.bank.dtype)
+        met[edge] = 0
+        beyond = above[:, :, None, :, None] | beside[:, :, None, None, :]
+        met = np.where(beyond, edge[:, None, None, None, None], met)
+        sums: Array = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
+        return sums
 
 
 @dataclass(frozen=True)
@@ -256,15 +280,6 @@ class _Windows:
             options = options.part(kept)
         met, source = met_by(options.source(sample), options.size)
         return met, cls(source, which)
-
-
-def _directly(region: Array, rows: Array, columns: Array, taps: Array, k: Array) -> Array:
-    """Single hypotheses' windows (hypotheses, taps) and channel options, without a map."""
-    total = np.empty(len(rows), region.dtype)
-    for part in parts(len(rows), ROOM // math.prod(taps.shape[1:])):
-        met = region[:, rows[part][:, :, None], columns[part][:, None, :]]
-        total[part] = np.einsum("cmuv,mcuv->m", met, taps[k[part]])
-    return total
 
 
 def _spread(seen: Array, rows: Array) -> Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,9 @@ CROWD = 4096
 """Survivors after which a search gives up: the data cannot tell conventions apart."""
 REGION = 1 << 18
 """Samples of the image that the hypotheses of one block may meet, for each of the output's."""
+
+BANK = 1 << 20
+"""Taps of a search's filters up to which they are held both as they are and transposed."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +110,24 @@ class Search:
         channels = channel_options(self.reading, shuffled=self.shuffled)
         if not channels:
             return
-        kernel = self.reading.filters.shape[2:]
         sizes = self.reading.image.shape[2:]
         places = [[s.index[axis] for s in self.samples] for axis in (2, 3)]
-        for transposed in (False, True) if kernel != (1, 1) else (False,):
-            spatial = kernel[::-1] if transposed else kernel
+        outputs = [s.index[1] for s in self.samples]
+        for spatial, turns in self._turns(len(channels)):
             options = self._options(spatial)
             if not all(options):
                 continue
-            bank = _kernels(self.reading, channels, transposed, [s.index[1] for s in self.samples])
+            every = list(product(turns, channels))
+            bank = np.concatenate(
+                [_kernels(self.reading, channels, turned, outputs) for turned in turns], axis=1
+            )
+            zeros = [
+                table(options[axis], places[axis], sizes[axis], spatial[axis]) for axis in (0, 1)
+            ]
+            borders = [part.without_gaps() for part in zeros]
             for mode in self.modes:
                 rows, columns = (
-                    table(options[axis], places[axis], sizes[axis], spatial[axis], mode)
-                    for axis in (0, 1)
+                    replace(part, mode=mode) for part in (zeros if mode == "constant" else borders)
                 )
                 for some_rows, some_columns in self._blocks(rows, columns, mode):
                     if self.considered > self.limit:
@@ -128,9 +136,19 @@ class Search:
                     self.considered += block.size
                     for which, r, c, k, votes in block.survivors(judges):
                         convention = self._convention(
-                            channels[k], transposed, (some_rows, r), (some_columns, c), mode
+                            *every[k], (some_rows, r), (some_columns, c), mode
                         )
                         yield which, Found(self.reading, convention, votes)
+
+    def _turns(self, options: int) -> list[tuple[tuple[int, ...], list[bool]]]:
+        """The kernel's sizes, and whether it is transposed: a square one is both ways at once."""
+        kernel = self.reading.filters.shape[2:]
+        if kernel == (1, 1):
+            return [(kernel, [False])]
+        taps = len(self.samples) * options * self.reading.image.shape[1] * math.prod(kernel)
+        if kernel == kernel[::-1] and taps <= BANK:
+            return [(kernel, [False, True])]
+        return [(kernel, [False]), (kernel[::-1], [True])]
 
     def _options(self, kernel: Sequence[int]) -> list[list[Axis]]:
         sizes = zip(
@@ -180,8 +198,8 @@ class Search:
 
     def _convention(
         self,
-        channels: Channels,
         transposed: bool,
+        channels: Channels,
         row: tuple[Table, int],
         column: tuple[Table, int],
         mode: str,
