@@ -256,10 +256,10 @@ class Block:
             np.arange(self.image.shape[1])[:, None, None],
             np.where(above, 0, up)[:, :, None, :, None],
             np.where(beside, 0, across)[:, :, None, None, :],
-        ].astype(self.bank.dtype)
+        ].astype(self.bank.dtype, copy=False)
         met[edge] = 0
         beyond = above[:, :, None, :, None] | beside[:, :, None, None, :]
-        met = np.where(beyond, edge[:, None, None, None, None], met)
+        np.copyto(met, edge[:, None, None, None, None], where=beyond)
         sums: Array = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
         return sums
 
