@@ -175,6 +175,19 @@ def test_an_option_of_an_axis_is_the_convention_that_it_says(
         assert (pads[1] == 0) == (0 <= length - last - extent < option[2])
 
 
+def test_options_with_the_same_window_are_one() -> None:
+    """And with another dilation, another gap or a kernel that is reversed they are not."""
+    every = table(axis_options(9, 3, 4, wide=False), [1, 3, 0], 9, 3)
+    for sample in range(3):
+        kept, which = every.distinct(sample)
+        assert len(kept) < len(every)
+        parts = (every.gap, every.dilation, every.reversed)
+        windows = (*parts, every.start + every.stride * every.places[sample])
+        shown = list(zip(*(a.tolist() for a in windows), strict=True))
+        assert [shown[i] for i in kept[which]] == shown
+        assert len({shown[i] for i in kept}) == len(kept)
+
+
 def test_no_options_make_an_empty_table() -> None:
     assert len(table([], [0], 5, 3)) == 0
 
