@@ -602,6 +602,17 @@ def test_a_bias_of_wrapped_integers_by_what_came_near_zero(seed: int) -> None:
     assert np.array_equal(np.mod(np.trunc(sums + found), 256), wanted)
 
 
+def test_a_bias_of_wrapped_integers_is_never_missed() -> None:
+    """Whatever is next to zero, or at the very end of what a bias can be."""
+    rng = np.random.default_rng(47)
+    for _ in range(500):
+        count, high = int(rng.integers(4, 20)), int(rng.choice([20, 40, 90, 900]))
+        sums = rng.integers(-high, high + 1, count) / rng.choice([2, 4, 9])
+        wanted = np.mod(np.trunc(sums + rng.integers(-9, 10) / 2), 256)
+        found = _cut_bias(sums, wanted, 256.0)
+        assert np.array_equal(np.mod(np.trunc(sums + found), 256), wanted)
+
+
 @pytest.mark.parametrize("seed", [2, 4, 5, 8, 64, 181, 1267])
 def test_a_bias_of_wrapped_integers_some_of_which_are_wrong(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -97,7 +97,7 @@ def cut_biases(sums: Array, wanted: Array, usable: Array, modulus: float) -> tup
 def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
     """The bias modulo ``modulus`` that most elements leave, whose fractions were cut off.
 
-    Each leaves an interval of 1: above, if the number was positive, else below.
+    Each leaves an interval of 1: above, if the number was positive, else below; a zero one of 2.
     """
     most, bias = 0, 0.0
     if not sums.size:
@@ -105,17 +105,13 @@ def _cut_bias(sums: Array, wanted: Array, modulus: float) -> float:
     residual = wanted - sums
     middle = residual[0] + np.median(wound(residual - residual[0], modulus))
     for turn in (0, modulus, -modulus):
-        near = wound(middle, modulus) + turn
-        sure = np.abs(sums + near) > 1
-        least = near + wound(residual[sure] - near, modulus) - (sums[sure] + near < 0)
-        least.sort()
-        counts = np.searchsorted(least, least + 1, "right") - np.arange(least.size)
-        if not counts.size:
-            continue
+        near = sums + wound(middle, modulus) + turn
+        cut = np.rint(near + wound(wanted - near, modulus))
+        least, end = np.sort(cut - (cut <= 0) - sums), np.sort(cut + (cut >= 0) - sums)
+        counts = np.arange(1, least.size + 1) - np.searchsorted(end, least - TINIER)
         at = int(np.argmax(counts))
-        low, high = float(least[at + counts[at] - 1]), float(least[at]) + 1
-        # Those near zero were not asked, and may tell one turn or number from another. The very
-        # ends, which are plainest at times, may be out.
+        low, high = float(least[at]), float(end[at + 1 - counts[at]])
+        # The very ends, which are plainest at times, may be out.
         for number in (plainest(low - TINIER, high + TINIER), (low + high) / 2):
             right = int(np.count_nonzero(wound(np.trunc(sums + number) - wanted, modulus) == 0))
             if right > most:
