@@ -62,6 +62,11 @@ def sampled(targets: np.ndarray) -> list[Sample]:
     return [Sample((0, i // 2 % 3, i // 7, i % 7), v) for i, v in enumerate(targets.tolist())]
 
 
+def alone(targets: np.ndarray) -> list[Sample]:
+    """Samples of these values, all of one channel."""
+    return [Sample((0, 1, i // 7, i % 7), v) for i, v in enumerate(targets.tolist())]
+
+
 SUMS = np.random.default_rng(53).permutation(np.arange(-400.0, 400, 5))[:COUNT]
 EDGE = np.random.default_rng(54).permutation(np.arange(-40.0, 40))[:COUNT]
 A_CHANNEL = np.array([7.0, -90, 33])[np.arange(COUNT) // 2 % 3]
@@ -116,9 +121,10 @@ def test_what_a_judge_accepts(way: str) -> None:
     """What it is for, though a quarter is wrong; nothing that is drawn, and not what is near it."""
     name, follows, other = WAYS[way]
     make = getattr(judges, name)
+    drawn = alone if "modular" in way else sampled
     targets = follows(SUMS)
     reading = a_reading(targets.reshape(1, 3, 4, 5))
-    judge = make(sampled(targets), reading)
+    judge = make(drawn(targets), reading)
     values = RNG.permuted(np.tile(SUMS, (OTHERS, 1)), axis=1).T * FACTOR.get(way, 1)
     values[:, 0] = SUMS * FACTOR.get(way, 1)
     votes = votes_of(judge, values)
@@ -131,7 +137,7 @@ def test_what_a_judge_accepts(way: str) -> None:
     far = values[:, :1].copy()
     far[1::2] = values[1::2, 1:2]
     assert votes_of(judge, far)[0] == 0
-    elsewhere = make(sampled(other(SUMS)), a_reading(other(SUMS).reshape(1, 3, 4, 5)))
+    elsewhere = make(drawn(other(SUMS)), a_reading(other(SUMS).reshape(1, 3, 4, 5)))
     assert votes_of(elsewhere, values[:, :1])[0] == 0
 
 
@@ -222,7 +228,7 @@ def test_whether_single_precision_will_do() -> None:
 def test_integers_that_wrapped_are_told_by_five_samples(name: str) -> None:
     """From the first three others follow, or from the second; but for one."""
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
-    judge = getattr(judges, name)(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
+    judge = getattr(judges, name)(alone(targets), a_reading(targets.reshape(1, 3, 4, 5)))
     assert judge.first == (0, 1, 2, 3, 4)
     for wrong in product(range(5), repeat=2):
         values = SUMS[:, None].copy()
@@ -232,10 +238,44 @@ def test_integers_that_wrapped_are_told_by_five_samples(name: str) -> None:
             1 in right and len(right & {2, 3, 4}) > 1
         )
         assert bool(judge.alive({s: values[s] for s in range(5)})[0]) is expected, wrong
-    four = getattr(judges, name)(sampled(targets[:4]), a_reading(targets.reshape(1, 3, 4, 5)))
+    four = getattr(judges, name)(alone(targets[:4]), a_reading(targets.reshape(1, 3, 4, 5)))
     assert four.first == ()
     far = targets + 2.0**40
-    assert getattr(judges, name)(sampled(far), a_reading(far.reshape(1, 3, 4, 5))).first == ()
+    assert getattr(judges, name)(alone(far), a_reading(far.reshape(1, 3, 4, 5))).first == ()
+
+
+@pytest.mark.parametrize("name", ["modular", "modular_scaled", "modular_rare"])
+def test_integers_that_wrapped_are_told_by_several_channels(name: str) -> None:
+    """Each with a bias of its own: a channel of few elements is like many a convention's."""
+    scale = {"modular": 1, "modular_scaled": 1 / 9, "modular_rare": 1 / 3}[name]
+    targets = round_to(scale * SUMS + A_CHANNEL, "wrap:uint8").astype(float)
+    reading = a_reading(targets.reshape(1, 3, 4, 5))
+    judge = getattr(judges, name)(sampled(targets), reading)
+    values = RNG.permuted(np.tile(SUMS, (OTHERS, 1)), axis=1).T
+    values[:, 0] = SUMS
+    votes = votes_of(judge, values)
+    assert votes[0] == COUNT - 2  # two biases more than of one channel
+    assert np.count_nonzero(votes[1:]) == 0
+    # What is compared at first are the pairs that are furthest apart; one of them may be wrong.
+    rises = (np.diff(targets)[::2] + 128) % 256 - 128
+    furthest = sorted(np.argsort(-np.abs(rises), kind="stable")[:4].tolist())
+    assert judge.first == tuple(s for p in furthest for s in (2 * p, 2 * p + 1))
+    for wrong in (1, 2):
+        off = SUMS.copy()
+        off[[2 * p for p in furthest[:wrong]]] += 50 / scale
+        assert bool(judge.alive({s: off[s : s + 1] for s in judge.first})[0]) is (wrong == 1)
+    assert getattr(judges, name)(sampled(targets[:7]), reading).first == ()
+    assert len(getattr(judges, name)(sampled(targets[:8]), reading).first) == 8
+
+
+@pytest.mark.parametrize(("right", "fits"), [(31, True), (30, False)])
+def test_half_of_several_channels_that_wrapped_must_fit(right: int, fits: bool) -> None:
+    """Beside the elements that the others are compared to."""
+    targets = round_to(SUMS + A_CHANNEL, "wrap:uint8").astype(float)
+    judge = judges.modular(sampled(targets), a_reading(targets.reshape(1, 3, 4, 5)))
+    values = SUMS[:, None].copy()
+    values[right:] += 50 + 3 * np.arange(COUNT - right)[:, None]
+    assert judge.votes(values).tolist() == [right - 2 if fits else 0]
 
 
 def test_operands_of_few_bits_are_near_by_the_outputs_spread() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from test_identify_stages import PAIRED, ROLLED, WRAPPED_SCALED, said
+from test_identify_stages import PAIRED, ROLLED, said
 
 from convcheck.checks.identify import judges
 from convcheck.checks.identify.readings import Reading
@@ -74,23 +74,23 @@ FEW: dict[str, tuple[np.ndarray, list[str]]] = {
         np.array([[[[0, 200], [99, 255]]]], np.uint8),
         [
             PAIRED,
-            WRAPPED_SCALED,
+            "modular_scaled | paired",
             "plain | everywhere again",
             "between | everywhere again limits",
             "scaled | everywhere again",
             "parallel | paired everywhere again",
-            "modular | one_channel everywhere again",
+            "modular | paired everywhere again",
             "plain between | paired shuffled limits constant",
-            "modular | one_channel shuffled constant",
+            "modular | paired shuffled constant",
             SPECIAL,
-            "modular_scaled | one_channel shuffled constant",
+            "modular_scaled | paired shuffled constant",
             "plain between | paired shuffled limits beyond",
-            "modular | one_channel shuffled beyond",
-            "modular_scaled | one_channel shuffled beyond",
+            "modular | paired shuffled beyond",
+            "modular_scaled | paired shuffled beyond",
             "plain scaled parallel | paired outside",
-            "modular | one_channel outside",
+            "modular | paired outside",
             WIDE,
-            "modular_rare | one_channel",
+            "modular_rare | paired",
             BEYOND,
             BEYOND_SHUFFLED,
             LAST,

@@ -88,6 +88,7 @@ def test_nothing_is_named_that_is_not_so(seed: int, data: str) -> None:
         (14059, "normal32", "ambiguous"),  # a border of which ReLU left nothing
         (92089, "normal32", "ambiguous"),  # all zeros, so that only the plainest are listed
         (90009, "ints", "ambiguous"),  # filters that copy single elements
+        (73010, "ints", "identified"),  # numbers that wrapped, of channels of eight elements
     ],
 )
 def test_a_border_that_hardly_shows(seed: int, data: str, verdict: str) -> None:

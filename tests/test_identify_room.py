@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from test_identify_judges import COUNT, EDGE, SUMS, a_reading, sampled, votes_of
+from test_identify_judges import COUNT, EDGE, SUMS, a_reading, alone, sampled, votes_of
 
 from convcheck.checks.identify import judges
 from convcheck.checks.identify.lines import linear, of_pairs, plane
@@ -43,9 +43,9 @@ def test_how_many_samples_are_looked_at_first(name: str, first: int, few: int) -
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
     targets[:50] += np.arange(50) / 64  # no two are alike
     make = getattr(judges, name)
-    judge = make(sampled(targets), reading_of(targets))
+    judge = make(alone(targets), reading_of(targets))
     assert (judge.first, judge.few) == (tuple(range(first)), few)
-    five = make(sampled(targets[:5]), reading_of(targets))
+    five = make(alone(targets[:5]), reading_of(targets))
     assert (five.few, five.first) == (5, tuple(range(5)))
 
 
@@ -91,7 +91,7 @@ def test_pairs_are_those_of_the_judge() -> None:
 @pytest.mark.parametrize(("name", "room"), [("modular", 1), ("modular_scaled", 2)])
 def test_bytes_may_be_a_little_apart(name: str, room: int) -> None:
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
-    judge = getattr(judges, name)(sampled(targets), reading_of(targets))
+    judge = getattr(judges, name)(alone(targets), reading_of(targets))
     for off in range(-5, 6):
         values = SUMS[:5].copy()
         values[[0, 1]] += off  # all are compared to one of these
@@ -106,7 +106,7 @@ def test_an_outputs_range_says_what_it_wrapped_at(low: int, high: int, fits: boo
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
     output = np.zeros(60)
     output[:2] = low, high
-    judge = judges.modular(sampled(targets), reading_of(output))
+    judge = judges.modular(alone(targets), reading_of(output))
     assert (votes_of(judge, SUMS[:, None]).tolist() == [COUNT]) is fits
 
 
@@ -134,7 +134,7 @@ def test_large_sums_wrap_as_well(
     sums = start + factor * SUMS
     targets = round_to(scale * sums, f"wrap:{kind}").astype(float)
     reading = large(targets, np.ceil(np.abs(sums).max() / 18))
-    judge = getattr(judges, name)(sampled(targets), reading)
+    judge = getattr(judges, name)(alone(targets), reading)
     assert votes_of(judge, sums[:, None])[0] == COUNT
     assert votes_of(judge, sums[:, None] * 1.5)[0] == 0
 
@@ -145,7 +145,7 @@ def test_truncated_numbers_are_less_than_one_apart_and_scaled_ones_two(
 ) -> None:
     """And by what a sum loses."""
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
-    judge = getattr(judges, name)(sampled(targets), reading_of(targets))
+    judge = getattr(judges, name)(alone(targets), reading_of(targets))
     for share, fits in (*NEARLY, (1.0, True)):
         values = SUMS.copy()
         values[2:] += room + share * 2.0**-18
@@ -156,7 +156,7 @@ def test_truncated_numbers_are_less_than_one_apart_and_scaled_ones_two(
 def test_how_many_that_wrapped_must_fit(count: int, least: int) -> None:
     """Two thirds of few, a quarter of many: an unknown border may leave no more."""
     targets = round_to(SUMS + 77, "wrap:uint8").astype(float)
-    judge = judges.modular(sampled(targets), reading_of(targets))
+    judge = judges.modular(alone(targets), reading_of(targets))
     for right in (least - 1, least):
         values = SUMS[:count].copy()
         values[right:] += 100

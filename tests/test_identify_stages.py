@@ -134,8 +134,8 @@ SEARCHED: dict[str, tuple[np.ndarray, list[str], list[str], bool]] = {
     ),
     "few bytes": (
         np.array([[[[0, 200], [99, 255]]]], np.uint8),
-        ["plain |", "between | limits", "scaled |", "parallel | paired", WRAPPED],
-        [PAIRED, WRAPPED_SCALED],
+        ["plain |", "between | limits", "scaled |", "parallel | paired", "modular | paired"],
+        [PAIRED, "modular_scaled | paired"],
         True,
     ),
 }

@@ -13,7 +13,7 @@ from convcheck.checks.identify.block import Judge
 from convcheck.checks.identify.bounds import Bounds, inside
 from convcheck.checks.identify.lines import FEW, enough, linear, needed, of_pairs, plane
 from convcheck.checks.identify.looks import is_rectified, levels
-from convcheck.checks.identify.samples import Sample, a_part, pairs, targets
+from convcheck.checks.identify.samples import Sample, a_part, origins, pairs, rises, targets
 from convcheck.checks.identify.wrapped import PADS, TINIER, rare_scales, usual_scales, wound
 from convcheck.convention import PRECISIONS
 from convcheck.engine import round_to
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+LINKS = 4
+"""Pairs of samples that hypotheses about several channels are looked at with first."""
 MEASURE = 16
 """Samples by which a whole space is ranked; the best are ranked again by all of them."""
 
@@ -63,13 +65,14 @@ def modular_rare(samples: Sequence[Sample], reading: Reading) -> Judge:
 
 
 def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float]) -> Judge:
-    """Differences from one of two samples, as all are of one output channel: its bias drops out."""
+    """Differences from one of two samples of the same output channel: its bias drops out."""
     wanted = targets(samples)
     # Truncated numbers are off by less than one; integers by none, or by a bias that is no integer.
     tolerance = (1 if scales == (1.0,) and reading.whole else 2) + 2.0**-18
     moduli, count = _moduli(reading.output), len(samples)
-    rounds = [(0, 1, 2, 3), (1, 4, 2, 3)] if count > 4 else []
-    first = tuple(range(5)) if moduli and rounds else ()
+    rounds = _links(samples) if moduli else []
+    first = tuple(sorted({s for links in rounds for link in links for s in link}))
+    firsts = origins(samples)
 
     def fits(value: Array, target: Any, modulus: float) -> Array:
         turns = (value - target) / modulus
@@ -86,20 +89,26 @@ def _modular(samples: Sequence[Sample], reading: Reading, scales: Sequence[float
         return np.stack([_byte(scale * values, wide) - _byte(wanted[s]) for scale in scales])
 
     def quick(values: Mapping[int, Array]) -> Array:
-        passed = np.zeros(values[0].shape[1:], bool)
-        for codes in zip(*(values[s] for s in first), strict=True):
-            for origin, *others in rounds:
-                passed |= _nearly_all_near(codes, origin, others, room)
+        passed = np.zeros(values[first[0]].shape[1:], bool)
+        for scale, links in product(range(len(scales)), rounds):
+            passed |= _nearly_all_near({s: values[s][scale] for s in first}, links, room)
         return passed
 
     def votes(values: Array) -> Array:
         some = wanted[: len(values), None]
         best = np.zeros(values.shape[1:], np.int64)
-        # Luck gives a few of a hundred; an unknown border may leave no more than a quarter right.
-        least = needed(len(values)) if len(values) < 2 * FEW else max(5, len(values) // 4)
-        for (origin, *_), scale, modulus in product(rounds, scales, moduli):
+        # The other origins are right in any case.
+        others = len(np.unique(firsts[0][: len(values)])) - 1
+        told = len(values) - others
+        # Luck gives a few of a hundred, and more of small channels; an unknown border may leave no
+        # more than a quarter right.
+        share = 2 if others else 4
+        least = needed(told) if told < 2 * FEW else max(5, told // share)
+        for which, scale, modulus in product(firsts, scales, moduli):
+            origin = which[: len(values)]
             steps = scale * (values - values[origin])
-            right = np.count_nonzero(fits(steps, some - wanted[origin], modulus), axis=0)
+            good = fits(steps, some - wanted[origin, None], modulus)
+            right = np.count_nonzero(good, axis=0) - others
             best = np.maximum(best, np.where(right >= least, right, 0))
         return best
 
@@ -115,7 +124,7 @@ def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
     wanted, count = targets(samples), len(samples)
     scales = usual_scales(reading.terms, reading.filters.shape[2:])
     moduli = _moduli(reading.output)
-    others = (2, 3, 4, 5, 6)
+    rounds = [[(origin, s) for s in (2, 3, 4, 5, 6)] for origin in (0, 1)]
     few = 2 * FEW
     first = tuple(way for s in range(7) for way in (s, ~s)) if moduli and count > few else ()
 
@@ -131,10 +140,11 @@ def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
         passed = np.zeros(values[0].shape[1:], bool)
         for at, number in product(range(len(scales)), PADS):
             halves = int(2 * number)
-            codes = [values[s][at] + np.uint16(halves % 2**16) * values[~s][at] for s in range(7)]
+            more = np.uint16(halves % 2**16)
+            codes = {s: values[s][at] + more * values[~s][at] for s in range(7)}
             room = np.uint16(2 * 256 + 2 + abs(halves))
-            for origin in (0, 1):
-                passed |= _nearly_all_near(codes, origin, others, room)
+            for links in rounds:
+                passed |= _nearly_all_near(codes, links, room)
         return passed
 
     def votes(values: Array) -> Array:
@@ -150,14 +160,28 @@ def modular_bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
     return Judge(first, few, quick, votes, not _narrow(samples, reading), seen)
 
 
+def _links(samples: Sequence[Sample]) -> list[list[tuple[int, int]]]:
+    """What is compared at first, in two rounds: other samples to one of the same output channel.
+
+    Of several channels it is one round of pairs, those of the most different values: sums on a
+    small scale give all that are alike.
+    """
+    if len({sample.index[1] for sample in samples}) < 2:
+        others = ((0, (1, 2, 3)), (1, (4, 2, 3))) if len(samples) > 4 else ()
+        return [[(origin, s) for s in some] for origin, some in others]
+    apart = np.abs(wound(rises(samples), 256))
+    order = np.argsort(-apart, kind="stable")[:LINKS].tolist()
+    return [[(2 * p, 2 * p + 1) for p in order]] if len(order) == LINKS else []
+
+
 def _nearly_all_near(
-    codes: Sequence[Array], origin: int, others: Sequence[int], room: Any
+    codes: Mapping[int, Array], links: Sequence[tuple[int, int]], room: Any
 ) -> Array:
-    """Whether all but one of the others are within ``room`` of the origin, as codes that wrap."""
-    good = np.zeros(codes[origin].shape, np.int8)
-    for s in others:
+    """Whether both of all links but one are within ``room`` of one another, as codes that wrap."""
+    good = np.zeros(codes[links[0][0]].shape, np.int8)
+    for origin, s in links:
         good += codes[s] - codes[origin] + room <= 2 * room
-    enough_of_them: Array = good >= len(others) - 1
+    enough_of_them: Array = good >= len(links) - 1
     return enough_of_them
 
 
@@ -194,9 +218,7 @@ def parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     """A scale, and a bias for each output channel: the samples are pairs, each of one channel."""
     slack, fine = 2 * _absolute(samples, reading), 2 * _fine_sums(reading)
     exact = not _narrow(samples, reading)
-    return of_pairs(
-        linear(_rises(samples), slack, fine, centred=False, exact=exact), pairs(samples)
-    )
+    return of_pairs(linear(rises(samples), slack, fine, centred=False, exact=exact), pairs(samples))
 
 
 def coarse_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -204,7 +226,7 @@ def coarse_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     slack = _coarse_tolerance(samples, reading)
     count, exact = pairs(samples), not _narrow(samples, reading)
     slack = slack[: 2 * count : 2] + slack[1 : 2 * count : 2]
-    return of_pairs(linear(_rises(samples), slack, 0.0, centred=False, exact=exact), count)
+    return of_pairs(linear(rises(samples), slack, 0.0, centred=False, exact=exact), count)
 
 
 def bordered(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -226,7 +248,7 @@ def bordered_scaled(samples: Sequence[Sample], reading: Reading) -> Judge:
 def bordered_parallel(samples: Sequence[Sample], reading: Reading) -> Judge:
     """A bias for each output channel as well: the samples are pairs, each of one channel."""
     slack, exact = 4 * _absolute(samples, reading), not _narrow(samples, reading)
-    return of_pairs(plane(_rises(samples), slack, centred=False, exact=exact), pairs(samples))
+    return of_pairs(plane(rises(samples), slack, centred=False, exact=exact), pairs(samples))
 
 
 def between(samples: Sequence[Sample], reading: Reading) -> Judge:
@@ -238,13 +260,6 @@ def between(samples: Sequence[Sample], reading: Reading) -> Judge:
         limits = (np.iinfo(output.dtype).min, np.iinfo(output.dtype).max)
     bounds = Bounds.rounded(wanted, limits, rectified=rectified)
     return inside(bounds, [s.index[1] for s in samples], exact=not _narrow(samples, reading))
-
-
-def _rises(samples: Sequence[Sample]) -> Array:
-    """By how much the second sample of each pair is the larger."""
-    wanted, count = targets(samples), pairs(samples)
-    rises: Array = wanted[1 : 2 * count : 2] - wanted[: 2 * count : 2]
-    return rises
 
 
 def correlated(samples: Sequence[Sample], reading: Reading) -> Judge:

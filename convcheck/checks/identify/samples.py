@@ -89,6 +89,20 @@ def pairs(samples: Sequence[Sample]) -> int:
     return int(apart[0]) if apart.size else len(channels) // 2
 
 
+def rises(samples: Sequence[Sample]) -> Array:
+    """By how much the second sample of each pair is the larger."""
+    wanted, count = targets(samples), pairs(samples)
+    steps: Array = wanted[1 : 2 * count : 2] - wanted[: 2 * count : 2]
+    return steps
+
+
+def origins(samples: Sequence[Sample]) -> list[Array]:
+    """For each sample the first of its output channel, and the second if there is one."""
+    channels = [sample.index[1] for sample in samples]
+    members = {o: [s for s, channel in enumerate(channels) if channel == o] for o in channels}
+    return [np.array([members[o][:nth][-1] for o in channels]) for nth in (1, 2)]
+
+
 def a_part(output: Array) -> Array:
     """The output (N,O,H,W), or of a large one so many rows and columns, evenly spaced, as a view.
 

@@ -93,6 +93,7 @@ class _Shown:
     wrapped: bool
     sparse: bool
     """Hardly an element is off the limits of its integers."""
+    few: bool
 
     @classmethod
     def of(cls, problem: Problem) -> _Shown:
@@ -104,11 +105,13 @@ class _Shown:
             few_bits=_of_few_bits(problem),
             wrapped=whole and any(name.startswith("wrap:") for name in integers),
             sparse=bool(integers) and (few_a_channel(output) or _sparse(output)),
+            few=few_a_channel(output),
         )
 
     def modular(self, judge: Making) -> list[Pass]:
         """The pass of a judge of integers that wrapped, where they may have."""
-        return [Pass((judge,), one_channel=True)] if self.wrapped else []
+        one = Pass((judge,), one_channel=not self.few, paired=self.few)
+        return [one] if self.wrapped else []
 
     def beyond(self) -> list[Pass]:
         """The pass for what is beyond the edge of integers that wrapped, where they may have."""
