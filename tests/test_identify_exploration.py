@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -239,6 +240,26 @@ def test_what_is_outside_must_be_near(monkeypatch: pytest.MonkeyPatch) -> None:
     for one, count in ((RARE, 2), (Pass((judges.plain,), outside=True), 1)):
         Script(monkeypatch, (COMMON, [{}]), (one, [{other: ALIKE, TRUE: ALIKE}]))
         assert len(searched(OUTPUT).fits) == count
+
+
+def test_what_is_found_undilated_is_sought_dilated_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of which only the middle row is not zero gives the same at every dilation."""
+    x, w = DRAWN[:420].reshape(1, 21, 20), np.zeros((2, 1, 3, 3))
+    w[:, :, 1] = DRAWN[:6].reshape(2, 1, 3)
+    one, far = Convention(), Convention(dilation=(2, 1), padding=((1, 1), (0, 0)))
+    usual = replace(RARE, undilated=True)
+    passes = (COMMON, [{}]), (usual, [{one: 9}]), (RARE, [{one: 9, far: 9}])
+    script = Script(monkeypatch, *passes)
+    seen = searched(convolve(x, w, one), x, w)
+    assert [asked for asked, _, _ in script.asked] == [COMMON, usual, RARE]
+    assert {fit.convention for fit in seen.fits if not fit.misses} == {one, far}
+    assert seen.hypotheses == 3 * 999
+
+
+def test_what_is_found_undilated_must_be_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    other, usual = Convention(), replace(RARE, undilated=True)
+    Script(monkeypatch, (COMMON, [{}]), (usual, [{other: ALIKE, TRUE: ALIKE}]), (RARE, [{}]))
+    assert [fit.convention.flip for fit in searched(OUTPUT).fits] == [TRUE.flip]
 
 
 def test_nothing_is_confirmed_twice(monkeypatch: pytest.MonkeyPatch) -> None:

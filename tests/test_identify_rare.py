@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convcheck.checks import patch
-from convcheck.checks.identify import identify
+from convcheck.checks.identify import exploration, identify
 from convcheck.checks.identify.judging import LEAST
 from convcheck.convention import PADDING_MODES, Convention
 from convcheck.engine import convolve, pad, round_to, spread
@@ -211,3 +211,18 @@ def test_a_bias_has_the_digits_that_a_black_corner_shows() -> None:
     assert bias is not None
     assert c.bias is not None
     assert np.allclose(bias, c.bias, rtol=3e-6, atol=0)
+
+
+def test_kernels_as_they_are_come_before_all_that_is_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few elements so much is possible that the search ends before it has seen it all."""
+    rng = np.random.default_rng(5)
+    x, w = rng.integers(-9, 10, (3, 11, 12)), rng.integers(-9, 10, (4, 3, 3, 2))
+    truth = Convention(
+        channel_order=(1, 0, 2),
+        stride=(4, 5),
+        padding=((2, 2), (1, 0)),
+        padding_mode="symmetric",
+        bias=(1, 2, 3, 4),
+    )
+    monkeypatch.setattr(exploration, "ENOUGH", 42_000_000)  # what is common takes 41 of them
+    assert named(x, w, convolve(x, w, truth)) == truth

@@ -171,6 +171,19 @@ def test_a_square_kernel_is_looked_at_both_ways_at_once(monkeypatch: pytest.Monk
     assert {c.kernel_transposed for c in found[0]} == {False, True}
 
 
+@pytest.mark.parametrize(
+    ("name", "some"), [("plain", True), ("one tap", False), ("few", True), ("wide", True)]
+)
+def test_undilated_kernels_alone(name: str, some: bool) -> None:
+    """None where no kernel can be dilated: then these are all that there are."""
+    reading, _, _ = problem(name)
+    places = [(0, 0, 0, 0), (0, 0, 1, 1)]
+    undilated = [c for c, _ in looked_at(reading, places, undilated=True)]
+    every = [c for c, _ in looked_at(reading, places)]
+    assert undilated == [c for c in every if c.dilation == (1, 1)] * some
+    assert bool(undilated) is some
+
+
 def test_every_hypothesis_is_looked_at_once() -> None:
     reading, _, _ = problem("few")
     places = [(0, 0, 1, 1), (0, 2, 0, 0), (0, 1, 2, 0)]

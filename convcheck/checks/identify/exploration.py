@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +86,28 @@ def explore(problem: Problem, found: Sequence[Reading], *, mute: bool) -> Explor
             seen.early = True
             continue
         crowd = 4 * MANY if mute else CROWD
-        surveyed = _surveyed(problem, one, found, seen, crowd)
-        seen.hypotheses += surveyed.considered
-        _gather(problem, one, surveyed.found, seen, known)
+        _pass(problem, one, found, seen, known, crowd)
         if any(_nearly(fit, share) for fit in seen.fits):
+            if one.undilated:
+                # Dilated kernels may give it as well.
+                _pass(problem, replace(one, undilated=False), found, seen, known, crowd)
             seen.fits.extend(_otherwise(problem, seen))
             break
     return seen
+
+
+def _pass(
+    problem: Problem,
+    one: Pass,
+    found: Sequence[Reading],
+    seen: Exploration,
+    known: dict[Convention, Confirmed | None],
+    crowd: int,
+) -> None:
+    """One pass: what of its hypotheses the output confirms is added to what was seen."""
+    surveyed = _surveyed(problem, one, found, seen, crowd)
+    seen.hypotheses += surveyed.considered
+    _gather(problem, one, surveyed.found, seen, known)
 
 
 def _closest(readings: Sequence[Reading]) -> list[Found]:
@@ -138,8 +153,8 @@ def _gather(
     """Confirm what each judge of a pass found, up to the first of which something fits."""
     for survivors in found:
         some, crowded = _confirmed(problem, survivors, known)
-        if one.outside or one.bordered:
-            # So rare, or of so many unknowns, that a few elements are no evidence.
+        if one.outside or one.bordered or one.undilated:
+            # So rare, so soon, or of so many unknowns, that a few elements are no evidence.
             some = [fit for fit in some if is_near(fit, seen.hypotheses)]
         seen.fits.extend(some)
         if not all(fit.misses for fit in some):

@@ -88,6 +88,7 @@ class Search:
     bordered: bool = False
     outside: bool = False
     mixed: bool = False
+    undilated: bool = False
     modes: Sequence[str] = ("constant",)
     limit: float = math.inf
     crowd: int = CROWD
@@ -154,7 +155,7 @@ class Search:
         sizes = zip(
             self.reading.image.shape[2:], kernel, self.reading.output.shape[2:], strict=True
         )
-        return [
+        every = [
             axis_options(
                 *each,
                 wide=self.wide,
@@ -165,6 +166,11 @@ class Search:
             )
             for each in sizes
         ]
+        if not self.undilated:
+            return every
+        plain = [[a for a in options if a.dilation == 1] for options in every]
+        # Where that is all, it is searched with the rest.
+        return plain if plain != every else [[], []]
 
     def _blocks(self, rows: Table, columns: Table, mode: str) -> Iterator[tuple[Table, Table]]:
         """The pairs to try: where no window reaches over the edge, all modes are the constant's.

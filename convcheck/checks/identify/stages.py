@@ -55,6 +55,7 @@ class Pass:
     everywhere: bool = False
     again: bool = False
     limits: bool = False
+    undilated: bool = False
     modes: tuple[str, ...] = PADDING_MODES
 
 
@@ -186,7 +187,7 @@ def _of_few(shown: _Shown, output: Array) -> tuple[list[Pass], list[Pass], Pass]
         *shown.beyond(),
         *_shuffled(shown.beyond()),
     ]
-    return common, rest, fine
+    return common, _undilated_first(rest), fine
 
 
 _BEYOND = Pass((), bordered=True, everywhere=True, modes=("constant",))
@@ -201,6 +202,12 @@ def _shuffled(those: list[Pass]) -> list[Pass]:
     every = [replace(one, shuffled=True) for one in those]
     zeros = [replace(one, modes=("constant",)) for one in every]
     return [*zeros, *(replace(one, modes=PADDING_MODES[1:]) for one in every if not one.bordered)]
+
+
+def _undilated_first(those: list[Pass]) -> list[Pass]:
+    """Of few elements many a dilation is possible: the usual is tried before all that is rare."""
+    usual = [one for one in those if not (one.again or one.outside or one.wide)]
+    return [*(replace(one, undilated=True) for one in usual), *those]
 
 
 def _outside(those: list[Pass]) -> list[Pass]:
@@ -263,6 +270,7 @@ def survey(
             bordered=one.bordered,
             outside=one.outside,
             mixed=one.mixed,
+            undilated=one.undilated,
             modes=one.modes,
             limit=limit - considered,
             crowd=crowd,
