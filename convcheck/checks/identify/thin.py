@@ -138,7 +138,7 @@ def same_sums(
 
 
 def _same(few: Thin, other: Thin) -> bool:
-    return bool((np.abs(other.values - few.values) <= 1e-6 * other.magnitude).all())
+    return bool((np.abs(other.values - few.values) <= 1e-6 * few.magnitude).all())
 
 
 def _all_same(problem: Problem, one: Convention, other: Convention, shape: tuple[int, ...]) -> bool:
