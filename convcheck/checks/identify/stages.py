@@ -76,8 +76,7 @@ def passes(problem: Problem) -> tuple[list[Pass], list[Pass]]:
         rare = [replace(one, outside=True), replace(one, shuffled=True), replace(one, wide=True)]
         return [one, circular], [*rare, _mixed(one)]
     shown = _Shown.of(problem)
-    few = few_a_channel(output)
-    common, rest, last = _of_few(shown, output) if few else _of_many(shown)
+    common, rest, last = _of_few(shown, output) if shown.few else _of_many(shown)
     # Every roll of a large picture is more than all else together.
     rolls = 64 * math.prod(sorted(output.shape)[-2:])
     soon, late = ([circular], []) if rolls <= ROLLS else ([], [circular])
@@ -95,18 +94,19 @@ class _Shown:
     sparse: bool
     """Hardly an element is off the limits of its integers."""
     few: bool
+    """No channel has enough elements to say a line by itself."""
 
     @classmethod
     def of(cls, problem: Problem) -> _Shown:
         output = problem.output
-        integers = integer_arithmetics(output)
+        integers, few = integer_arithmetics(output), few_a_channel(output)
         whole = all(np.array_equal(np.rint(part), part) for part in blocks(output))
         return cls(
             finest=judges.coarse if output.dtype == np.float16 else judges.plain,
             few_bits=_of_few_bits(problem),
             wrapped=whole and any(name.startswith("wrap:") for name in integers),
-            sparse=bool(integers) and (few_a_channel(output) or _sparse(output)),
-            few=few_a_channel(output),
+            sparse=bool(integers) and (few or _sparse(output)),
+            few=few,
         )
 
     def modular(self, judge: Making) -> list[Pass]:
