@@ -1,8 +1,7 @@
 """The engine: what a convention says, done with numpy and one matrix product.
 
-The steps are the convention's own, in its order; each is a function over a list of spatial axes,
-so that 1-D and 3-D need no other engine. Arrays inside have the axes N, C (or O, I), then the
-spatial ones.
+The steps are the convention's own, in its order; each is a function over a list of spatial axes.
+Arrays inside have the axes N, C (or O, I), then the spatial ones.
 
 Large kernels go through an FFT where its bound is so small that rounding makes the sums exact.
 Elsewhere there is none: its error is bounded by norms of the whole image, not by n times S of an
@@ -21,7 +20,8 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from convcheck import fourier
-from convcheck.convention import CORRELATION, PRECISIONS, Convention
+from convcheck.convention import CORRELATION, Axis, Convention, Numbers, round_to
+from convcheck.convention.channels import read_filters, read_image, write_output
 from convcheck.errors import InputError
 from convcheck.rounding import Arithmetic, choose_arithmetic
 
@@ -41,32 +41,80 @@ CACHE, WIDE = 1 << 17, 2048
 def convolve(image: Array, filters: Array, convention: Convention = CORRELATION) -> Array:
     """The result that ``convention`` makes from ``image`` and ``filters``.
 
-    The axes of all three arrays are those of the convention's layouts. The arithmetic is float64
-    (complex128), or int64 for integers that float64 could not add exactly; the last step rounds
-    to the convention's own arithmetic.
+    The axes of all three arrays are those of the convention's layouts. The sums are float64
+    (complex128), or int64 for integers that float64 could not add exactly; operands and results
+    are rounded to the convention's arithmetic, then stored as it says.
 
     Raises:
         InputError: shapes that the convention does not fit.
     """
-    image, filters = np.asarray(image), np.asarray(filters)
-    x = arrange_image(image, convention)
-    w = arrange_filters(filters, convention, x.shape[1])
-    work = choose_arithmetic(_with_border(x, convention), w)
+    x, w = operands(np.asarray(image), np.asarray(filters), convention)
+    work = choose_arithmetic(with_border(x, convention), w)
     padded = pad(spread(work.cast(x), convention.input_dilation), convention)
-    y = sums(padded, work.cast(w), convention, work)
-    return arrange_output(finish(y, convention), convention)
+    return write_output(
+        finish(sums(padded, work.cast(w), convention, work), convention), convention
+    )
+
+
+def operands(image: Array, filters: Array, convention: Convention) -> tuple[Array, Array]:
+    """What is multiplied: the image (N,C,*S) and the bank (O,I,*F), before zeros and padding."""
+    x = prepare_image(read_image(image, convention), convention)
+    w = prepare_filters(read_filters(filters, convention, x.shape[1]), convention)
+    return x, w
+
+
+def prepare_image(x: Array, c: Convention) -> Array:
+    """An image (N,C,*S) minus ``image_offset``, times ``image_scale``, in the arithmetic."""
+    if np.any(c.image_offset) or np.any(np.asarray(c.image_scale) != 1):
+        offset = _each(c.image_offset, "image_offset", x, 1)
+        scale = _each(c.image_scale, "image_scale", x, 1)
+        x = _widened(x, offset) - offset
+        x = x if np.all(scale == 1) else x * scale
+    return round_to(x, c.arithmetic)
+
+
+def prepare_filters(w: Array, c: Convention) -> Array:
+    """A bank (O,I,*F) minus ``filter_offset``, conjugated, in the arithmetic."""
+    if np.any(c.filter_offset):
+        offset = _each(c.filter_offset, "filter_offset", w, 0)
+        w = _widened(w, offset) - offset
+    if c.conjugate:
+        w = np.conj(w)
+    return round_to(w, c.arithmetic)
+
+
+def _widened(array: Array, offset: Array) -> Array:
+    """In a dtype that has the difference: small integers would wrap."""
+    return (
+        array.astype(np.int64)
+        if array.dtype.kind in "biu" and offset.dtype.kind == "i"
+        else (array.astype(np.result_type(array, np.float64)))
+    )
+
+
+def _each(value: Numbers, key: str, array: Array, axis: int) -> Array:
+    """A number, or one a channel, beside an array whose channels are along ``axis``."""
+    numbers = np.asarray(value)
+    if numbers.ndim and len(numbers) != array.shape[axis]:
+        raise InputError(
+            f"the {key} does not fit the arrays",
+            got=f"{len(numbers)} numbers for {array.shape[axis]} channels",
+            expected="one number, or one a channel",
+        )
+    if all(is_whole(v) for v in numbers.ravel()):
+        numbers = numbers.astype(np.int64)
+    return numbers.reshape(-1, *(1 for _ in array.shape[axis + 1 :]))
 
 
 def magnitude(image: Array, filters: Array, convention: Convention) -> NDArray[np.float64]:
-    """S: the convention's sums over absolute values, in the output's layout; no bias, no scale."""
-    x = arrange_image(_absolute(image), convention)
-    w = arrange_filters(_absolute(filters), convention, x.shape[1])
+    """The convention's sums over absolute values, in the output's layout; no bias, no scale."""
+    x, w = (_absolute(a) for a in operands(image, filters, convention))
     padded = pad(
         spread(x, convention.input_dilation),
         convention.replace(padding_value=abs(convention.padding_value)),
     )
     y = correlate(padded, w, convention.stride, convention.dilation, convention.groups)
-    return arrange_output(y, convention)
+    return write_output(y, convention)
 
 
 def output_shape(
@@ -74,79 +122,32 @@ def output_shape(
 ) -> tuple[int, ...]:
     """The shape that :func:`convolve` gives for arrays of these shapes, or its error."""
     image = np.broadcast_to(np.uint8(0), tuple(image_shape))
-    x = arrange_image(image, convention)
+    x = read_image(image, convention.replace(channel_order=None))
     bank = np.broadcast_to(np.uint8(0), tuple(filter_shape))
-    w = arrange_filters(bank, convention, x.shape[1])
-    sizes = _output_sizes(
-        [
-            (n - 1) * gap + 1 + sum(pads)
-            for n, gap, pads in zip(
-                x.shape[2:], convention.input_dilation, convention.padding, strict=True
-            )
-        ],
-        w.shape[2:],
-        convention.stride,
-        convention.dilation,
+    w = read_filters(bank, convention, x.shape[1])
+    axes = axes_of(convention, x.shape[2:], w.shape[2:])
+    if any(axis.out < 1 for axis in axes):
+        raise _too_large(axes)
+    y = np.broadcast_to(np.uint8(0), (x.shape[0], w.shape[0], *(axis.out for axis in axes)))
+    return write_output(y, convention.replace(output_order=None)).shape
+
+
+def axes_of(c: Convention, sizes: Sequence[int], taps: Sequence[int]) -> tuple[Axis, ...]:
+    """The spatial axes of an image of ``sizes`` by a kernel of ``taps``."""
+    return tuple(
+        Axis(size, count, stride, dilation, gap, pads[0], pads[1], mode, letter in c.flip)
+        for letter, size, count, stride, dilation, gap, pads, mode in zip(
+            c.spatial,
+            sizes,
+            taps,
+            c.stride,
+            c.dilation,
+            c.input_dilation,
+            c.padding,
+            c.padding_modes,
+            strict=True,
+        )
     )
-    y = np.broadcast_to(np.uint8(0), (x.shape[0], w.shape[0], *sizes))
-    return arrange_output(y, convention).shape
-
-
-def arrange_image(image: Array, convention: Convention) -> Array:
-    """The image as N, C, H, W with its channels in ``channel_order``; a view where possible."""
-    x = stored_image(image, convention)
-    order = convention.channel_order
-    if order is None:
-        return x
-    check_order(convention, x.shape[1])
-    return x[:, list(order)]
-
-
-def stored_image(image: Array, convention: Convention) -> Array:
-    """The image as N, C, H, W with its channels as they are stored: a view."""
-    _check_rank("image", image, convention.image_layout)
-    return to_axes(image, convention.image_layout, "NCHW")
-
-
-def check_order(convention: Convention, channels: int) -> None:
-    """Raise :class:`InputError` unless ``channel_order`` is one of so many channels."""
-    order = convention.channel_order
-    if order is not None and len(order) != channels:
-        raise InputError(
-            "channel_order does not fit the image",
-            got=f"{len(order)} channels in channel_order, {channels} in the image",
-            expected="a permutation of the image's channels",
-        )
-
-
-def arrange_filters(filters: Array, convention: Convention, channels: int) -> Array:
-    """The bank as O, I, H, W with O over all outputs and I the inputs of one group."""
-    layout = convention.filter_layout
-    _check_rank("filter bank", filters, layout)
-    w = to_axes(filters, layout.replace("M", "O"), "OIHW")
-    if convention.kernel_transposed:
-        w = w.swapaxes(2, 3)
-    w = np.flip(w, tuple(1 + "IHW".index(axis) for axis in convention.flip))
-    groups = convention.groups
-    outputs, inputs = w.shape[:2]
-    if layout == "HW":
-        w = np.broadcast_to(w, (groups, *w.shape[1:]))  # one kernel shared by all groups
-    elif inputs == channels and groups > 1 and channels % groups == 0:
-        # A transposed convolution's bank: O counts one group's outputs, I all the channels.
-        per_group = w.reshape(outputs, groups, channels // groups, *w.shape[2:])
-        w = per_group.swapaxes(0, 1).reshape(groups * outputs, *per_group.shape[2:])
-    adds_up = layout == "HWIM" and groups != channels
-    if w.shape[1] * groups != channels or w.shape[0] % groups or adds_up:
-        raise InputError(
-            "the filters do not fit the image's channels",
-            got=f"filters {filters.shape} read as {layout}, {outputs} filters of {inputs} "
-            f"channels; groups: {groups}; an image of {channels} channels",
-            expected="a group for each channel, as HWIM does not add channels up"
-            if adds_up
-            else "as many channels in a filter as in a group of the image, "
-            "and a number of filters that the groups divide",
-        )
-    return w
 
 
 def spread(x: Array, gaps: Sequence[int]) -> Array:
@@ -176,7 +177,10 @@ def pad(x: Array, convention: Convention) -> Array:
     if any(map(any, widths)):
         grown = [n + sum(width) for n, width in zip(x.shape[2:], widths[2:], strict=True)]
         _check_growth(x, grown, "the padding")
-        x = _padded(x, widths, convention)
+        modes = convention.padding_modes
+        for mode in dict.fromkeys(modes):
+            some = [w if i < 2 or modes[i - 2] == mode else (0, 0) for i, w in enumerate(widths)]
+            x = _padded(x, some, mode, convention.padding_value)
     crop = [
         slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape[2:], padding, strict=True)
     ]
@@ -195,7 +199,7 @@ def _check_growth(x: Array, sizes: Sequence[int], by: str) -> None:
         )
 
 
-def _with_border(x: Array, convention: Convention) -> Array:
+def with_border(x: Array, convention: Convention) -> Array:
     """The numbers that the sums are made of: the image's, and one that it is padded with."""
     value = convention.padding_value
     if value == 0:
@@ -209,11 +213,9 @@ def is_whole(value: float) -> bool:
     return abs(value) < 2**63 and value == int(value)
 
 
-def _padded(x: Array, widths: Sequence[tuple[int, int]], convention: Convention) -> Array:
-    mode: Any = convention.padding_mode
+def _padded(x: Array, widths: Sequence[tuple[int, int]], mode: Any, value: float) -> Array:
     if mode != "constant":
         return np.pad(x, widths, mode=mode)
-    value = convention.padding_value
     if x.dtype.kind in "biu" and not is_whole(value):
         x = x.astype(np.float64)
     return np.pad(x, widths, constant_values=x.dtype.type(value))
@@ -288,104 +290,49 @@ def block(taps: int) -> int:
 
 
 def finish(y: Array, convention: Convention) -> Array:
-    """Scale, bias and activation, then the convention's arithmetic."""
-    if convention.scale != 1.0:
-        y = y * convention.scale
-    if convention.bias is not None:
-        if len(convention.bias) != y.shape[1]:
-            raise InputError(
-                "the bias does not fit the filters",
-                got=f"{len(convention.bias)} numbers for {y.shape[1]} output channels",
-                expected="one number an output channel",
-            )
-        y = y + np.asarray(convention.bias).reshape(-1, *(1 for _ in y.shape[2:]))
-    if convention.activation == "relu":
-        y = np.maximum(y, 0)
-    return round_to(y, convention.arithmetic)
+    """Scale, bias and activation of sums (N,O,*S), in the arithmetic; then as it is stored."""
+    c = convention
+    if np.any(np.asarray(c.scale) != 1):
+        y = y * _beside(c.scale, "scale", y)
+    if c.bias is not None:
+        y = y + _beside(c.bias, "bias", y)
+    if c.activation is not None:
+        y = c.activation.apply(y)
+    y = round_to(y, c.arithmetic)
+    return y if c.storage is None else c.storage.apply(y)
 
 
-def round_to(y: Array, arithmetic: str) -> Array:
-    """The array as ``arithmetic`` stores it: a precision, or an integer that wraps or saturates."""
-    if arithmetic in PRECISIONS:
-        return _round_to_precision(y, arithmetic)
-    how, _, name = arithmetic.partition(":")
-    dtype = np.dtype(name)
-    limits = np.iinfo(dtype)
-    whole = y.dtype.kind in "biu"  # older numpys would make floats of them
-    if how == "saturate":
-        return np.clip(y if whole else np.rint(y), limits.min, limits.max).astype(dtype)
-    remainder: Array = np.mod(y if whole else np.trunc(y), 2 ** (8 * dtype.itemsize))
-    return remainder.astype(np.int64).astype(dtype)
-
-
-def arrange_output(y: Array, convention: Convention) -> Array:
-    """N, O, H, W as the output's layout; an axis that the layout lacks must have length 1."""
-    layout = convention.output_layout
-    for axis, size in zip("NOHW", y.shape, strict=True):
-        if axis not in layout and size != 1:
-            raise InputError(
-                f"the output does not fit the layout {layout}",
-                got=f"{size} along {axis}",
-                expected="a layout that has the axis, such as NOHW",
-            )
-    kept = [axis for axis in "NOHW" if axis in layout]
-    y = y.reshape([n for axis, n in zip("NOHW", y.shape, strict=True) if axis in layout])
-    return y.transpose([kept.index(axis) for axis in layout])
-
-
-def _check_rank(operand: str, array: Array, layout: str) -> None:
-    if array.ndim != len(layout) or array.size == 0:
+def _beside(value: Numbers, key: str, y: Array) -> Array:
+    """A number, or one an output channel, beside sums (N,O,*S)."""
+    numbers = np.asarray(value)
+    if numbers.ndim and len(numbers) != y.shape[1]:
         raise InputError(
-            f"the {operand} does not fit the layout {layout}",
-            got=f"shape {array.shape}",
-            expected=f"{len(layout)} axes, none of them empty",
+            f"the {key} does not fit the filters",
+            got=f"{len(numbers)} numbers for {y.shape[1]} output channels",
+            expected="one number, or one an output channel",
         )
-
-
-def to_axes(array: Array, layout: str, axes: str) -> Array:
-    """The array with its axes in the order ``axes``; those that the layout lacks get length 1."""
-    present = [axis for axis in axes if axis in layout]
-    moved = array.transpose([layout.index(axis) for axis in present])
-    sizes = dict(zip(present, moved.shape, strict=True))
-    return moved.reshape([sizes.get(axis, 1) for axis in axes])
+    return numbers.reshape(-1, *(1 for _ in y.shape[2:]))
 
 
 def _output_sizes(
     sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> list[int]:
-    extents = [d * (f - 1) + 1 for f, d in zip(kernel, dilation, strict=True)]
-    for size, extent in zip(sizes, extents, strict=True):
-        if size < extent:
-            raise InputError(
-                "the filter is larger than the padded image",
-                got=f"a filter that spans {tuple(extents)}, a padded image of {tuple(sizes)}",
-                expected="a filter that fits inside",
-            )
-    return [(n - e) // s + 1 for n, e, s in zip(sizes, extents, stride, strict=True)]
+    axes = [Axis(*each) for each in zip(sizes, kernel, stride, dilation, strict=True)]
+    if any(axis.out < 1 for axis in axes):
+        raise _too_large(axes)
+    return [axis.out for axis in axes]
+
+
+def _too_large(axes: Sequence[Axis]) -> InputError:
+    padded = tuple(axis.spread + axis.before + axis.after for axis in axes)
+    return InputError(
+        "the filter is larger than the padded image",
+        got=f"a filter that spans {tuple(a.extent for a in axes)}, a padded image of {padded}",
+        expected="a filter that fits inside",
+    )
 
 
 def _absolute(array: Array) -> NDArray[np.float64]:
     if array.dtype.kind == "c":
         return np.abs(array.astype(np.complex128))
     return np.abs(array.astype(np.float64))
-
-
-def _round_to_precision(y: Array, arithmetic: str) -> Array:
-    if arithmetic == "exact":
-        return y
-    if y.dtype.kind == "c":
-        wide = y.astype(np.complex128)
-        wide.real = _round_to_precision(wide.real, arithmetic)
-        wide.imag = _round_to_precision(wide.imag, arithmetic)
-        narrow: Array = wide if arithmetic == "float64" else wide.astype(np.complex64)
-        return narrow
-    if arithmetic in ("tf32", "bfloat16"):
-        # Round to nearest even on the bits that a float32 has more than these formats.
-        dropped = np.uint32(13 if arithmetic == "tf32" else 16)
-        bits = y.astype(np.float32).view(np.uint32)
-        odd = (bits >> dropped) & np.uint32(1)
-        half = (np.uint32(1) << (dropped - np.uint32(1))) - np.uint32(1)
-        rounded = ((bits + half + odd) >> dropped) << dropped
-        return rounded.view(np.float32)
-    with np.errstate(over="ignore"):
-        return y.astype(arithmetic)

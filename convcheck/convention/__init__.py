@@ -1,0 +1,41 @@
+"""How a result is made: the record of schema 2 and what its keys are made of."""
+
+from convcheck.convention.axis import PADDING_MODES, Axis
+from convcheck.convention.record import (
+    CORRELATION,
+    FLIPPED,
+    NAMED,
+    PER_CHANNEL,
+    Convention,
+    named,
+    normalized,
+    parse_partial,
+)
+from convcheck.convention.steps import ACTIVATIONS, Activation
+from convcheck.convention.storage import INTEGERS, PRECISIONS, Storage, representable, round_to
+from convcheck.convention.vocabulary import KEYS, VOCABULARY, Numbers, Pair, convention_schema
+
+__all__ = [
+    "ACTIVATIONS",
+    "CORRELATION",
+    "FLIPPED",
+    "INTEGERS",
+    "KEYS",
+    "NAMED",
+    "PADDING_MODES",
+    "PER_CHANNEL",
+    "PRECISIONS",
+    "VOCABULARY",
+    "Activation",
+    "Axis",
+    "Convention",
+    "Numbers",
+    "Pair",
+    "Storage",
+    "convention_schema",
+    "named",
+    "normalized",
+    "parse_partial",
+    "representable",
+    "round_to",
+]

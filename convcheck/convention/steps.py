@@ -1,0 +1,352 @@
+"""What is done to the sums, element by element: one table, an entry an activation.
+
+An entry says what the activation does (``apply``), between which numbers its argument was
+(``preimage``), what it is called and how other libraries write it. Nothing else in the package
+knows one by its name: a new activation is a new entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Interval = tuple[Array, Array]
+
+
+class Activation(NamedTuple):
+    """An activation of the table with the values of its parameters."""
+
+    name: str
+    values: tuple[float, ...] = ()
+
+    def apply(self, v: Array) -> Array:
+        """The activation of every element."""
+        return ACTIVATIONS[self.name].apply(v, *self.values)
+
+    def preimage(self, low: Array, high: Array) -> Interval:
+        """The hull of what it makes into numbers from ``low`` to ``high``, element by element.
+
+        Where there is nothing of the kind, the first is larger than the second.
+        """
+        with np.errstate(all="ignore"):
+            return ACTIVATIONS[self.name].preimage(low, high, *self.values)
+
+    @property
+    def steepest(self) -> float:
+        """The largest ratio of two results' difference to that of their arguments."""
+        return ACTIVATIONS[self.name].steepest(*self.values)
+
+    @property
+    def words(self) -> str:
+        """What it is called, with its values: "a leaky ReLU of slope 0.1"."""
+        return ACTIVATIONS[self.name].words.format(*(f"{v:g}" for v in self.values))
+
+    def code(self, library: str, argument: str) -> str:
+        """The library's expression for it."""
+        text = ACTIVATIONS[self.name].code[library]
+        return text.format(*map(repr, self.values), y=argument)
+
+    def plain(self) -> Any:
+        """The value of the key ``activation`` with JSON's own types."""
+        if not self.values:
+            return self.name
+        return {self.name: list(self.values) if len(self.values) > 1 else self.values[0]}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An entry: the functions take arrays and the values of the parameters.
+
+    ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
+    values. ``smooth`` says that nothing is cut off, so that every result tells its argument.
+    """
+
+    words: str
+    apply: Callable[..., Array]
+    preimage: Callable[..., Interval]
+    code: Mapping[str, str]
+    parameters: tuple[str, ...] = ()
+    steepest: Callable[..., float] = field(default=lambda *_: 1.0)
+    smooth: bool = False
+
+
+def _kept(low: Array, high: Array, least: float, most: float) -> Interval:
+    """Of what is cut off at both ends: the ends stand for all that lies beyond them."""
+    empty = (high < least) | (low > most)
+    below = np.where(low <= least, -np.inf, low)
+    above = np.where(high >= most, np.inf, high)
+    return np.where(empty, np.inf, below), np.where(empty, -np.inf, above)
+
+
+def _increasing(
+    inverse: Callable[[Array], Array], least: float = -np.inf, most: float = np.inf
+) -> Callable[..., Interval]:
+    """The preimage under what increases from ``least`` to ``most``, both never reached."""
+
+    def preimage(low: Array, high: Array) -> Interval:
+        empty = (high < least) | (low > most)
+        below = np.where(low <= least, -np.inf, inverse(np.clip(low, least, most)))
+        above = np.where(high >= most, np.inf, inverse(np.clip(high, least, most)))
+        return np.where(empty, np.inf, below), np.where(empty, -np.inf, above)
+
+    return preimage
+
+
+def _magnitude(v: Array) -> Array:
+    found: Array = np.abs(v)
+    return found
+
+
+def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., Interval]:
+    """The preimage under what falls to its least value at ``lowest`` and increases from there."""
+    least = float(apply(np.array(lowest)))
+
+    def right(y: Array) -> Array:
+        low = np.full(y.shape, lowest)
+        high = np.maximum(y, 0.0) + 2.0  # such an activation is nearly y itself where y is large
+        for _ in range(64):
+            middle = 0.5 * (low + high)
+            below = apply(middle) < y
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return 0.5 * (low + high)
+
+    def preimage(low: Array, high: Array) -> Interval:
+        low, high = np.atleast_1d(low), np.atleast_1d(high)
+        below = np.where(low <= 0.0, -np.inf, right(np.maximum(low, least)))
+        return np.where(high < least, np.inf, below), right(np.maximum(high, least))
+
+    return preimage
+
+
+def _sigmoid(v: Array) -> Array:
+    found: Array = 0.5 * (1.0 + np.tanh(0.5 * v))
+    return found
+
+
+def _silu(v: Array) -> Array:
+    return v * _sigmoid(v)
+
+
+def _gelu(v: Array) -> Array:
+    from scipy.special import ndtr
+
+    found: Array = v * ndtr(v)
+    return found
+
+
+def _gelu_tanh(v: Array) -> Array:
+    return 0.5 * v * (1.0 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v**3)))
+
+
+def _hard_swish(v: Array) -> Array:
+    return v * np.clip(v / 6 + 0.5, 0.0, 1.0)
+
+
+def _leaky(low: Array, high: Array, slope: float) -> Interval:
+    if slope > 0:
+        return np.where(low < 0, low / slope, low), np.where(high < 0, high / slope, high)
+    # A result has two arguments then, or any below zero.
+    far = high / slope if slope else np.where(low <= 0, -np.inf, low)
+    return np.minimum(low, far), high
+
+
+def _maximum(v: Array) -> Array:
+    return np.maximum(v, 0)
+
+
+def _clip(v: Array, low: float, high: float) -> Array:
+    found: Array = np.clip(v, low, high)
+    return found
+
+
+def _hard_sigmoid_preimage(low: Array, high: Array) -> Interval:
+    low, high = _kept(low, high, 0.0, 1.0)
+    return 6 * (low - 0.5), 6 * (high - 0.5)
+
+
+def _leaky_relu(v: Array, slope: float) -> Array:
+    return np.where(v > 0, v, slope * v)
+
+
+ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "relu": Kind(
+            "ReLU",
+            _maximum,
+            lambda low, high: _kept(low, high, 0.0, np.inf),
+            {
+                "numpy": "np.maximum({y}, 0)",
+                "torch": "F.relu({y})",
+                "jax": "jax.nn.relu({y})",
+                "tensorflow": "tf.nn.relu({y})",
+                "onnx": "Relu",
+            },
+        ),
+        "relu6": Kind(
+            "ReLU6",
+            lambda v: np.clip(v, 0.0, 6.0),
+            lambda low, high: _kept(low, high, 0.0, 6.0),
+            {
+                "numpy": "np.clip({y}, 0, 6)",
+                "torch": "F.relu6({y})",
+                "jax": "jax.nn.relu6({y})",
+                "tensorflow": "tf.nn.relu6({y})",
+                "onnx": "Clip(min=0, max=6)",
+            },
+        ),
+        "sigmoid": Kind(
+            "the sigmoid",
+            _sigmoid,
+            _increasing(lambda y: np.log(y) - np.log1p(-y), 0.0, 1.0),
+            {
+                "numpy": "1 / (1 + np.exp(-{y}))",
+                "torch": "torch.sigmoid({y})",
+                "jax": "jax.nn.sigmoid({y})",
+                "tensorflow": "tf.nn.sigmoid({y})",
+                "onnx": "Sigmoid",
+            },
+            steepest=lambda: 0.25,
+            smooth=True,
+        ),
+        "tanh": Kind(
+            "tanh",
+            np.tanh,
+            _increasing(np.arctanh, -1.0, 1.0),
+            {
+                "numpy": "np.tanh({y})",
+                "torch": "torch.tanh({y})",
+                "jax": "jnp.tanh({y})",
+                "tensorflow": "tf.nn.tanh({y})",
+                "onnx": "Tanh",
+            },
+            smooth=True,
+        ),
+        "silu": Kind(
+            "SiLU (swish)",
+            _silu,
+            _dipping(_silu, -1.2784645427610738),
+            {
+                "numpy": "{y} / (1 + np.exp(-{y}))",
+                "torch": "F.silu({y})",
+                "jax": "jax.nn.silu({y})",
+                "tensorflow": "tf.nn.silu({y})",
+                "onnx": "Swish",
+            },
+            steepest=lambda: 1.1,
+            smooth=True,
+        ),
+        "gelu": Kind(
+            "GELU",
+            _gelu,
+            _dipping(_gelu, -0.7517915243494656),
+            {
+                "numpy": "{y} * scipy.special.ndtr({y})",
+                "torch": "F.gelu({y})",
+                "jax": "jax.nn.gelu({y}, approximate=False)",
+                "tensorflow": "tf.nn.gelu({y})",
+                "onnx": "Gelu",
+            },
+            steepest=lambda: 1.13,
+            smooth=True,
+        ),
+        "gelu_tanh": Kind(
+            "GELU by its tanh formula",
+            _gelu_tanh,
+            _dipping(_gelu_tanh, -0.7524614220710162),
+            {
+                "numpy": "0.5 * {y} * (1 + np.tanh(0.7978845608 * ({y} + 0.044715 * {y}**3)))",
+                "torch": 'F.gelu({y}, approximate="tanh")',
+                "jax": "jax.nn.gelu({y})",
+                "tensorflow": "tf.nn.gelu({y}, approximate=True)",
+                "onnx": 'Gelu(approximate="tanh")',
+            },
+            steepest=lambda: 1.13,
+            smooth=True,
+        ),
+        "hard_sigmoid": Kind(
+            "the hard sigmoid (x/6 + 1/2, cut off at 0 and 1)",
+            lambda v: np.clip(v / 6 + 0.5, 0.0, 1.0),
+            _hard_sigmoid_preimage,
+            {
+                "numpy": "np.clip({y} / 6 + 0.5, 0, 1)",
+                "torch": "F.hardsigmoid({y})",
+                "jax": "jax.nn.hard_sigmoid({y})",
+                "tensorflow": "tf.nn.relu6({y} + 3) / 6",
+                "onnx": "HardSigmoid(alpha=1/6, beta=0.5)",
+            },
+            steepest=lambda: 1 / 6,
+        ),
+        "hard_swish": Kind(
+            "the hard swish",
+            _hard_swish,
+            _dipping(_hard_swish, -1.5),
+            {
+                "numpy": "{y} * np.clip({y} / 6 + 0.5, 0, 1)",
+                "torch": "F.hardswish({y})",
+                "jax": "jax.nn.hard_swish({y})",
+                "tensorflow": "{y} * tf.nn.relu6({y} + 3) / 6",
+                "onnx": "HardSwish",
+            },
+            steepest=lambda: 1.5,
+        ),
+        "elu": Kind(
+            "ELU",
+            lambda v: np.where(v > 0, v, np.expm1(np.minimum(v, 0))),
+            _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0))), -1.0),
+            {
+                "numpy": "np.where({y} > 0, {y}, np.expm1({y}))",
+                "torch": "F.elu({y})",
+                "jax": "jax.nn.elu({y})",
+                "tensorflow": "tf.nn.elu({y})",
+                "onnx": "Elu",
+            },
+            smooth=True,
+        ),
+        "abs": Kind(
+            "the absolute value",
+            _magnitude,
+            lambda _, high: (-high, high),
+            {
+                "numpy": "np.abs({y})",
+                "torch": "torch.abs({y})",
+                "jax": "jnp.abs({y})",
+                "tensorflow": "tf.abs({y})",
+                "onnx": "Abs",
+            },
+        ),
+        "leaky_relu": Kind(
+            "a leaky ReLU of slope {0}",
+            _leaky_relu,
+            _leaky,
+            {
+                "numpy": "np.where({y} > 0, {y}, {0} * {y})",
+                "torch": "F.leaky_relu({y}, {0})",
+                "jax": "jax.nn.leaky_relu({y}, {0})",
+                "tensorflow": "tf.nn.leaky_relu({y}, {0})",
+                "onnx": "LeakyRelu(alpha={0})",
+            },
+            parameters=("slope",),
+            steepest=lambda slope: max(1.0, abs(slope)),
+            smooth=True,
+        ),
+        "clip": Kind(
+            "cut off below {0} and above {1}",
+            _clip,
+            _kept,
+            {
+                "numpy": "np.clip({y}, {0}, {1})",
+                "torch": "torch.clamp({y}, {0}, {1})",
+                "jax": "jnp.clip({y}, {0}, {1})",
+                "tensorflow": "tf.clip_by_value({y}, {0}, {1})",
+                "onnx": "Clip(min={0}, max={1})",
+            },
+            parameters=("low", "high"),
+        ),
+    }
+)
