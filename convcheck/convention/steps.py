@@ -125,7 +125,13 @@ def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., In
 
 
 def _sigmoid(v: Array) -> Array:
-    found: Array = 0.5 * (1.0 + np.tanh(0.5 * v))
+    small = np.exp(-np.abs(v))  # which never overflows
+    found: Array = np.where(v >= 0, 1.0, small) / (1.0 + small)
+    return found
+
+
+def _tanh(v: Array) -> Array:
+    found: Array = np.tanh(v)
     return found
 
 
@@ -145,7 +151,15 @@ def _gelu_tanh(v: Array) -> Array:
 
 
 def _hard_swish(v: Array) -> Array:
-    return v * np.clip(v / 6 + 0.5, 0.0, 1.0)
+    return v * _hard_sigmoid(v)
+
+
+def _hard_sigmoid(v: Array) -> Array:
+    return _clip(v / 6 + 0.5, 0.0, 1.0)
+
+
+def _elu(v: Array) -> Array:
+    return np.where(v > 0, v, np.expm1(np.minimum(v, 0.0)))
 
 
 def _leaky(low: Array, high: Array, slope: float) -> Interval:
@@ -157,7 +171,8 @@ def _leaky(low: Array, high: Array, slope: float) -> Interval:
 
 
 def _maximum(v: Array) -> Array:
-    return np.maximum(v, 0)
+    found: Array = np.maximum(v, 0)
+    return found
 
 
 def _clip(v: Array, low: float, high: float) -> Array:
@@ -216,7 +231,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         ),
         "tanh": Kind(
             "tanh",
-            np.tanh,
+            _tanh,
             _increasing(np.arctanh, -1.0, 1.0),
             {
                 "numpy": "np.tanh({y})",
@@ -271,7 +286,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         ),
         "hard_sigmoid": Kind(
             "the hard sigmoid (x/6 + 1/2, cut off at 0 and 1)",
-            lambda v: np.clip(v / 6 + 0.5, 0.0, 1.0),
+            _hard_sigmoid,
             _hard_sigmoid_preimage,
             {
                 "numpy": "np.clip({y} / 6 + 0.5, 0, 1)",
@@ -297,8 +312,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         ),
         "elu": Kind(
             "ELU",
-            lambda v: np.where(v > 0, v, np.expm1(np.minimum(v, 0))),
-            _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0))), -1.0),
+            _elu,
+            _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0.0))), -1.0),
             {
                 "numpy": "np.where({y} > 0, {y}, np.expm1({y}))",
                 "torch": "F.elu({y})",
