@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.noise import Noise, residual_bits
+from convcheck.noise import UNEVEN, Noise, interval_bits
 from convcheck.rounding import gamma
 from convcheck.score import MARGIN
 
@@ -98,60 +98,53 @@ def judge(
     bound = np.where(own > 0, bound, 0.0) + INLIER * np.maximum(
         sigma - slope * np.abs(scale) * own, 0
     )
-    literal = traits.bits(values)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if claim.storage is None:
-            steps = traits.steps(values)
-            if traits.whole:
-                steps = np.where(sigma > 0, steps, 2.0**-20)
-            residual = np.abs(values - predicted)
-            bits = residual_bits(residual, sigma, steps)
-        else:
-            residual = _beyond(values, predicted, claim.storage, sigma)
-            bits = _near_an_end(residual, sigma)
-            steps = np.zeros(values.shape)
+    low, high, meant = _interval(values, predicted, claim.storage, traits, sigma)
+    bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
+    residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
     residual = np.where(np.isfinite(values), residual, np.inf)
+    literal = traits.bits(values)
     room = literal + np.log2(max(traits.size, 2)) + MARGIN
     wrong = ~(bits <= room) | ~np.isfinite(values)
-    if noise.growth <= DIRECT:
-        wrong |= residual > bound + 0.5 * steps * (1 + 2.0**-20)
     threshold = sigma * np.sqrt(2 * np.log(2) * room)
-    if noise.growth <= DIRECT:
+    if noise.uneven:
+        threshold = UNEVEN * threshold
+    else:
+        wrong |= residual > bound
         threshold = np.minimum(threshold, bound)
-    threshold = threshold + (0.5 * steps if claim.storage is None else 0.0)
     return Judged(predicted, residual, threshold, np.where(wrong, 0.0, bits), wrong)
 
 
 INLIER = 8.0
 """Typical errors of the steps after the sums that are no rounding error any more."""
-DIRECT = 2.0
-"""The largest growth that a direct sum's errors have; beyond it another bound must hold."""
 
 
-def _near_an_end(residual: Array, sigma: Array) -> Array:
-    """The bits of elements so far from all that is stored as they are: none within it.
+def _interval(
+    values: Array, predicted: Array, storage: Storage | None, traits: Traits, sigma: Array
+) -> tuple[Array, Array, Array]:
+    """Between which numbers each result was before it was stored, and the prediction beside them.
 
-    Near the end of the interval rounding decides, which takes a bit.
+    Where nothing is lost a result is one number. Of integers that wrapped, the prediction is the
+    one of all that are stored alike that is nearest.
     """
-    floor = np.maximum(sigma, 1e-300)
-    with np.errstate(over="ignore"):
-        bits = 1.0 + np.minimum(0.5 / np.log(2) * (residual / floor) ** 2, 1e6)
-    return np.where(residual <= 0, 0.0, bits)
-
-
-def _beyond(values: Array, predicted: Array, storage: Storage, sigma: Array) -> Array:
-    """How far a prediction is from all that is stored as the value: 0 where it is stored so."""
     finite = np.where(np.isfinite(values), values, 0)
+    if storage is None:
+        if finite.dtype.kind == "c":
+            away = np.abs(finite - predicted)
+            return away, away, np.zeros(away.shape)
+        half = 0.5 * (1 + 2.0**-20) * traits.steps(finite)
+        if traits.whole:
+            half = np.where(sigma > 0, half, 2.0**-20)
+        return finite - half, finite + half, predicted
     low, high = storage.interval(finite)
     if storage.is_integer and storage.overflow == "wrap":
         size = 2.0 ** np.iinfo(storage.dtype).bits
-        turns = np.rint((predicted - 0.5 * (low + high)) / size)
-        predicted = predicted - size * turns
-    found: Array = np.maximum(np.maximum(low - predicted, predicted - high), 0.0)
+        predicted = predicted - size * np.rint((predicted - 0.5 * (low + high)) / size)
     # At an end of the interval the rule of ties decides, unless rounding errors do.
-    tie = (found == 0) & ((predicted == low) | (predicted == high))
+    tie = (predicted == low) | (predicted == high)
     if np.any(tie):
         kept = storage.apply(np.where(tie, predicted, 0.0)).astype(np.float64)
-        found = np.where(tie & (kept != finite), 2.0**-30 * np.maximum(np.abs(predicted), 1), found)
-    del sigma
-    return found
+        lost = tie & (kept != finite)
+        away = 2.0**-30 * np.maximum(np.abs(predicted), 1)
+        low = np.where(lost & (predicted == low), low + away, low)
+        high = np.where(lost & (predicted == high), high - away, high)
+    return low, high, predicted

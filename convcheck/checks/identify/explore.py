@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.solve import Form, claims, solve
-from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search
+from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.traits import Traits, traits
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
@@ -81,7 +81,13 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         one, reading = PASSES[p], found[r]
         if not applies(one, reading, explored.traits):
             continue
-        survivors, considered = search(one, reading, explored.traits, seed=0)
+        many = volume(one, reading)
+        if not many or cost + math.log2(many) > _left(explored):
+            continue
+        T0=time.perf_counter()
+        survivors, considered = search(one, reading, explored.traits, ends=ends)
+        import os
+        if os.environ.get("DBG"): print(f"{one.judge:7} {[k for k in ('orders','outputs','far','wide','circular','outside','mixed','conjugate') if getattr(one,k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {many} -> {len(survivors)} {time.perf_counter()-T0:.3f}s left {_left(explored):.0f}")
         explored.considered += considered
         if not survivors:
             continue
@@ -91,6 +97,14 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     return explored
+
+
+def _left(explored: Explored) -> float:
+    """The bits that another hypothesis could save at most: it must be said in fewer."""
+    if not explored.forms:
+        return math.inf
+    score = explored.forms[0].score
+    return score.keys + score.numbers + score.exceptions
 
 
 def _solve(

@@ -141,14 +141,16 @@ def solve(
             for form in _forms(ground, claim, activation, traits, plain=plain):
                 if best is None or form.total < best.total:
                     best = form
-            if best is not None and not best.wrong.any() and _is_fine(best, literal):
-                return best
+            if best is not None and _is_fine(best):
+                break
+        if best is not None and best.score.numbers == 0 and _is_fine(best):
+            break
     return best
 
 
-def _is_fine(form: Form, literal: Array) -> bool:
-    """Whether hardly anything is left to be explained."""
-    return form.score.residual <= 0.25 * max(form.score.literal, 1.0) and bool(literal.size)
+def _is_fine(form: Form) -> bool:
+    """Whether all is given, and hardly anything is left to be said of any element."""
+    return not form.wrong.any() and form.score.residual <= 0.5 * max(form.score.literal, 1.0)
 
 
 def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Iterator[str | None]:
@@ -205,6 +207,8 @@ def _forms(
             read = ACTIVATIONS[name].values
             assert read is not None
             values = read(y, v)
+            if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
+                continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
             used = Activation(
                 name, tuple(plainest(x - w, x + w) for x, w in zip(values, width, strict=True))

@@ -28,6 +28,7 @@ class Traits:
     """
 
     format: str
+    is_complex: bool
     narrow: tuple[str, ...]
     whole: bool
     limits: tuple[float, float]
@@ -81,6 +82,7 @@ def traits(output: Array) -> Traits:
     told = some[telling(some, limits)] if kind != "c" else np.abs(some[np.isfinite(some)])
     return Traits(
         format="integer" if kind in "biu" else formats[0],
+        is_complex=kind == "c",
         narrow=() if kind in "biu" else formats[1],
         whole=whole,
         limits=limits,
