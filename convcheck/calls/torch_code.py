@@ -36,9 +36,9 @@ def torch_code(g: Geometry, dtype: str) -> str:
             pad = _padded(g, axes)
             lines += [] if pad else pad_lines(g, axes)
     lines = [*_tensor(lines), *pad]
-    inside = isinstance(c.bias, tuple) and is_all(c.scale, 1)
+    inside = c.bias if isinstance(c.bias, tuple) and is_all(c.scale, 1) else None
     options = arguments(
-        bias=beside(c.bias, "C", "C", library.array) if inside else None,
+        bias=beside(inside, "C", "C", library.array) if inside else None,
         groups=g.groups if g.groups > 1 else None,
         dilation=brief(c.dilation, 1),
     )
@@ -53,7 +53,7 @@ def torch_code(g: Geometry, dtype: str) -> str:
         options = arguments(stride=brief(c.stride, 1), padding=brief(own, 0)) + options
     lines += _tensor(bank)
     call = f"F.{function}(x, w{options})" + (undone[1] if undone else "")
-    return program([*lines, *result_lines(g, call, axes, dtype, library, bias=not inside)])
+    return program([*lines, *result_lines(g, call, axes, dtype, library, bias=inside is None)])
 
 
 def _tensor(lines: list[str]) -> list[str]:

@@ -138,9 +138,7 @@ def _activation(rng: np.random.Generator) -> Activation | None:
 
 def _storage(rng: np.random.Generator) -> Storage | None:
     zero_point = pick(rng, 0, 0, int(rng.integers(-9, 10)))
-    stored = Storage(
-        pick(rng, *STORED), zero_point, pick(rng, *ROUNDINGS), pick(rng, *OVERFLOWS)
-    )
+    stored = Storage(pick(rng, *STORED), zero_point, pick(rng, *ROUNDINGS), pick(rng, *OVERFLOWS))
     return pick(rng, None, None, stored)
 
 
