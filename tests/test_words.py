@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import convcheck
 from convcheck.convention import (
     ACTIVATIONS,
     INTEGERS,
@@ -17,6 +21,7 @@ from convcheck.convention import (
     Storage,
 )
 from convcheck.convention.storage import FLOATS, OVERFLOWS, ROUNDINGS
+from convcheck.render.convention_words import short_json
 from convcheck.words import describe, differences, headline, padding_words
 
 PLAIN = "OUT is the cross-correlation of IMG, read as CHW, with W, read as OIHW"
@@ -528,7 +533,37 @@ def test_words_for_anything(
     assert len(differences(a, b)) == sum(getattr(a, key) != getattr(b, key) for key in KEYS)
 
 
+@pytest.mark.parametrize(
+    ("convention", "text"),
+    [
+        (
+            Convention(),
+            '{"image_layout":"CHW","filter_layout":"OIHW","output_layout":"CHW","flip":[]}',
+        ),
+        (
+            Convention("CW", stride=2, activation={"leaky_relu": 0.5}),
+            (
+                '{"image_layout":"CW","filter_layout":"OIW","output_layout":"CW","flip":[],'
+                '"stride":[2],"activation":{"leaky_relu":0.5}}'
+            ),
+        ),
+    ],
+)
+def test_the_json_to_copy_has_what_is_not_the_default(convention: Convention, text: str) -> None:
+    assert short_json(convention) == text
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_has_its_words(name: str) -> None:
     convention = Convention(activation=activation(name))
     assert describe(convention) == f"{NOT_PADDED}, then {activation(name).words}"
+
+
+def test_no_activation_is_named_but_in_its_table() -> None:
+    """What knew one by name would know nothing of the next."""
+    package = Path(convcheck.__file__).parent
+    files = [path for part in ("calls", "words") for path in (package / part).glob("*.py")]
+    assert len(files) > 10
+    for path in files:
+        quoted = set(re.findall(r"""["'](\w+)["']""", path.read_text(encoding="utf-8")))
+        assert not quoted & set(ACTIVATIONS), path
