@@ -275,7 +275,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _gelu_tanh,
             _dipping(_gelu_tanh, -0.7524614220710162),
             {
-                "numpy": "0.5 * {y} * (1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
+                "numpy": "0.5 * {y} * "
+                "(1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
                 "torch": 'F.gelu({y}, approximate="tanh")',
                 "jax": "jax.nn.gelu({y})",
                 "tensorflow": "tf.nn.gelu({y}, approximate=True)",
