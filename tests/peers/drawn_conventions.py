@@ -182,8 +182,13 @@ def agrees(out: np.ndarray, drawn: Drawn, close: float = 0.0) -> bool:
     return bool(np.all(near | (out == wanted)))
 
 
-def agree(framework: str, seeds: Iterable[int], parts: Sequence[str]) -> Agreement:
-    """Run what is printed for this framework under each drawn convention, to the same result."""
+def agree(
+    framework: str, seeds: Iterable[int], parts: Sequence[str], activated: float = 0.0
+) -> Agreement:
+    """Run what is printed for this framework under each drawn convention, to the same result.
+
+    An activation's may differ by the part ``activated`` of it.
+    """
     said, left_out = dict.fromkeys(parts, 0), []
     for seed in seeds:
         drawn = draw(seed)
@@ -194,5 +199,6 @@ def agree(framework: str, seeds: Iterable[int], parts: Sequence[str]) -> Agreeme
             continue
         for part in parts:
             said[part] += part in code
-        assert agrees(run(code, drawn), drawn), (seed, drawn.convention, code)
+        close = activated if drawn.convention.activation is not None else 0.0
+        assert agrees(run(code, drawn), drawn, close), (seed, drawn.convention, code)
     return Agreement(said, left_out)

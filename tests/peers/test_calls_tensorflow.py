@@ -18,7 +18,8 @@ def test_tensorflow_agrees_wherever_it_has_a_call() -> None:
     calls = [f"tf.nn.conv{rank}d{name}(" for name in ("", "_transpose") for rank in (1, 2, 3)]
     kinds = [*calls, "depthwise_conv2d(", "tf.pad(", "np.zeros("]
     parts = [*kinds, '"SAME"', '"VALID"', "padding=[", "dilations="]
-    said, left_out = agree("tensorflow", range(COUNT), parts)
+    # TensorFlow's GELU has constants of single precision, whatever it is applied to.
+    said, left_out = agree("tensorflow", range(COUNT), parts, activated=2.0**-20)
     assert all(c.rank == 3 and c.groups > 1 for c in left_out), left_out
     assert min(said.values()) > 0, said
 
