@@ -275,7 +275,7 @@ def test_the_call_by_its_own_names(library: str, changes: dict[str, Any], said: 
     [
         ("scipy", "CW", {"flip": "flipped"}, "signal.convolve(x, f, "),
         ("torch", "CW", {"stride": 2, "padding": 1}, "F.conv1d(x, w, stride=2, padding=1)"),
-        ("torch", "CDHW", {"groups": 1, "dilation": 2}, "F.conv3d(x, w, dilation=2)"),
+        ("torch", "CDHW", {"dilation": 2}, "F.conv3d(x, w, dilation=2)"),
         (
             "torch",
             "CDHW",
@@ -316,8 +316,8 @@ def test_the_call_in_one_and_three_dimensions(
 ) -> None:
     convention = Convention(layout, **changes)
     shape = [3 if axis == "C" else 8 for axis in layout]
-    inputs = 3 // convention.groups
-    bank = (4 * convention.groups // 1 if inputs == 1 else 4, inputs, *[3] * convention.rank)
+    groups = convention.groups
+    bank = (4 * groups, 3 // groups, *[3] * convention.rank)
     assert said in equivalent_calls(convention, shape, bank)[library]
 
 

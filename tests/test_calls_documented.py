@@ -17,8 +17,9 @@ sys.path.append(str(Path(__file__).parent / "peers"))
 from drawn_conventions import agrees, draw, run
 
 if TYPE_CHECKING:
-    import pytest
     from collections.abc import Sequence
+
+    import pytest
 
 COUNT = 600
 
