@@ -129,8 +129,8 @@ def _interval(
     finite = np.where(np.isfinite(values), values, 0)
     if storage is None:
         if finite.dtype.kind == "c":
-            away = np.abs(finite - predicted)
-            return away, away, np.zeros(away.shape)
+            away, half = np.abs(finite - predicted), traits.steps(np.abs(finite))
+            return away - half, away + half, np.zeros(away.shape)
         half = 0.5 * (1 + 2.0**-20) * traits.steps(finite)
         if traits.whole:
             half = np.where(sigma > 0, half, 2.0**-20)

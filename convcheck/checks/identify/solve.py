@@ -196,14 +196,16 @@ def _forms(
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
     for scale, bias in _numbers(ground, low, high):
+        v = _beside(scale, ground.channels) * ground.sums.values + _beside(
+            0.0 if bias is None else bias, ground.channels
+        )
+        if np.mean((low <= v) & (v <= high)) < LEAST and activation is not None:
+            continue
         if name is None:
             yield _assess(ground, claim, None, scale, bias, traits)
             continue
         used = activation
         if used is None:
-            v = _beside(scale, ground.channels) * ground.sums.values + _beside(
-                0.0 if bias is None else bias, ground.channels
-            )
             read = ACTIVATIONS[name].values
             assert read is not None
             values = read(y, v)
@@ -253,7 +255,7 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
             slopes[o] = slope(p[some], z[some], rng)
             weights[o] = len(some)
     known = weights > 0
-    if not known.any():
+    if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
         return
     shared = weighted_median(slopes[known], weights[known])
     for a in _refined(p, low, high, told, members, shared):
@@ -270,6 +272,26 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.count for r in ratios):
             yield tuple(r.plainest for r in ratios), None
+
+
+LEAST = 0.1
+"""A line that fewer of the elements are near is none, however its numbers are chosen."""
+
+
+def _share_on_lines(
+    p: Array, z: Array, room: Array, told: Array, members: list[Array], slopes: Array
+) -> float:
+    """How many of the telling elements are about on a line of their channel."""
+    near = total = 0
+    for a, these in zip(slopes, members, strict=True):
+        some = these[told[these]]
+        if len(some) >= 2:
+            rest = z[some] - a * p[some]
+            away = np.abs(rest - np.median(rest))
+            loose = 2 * room[some] + 0.02 * np.median(np.abs(z[some] - np.median(z[some])))
+            near += int(np.count_nonzero(away <= loose))
+            total += len(some)
+    return near / max(total, 1)
 
 
 def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
