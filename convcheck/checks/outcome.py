@@ -61,7 +61,7 @@ def alike_after(base: Linear, c: Convention, other: Convention) -> tuple[Step, b
     elif all(getattr(c, key) == getattr(other, key) for key in KEYS if key not in AFTER):
         right = left
     else:
-        right = _sums([base.again(other)])
+        right = _sums([base.again(other, base.precision)])
     some, others = _of(c, places), _of(other, moved)
     apart = np.abs(left.values - right.values) > left.error + right.error
     if not apart.any() and all(getattr(c, key) == getattr(other, key) for key in AFTER):
@@ -112,7 +112,7 @@ def _one_by_one(base: Linear, other: Convention, channels: Sequence[int]) -> lis
         (base.tile.first, base.tile.sizes) if isinstance(base, Area) else (whole.first, whole.sizes)
     )
     tiles = (Tile((n, channel, *at), (images, 1, *sizes)) for channel in channels)
-    return [Area(base.problem, other, tile) for tile in tiles]
+    return [Area(base.problem, other, tile, base.precision) for tile in tiles]
 
 
 def _sums(parts: Sequence[Linear]) -> Stage:

@@ -37,10 +37,10 @@ def why_unseen(base: Linear, c: Convention, other: Convention, shape: Sequence[i
 
 def why_after(c: Convention, other: Convention, step: Step, same: bool) -> str:
     """Why outputs are the same after a later step, or where not ``same``, but for rounding."""
-    sums = {key for key in AFTER if getattr(c, key) != getattr(other, key)} <= {"output_order"}
-    if sums and not np.any(c.scale):
+    later = {key for key in AFTER if getattr(c, key) != getattr(other, key)}
+    if step is Step.SCALED and not np.any(c.scale):
         return "a scale of 0 makes the same of all sums"
-    differ = "the sums differ" if sums else "the numbers differ first"
+    differ = "the numbers differ first" if later else "the sums differ"
     left = "the same of both" if same else "no more of it than rounding can explain"
     if step is Step.SCALED:
         return f"{differ}, but scale and bias leave {left}"
@@ -80,8 +80,8 @@ def _facts(
     elif other.channel_order != c.channel_order:
         yield constant and c.groups == 1, CONSTANT
         trade = _trading(c, other, x.shape[1])
-        alike = all(_same(x[:, i], x[:, j]) for i, j in trade) or _bank_alike(w, c, other)
-        yield alike, "IMG or W is alike across the channels that trade places"
+        same = all(_same(x[:, i], x[:, j]) for i, j in trade) or _bank_alike(w, c, other)
+        yield same, "IMG or W is alike across the channels that trade places"
     elif other.stride != c.stride:
         yield (
             shape[2 + _axis(c.stride, other.stride)] == 1,
@@ -104,8 +104,12 @@ def _facts(
         sums = np.sum(w, axis=tuple(range(2, w.ndim)))
         yield not bordered and not sums.any(), "every kernel adds up to 0, which no offset moves"
     # Windows that meet but one number a channel are alike wherever they start, and reach.
-    reads = ("channel_order", "image_layout", "filter_layout", *steps, "image_scale")
-    if all(getattr(c, key) == getattr(other, key) for key in reads):
+    reads = ("channel_order", "image_layout", *steps, "image_scale")
+    alike = [
+        [(place, letter) for place, letter in enumerate(k.filter_layout) if letter in "OIM"]
+        for k in (c, other)
+    ]
+    if all(getattr(c, key) == getattr(other, key) for key in reads) and alike[0] == alike[1]:
         spread = axes_of(other, y.shape[2:], v.shape[2:])
         flat = is_flat(x) and not bordered and not meets_more(other, spread, shape)
         first = np.array([channel.flat[0] for one in x for channel in one])

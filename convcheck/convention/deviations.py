@@ -151,7 +151,9 @@ def _layouts(c: Convention, arrays: _Arrays) -> Found:
         current = getattr(c, key)
         readings = _moved(current)
         if key == "image_layout":  # of the kernel's axes that is a deviation of its own
-            readings += [_swapped(current, a, b) for a, b in combinations(c.spatial, 2)]
+            for a, b in combinations(c.spatial, 2):
+                swapped = _swapped(current, a, b)
+                readings += [swapped, *_moved(swapped)]
         told = {_told(current, array)}
         for layout in readings:
             # What differs in axes of length 1 alone is the same reading.
@@ -257,7 +259,7 @@ def _after(c: Convention, _: _Arrays) -> Found:
         )
 
 
-def _storage(c: Convention, _: _Arrays) -> Found:
+def _storage(c: Convention, arrays: _Arrays) -> Found:
     s = c.storage
     if s is None or not s.is_integer:
         return
@@ -267,8 +269,11 @@ def _storage(c: Convention, _: _Arrays) -> Found:
             "the output's zero point one too large",
             {"storage": replace(s, zero_point=s.zero_point + 1)},
         )
+    whole = all(array.dtype.kind in "biu" for array in (arrays.image, arrays.filters))
+    numbers = (c.image_offset, c.image_scale, c.filter_offset, c.padding_value, c.scale, c.bias)
+    whole &= all(np.array_equal(n, np.rint(n)) for n in numbers if n is not None)
     for rounding in ROUNDINGS:
-        if rounding != s.rounding:
+        if rounding != s.rounding and not whole:  # integers are not rounded
             yield (
                 f"rounding {rounding}",
                 f"numbers rounded {rounding} instead of {s.rounding}",
