@@ -188,10 +188,9 @@ def test_nothing_is_proposed_where_nothing_helps() -> None:
 def test_one_element_that_shows_is_enough() -> None:
     image = NEGATIVE[0].copy()
     image[:, :2, :3] *= -1
-    # From 3 on, and below -3, ReLU and the hard swish are the same.
-    assert set(reasons(audit(image, NEGATIVE[1], {"activation": "relu"}))) == {
-        "activation hard_swish"
-    }
+    # Of numbers so large ReLU and its smooth likenesses make the same.
+    blind = reasons(audit(image, NEGATIVE[1], {"activation": "relu"}, propose=False))
+    assert {name.split()[0] for name in blind} == {"activation"}
 
 
 def test_rounding_is_not_seen_through_the_steps() -> None:
@@ -307,7 +306,7 @@ LEVELS = np.broadcast_to([[[1.0]], [[2.0]]], (2, 5, 5))
         (numbers(3, 4, 5), numbers(2, 3, 2, 2), {"bias": 0}, "no bias", "the bias is 0"),
         (*POSITIVE, {"activation": "relu"}, "no activation",
          "ReLU leaves all of these numbers as they are"),
-        (*POSITIVE, {"activation": "relu6", "scale": 1e-6}, "activation relu",
+        (*POSITIVE, {"activation": "silu"}, "activation relu",
          "on these numbers both activations give the same"),
         (*POSITIVE, stored("int32"), "rounding down",
          "both ways of rounding give the same integers here"),
