@@ -96,8 +96,8 @@ def audit(
     spot: a test with this data passes with it. The report says why, and the smallest change with
     which every mistake would show.
 
-    IMG is (C, *S), (*S) or a batch (N, C, *S), W is (O, I, *S), (I, *S) or (*S), unless --as names
-    other layouts; S is one, two or three spatial axes, two where the shapes leave a choice.
+    IMG is CHW, HW or a batch NCHW, W is OIHW, IHW or HW, unless --as names other layouts. They may
+    have one spatial axis, W, or three, DHW, as well: the shapes say which, and two where both fit.
 
     Without --min-score the claim is that there is no blind spot.
     """
