@@ -196,7 +196,9 @@ def _judge(
         if step is Step.NEVER:
             return Deviation(name, what, other, True, None)
         latest, same = max(latest, step), same and equal
-    reason = why_after(c, other, latest, same) if latest else why_unseen(base, c, other, shape)
+    reason = (
+        why_after(c, other, latest, same) if latest else why_unseen(base, c, other, shape, same)
+    )
     return Deviation(name, what, other, False, reason)
 
 

@@ -84,7 +84,8 @@ def alike_after(base: Linear, c: Convention, other: Convention) -> tuple[Step, b
             differ &= _integers_apart(a, b, c.storage, other.storage)
     if differ.any():
         return Step.NEVER, False
-    one, another = stages[last]
+    # What is done otherwise after the sums shows in the end alone.
+    one, another = stages[-1] if last is Step.SUMS else stages[last]
     return last, np.array_equal(one.values, another.values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +25,21 @@ Array = NDArray[Any]
 
 MOST = 1 << 21
 """Samples of an image with its border above which two borders are not compared."""
+ROUNDED = "on these numbers the results differ by no more than rounding can explain"
 CONSTANT = "W is constant: every kernel is the same number throughout"
 
 
-def why_unseen(base: Linear, c: Convention, other: Convention, shape: Sequence[int]) -> str:
+def why_unseen(
+    base: Linear, c: Convention, other: Convention, shape: Sequence[int], same: bool
+) -> str:
     """Why the numbers of ``c`` and ``other`` are the same; ``shape`` is the output's, (N,O,*S).
 
-    ``base`` has the sums of ``c``.
+    ``base`` has the sums of ``c``. Where not ``same`` they are so but for rounding.
     """
-    return next(words for holds, words in _facts(base, c, other, shape) if holds)
+    facts = _facts(base, c, other, shape)
+    if any(getattr(c, key) != getattr(other, key) for key in AFTER):
+        facts = chain([(not same, ROUNDED)], _after_facts(base, c, other), facts)
+    return next(words for holds, words in facts if holds)
 
 
 def why_after(c: Convention, other: Convention, step: Step, same: bool) -> str:
@@ -60,7 +67,6 @@ def _facts(
     image, filters = base.problem.image, base.problem.filters
     x, y = stored_image(image, c), stored_image(image, other)
     axes = axes_of(c, x.shape[2:], base.bank.shape[2:])
-    yield from _after_facts(base, c, other)
     w, v = (
         prepare_filters(read_filters(filters, k, z.shape[1]), k) for k, z in ((c, x), (other, y))
     )
@@ -117,7 +123,7 @@ def _facts(
         yield one, "IMG is constant: every window sees the same numbers"
         yield flat, "each channel of IMG is constant: all of its windows see the same numbers"
     yield exact, "on these numbers the results come out the same"
-    yield True, "on these numbers the results differ by no more than rounding can explain"
+    yield True, ROUNDED
 
 
 def _after_facts(base: Linear, c: Convention, other: Convention) -> Iterator[tuple[bool, str]]:
