@@ -182,22 +182,36 @@ def numbers_bits(values: Array, widths: Array) -> float:
     return min(plain, each)
 
 
-def literal_bits(values: Array, steps: Array) -> Array:
-    """The bits of every element stored as it is: by its value's share, or its place in the range.
+@dataclass(frozen=True)
+class Literal:
+    """What elements of an output take as they are: by their place in its range, or by their share.
 
-    ``steps`` is how far numbers of the output's kind are apart there. A value that is repeated, as
-    the zeros of a ReLU are, is worth little.
+    ``repeated`` are values that many elements have, as the zeros of a ReLU are, ``share`` the bits
+    that say one of them, which are few.
     """
-    finite = np.isfinite(values)
-    flat = np.where(finite, values, 0).ravel()
-    some = flat[finite.ravel()]
-    spread = _spread(some)
-    bits = np.log2(1 + spread / np.maximum(steps, 2.0**-1074)).ravel()
-    _, which, counts = np.unique(flat, return_inverse=True, return_counts=True)
-    share = np.log2(flat.size / counts)[which.ravel()]
-    bits = np.where(counts[which.ravel()] > 1, np.minimum(bits, share), bits)
-    found: Array = np.minimum(bits, 64.0).reshape(values.shape)
-    return found
+
+    range: float
+    repeated: Array
+    share: Array
+
+    @classmethod
+    def of(cls, some: Array) -> Literal:
+        """From some elements that stand for all."""
+        flat = some[np.isfinite(some)].ravel()
+        unique, counts = np.unique(flat, return_counts=True)
+        often = counts > 1
+        share = np.log2(max(flat.size, 1) / counts[often])
+        return cls(_spread(flat), unique[often], share)
+
+    def bits(self, values: Array, steps: Array) -> Array:
+        """Of every element; ``steps`` is how far numbers of the output's kind are apart there."""
+        bits = np.log2(1 + self.range / np.maximum(steps, 2.0**-1074))
+        if len(self.repeated):
+            at = np.minimum(np.searchsorted(self.repeated, values), len(self.repeated) - 1)
+            met = self.repeated[at] == values
+            bits = np.where(met, np.minimum(bits, self.share[at]), bits)
+        found: Array = np.minimum(bits, 64.0)
+        return found
 
 
 def _spread(values: Array) -> float:

@@ -239,7 +239,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _sigmoid,
             _increasing(lambda y: np.log(y) - np.log1p(-y), 0.0, 1.0),
             {
-                "numpy": "1 / (1 + np.exp(-{y}))",
+                "numpy": "scipy.special.expit({y})",
                 "torch": "torch.sigmoid({y})",
                 "jax": "jax.nn.sigmoid({y})",
                 "tensorflow": "tf.nn.sigmoid({y})",
@@ -264,7 +264,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _silu,
             _dipping(_silu, -1.2784645427610738),
             {
-                "numpy": "{y} / (1 + np.exp(-{y}))",
+                "numpy": "{y} * scipy.special.expit({y})",
                 "torch": "F.silu({y})",
                 "jax": "jax.nn.silu({y})",
                 "tensorflow": "tf.nn.silu({y})",
@@ -290,7 +290,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _gelu_tanh,
             _dipping(_gelu_tanh, -0.7524614220710162),
             {
-                "numpy": "0.5 * {y} * (1 + np.tanh(0.7978845608 * ({y} + 0.044715 * {y}**3)))",
+                "numpy": "0.5 * {y} * "
+                "(1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
                 "torch": 'F.gelu({y}, approximate="tanh")',
                 "jax": "jax.nn.gelu({y})",
                 "tensorflow": "tf.nn.gelu({y}, approximate=True)",
@@ -329,7 +330,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _elu,
             _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0.0))), -1.0),
             {
-                "numpy": "np.where({y} > 0, {y}, np.expm1({y}))",
+                "numpy": "np.where({y} > 0, {y}, np.expm1(np.minimum({y}, 0)))",
                 "torch": "F.elu({y})",
                 "jax": "jax.nn.elu({y})",
                 "tensorflow": "tf.nn.elu({y})",

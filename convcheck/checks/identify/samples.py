@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -64,13 +65,15 @@ def choose(
     *,
     groups: int = 4,
     everywhere: bool = False,
+    upper: bool = False,
     seed: int = 0,
 ) -> Array:
     """(samples, axes): elements (N,O,*S) that say much, in ``groups`` of one channel each.
 
     They have different values as far as there are any, and lie towards the middle unless
     ``everywhere``: there a window lies inside the image, so that the border's treatment does not
-    matter. A channel that has few telling elements gives fewer.
+    matter. A channel that has few telling elements gives fewer. ``upper``: half of a channel's are
+    of its larger values, where most activations leave a line.
     """
     rng = np.random.default_rng([seed, *output.shape])
     counts = telling(a_part(output), limits).sum(axis=(0, *range(2, output.ndim)))
@@ -84,12 +87,33 @@ def choose(
         # Channels with few elements are too many to be asked one by one.
         enough = np.sort(counts[good])[::-1][: max(groups, len(good) // 2)].min()
         order = order[np.argsort(counts[order] < enough, kind="stable")]
-    for channel in order:
+    for nth, channel in enumerate(order):
         if len(chosen) >= count:
             break
         wanted = count - len(chosen) if len(order) == 1 else min(each, count - len(chosen))
-        chosen += _of_channel(rng, output, int(channel), wanted, limits, everywhere=everywhere)
+        found = _of_channel(
+            rng, output, int(channel), 2 * wanted if upper else wanted, limits, everywhere=everywhere
+        )
+        chosen += _mixed(output, found, wanted, high_first=nth % 2 == 0) if upper else found
     return np.array(chosen, np.int64).reshape(-1, output.ndim)
+
+
+def _mixed(
+    output: Array, found: list[tuple[int, ...]], count: int, *, high_first: bool
+) -> list[tuple[int, ...]]:
+    """Of twice as many elements half from the larger values, half from all, eight by turns."""
+    values = output[tuple(np.array(found, np.int64).reshape(-1, output.ndim).T)]
+    high = [found[i] for i in np.flatnonzero(values >= np.median(values))] if found else []
+    mixed: dict[tuple[int, ...], None] = {}
+    sources = [iter(high), iter(found)] if high_first else [iter(found), iter(high)]
+    while len(mixed) < min(count, len(found)):
+        before = len(mixed)
+        for source in sources:
+            fresh = (place for place in source if place not in mixed)
+            mixed.update(dict.fromkeys(islice(fresh, min(8, count - len(mixed)))))
+        if len(mixed) == before:
+            break
+    return list(mixed)
 
 
 def _of_channel(

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.intervals import factor, line_of, meeting, plain_numbers, slope
+from convcheck.checks.identify.intervals import (
+    factor,
+    line_of,
+    meeting,
+    plain_numbers,
+    slope,
+    weighted_median,
+)
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.convention.storage import spacing
-from convcheck.noise import ALGORITHM, DIRECT, Noise, residual_bits
-from convcheck.score import MARGIN, Score, choose_bits, key_bits, numbers_bits, plainest
+from convcheck.check import Claim, Judged, Numbers, judge
+from convcheck.noise import ALGORITHM, DIRECT, Noise
+from convcheck.score import Score, choose_bits, key_bits, number_bits, numbers_bits, plainest
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
@@ -30,16 +38,6 @@ Array = NDArray[Any]
 
 INLIER = 4.0
 """Typical errors on either side of a result that an element's interval has while it is fitted."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """How results were made: operands rounded to ``precision`` first, sums in ``unit``, storage."""
-
-    precision: str | None
-    unit: float
-    storage: Storage | None
-    arithmetic: str
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def solve(
     values = elements.values()
     if values.dtype.kind != "c":
         values = values.astype(np.float64)
-    literal = traits.literal(values)
+    literal = traits.bits(values)
     best: Form | None = None
     for claim in every:
         some = sums if claim.precision is None else elements.sums(c, claim.precision)
@@ -143,14 +141,16 @@ def solve(
             for form in _forms(ground, claim, activation, traits, plain=plain):
                 if best is None or form.total < best.total:
                     best = form
-            if best is not None and not best.wrong.any() and _is_fine(best, literal):
-                return best
+            if best is not None and _is_fine(best):
+                break
+        if best is not None and best.score.numbers == 0 and _is_fine(best):
+            break
     return best
 
 
-def _is_fine(form: Form, literal: Array) -> bool:
-    """Whether hardly anything is left to be explained."""
-    return form.score.residual <= 0.25 * max(form.score.literal, 1.0) and bool(literal.size)
+def _is_fine(form: Form) -> bool:
+    """Whether all is given, and hardly anything is left to be said of any element."""
+    return not form.wrong.any() and form.score.residual <= 0.5 * max(form.score.literal, 1.0)
 
 
 def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Iterator[str | None]:
@@ -207,6 +207,8 @@ def _forms(
             read = ACTIVATIONS[name].values
             assert read is not None
             values = read(y, v)
+            if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
+                continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
             used = Activation(
                 name, tuple(plainest(x - w, x + w) for x, w in zip(values, width, strict=True))
@@ -253,8 +255,6 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
     known = weights > 0
     if not known.any():
         return
-    from convcheck.checks.identify.intervals import weighted_median
-
     shared = weighted_median(slopes[known], weights[known])
     for a in _refined(p, low, high, told, members, shared):
         yield a, _biases(p, low, high, members, np.full(count, a))
@@ -430,8 +430,8 @@ def _assess(
     best: tuple[float, Array, Noise, Array] | None = None
     for growth in _growths(ground, claim, c):
         noise = Noise(claim.unit, growth, ground.terms, ground.lossless)
-        bits = element_bits(ground, claim, c, noise, traits)
-        apart = bits > ground.literal + np.log2(max(len(bits), 2)) + MARGIN
+        found = judged(ground, claim, c, noise, traits)
+        bits, apart = found.bits, found.wrong
         total = float(np.where(apart, ground.literal, bits).sum())
         total += choose_bits(int(apart.sum()), len(bits))
         if best is None or total < best[0] - 1e-9:
@@ -447,7 +447,7 @@ def _assess(
         values = np.atleast_1d(np.asarray(bias, float))
         numbers += numbers_bits(values, _widths(ground, noise, values, of_scale=False))
     if activation is not None:
-        numbers += sum(map(_value_bits, activation.values))
+        numbers += sum(map(number_bits, activation.values))
     score = Score(
         keys=key_bits(c),
         numbers=numbers,
@@ -477,12 +477,6 @@ def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
     return sorted({min(float(around) * f, most) for f in (0.5, 1.0, 2.0)})
 
 
-def _value_bits(value: float) -> float:
-    from convcheck.score import number_bits
-
-    return number_bits(value)
-
-
 def _plain_tuple(scale: Any) -> Any:
     if isinstance(scale, tuple):
         values = tuple(float(a) for a in scale)
@@ -506,73 +500,39 @@ def spacing_of(ground: Ground, noise: Noise) -> Array:
     return spacing(np.maximum(sizes, 1e-30), "float32")
 
 
-def element_bits(
-    ground: Ground, claim: Claim, c: Convention, noise: Noise, traits: Traits
-) -> Array:
-    """The bits of every element beside what a convention with its numbers predicts."""
-    scale = _beside(c.scale, ground.channels)
-    bias = _beside(0.0 if c.bias is None else c.bias, ground.channels)
-    return bits_of(
+def judged(ground: Ground, claim: Claim, c: Convention, noise: Noise, traits: Traits) -> Judged:
+    """The sampled elements beside what a convention with its numbers predicts."""
+    return judge(
         ground.sums.values,
-        noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude),
+        ground.sums.squares,
+        ground.sums.magnitude,
         ground.values,
-        scale,
-        bias,
-        c.activation,
+        c,
+        Numbers(
+            _beside(c.scale, ground.channels),
+            _beside(0.0 if c.bias is None else c.bias, ground.channels),
+        ),
         claim,
         noise,
         traits,
     )
 
 
-def bits_of(
-    sums: Array,
-    own: Array,
-    values: Array,
-    scale: Array,
-    bias: Array,
-    activation: Activation | None,
-    claim: Claim,
-    noise: Noise,
-    traits: Traits,
-) -> Array:
-    """The bits of elements beside ``activation(scale * sums + bias)``, stored as claimed."""
-    predicted = scale * sums + bias
-    steepest = None
-    if activation is not None:
-        steepest = activation.steepest
-        predicted = activation.apply(predicted)
-    sigma = noise.of_result(sums, own, scale, bias, steepest, predicted)
-    finite = np.isfinite(values)
-    if claim.storage is None:
-        residual = np.abs(values - predicted)
-        steps = traits.steps(values)
-        if traits.format == "integer":
-            steps = np.where(sigma > 0, 1.0, 2.0**-20)
-        bits = residual_bits(residual, sigma, np.minimum(steps, steps))
-    else:
-        residual = _beyond(values, predicted, claim.storage)
-        bits = residual_bits(residual, sigma, np.full(values.shape, 2.0**-60))
-        # Within a stored number's interval nothing is left to be said, near its ends a choice.
-        bits = np.where(
-            residual <= 0, 0.0, np.minimum(bits, 1.0 + (residual / np.maximum(sigma, 1e-300)) ** 2)
-        )
-    return np.where(finite, bits, 1e6)
-
-
-def _beyond(values: Array, predicted: Array, storage: Storage) -> Array:
-    """How far a prediction is from all that is stored as the value: 0 where it is stored so."""
-    if storage.is_integer and storage.overflow == "wrap":
-        size = 2.0 ** np.iinfo(storage.dtype).bits
-        low, high = storage.interval(values)
-        turns = np.rint((predicted - 0.5 * (low + high)) / size)
-        predicted = predicted - size * turns
-    else:
-        low, high = storage.interval(values)
-    found: Array = np.maximum(np.maximum(low - predicted, predicted - high), 0.0)
-    return found
-
-
-def replaced(form: Form, **keys: Any) -> Form:
-    """The same form of another convention."""
-    return replace(form, convention=form.convention.replace(**keys))
+def fits(elements: Elements, form: Form, traits: Traits) -> bool:
+    """Whether a form's convention gives all of some elements, with the numbers that it has."""
+    c = form.convention
+    sums = elements.sums(c, form.claim.precision)
+    values = elements.values()
+    values = values.astype(np.result_type(values, np.float64))
+    ground = Ground(
+        c,
+        sums,
+        values,
+        elements.index[:, 1],
+        form.noise.terms,
+        form.noise.lossless,
+        elements.reading.output.shape[1],
+        traits.bits(values),
+        traits.size,
+    )
+    return not judged(ground, form.claim, c, form.noise, traits).wrong.any()

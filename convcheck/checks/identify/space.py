@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import votes
-from convcheck.checks.identify.axes import DILATIONS, Table, met_by, table, ways, wide_dilations
+from convcheck.checks.identify.axes import DILATIONS, Table, Way, met_by, table, ways, wide_dilations
 from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.samples import choose
 
@@ -112,8 +113,16 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
     return not (one.judge == "folded" and traits.least < 0)
 
 
+def volume(one: Pass, reading: Reading) -> int:
+    """How many hypotheses a pass has of a reading."""
+    count = len(one.modes) * len(_channels(one, reading))
+    for a, taps in enumerate(reading.taps):
+        count *= sum(way.count for way in _ways(one, reading, a)) * (2 if taps > 1 else 1)
+    return count
+
+
 def search(
-    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0
+    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0, ends: float = math.inf
 ) -> tuple[list[Found], int]:
     """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
     few = traits.size < 4 * SAMPLES
@@ -123,6 +132,7 @@ def search(
         traits.limits,
         everywhere=one.everywhere or few,
         groups=1 if one.outputs else 4,
+        upper=one.judge == "line" and not traits.is_complex,
         seed=seed,
     )
     if len(samples) < 1 or (one.judge != "plain" and len(samples) < 4):
@@ -142,7 +152,7 @@ def search(
             tables = [*depth, (rows, r), (columns, c)]
             convention = _convention(one, reading, channels[k], tables, mode)
             found.append(Found(reading, convention, voted))
-        if len(found) > CROWD:
+        if len(found) > CROWD or time.perf_counter() > ends:
             break
     return sorted(found, key=lambda f: -f.votes), considered
 
@@ -241,13 +251,21 @@ def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], 
 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
+    options = _ways(one, reading, a)
+    size, kernel = reading.image.shape[2 + a], reading.taps[a]
+    if not options:
+        return _empty(size, kernel)
+    return table(options, samples[:, 2 + a].tolist(), size, kernel)
+
+
+def _ways(one: Pass, reading: Reading, a: int) -> list[Way]:
     size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
     dilations: Sequence[int] = DILATIONS
     if one.far:
         dilations = (1, *wide_dilations(size, kernel, outputs))
     elif len(reading.taps) == 3:
         dilations = DILATIONS[:2]
-    options = ways(
+    return ways(
         size,
         kernel,
         outputs,
@@ -257,9 +275,6 @@ def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
         outside=one.outside,
         mixed=one.mixed,
     )
-    if not options:
-        return _empty(size, kernel)
-    return table(options, samples[:, 2 + a].tolist(), size, kernel)
 
 
 def _empty(size: int, kernel: int) -> Table:

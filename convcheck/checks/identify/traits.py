@@ -12,7 +12,7 @@ from convcheck.checks.identify.samples import a_part, ends, telling
 from convcheck.convention import INTEGERS, PRECISIONS, representable
 from convcheck.convention.storage import spacing
 from convcheck.rounding import blocks
-from convcheck.score import literal_bits
+from convcheck.score import Literal
 
 Array = NDArray[Any]
 
@@ -28,6 +28,7 @@ class Traits:
     """
 
     format: str
+    is_complex: bool
     narrow: tuple[str, ...]
     whole: bool
     limits: tuple[float, float]
@@ -37,6 +38,7 @@ class Traits:
     integer: str | None
     size: int
     finite: bool
+    literal: Literal
 
     @property
     def unit(self) -> float:
@@ -50,9 +52,9 @@ class Traits:
         sizes = np.abs(np.where(np.isfinite(values), values, 0))
         return spacing(sizes.astype(np.float64), self.format)
 
-    def literal(self, values: Array) -> Array:
-        """The bits of every element as it is."""
-        return literal_bits(values, self.steps(values))
+    def bits(self, values: Array) -> Array:
+        """What every element takes as it is."""
+        return self.literal.bits(values, self.steps(values))
 
 
 def traits(output: Array) -> Traits:
@@ -80,6 +82,7 @@ def traits(output: Array) -> Traits:
     told = some[telling(some, limits)] if kind != "c" else np.abs(some[np.isfinite(some)])
     return Traits(
         format="integer" if kind in "biu" else formats[0],
+        is_complex=kind == "c",
         narrow=() if kind in "biu" else formats[1],
         whole=whole,
         limits=limits,
@@ -89,6 +92,7 @@ def traits(output: Array) -> Traits:
         integer=_integer(output, least, most) if whole else None,
         size=output.size,
         finite=finite,
+        literal=Literal.of(some),
     )
 
 
