@@ -112,7 +112,6 @@ def _magnitude(v: Array) -> Array:
 
 def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., Interval]:
     """The preimage under what falls to its least value at ``lowest`` and increases from there."""
-    least = float(apply(np.array(lowest)))
 
     def right(y: Array) -> Array:
         low = np.full(y.shape, lowest)
@@ -125,6 +124,7 @@ def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., In
 
     def preimage(low: Array, high: Array) -> Interval:
         low, high = np.atleast_1d(low), np.atleast_1d(high)
+        least = float(apply(np.array(lowest)))  # not before: an activation may need scipy
         below = np.where(low <= 0.0, -np.inf, right(np.maximum(low, least)))
         return np.where(high < least, np.inf, below), right(np.maximum(high, least))
 
