@@ -86,18 +86,14 @@ def judge(
     """
     scale, bias = numbers
     predicted = scale * sums + bias
-    steepest = None
-    if c.activation is not None:
-        steepest = c.activation.steepest
-        predicted = c.activation.apply(predicted)
     own = noise.of_sums(sums, squares, magnitude)
-    sigma = noise.of_result(sums, own, scale, bias, steepest, predicted)
-    # The proven bound of a direct sum; what grows beyond it is another algorithm's.
-    slope = 1.0 if steepest is None else steepest
-    bound = slope * np.abs(scale) * gamma(noise.terms + 2, noise.unit) * magnitude
-    bound = np.where(own > 0, bound, 0.0) + INLIER * np.maximum(
-        sigma - slope * np.abs(scale) * own, 0
-    )
+    sigma = noise.of_steps(sums, own, scale, bias)
+    # The proven bound of a direct sum, and what the steps after it can do beside.
+    slope = np.abs(scale) * (1.0 if c.activation is None else c.activation.steepest)
+    bound = np.where(own > 0, slope * gamma(noise.terms + 2, noise.unit) * magnitude, 0.0)
+    if c.activation is not None:
+        predicted, sigma = noise.activated(c.activation, predicted, sigma)
+    bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
     low, high, meant = _interval(values, predicted, claim.storage, traits, sigma)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)

@@ -188,9 +188,7 @@ def wide_dilations(size: int, kernel: int, outputs: int) -> tuple[int, ...]:
     options = 0
     for dilation in range(DILATIONS[-1] + 1, 2 * size):
         extent = dilation * (kernel - 1) + 1
-        options += sum(
-            w.count for w in ways(size, kernel, outputs, dilations=(dilation,))
-        )
+        options += sum(w.count for w in ways(size, kernel, outputs, dilations=(dilation,)))
         if options > OPTIONS or extent > 2 * size + outputs:
             break
         found.append(dilation)

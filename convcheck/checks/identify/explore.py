@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.elements import Elements
-from convcheck.checks.identify.solve import Form, claims, solve
+from convcheck.checks.identify.solve import HALF, Form, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.traits import Traits, traits
 from convcheck.checks.identify.variants import variants
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-BUDGET = 10.0
+BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
+EFFORT, MORE = 28.0, 34.0
+"""Bits that it takes to name a hypothesis of the parts of the space that are tried by default; and
+where nothing gives half of the output yet."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
-LOOKED_AT = 16
+LOOKED_AT = 6
 """Survivors of one pass over one reading that are solved for, those with the most votes."""
 KEPT = 8
 PROMISING = 0.6
@@ -47,7 +50,13 @@ class Explored:
     voted: list[Found] = field(default_factory=list)
     votes: dict[str, float] = field(default_factory=dict)
     considered: int = 0
+    parts: int = 0
     left_out: str | None = None
+
+    @property
+    def effort(self) -> float:
+        """The bits up to which the space is tried, by default."""
+        return EFFORT if self.forms and self.forms[0].share >= HALF else MORE
 
     def add(self, form: Form) -> None:
         """Keep a form among the best."""
@@ -65,6 +74,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     every = list(claims(explored.traits, _finer(problem)))
     lossless = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
+    explored.parts = len(plan)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):
@@ -75,12 +85,18 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were not tried"
             break
         one, reading = PASSES[p], found[r]
+        if budget is not None and cost > explored.effort:
+            break
         if cost > _left(explored):
             continue
-        T0=time.perf_counter()
+        T0 = time.perf_counter()
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         import os
-        if os.environ.get("DBG"): print(f"{one.judge:7} {[k for k in ('orders','outputs','far','wide','circular','outside','mixed','conjugate') if getattr(one,k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {considered} -> {len(survivors)} {time.perf_counter()-T0:.3f}s left {_left(explored):.0f}")
+
+        if os.environ.get("DBG"):
+            print(
+                f"{one.judge:7} {[k for k in ('orders', 'outputs', 'far', 'wide', 'circular', 'outside', 'mixed', 'conjugate') if getattr(one, k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {considered} -> {len(survivors)} {time.perf_counter() - T0:.3f}s left {_left(explored):.0f}"
+            )
         explored.considered += considered
         if not survivors:
             continue
