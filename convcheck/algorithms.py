@@ -26,7 +26,7 @@ from convcheck.rounding import Array, fft_bound, largest_magnitude, norm
 from convcheck.winograd import POINTS, winograd_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +60,11 @@ class Problem:
         """The products of one output."""
         return math.prod(self.w.shape[1:])
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether sums have a real and an imaginary part."""
+        return "c" in (self.x.dtype.kind, self.w.dtype.kind)
+
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -87,11 +92,8 @@ def algorithms(problem: Problem) -> list[Algorithm]:
     ways = [Algorithm("a direct sum in any order", _direct)]
     if problem.arithmetic.unit > FLOAT32.unit:
         ways.insert(0, Algorithm("a direct sum, most probably", _probable, FAILURE))
-    if set(problem.stride) | set(problem.dilation) == {1} and problem.x.dtype.kind != "c":
-        ways += [
-            Algorithm(name, lambda p, tiles=tiles: _winograd(p, tiles))  # type: ignore[misc]
-            for name, tiles in winograds(problem.w.shape[2:])
-        ]
+    if set(problem.stride) | set(problem.dilation) == {1} and not problem.is_complex:
+        ways += [_winograd(*way) for way in winograds(problem.w.shape[2:])]
     return [*ways, Algorithm("an FFT", _fft)]
 
 
@@ -103,30 +105,31 @@ def narrowest(error: Floats, problem: Problem) -> Algorithm | None:
     return None
 
 
-def winograds(kernel: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
-    """The Winograd algorithms for a kernel: each one's name, and its tile for each axis.
+def winograds(
+    kernel: Sequence[int],
+) -> Iterator[tuple[str, tuple[int, ...], tuple[float, ...]]]:
+    """The Winograd algorithms for a kernel: each one's name, its tile for each axis, its points.
 
-    Along one axis with a direct sum along the others, and along all that have so many taps.
+    Along one axis, with a direct sum along the others, and along all that have so many taps.
     """
     letters = "DHW"[-len(kernel) :]
-    found = []
     for length in sorted(POINTS):
         tiles = [length - r + 1 if r in TAPS and length > r else 1 for r in kernel]
         along = [axis for axis, m in enumerate(tiles) if m > 1]
-        single = [tuple(m if axis == at else 1 for axis, m in enumerate(tiles)) for at in along]
-        found += [
-            (f"Winograd {_name([one[at]], [kernel[at]])} along {letters[at]}", one)
-            for at, one in zip(along, single, strict=True)
-            if len(kernel) > 1
-        ]
-        if len(along) > 1 or len(kernel) == len(along) == 1:
-            name = _name([tiles[a] for a in along], [kernel[a] for a in along])
-            found.append((f"Winograd {name}", tuple(tiles)))
-    return found
+        for points in POINTS[length]:
+            which = "" if points is POINTS[length][0] else f" with points {_written(points)}"
+            for axis in along if len(kernel) > 1 else []:
+                one = tuple(m if at == axis else 1 for at, m in enumerate(tiles))
+                name = f"F({tiles[axis]},{kernel[axis]}) along {letters[axis]}"
+                yield f"Winograd {name}{which}", one, points
+            if len(along) > 1 or len(kernel) == len(along) == 1:
+                names = dict.fromkeys(f"F({tiles[axis]},{kernel[axis]})" for axis in along)
+                yield f"Winograd {' by '.join(names)}{which}", tuple(tiles), points
 
 
-def _name(tiles: Sequence[int], taps: Sequence[int]) -> str:
-    return " by ".join(dict.fromkeys(f"F({m},{r})" for m, r in zip(tiles, taps, strict=True)))
+def _written(points: Sequence[float]) -> str:
+    """All points but infinity, which lie on both sides of 0."""
+    return ", ".join(f"±{p:.3g}" if p else "0" for p in points if p >= 0)
 
 
 def _direct(problem: Problem) -> Floats:
@@ -135,7 +138,7 @@ def _direct(problem: Problem) -> Floats:
         problem.terms,
         problem.arithmetic,
         roundings=problem.roundings,
-        is_complex="c" in (problem.x.dtype.kind, problem.w.dtype.kind),
+        is_complex=problem.is_complex,
     )
 
 
@@ -159,16 +162,20 @@ def _probable(problem: Problem) -> Floats:
     )
 
 
-def _winograd(problem: Problem, tiles: tuple[int, ...]) -> Floats:
-    return winograd_bound(
-        problem.x,
-        problem.w,
-        tiles,
-        groups=problem.groups,
-        roundings=problem.roundings,
-        unit=problem.arithmetic.unit,
-        underflow=problem.arithmetic.tiny,
-    )
+def _winograd(name: str, tiles: tuple[int, ...], points: tuple[float, ...]) -> Algorithm:
+    def bound(problem: Problem) -> Floats:
+        return winograd_bound(
+            problem.x,
+            problem.w,
+            tiles,
+            points=points,
+            groups=problem.groups,
+            roundings=problem.roundings,
+            unit=problem.arithmetic.unit,
+            underflow=problem.arithmetic.tiny,
+        )
+
+    return Algorithm(name, bound)
 
 
 def _fft(problem: Problem) -> Floats:

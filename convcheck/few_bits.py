@@ -26,8 +26,8 @@ The error is spread evenly over a unit in the last place, and the number that is
 binary logarithms, as leading digits are (Benford): u / m for 1 <= m < 2, and 1 / m^2 is 3/8 / ln 2
 on average. Were it spread evenly, it would be 0.41.
 """
-CUT = 1 / math.log(2)
-"""What cutting off digits takes from a number on average, in unit roundoffs: 1.44 of 2 at most."""
+CUT = 1 / 2 / math.log(2)
+"""What cutting off digits takes from a number on average, in unit roundoffs: 0.72 of 2 at most."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def operands_rms(root_squares: Floats, operands: Format, *, rounded: int = 2) ->
 
     ``root_squares`` is the root of the sum of (x w)^2. Each rounding is taken as independent, so
     equal taps or a flat image, which are rounded alike, can be off by more: by RMS u of the sum.
-    What is cut off has as much spread, and :func:`cut_off` besides.
+    What is cut off has about as much spread, and :func:`cut_off` besides.
     """
     result: Floats = RMS * operands.unit * math.sqrt(rounded) * root_squares
     return result

@@ -28,7 +28,7 @@ from convcheck.errors import InputError
 from convcheck.rounding import NORMAL, SINGLE, Array, gamma
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Floats = NDArray[np.float64]
 
@@ -49,16 +49,12 @@ The first of each are those of Lavin and Gray, NNPACK, ncnn and the Arm Compute 
 of a half are MNN's, and for T = 6 TVM's; 5/8 and 3/2 are oneDNN's and neon's; roots of two are
 those of Leela Zero.
 """
-CONSTANTS = 4
-"""Roundings that an axis takes for constants which scale the rows of its matrices, as 1/6 or 32/45.
+SMALLER = (4.0, 16.0)
+"""How much smaller a library's G and B can be than those of :func:`matrices`, for each axis.
 
-Each costs two: it is rounded itself, and so is the product with it. There are two on no path of the
-libraries above: one in G or in B, or what is moved from G to A, as in NNPACK.
-"""
-RESCALED = 128.0
-"""How much smaller than in :func:`matrices` a library's numbers can be: 90 for T = 8.
-
-The error relative to them does not depend on it, but what underflow takes does.
+The error relative to their numbers does not depend on how rows are scaled, but what underflow takes
+does. Where MNN divides B in place of G, that is up to 1/0.25 and 11.25; what others move from A or
+B to G makes its numbers larger.
 """
 ROOM = 1 << 23
 """Elements of a transformed image that are held at once."""
@@ -78,35 +74,27 @@ class Matrices:
         return len(self.output)
 
     @property
-    def roundings(self) -> int:
-        """The most roundings between a filter's tap or an image's sample and an output.
+    def roundings(self) -> tuple[int, int, int]:
+        """The most roundings that a number takes in each of ``filter``, ``image``, ``output``.
 
-        A sum of n terms has n - 1 additions, in any order; terms shared between rows make no
-        difference, as no two terms of a row have the same operand. A coefficient that is no power
-        of two is rounded, and so is the product with it. ``CONSTANTS`` are for what scales rows.
+        A sum of n terms has n - 1 additions, in any order; sharing them between rows changes
+        nothing. A coefficient such as 1/6 or 32/45 is rounded, and so is the product with it. Along
+        a direct axis nothing is transformed, and its taps are summed like channels.
         """
         if self.tile == 1:
-            return len(self.filter) - 1
-        rows = (self.filter / _first(self.filter), self.image / _last(self.image), self.output)
-        return CONSTANTS + sum(
-            int(np.count_nonzero(m, axis=1).max()) - 1 + (0 if _powers_of_two(m) else 2)
-            for m in rows
-        )
+            return 0, 0, 0
+        most = [_terms(m) + 1 for m in (self.filter, self.image, self.output)]
+        return most[0], most[1], most[2]
 
 
-def _first(matrix: Floats) -> Floats:
-    """The first element of each row that is not 0, as a column."""
-    at = (matrix != 0).argmax(axis=1)[:, None]
-    return np.take_along_axis(matrix, at, axis=1)
+def _terms(matrix: Floats) -> int:
+    """The most numbers that any row is a sum of."""
+    return int(np.count_nonzero(matrix, axis=1).max())
 
 
-def _last(matrix: Floats) -> Floats:
-    return _first(matrix[:, ::-1])
-
-
-def _powers_of_two(matrix: Floats) -> bool:
-    mantissas = np.abs(np.frexp(matrix)[0])
-    return bool(((mantissas == 0) | (mantissas == 0.5)).all())
+def _gain(matrix: Floats) -> float:
+    """How much larger numbers can become by a matrix."""
+    return float(np.abs(matrix).sum(axis=1).max())
 
 
 @cache
@@ -144,6 +132,7 @@ def winograd_bound(
     w: Array,
     m: int | Sequence[int],
     *,
+    points: Sequence[float] | None = None,
     groups: int = 1,
     roundings: int = 0,
     unit: float = SINGLE,
@@ -153,19 +142,24 @@ def winograd_bound(
 
     x is padded already, stride and dilation are 1, and numbers are real. ``m`` is the tile's
     outputs, for each axis or for all alike; 1 is a direct sum along that axis, as always where F is
-    1. The bound, (N,O,*out), holds wherever the tiles begin, beyond x being zeros, for each of the
-    ``POINTS`` and however rows are scaled, with channels summed in any order. ``roundings`` are
-    those beyond the convolution's: of operands before, of a scale or bias after. ``underflow`` is
-    what an operation can lose where its result is too small.
+    1. ``points`` are those of every axis but infinity; without them the bound is the most of those
+    for ``POINTS``. The bound, (N,O,*out), holds wherever the tiles begin, beyond x being zeros,
+    however rows are scaled, and with channels summed in any order. ``roundings`` are those beyond
+    the convolution's: of operands before, of a scale or bias after. ``underflow`` is what an
+    operation can lose where its result is too small.
 
-    With K roundings on the longest path from operands to output it is
+    With g, b and a roundings in the three transforms (Higham's lemma 3.1 for each) the transformed
+    filter U = G w is off by no more than gamma_g |G| |w|, V = B^T x by gamma_b |B^T| |x|, and so
 
-        gamma_K * |A^T| [ sum over channels of (|G| |w|) * (|B^T| |x|) ]
+        |A^T| sum over channels of
+            gamma_(C+a) |U| |V|  +  gamma_g |G| |w| |V|  +  gamma_b |U| |B^T| |x|
 
-    (Higham's lemma 3.1: every path ends as its exact value times no more than K factors 1 + delta).
+    is the bound, and what is of second order besides; C counts the taps of direct axes too. |U| and
+    |V| are no more than |G| |w| and |B^T| |x|, and in practice a fraction of them: the shorter
+    gamma_(C+a+b+g) |A^T| (|G| |w| |B^T| |x|) is three to six times that.
 
     Raises:
-        InputError: there are no ``POINTS`` for m + r - 1.
+        InputError: ``points`` that are not m + r - 2, or none are known for m + r - 1.
     """
     kernel = w.shape[2:]
     tiles = (m,) * len(kernel) if isinstance(m, int) else tuple(m)
@@ -174,29 +168,31 @@ def winograd_bound(
     bound = np.zeros((len(x), len(w), *sizes))
     if bound.size == 0:
         return bound
-    sample = np.abs(x.astype(np.float64)).reshape(len(x), groups, -1, *x.shape[2:])
-    bank = np.abs(w.astype(np.float64)).reshape(groups, -1, *w.shape[1:])
+    sample = x.astype(np.float64).reshape(len(x), groups, w.shape[1], *x.shape[2:])
+    bank = w.astype(np.float64).reshape(groups, len(w) // groups, *w.shape[1:])
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for axes in _choices(tiles, kernel):
-            one = _Algorithm(axes, w.shape[1], roundings, unit, underflow)
-            each = one.bound(sample, bank)
-            np.maximum(bound, each.reshape(bound.shape) if each.ndim else each, out=bound)
+        for axes in _choices(tiles, kernel, points):
+            one = _Algorithm.of(axes, w.shape[1], roundings, unit, underflow)
+            np.maximum(bound, one.bound(sample, bank).reshape(bound.shape), out=bound)
     bound[np.isnan(bound)] = math.inf  # 0 times what overflowed
     return bound
 
 
-def _choices(tiles: Sequence[int], kernel: Sequence[int]) -> Iterator[tuple[Matrices, ...]]:
+def _choices(
+    tiles: Sequence[int], kernel: Sequence[int], points: Sequence[float] | None
+) -> Iterator[tuple[Matrices, ...]]:
     """The matrices of every axis, for all ways to choose the points for each T."""
     lengths = sorted({m + r - 1 for m, r in zip(tiles, kernel, strict=True) if m > 1})
+    known = POINTS if points is None else {len(points) + 1: (tuple(points),)}
     for length in lengths:
-        if length not in POINTS:
+        if length not in known:
             raise InputError(
-                f"no library's points are known for Winograd with {length} products",
+                f"the points of a Winograd algorithm with {length} products are not known",
                 got=f"m = {', '.join(map(str, tiles))} for {', '.join(map(str, kernel))} taps",
-                expected=f"m + r - 1 = {', '.join(map(str, POINTS))}",
+                expected=f"m + r - 1 = {' or '.join(map(str, known))}",
             )
-    for points in product(*(POINTS[length] for length in lengths)):
-        chosen = dict(zip(lengths, points, strict=True))
+    for choice in product(*(known[length] for length in lengths)):
+        chosen = dict(zip(lengths, choice, strict=True))
         yield tuple(
             matrices(m, r, chosen.get(m + r - 1, ())) for m, r in zip(tiles, kernel, strict=True)
         )
@@ -204,85 +200,106 @@ def _choices(tiles: Sequence[int], kernel: Sequence[int]) -> Iterator[tuple[Matr
 
 @dataclass(frozen=True)
 class _Algorithm:
-    """Matrices along every axis, and the arithmetic."""
+    """Matrices along every axis, and what each stage can be off by.
+
+    ``filter``, ``image``, ``output`` and ``whole`` are gammas: of the transforms, and of the sums
+    of ``terms`` transformed products with what comes after.
+    """
 
     axes: tuple[Matrices, ...]
-    channels: int
-    more: int
-    unit: float
+    filter: float
+    image: float
+    output: float
+    whole: float
+    terms: int
     underflow: float
 
-    def bound(self, sample: Floats, bank: Floats) -> Floats:
-        """Of |x| (N,G,C,*S) and |w| (G,O,C,*F): (N,G,O,*out); one infinity where nothing holds."""
-        roundings = self.more + self.channels + sum(axis.roundings for axis in self.axes)
-        factor = gamma(roundings, self.unit)
-        if not math.isfinite(factor):
-            return np.full((), math.inf)
-        factor *= 1 + 2 * gamma(2 * roundings + 8)  # what is computed here is rounded too
-        filters = self._filters(bank)
-        # One filter more, of ones: what underflow takes from any filter is a part of it.
-        ones = np.ones_like(filters[..., :1, :])
-        reached = self._reach(sample, np.concatenate([filters, ones], axis=-2))
-        lost = self._lost([axis.filter for axis in self.axes])
-        lost_image = self._lost([axis.image for axis in self.axes])
-        weight = math.prod(float(np.abs(axis.output).sum(axis=1).max()) for axis in self.axes)
-        among = lost_image * self._weighed(filters.sum(axis=-1))
-        rest = self.channels * (lost * lost_image + 2 * RESCALED * self.underflow) * weight
-        rest += self._lost([axis.output for axis in self.axes])
-        flat = (slice(None), slice(None), *(None,) * len(self.axes))
-        result: Floats = factor * reached[:, :, :-1] + (1 + factor) * (
-            lost * reached[:, :, -1:] + among[flat] + rest
+    @classmethod
+    def of(
+        cls,
+        axes: tuple[Matrices, ...],
+        channels: int,
+        more: int,
+        unit: float,
+        underflow: float,
+    ) -> _Algorithm:
+        counts = [more + sum(axis.roundings[at] for axis in axes) for at in range(3)]
+        sums = channels * math.prod(len(axis.filter) for axis in axes if axis.tile == 1)
+        # What is computed here in float64 is rounded likewise.
+        filters, images, outputs, whole = (
+            gamma(count, unit) + 2 * gamma(count + 4) for count in (*counts, counts[2] + sums)
         )
-        return result
+        return cls(axes, filters, images, outputs, whole, sums, underflow)
 
-    def _lost(self, along: Sequence[Floats]) -> float:
-        """What underflow can take from an element of a transform by these matrices.
-
-        Each axis has less than 2 T + 3 operations and operands for an element, each of which loses
-        ``underflow``; what is lost is multiplied by the matrices that follow.
-        """
-        operations = sum(2 * len(m[0]) + 3 for m in along)
-        gain = math.prod(1 + float(np.abs(m).sum(axis=1).max()) for m in along)
-        return RESCALED * self.underflow * operations * gain
-
-    def _filters(self, bank: Floats) -> Floats:
-        """|G| |w|, along every axis: (*T,G,O,C)."""
-        for axis in reversed(self.axes):  # the last axis becomes the first, until all are
-            bank = np.tensordot(np.abs(axis.filter), bank, (1, -1))
-        return bank
-
-    def _weighed(self, products: Floats) -> Floats:
-        """|A^T| applied to (*T,G,O), and the most of a tile's outputs."""
-        for axis in self.axes:
-            products = np.tensordot(np.abs(axis.output), products, 1).max(axis=0)
-        return products
-
-    def _reach(self, sample: Floats, filters: Floats) -> Floats:
-        """|A^T| [ sum of filters * (|B^T| |x|) ], the most over where tiles begin: (N,G,O,*out)."""
-        margin = [(a.tile - 1, a.tile - 1) for a in self.axes]
+    def bound(self, sample: Floats, bank: Floats) -> Floats:
+        """Of x (N,G,C,*S) and w (G,O,C,*F): (N,G,O,*out)."""
+        filters = np.abs(self._filters(bank))
+        off = self.filter * self._filters(bank, np.abs)
+        off += self._smaller(0) * self._lost([axis.filter for axis in self.axes])
+        after = 1 + self.output
+        # What is to be multiplied by the transformed image, and by what that is off by.
+        factors = self.whole * (filters + off) + after * off, after * filters
+        margin = [(axis.tile - 1, axis.tile - 1) for axis in self.axes]
         sample = np.pad(sample, [(0, 0)] * 3 + margin)
         sizes = [
             n - len(axis.image) - axis.tile + 2
             for n, axis in zip(sample.shape[3:], self.axes, strict=True)
         ]
-        result = np.empty((*sample.shape[:2], filters.shape[-2], *sizes))
+        result = np.empty((*sample.shape[:2], bank.shape[1], *sizes))
+        together = np.concatenate(factors, axis=-1)
         first = self.axes[0]
-        each = filters[..., :1].size + filters[..., :1, :].size  # of a transformed position
+        each = together[..., :1].size + together[..., :1, :].size  # of a transformed position
         rows = max(ROOM // (each * math.prod(sample.shape[4:])), 2 * first.tile)
         around = first.tile + len(first.image) - 2
         for image, values in zip(sample, result, strict=True):
             for start in range(0, sizes[0], rows):
                 part = image[:, :, start : start + rows + around]
-                values[:, :, start : start + rows] = self._tiles(part, filters)
-        return result
+                values[:, :, start : start + rows] = self._tiles(part, together)
+        # Of each product and each addition, and of the last transform.
+        outputs = [axis.output for axis in self.axes]
+        each_sum = 2 * self.terms * self.underflow * math.prod(map(_gain, outputs))
+        result += after * each_sum + self._lost(outputs)
+        return result * (1 + 2 * gamma(2 * self.terms + sum(len(a.image) for a in self.axes)))
 
-    def _tiles(self, image: Floats, filters: Floats) -> Floats:
-        """The same of a part of one image, with its margins: (G,O,*out)."""
+    def _smaller(self, which: int) -> float:
+        factor: float = SMALLER[which] ** sum(axis.tile > 1 for axis in self.axes)
+        return factor
+
+    def _lost(self, along: Sequence[Floats]) -> float:
+        """What underflow can take from an element of a transform by these matrices.
+
+        Along each axis an element has n products, n - 1 additions and an operand that may have been
+        too small itself, and what is lost may still be multiplied by a coefficient.
+        """
+        lost = 0.0
+        for matrix in along:
+            each = 2 * _terms(matrix) * max(1.0, float(np.abs(matrix).max()))
+            lost = (lost + self.underflow) * _gain(matrix) + each * self.underflow
+        return lost
+
+    def _filters(self, bank: Floats, of: Callable[[Floats], Floats] = np.asarray) -> Floats:
+        """G w along every axis, (*T,G,O,C); |G| |w| of absolute values."""
+        bank = of(bank)
+        for axis in reversed(self.axes):  # the last axis becomes the first, until all are
+            bank = np.tensordot(of(axis.filter), bank, (1, -1))
+        return bank
+
+    def _images(self, image: Floats, of: Callable[[Floats], Floats] = np.asarray) -> Floats:
+        """B^T x of every window, (*T,G,C,positions); |B^T| |x| of absolute values."""
+        image = of(image)
         for index in reversed(range(len(self.axes))):
-            image = _windows(image, np.abs(self.axes[index].image), index - len(self.axes))
-        spatial = image.shape[len(self.axes) + 2 :]
-        products = filters @ image.reshape(*image.shape[: len(self.axes) + 2], -1)
-        return _most(products.reshape(*products.shape[:-1], *spatial), self.axes)
+            image = _windows(image, of(self.axes[index].image), index - len(self.axes))
+        return image.reshape(*image.shape[: -len(self.axes)], -1)
+
+    def _tiles(self, image: Floats, factors: Floats) -> Floats:
+        """The bound of a part of one image (G,C,*S), with its margins: (G,O,*out)."""
+        off = self.image * self._images(image, np.abs)
+        off += self._smaller(1) * self._lost([axis.image for axis in self.axes])
+        products = factors @ np.concatenate([np.abs(self._images(image)) + off, off], axis=-2)
+        starts = [
+            n - len(axis.image) + 1 for n, axis in zip(image.shape[2:], self.axes, strict=True)
+        ]
+        return _most(products.reshape(*products.shape[:-1], *starts), self.axes)
 
 
 def _windows(image: Floats, matrix: Floats, axis: int) -> Floats:
