@@ -142,10 +142,10 @@ def winograd_bound(
 
     x is padded already, stride and dilation are 1, and numbers are real. ``m`` is the tile's
     outputs, for each axis or for all alike; 1 is a direct sum along that axis, as always where F is
-    1. ``points`` are those of every axis but infinity; without them the bound is the most of those
-    for ``POINTS``. The bound, (N,O,*out), holds wherever the tiles begin, beyond x being zeros,
-    however rows are scaled, and with channels summed in any order. ``roundings`` are those beyond
-    the convolution's: of operands before, of a scale or bias after. ``underflow`` is what an
+    1. ``points`` are those of each axis, without infinity; if none are given, the bound is the most
+    of those for ``POINTS``. The bound, (N,O,*out), holds wherever the tiles begin, beyond x being
+    zeros, however rows are scaled, and with channels summed in any order. ``roundings`` are those
+    beyond the convolution's: of operands before, of a scale or bias after. ``underflow`` is what an
     operation can lose where its result is too small.
 
     With g, b and a roundings in the three transforms (Higham's lemma 3.1 for each) the transformed
@@ -247,19 +247,32 @@ class _Algorithm:
         ]
         result = np.empty((*sample.shape[:2], bank.shape[1], *sizes))
         together = np.concatenate(factors, axis=-1)
-        first = self.axes[0]
         each = together[..., :1].size + together[..., :1, :].size  # of a transformed position
-        rows = max(ROOM // (each * math.prod(sample.shape[4:])), 2 * first.tile)
-        around = first.tile + len(first.image) - 2
+        blocks = self._blocks(sizes, ROOM // each)
         for image, values in zip(sample, result, strict=True):
-            for start in range(0, sizes[0], rows):
-                part = image[:, :, start : start + rows + around]
-                values[:, :, start : start + rows] = self._tiles(part, together)
+            for starts in product(*(range(0, n, b) for n, b in zip(sizes, blocks, strict=True))):
+                needed = [
+                    slice(start, start + block + axis.tile + len(axis.image) - 2)
+                    for start, block, axis in zip(starts, blocks, self.axes, strict=True)
+                ]
+                made = [slice(a, a + block) for a, block in zip(starts, blocks, strict=True)]
+                values[..., *made] = self._tiles(image[..., *needed], together)
         # Of each product and each addition, and of the last transform.
         outputs = [axis.output for axis in self.axes]
         each_sum = 2 * self.terms * self.underflow * math.prod(map(_gain, outputs))
         result += after * each_sum + self._lost(outputs)
         return result * (1 + 2 * gamma(2 * self.terms + sum(len(a.image) for a in self.axes)))
+
+    def _blocks(self, sizes: Sequence[int], most: int) -> list[int]:
+        """Outputs along each axis of which no more than so many tiles begin, but two tiles' own."""
+        blocks = list(sizes)
+        while math.prod(b + a.tile - 1 for b, a in zip(blocks, self.axes, strict=True)) > most:
+            larger = [(b, i) for i, b in enumerate(blocks) if b > 2 * self.axes[i].tile]
+            if not larger:
+                break
+            block, index = max(larger)
+            blocks[index] = -(-block // 2)
+        return blocks
 
     def _smaller(self, which: int) -> float:
         factor: float = SMALLER[which] ** sum(axis.tile > 1 for axis in self.axes)

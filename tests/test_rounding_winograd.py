@@ -181,14 +181,16 @@ def test_tile_of_one_is_a_direct_sum() -> None:
     assert (mixed < winograd_bound(x, w, (4, 2), points=POINTS[6][0])).all()
 
 
-def test_a_large_layer_is_no_other_than_its_parts() -> None:
-    """Rows that are computed in several parts, and images of a batch, fit together."""
+@pytest.mark.parametrize("shape", [(3, 64, 90, 58), (3, 2, 2, 5000), (1, 2, 40, 41, 42)])
+def test_a_large_layer_is_no_other_than_its_parts(shape: tuple[int, ...]) -> None:
+    """What is computed in several blocks, and the images of a batch, fit together."""
     rng = np.random.default_rng(10)
-    x, w = normal(rng, 2, 64, 90, 58), normal(rng, 8, 64, 3, 3)
-    whole = winograd_bound(x, w, 2, points=POINTS[4][0])
-    part = winograd_bound(x[1:, :, 40:60], w[6:8], 2, points=POINTS[4][0])
-    inner = (slice(None), slice(None), slice(1, -1))
-    np.testing.assert_allclose(part[inner], whole[1:, 6:8, 40:58][inner], rtol=1e-12)
+    x, w = normal(rng, *shape), normal(rng, 4, shape[1], *(min(3, n) for n in shape[2:]))
+    tiles = [1 if n < 3 else 2 for n in shape[2:]]
+    whole = winograd_bound(x, w, tiles, points=POINTS[4][0])
+    part = winograd_bound(x[-1:, ..., 30:41], w[2:3], tiles, points=POINTS[4][0])
+    inner = whole[-1:, 2:3, ..., 30:39]
+    np.testing.assert_allclose(part[..., 1:-1], inner[..., 1:-1], rtol=1e-12)
 
 
 def test_more_roundings_widen_it_and_zeros_have_none() -> None:
