@@ -43,6 +43,8 @@ class Problem:
     x is (N,C,*S), w (O,C/groups,*F), ``magnitude`` (N,O,*out) the same correlation of absolute
     values. ``roundings`` are those beyond its sums: of operands before, of a scale or bias after.
     ``operands`` is the format that both were rounded to, where that is narrower than the sums'.
+    With ``window`` the outputs there alone are meant, and ``magnitude`` is of them; x has what lies
+    around them, by a tile of Winograd's, and all that an FFT took.
     """
 
     x: Array
@@ -54,6 +56,7 @@ class Problem:
     arithmetic: Format = FLOAT32
     roundings: int = 0
     operands: Format | None = None
+    window: Sequence[slice] | None = None
 
     @property
     def terms(self) -> int:
@@ -173,6 +176,7 @@ def _winograd(name: str, tiles: tuple[int, ...], points: tuple[float, ...]) -> A
             roundings=problem.roundings,
             unit=problem.arithmetic.unit,
             underflow=problem.arithmetic.tiny,
+            window=problem.window,
         )
 
     return Algorithm(name, bound)

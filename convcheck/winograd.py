@@ -137,6 +137,7 @@ def winograd_bound(
     roundings: int = 0,
     unit: float = SINGLE,
     underflow: float = NORMAL,
+    window: Sequence[slice] | None = None,
 ) -> Floats:
     """Bound on the error of the correlation of x (N,C,*S) with w (O,C/groups,*F) by Winograd.
 
@@ -146,7 +147,8 @@ def winograd_bound(
     of those for ``POINTS``. The bound, (N,O,*out), holds wherever the tiles begin, beyond x being
     zeros, however rows are scaled, and with channels summed in any order. ``roundings`` are those
     beyond the convolution's: of operands before, of a scale or bias after. ``underflow`` is what an
-    operation can lose where its result is too small.
+    operation can lose where its result is too small. With ``window`` it is that of the outputs
+    there alone; samples within m - 1 of what they are made of have a part in them.
 
     With g, b and a roundings in the three transforms (Higham's lemma 3.1 for each) the transformed
     filter U = G w is off by no more than gamma_g |G| |w|, V = B^T x by gamma_b |B^T| |x|, and so
@@ -164,10 +166,11 @@ def winograd_bound(
     kernel = w.shape[2:]
     tiles = (m,) * len(kernel) if isinstance(m, int) else tuple(m)
     tiles = tuple(1 if f == 1 else tile for tile, f in zip(tiles, kernel, strict=True))
+    x, inner = _around(x, kernel, tiles, window)
     sizes = [n - f + 1 for n, f in zip(x.shape[2:], kernel, strict=True)]
     bound = np.zeros((len(x), len(w), *sizes))
     if bound.size == 0:
-        return bound
+        return bound[inner]
     sample = x.astype(np.float64).reshape(len(x), groups, w.shape[1], *x.shape[2:])
     bank = w.astype(np.float64).reshape(groups, len(w) // groups, *w.shape[1:])
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -175,7 +178,21 @@ def winograd_bound(
             one = _Algorithm.of(axes, w.shape[1], roundings, unit, underflow)
             np.maximum(bound, one.bound(sample, bank).reshape(bound.shape), out=bound)
     bound[np.isnan(bound)] = math.inf  # 0 times what overflowed
-    return bound
+    return bound[inner]
+
+
+def _around(
+    x: Array, kernel: Sequence[int], tiles: Sequence[int], window: Sequence[slice] | None
+) -> tuple[Array, tuple[slice, ...]]:
+    """The part of x that tiles with outputs in the window reach, and where those are in its own."""
+    parts, inner = [slice(None)] * 2, [slice(None)] * 2
+    window = window or [slice(None)] * len(kernel)
+    for n, f, m, outputs in zip(x.shape[2:], kernel, tiles, window, strict=True):
+        start, stop, _ = outputs.indices(n - f + 1)
+        first = max(start - (m - 1), 0)
+        parts.append(slice(first, stop + m - 1 + f - 1))
+        inner.append(slice(start - first, stop - first))
+    return x[tuple(parts)], tuple(inner)
 
 
 def _choices(

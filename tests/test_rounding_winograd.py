@@ -167,6 +167,34 @@ def test_what_underflows_is_within_it(flushed: bool) -> None:
         assert (abs(made - sums) <= bound).all()
 
 
+@pytest.mark.parametrize(
+    ("m", "r", "counts"),
+    [(2, 3, (4, 3, 4)), (4, 3, (4, 5, 6)), (6, 3, (4, 7, 8)), (4, 5, (6, 7, 8))],
+)
+@pytest.mark.parametrize("channels", [1, 5])
+def test_it_is_the_formula_of_the_page(
+    m: int, r: int, counts: tuple[int, ...], channels: int
+) -> None:
+    """Each stage's roundings are counted: terms of a row, less an addition, and two a constant."""
+    rng = np.random.default_rng(13)
+    points = POINTS[m + r - 1][0]
+    x, w = normal(rng, 1, channels, 30), normal(rng, 1, channels, r)
+    one = matrices(m, r, points)
+    g, b, a = counts
+    expected = np.zeros(31 - r)
+    padded = np.pad(x[0].astype(np.float64), [(0, 0), (m - 1, m - 1)])
+    filters, sizes = w[0] @ one.filter.T, abs(w[0]) @ abs(one.filter).T
+    for place, i in np.ndindex(31 - r, m):
+        start = place - i + m - 1
+        samples = padded[:, start : start + m + r - 1]
+        images, reach = samples @ one.image.T, abs(samples) @ abs(one.image).T
+        stages = (channels + a) * abs(filters * images)
+        stages += g * abs(sizes * images) + b * abs(filters * reach)
+        bound = SINGLE * (abs(one.output[i]) @ stages.sum(axis=0))
+        expected[place] = max(expected[place], bound)
+    assert winograd_bound(x, w, m, points=points)[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
 def test_tile_of_one_is_a_direct_sum() -> None:
     rng = np.random.default_rng(9)
     x, w = normal(rng, 1, 3, 6, 7), normal(rng, 2, 3, 3, 5)
@@ -191,6 +219,10 @@ def test_a_large_layer_is_no_other_than_its_parts(shape: tuple[int, ...]) -> Non
     part = winograd_bound(x[-1:, ..., 30:41], w[2:3], tiles, points=POINTS[4][0])
     inner = whole[-1:, 2:3, ..., 30:39]
     np.testing.assert_allclose(part[..., 1:-1], inner[..., 1:-1], rtol=1e-12)
+    for along in slice(30, 39), slice(0, 5), slice(20, None), slice(7, 7):
+        window = [slice(None)] * (len(tiles) - 1) + [along]
+        part = winograd_bound(x[-1:], w, tiles, points=POINTS[4][0], window=window)
+        np.testing.assert_allclose(part, whole[-1:, ..., along], rtol=1e-12)
 
 
 def test_more_roundings_widen_it_and_zeros_have_none() -> None:
