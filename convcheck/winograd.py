@@ -253,9 +253,9 @@ class _Algorithm:
         filters = np.abs(self._filters(bank))
         off = self.filter * self._filters(bank, np.abs)
         off += self._smaller(0) * self._lost([axis.filter for axis in self.axes])
-        after = 1 + self.output
-        # What is to be multiplied by the transformed image, and by what that is off by.
-        factors = self.whole * (filters + off) + after * off, after * filters
+        # With D and E what U and V are off by, the sum's stages make (1 + whole) (U + D) (V + E) of
+        # U V at most. So this is multiplied by V + E, and U by E.
+        factors = self.whole * (filters + off) + off, filters
         margin = [(axis.tile - 1, axis.tile - 1) for axis in self.axes]
         sample = np.pad(sample, [(0, 0)] * 3 + margin)
         sizes = [
@@ -277,7 +277,7 @@ class _Algorithm:
         # Of each product and each addition, and of the last transform.
         outputs = [axis.output for axis in self.axes]
         each_sum = 2 * self.terms * self.underflow * math.prod(map(_gain, outputs))
-        result += after * each_sum + self._lost(outputs)
+        result += (1 + self.output) * each_sum + self._lost(outputs)
         return result * (1 + 2 * gamma(2 * self.terms + sum(len(a.image) for a in self.axes)))
 
     def _blocks(self, sizes: Sequence[int], most: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from winograd_software import Arithmetic, winograd
 from convcheck.algorithms import Problem, algorithms, narrowest
 from convcheck.engine import correlate
 from convcheck.few_bits import BFLOAT16, FLOAT16, TF32
+from convcheck.rounding import NORMAL, SINGLE, fft_bound, norm
 from convcheck.winograd import POINTS, matrices
 
 ONCE = (1, 1)
@@ -68,6 +70,24 @@ def test_an_fft_is_the_last() -> None:
     assert named(made - sums, given) is None
     made[0, 0, 0, 0] = np.nan
     assert named(made - sums, given) is None
+
+
+def test_the_bound_of_an_fft_is_that_of_all_its_channels() -> None:
+    given, _ = problem(6, 3, 2)
+    bound = algorithms(given)[-1].bound(given)
+    for image, filters in np.ndindex(2, 4):
+        first = 3 * (filters // 2)
+        size = norm(given.x[image, first : first + 3]), norm(given.w[filters])
+        expected = fft_bound(*size, 3 * 64 * 64, roundings=3, unit=SINGLE, underflow=NORMAL)
+        assert bound[image, filters] == pytest.approx(expected)
+
+
+def test_a_window_of_the_outputs_has_the_bounds_that_it_has_in_the_whole() -> None:
+    given, _ = problem(7, 2)
+    window = (slice(10, 20), slice(0, 7))
+    part = replace(given, magnitude=given.magnitude[..., *window], window=window)
+    for whole, inner in zip(algorithms(given), algorithms(part), strict=True):
+        assert inner.bound(part) == pytest.approx(whole.bound(given)[..., *window], rel=1e-9)
 
 
 def test_what_is_strided_dilated_or_complex_is_no_winograd() -> None:

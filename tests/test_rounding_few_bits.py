@@ -89,6 +89,14 @@ def test_equal_taps_are_off_by_more_than_is_usual_and_by_no_more_than_the_worst(
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_operands_too_small_for_the_format_are_within_it(form: Format) -> None:
+    x, w = np.full((1, 50), 0.4 * form.tiny), np.full((1, 50), 3.0)
+    sums = (x * w).sum(axis=-1)
+    assert (held(x, form) == 0).all()
+    assert (sums <= operands_bound(sums, 50, form, rounded=1, largest=3.0)).all()
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_accumulators_of_few_bits_are_off_by_what_is_said(form: Format) -> None:
     rng = np.random.default_rng(2)
     for terms in (2, 9, 100):
