@@ -82,6 +82,16 @@ def test_the_bound_of_an_fft_is_that_of_all_its_channels() -> None:
         assert bound[image, filters] == pytest.approx(expected)
 
 
+def test_every_bound_is_of_the_arithmetic_but_that_of_an_fft() -> None:
+    """No library makes an FFT in halves."""
+    single, _ = problem(8, 1)
+    half = replace(single, arithmetic=FLOAT16)
+    fine = {a.name: a.bound(single) for a in algorithms(single)}
+    for algorithm in algorithms(half)[1:]:
+        factor = 1 if algorithm.name == "an FFT" else 2**13
+        assert algorithm.bound(half) == pytest.approx(factor * fine[algorithm.name], rel=0.5)
+
+
 def test_a_window_of_the_outputs_has_the_bounds_that_it_has_in_the_whole() -> None:
     given, _ = problem(7, 2)
     window = (slice(10, 20), slice(0, 7))

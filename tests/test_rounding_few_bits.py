@@ -154,14 +154,15 @@ def test_the_worst_case_of_many_terms_says_nothing_and_the_probable_one_does() -
     assert (some < accumulator_bound(sizes, 10_000, FLOAT32) / 10).all()
 
 
-def test_the_probable_bound_fails_as_rarely_as_theorem_says() -> None:
-    """With a failure of one in two, hardly any of 4000 sums is beyond."""
+def test_the_probable_bound_is_that_of_the_theorem() -> None:
+    """From the bound to its l, and from that to the probability; and it holds in fact."""
     x, w = operands(4, 200)
     products = x * w
     off = accumulated_one_by_one(products, BFLOAT16) - products.sum(axis=-1)
     sizes = np.abs(products).sum(axis=-1)
     bound = probable_bound(sizes, 200, BFLOAT16, failure=0.5)
     assert (np.abs(off) <= bound).all()
-    lone = probable_bound(sizes[:1], 200, BFLOAT16, failure=0.5)
-    assert (lone < bound[0]).all()
-    assert math.isfinite(lone[0])
+    u, n = BFLOAT16.unit, 200
+    spread = (math.log1p(bound[0] / sizes[0]) - n * u * u / (1 - u)) / (math.sqrt(n) * u)
+    failure = SUMS * 2 * n * math.exp(-spread * spread * (1 - u) ** 2 / 2)
+    assert failure == pytest.approx(0.5, rel=1e-6)

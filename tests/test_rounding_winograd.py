@@ -223,19 +223,20 @@ def test_tile_of_one_is_a_direct_sum() -> None:
     assert (mixed < winograd_bound(x, w, (4, 2), points=POINTS[6][0])).all()
 
 
-@pytest.mark.parametrize("shape", [(2, 32, 90, 58), (3, 2, 2, 5000), (1, 1, 40, 41, 42)])
-def test_a_large_layer_is_no_other_than_its_parts(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(2, 32, 90, 58), (3, 2, 2, 5000), (1, 1, 16, 17, 42)])
+@pytest.mark.parametrize("points", POINTS[6][:2])  # the last place of a tile is the worst, or any
+def test_a_large_layer_is_no_other_than_its_parts(shape: tuple[int, ...], points: Any) -> None:
     """What is computed in several blocks, and the images of a batch, fit together."""
     rng = np.random.default_rng(10)
     x, w = normal(rng, *shape), normal(rng, 4, shape[1], *(min(3, n) for n in shape[2:]))
     tiles = [1 if n < 3 else 4 for n in shape[2:]]
-    whole = winograd_bound(x, w, tiles, points=POINTS[6][0])
-    part = winograd_bound(x[-1:, ..., 27:41], w[2:3], tiles, points=POINTS[6][0])
+    whole = winograd_bound(x, w, tiles, points=points)
+    part = winograd_bound(x[-1:, ..., 27:41], w[2:3], tiles, points=points)
     inner = whole[-1:, 2:3, ..., 27:39]
     np.testing.assert_allclose(part[..., 3:-3], inner[..., 3:-3], rtol=1e-12)
     for along in slice(30, 39), slice(0, 5), slice(20, None), slice(7, 7):
         window = [slice(None)] * (len(tiles) - 1) + [along]
-        part = winograd_bound(x[-1:], w, tiles, points=POINTS[6][0], window=window)
+        part = winograd_bound(x[-1:], w, tiles, points=points, window=window)
         np.testing.assert_allclose(part, whole[-1:, ..., along], rtol=1e-12)
 
 
