@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from outputs import Made, draw, missing
-from same_operation import alike, right
+from same_operation import alike, departures, right
 
 import convcheck
 from convcheck.errors import InputError
@@ -123,12 +123,6 @@ def outcome(was: Frozen) -> Outcome:
         status = "false" if verdict in ("identified", "ambiguous") else "open"
     said = verdict if now or not candidates else f"{verdict}: {departures(candidates[0])}"
     return Outcome(status, name, was.verdict, said, seconds)
-
-
-def departures(keys: Truth) -> Truth:
-    """What a convention's keys say beside the layouts' defaults."""
-    default = convcheck.Convention().to_dict()
-    return {k: v for k, v in keys.items() if v != default[k]}
 
 
 def outcomes(answers: Iterable[Frozen], workers: int = 1) -> Iterator[Outcome]:

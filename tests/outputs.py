@@ -24,6 +24,8 @@ LEAST, MOST = 40, 3000
 """Elements of an output."""
 TOLD, EACH_TOLD = 40, 8
 """Elements at least that no activation and no limit of a dtype has cut off; in each channel."""
+CUT = 4
+"""Elements at least at each end where an activation cuts off: otherwise none shows that it does."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,21 @@ def least_told(told: Array, truth: Truth) -> int:
     return int(told.sum(axis=others).min())
 
 
+def ends(truth: Truth) -> tuple[float, ...]:
+    """The numbers at which an activation cuts off."""
+    activation = truth.get("activation")
+    if isinstance(activation, dict):
+        return tuple(activation.get("clip", ()))
+    return {"relu": (0,), "relu6": (0, 6)}.get(activation, ())
+
+
 def draw(kind: str, seed: int) -> Made:
     """The output of this kind and seed; that of a library is not there where the library is not."""
     rng = np.random.default_rng([zlib.crc32(kind.encode()), seed])
     while True:
         try:
             image, filters, output, truth = KINDS[kind](rng)
-            exact = before_storage(image, filters, truth)
+            exact = before = before_storage(image, filters, truth)
             if "storage" in truth:
                 exact = exact + truth["storage"]["zero_point"]
                 limits = np.iinfo(truth["storage"]["dtype"])
@@ -103,6 +113,7 @@ def draw(kind: str, seed: int) -> Made:
             continue
         told = telling(output, truth)
         enough = np.count_nonzero(told) >= TOLD and least_told(told, truth) >= EACH_TOLD
+        enough = enough and all(np.count_nonzero(before == end) >= CUT for end in ends(truth))
         varied = len(np.unique(output)) > min(10, output.size // 4)
         if LEAST <= output.size <= MOST and enough and varied and np.isfinite(output).all():
             return Made(kind, seed, image, filters, output, truth, exact)

@@ -6,10 +6,10 @@ the plain loops of :mod:`plain_convolution`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from plain_convolution import ROUNDINGS, UNITS, Array, Truth, before_storage
+from plain_convolution import ROUNDINGS, UNITS, Array, Truth, before_storage, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def right(
     )
 
 
-def keys_of(convention: Any) -> Truth:
-    """A convention of convcheck's as the dict that it is in JSON."""
-    keys: Truth = convention.to_dict()
-    return keys
+def departures(keys: Truth) -> Truth:
+    """What a convention says beside the defaults, to be printed."""
+    full, default = whole(keys), whole({k: keys[k] for k in keys if k.endswith("layout")})
+    return {k: v for k, v in full.items() if v != default[k] or k.endswith("layout")}

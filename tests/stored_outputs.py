@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from drawn_layers import SHAPES, Layer, base, numbers, photograph
+from drawn_layers import SHAPES, Layer, Unfit, base, numbers, photograph
 from drawn_parts import pick
 from plain_convolution import Array, Truth, before_storage, stored
 
@@ -124,9 +124,11 @@ def saturated(rng: Rng) -> Arrays:
 def _floats(rng: Rng, layer: Layer, keys: Truth) -> Arrays:
     """Real numbers in float64 or float32, with these keys instead of what was drawn after sums."""
     image, filters, _, truth = numbers(rng, layer, pick(rng, "float32", "float64"))
-    unit_variance = filters.std() * np.sqrt(filters[..., 0].size)
-    if "activation" in keys:  # where activations bend
-        filters = (2 * filters / unit_variance).astype(filters.dtype)
+    if "activation" in keys:  # sums of a size at which activations bend
+        if filters.size < 4:
+            raise Unfit
+        size = filters.std() * np.sqrt(filters[..., 0].size)
+        filters = (2 * filters / size).astype(filters.dtype)
     for key in ("bias", "activation", "scale"):
         truth.pop(key, None)
     truth |= keys
