@@ -185,12 +185,7 @@ def scaled(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Array:
 
 def repeated(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Array:
     """What stands one before it along the axis that the index picks."""
-    return view[
-        tuple(
-            slice(s.start - 1, s.stop - 1) if s.start is not None else s  # type: ignore[operator]
-            for s in index
-        )
-    ]
+    return view[tuple(slice(s.start - 1, s.stop - 1) if s.start is not None else s for s in index)]
 
 
 def stale(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Array:

@@ -85,8 +85,9 @@ def spread(answers: list[Frozen], count: int | None) -> list[Frozen]:
 def fingerprint(made: Made) -> str:
     """Of what was drawn, but for the digits of real numbers, which may depend on the machine."""
     shapes = [(a.shape, a.dtype.str) for a in (made.image, made.filters, made.output)]
-    truth = sorted((k, v) for k, v in made.truth.items() if k not in ("scale", "bias"))
-    return f"{zlib.crc32(repr((shapes, truth)).encode()):08x}"
+    truth = {k: v for k, v in made.truth.items() if k not in ("scale", "bias")}
+    words = json.dumps([shapes, truth], sort_keys=True)
+    return f"{zlib.crc32(words.encode()):08x}"
 
 
 def engine(image: Array, filters: Array, convention: Truth) -> Array:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Apply = Callable[[Array, Array, Truth], Array]
 CLOSE = 1e-5
 """How far fitted numbers may be off, in parts of the results' rms; more where few bits are kept."""
-TIES = 0.05
-"""The part of whole numbers that may be rounded to a neighbour."""
+TIES = 0.15
+"""The part of whole numbers that may be rounded to a neighbour: a scale off by 1 in 1000 does."""
 
 
 def alike(made: Made, one: Truth, other: Truth, apply: Apply = before_storage) -> bool:
