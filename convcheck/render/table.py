@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convcheck.render import figures
-from convcheck.render.report import Operand, Report, Style, Trials
+from convcheck.render.report import OTHERS, Operand, Report, Style, Trials
 from convcheck.render.terminal import (
     ASCII_BOX,
     natural_width,
@@ -39,13 +39,11 @@ LOOKS = {
     "mismatch": "bold red",
     "partial": "bold red",
 }
-_OTHERS = ("identify", "audit", "verify", "inspect")
-"""The commands whose report is no diff table; each has a module of its own."""
 
 
 def render(report: Report, style: Style) -> str:
     """The whole report, or its verdict alone where quiet was asked for."""
-    if report.command not in _OTHERS:
+    if report.command not in OTHERS:
         return _render(report, style)
     own: str = import_module(f"convcheck.render.{report.command}_table").render(report, style)
     return own

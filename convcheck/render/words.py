@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from convcheck.convention.channels import spatial
 from convcheck.reference import NAME
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 def shape_text(shape: Sequence[int]) -> str:
     """3x5x5."""
     return "x".join(map(str, shape))
+
+
+def axis_words(rank: int) -> dict[str, str]:
+    """What lies along each axis of a filter with so many spatial axes, by the axis's letter."""
+    words = {"D": "slices", "H": "rows", "W": "columns"} if rank > 1 else {"W": "samples"}
+    return {"I": "channels", **{axis: words[axis] for axis in spatial(rank)}}
 
 
 def enumerate_words(words: Sequence[str], last: str = "and") -> str:
