@@ -148,7 +148,8 @@ def work_out(
         tuple(map(_label, [axis.spread] * axis.taps, spot.tolist(), found.tolist()))
         for axis, spot, found in zip(axes, spots, met, strict=True)
     )
-    samples = x[np.ix_([n], range(x.shape[1]), *(np.maximum(found, 0) for found in met))]
+    under: Any = (..., *np.ix_(*(np.maximum(found, 0) for found in met)))
+    samples = x[n : n + 1][under]
 
     def multiplied(c: Convention) -> tuple[Array, Array]:
         read = prepare_image(samples, c)[0, first : first + bank.shape[1]]
