@@ -122,6 +122,21 @@ def choose_rank(image: Shape, filters: Shape) -> int:
     )
 
 
+def other_reading(image: Shape, filters: Shape) -> str | None:
+    """Said of arrays that were read as 2-D, of one channel, where 1-D of several fits too."""
+    if len(image) != 2:
+        return None
+    try:
+        read_shapes(image, filters, 1)
+    except InputError:
+        return None
+    channels = "1 channel" if image[0] == 1 else f"{image[0]} channels"
+    return (
+        f"IMG and W are read as 2-D, an image {shape_text(image)} of one channel; "
+        f"--rank 1 reads them as 1-D, {channels} of {image[1]}"
+    )
+
+
 def read_shapes(image: Shape, filters: Shape, rank: int) -> tuple[Shape, Shape]:
     """The shapes (C,*S) and (K,C,*F) of arrays that are read with so many spatial axes.
 
