@@ -135,7 +135,7 @@ def compare(
             read so.
         method: scipy's ``auto``, ``direct`` or ``fft``.
         expect: the decomposition that is claimed to match; any, where it is None.
-        all_flips: judge every flip of the filter's axes, eight in 2-D, not only the three named ones.
+        all_flips: judge every flip of the filter's axes, eight in 2-D, not the named ones alone.
         strict: a match that the data cannot tell from another does not count.
         memory: bytes that all processes may take beside the inputs, 256 MiB by default.
         workers: who computes the tiles of a large comparison; this process, where it is None.
@@ -205,7 +205,7 @@ def compare(
         dtype=str(arithmetic.dtype),
         exact=total.exact,
         decompositions=decompositions,
-        same_operation=tuple(_same_operation(decompositions)),
+        same_operation=tuple(_same_operation(decompositions, x.ndim - 1)),
         # Of a part there is nothing to conclude, and whoever has interrupted does not wait for it.
         indistinguishable=()
         if interrupted
@@ -221,7 +221,7 @@ def compare(
 
 
 def rows_of(rank: int, *, all_flips: bool = False) -> dict[str, tuple[str, ...]]:
-    """The rows over so many spatial axes, name → flip: the named decompositions, then the others."""
+    """The rows over so many spatial axes, name → flip: the named decompositions, then all."""
     rows = {name: named(name, rank).flip for name in NAMED}
     axes = "I" + spatial(rank)
     if all_flips:
@@ -242,7 +242,7 @@ def _formula(name: str, flip: tuple[str, ...], letters: str) -> str:
     return f"Σ_c correlate{rank}d(x[c], w[k,{channel}{''.join(sliced)}])"
 
 
-def _same_operation(rows: Sequence[Decomposition]) -> Iterator[SameOperation]:
+def _same_operation(rows: Sequence[Decomposition], rank: int) -> Iterator[SameOperation]:
     """Groups of rows that reverse the same axes, but for some of length one."""
     groups: dict[tuple[str, ...], list[Decomposition]] = {}
     for row in rows:
@@ -251,12 +251,12 @@ def _same_operation(rows: Sequence[Decomposition]) -> Iterator[SameOperation]:
         if len(group) > 1:
             either = frozenset[str]().union(*(row.flip for row in group))
             differ = [a for a in either if not all(a in row.flip for row in group)]
-            yield SameOperation(tuple(row.name for row in group), _because(differ))
+            yield SameOperation(tuple(row.name for row in group), _because(differ, rank))
 
 
-def _because(short: Sequence[str]) -> str:
+def _because(short: Sequence[str], rank: int) -> str:
     """What axes of length one make of an operation."""
-    kernel = [f"one {AXIS_WORDS[axis]}" for axis in "DHW" if axis in short]
+    kernel = [f"one {AXIS_WORDS[rank][axis]}" for axis in spatial(rank) if axis in short]
     said = ["on one channel"] if "I" in short else []
     return " ".join([*said, *([f"with kernels of {' and '.join(kernel)}"] if kernel else [])])
 

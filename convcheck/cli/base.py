@@ -26,6 +26,9 @@ EXTENSIONS = {
     ".svg": "svg",
 }
 """The format of ``-o FILE`` where none is asked for by name."""
+DECOMPOSITIONS = ("per-channel", "flipped", "correlation")
+SYNONYMS = {"convolution": "per-channel", "cross-correlation": "correlation"}
+"""As in convention, which is not imported for a command's options."""
 CLAIM = ("the claim holds", "it does not; with --strict also: the data could not have told")
 """What exit codes 0 and 1 mean; each command says it of its own claim."""
 OTHER_CODES = (
@@ -151,17 +154,26 @@ def judge_options(function: F) -> F:
         [
             click.option(
                 "--expect",
-                type=click.Choice(
-                    ["per-channel", "flipped", "correlation"],
-                ),
-                help="Claim that this decomposition matches: exit 1 if it does not.",
+                type=click.Choice([*DECOMPOSITIONS, *SYNONYMS]),
+                callback=lambda ctx, param, value: SYNONYMS.get(value, value),  # noqa: ARG005
+                help="Claim that this decomposition matches: exit 1 if it does not. convolution is "
+                "another name of per-channel.",
             ),
             click.option(
                 "--strict",
                 is_flag=True,
                 help="A match that the data cannot tell from another row is exit 1.",
             ),
-            click.option("--all-flips", is_flag=True, help="Judge all eight flips of (I, H, W)."),
+            click.option(
+                "--all-flips",
+                is_flag=True,
+                help="Judge every flip of the filter's axes: of (I, H, W) all eight.",
+            ),
+            click.option(
+                "--rank",
+                type=click.IntRange(1, 3),
+                help="How many spatial axes there are; 2 by default where the shapes allow that.",
+            ),
             click.option(
                 "--method",
                 type=click.Choice(["auto", "direct", "fft"]),
@@ -188,6 +200,8 @@ def load_operands(*named: tuple[str, str]) -> list[Tensor]:
 def judging_words(judging: Mapping[str, Any]) -> list[str]:
     """The options of ``judge_options`` that are not at their defaults, as they are typed."""
     words = [f"--{key.replace('_', '-')}" for key in ("strict", "all_flips") if judging[key]]
+    if judging["rank"] is not None:
+        words += ["--rank", str(judging["rank"])]
     if judging["expect"] is not None:
         words += ["--expect", judging["expect"]]
     return [*words, "--method", judging["method"]] if judging["method"] != "auto" else words

@@ -21,7 +21,7 @@ def _cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
         return None
     parts = value.replace("(", "").replace(")", "").split(",")
     batched = ctx.info_name == "identify"  # the only command whose arrays may be batches
-    if len(parts) not in {3, 3 + batched} or not all(_is_index(p.strip()) for p in parts):
+    if not 2 <= len(parts) <= 4 + batched or not all(_is_index(p.strip()) for p in parts):
         forms = "k,y,x or n,k,y,x" if batched else "k,y,x"
         raise click.BadParameter(
             f"{value!r} is not a cell: expected {forms}, such as 0,1,2.", ctx=ctx, param=param
@@ -45,7 +45,8 @@ def figure_options(function: F) -> F:
                 "--at",
                 callback=_cell,
                 metavar="K,Y,X",
-                help="The cell that --explain works out; that of the worst difference by default.",
+                help="The cell that --explain works out, K,X in 1-D and K,Z,Y,X in 3-D; by default "
+                "that of the worst difference.",
             ),
             click.option(
                 "--picture", is_flag=True, help="Draw where on the output the difference lies."
@@ -73,18 +74,22 @@ def figures(
         from convcheck.checks import explain as worked
 
         cell = worked.worst_cell(result) if at is None else at
-        made["explanation"] = worked.explain(image, filters, flips, cell)
+        made["explanation"] = worked.explain(image, filters, flips, cell, result.rank)
     if options.get("impulse"):
         from convcheck.checks.explain import follow_impulse
 
-        made["impulse"] = follow_impulse(image, filters, flips)
+        made["impulse"] = follow_impulse(image, filters, flips, rank=result.rank)
     if options["picture"] or only is not None:
         from convcheck.checks.picture import difference_map
 
         worst = max(result.decompositions, key=lambda row: row.comparison.max_abs_diff)
         name = result.expect or worst.name
         made["picture"] = difference_map(
-            image, filters, flips[name], name=name, method=result.method, only=only
+            *(image, filters, flips[name]),
+            name=name,
+            method=result.method,
+            only=only,
+            rank=result.rank,
         )
     return made
 

@@ -19,7 +19,7 @@ from convcheck.render.explain import (
     square,
     sum_of,
 )
-from convcheck.render.words import axis_words, enumerate_words, number, size
+from convcheck.render.words import enumerate_words, filter_words, number, size, spatial_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def _lines(cell: Cell, width: int) -> Iterator[str]:
     c = cell.convention
     n, k, *place = cell.at
     batch = f", of image {n} of the batch" if "N" in c.output_layout else ""
-    _, *spatial = axis_words(c.rank).values()
+    spatial = spatial_words(c.rank)
     where = [
         f"{word[:-1]} {letter} = {i}"
         for word, letter, i in zip(spatial, place_names(c.rank)[1:], place, strict=True)
@@ -155,7 +155,7 @@ def _places(places: tuple[int | str, ...]) -> str:
 
 def _how(cell: Cell) -> str:
     c = cell.convention
-    words = axis_words(c.rank)
+    words = filter_words(c.rank)
     reversed_axes = [words[axis] for axis in c.flip]
     parts = [f"{enumerate_words(reversed_axes)} of the filter reversed"] if reversed_axes else []
     stored = [axis for axis in c.filter_layout if axis in c.spatial]

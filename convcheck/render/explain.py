@@ -10,7 +10,7 @@ import numpy as np
 
 from convcheck.checks.inputs import place_names
 from convcheck.render.terminal import PIPE_WIDTH, text
-from convcheck.render.words import axis_words, enumerate_words, number
+from convcheck.render.words import enumerate_words, filter_words, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -99,7 +99,7 @@ def _rest(found: Explanation) -> Iterator[str]:
 
 
 def _working(found: Explanation, working: Working, width: int) -> Iterator[str]:
-    words = axis_words(len(found.taps))
+    words = filter_words(len(found.taps))
     reversed_axes = [words[axis] for axis in working.flip]
     how = f"{', '.join(reversed_axes)} reversed" if reversed_axes else "nothing reversed"
     yield f"{working.name}: {how}"
@@ -171,7 +171,7 @@ def _why(found: Explanation) -> Iterator[str]:
     yield "Why scipy pairs channel c with C-1-c: an N-D convolution adds the products"
     yield "x[i] w[j] whose indices add up to the same number, i + j = n, on every axis."
     if channels == 1:
-        _, *spatial = axis_words(len(found.taps)).values()
+        _, *spatial = filter_words(len(found.taps)).values()
         rest = enumerate_words(spatial)
         yield f"With one channel there is nothing to pair: only {rest} are reversed."
         return
@@ -262,7 +262,7 @@ def _named(name: str, blocks: Sequence[Block], note: str = "") -> Iterator[str]:
 
 def _origin(blocks: tuple[Block, ...], impulse: Impulse) -> str:
     """Which channel of the filter this is, and how it lies."""
-    words = axis_words(len(impulse.origin))
+    words = filter_words(len(impulse.origin))
     letters = "DHW"[-len(impulse.origin) :]
     made = np.array(blocks)
     for channel, stored in enumerate(impulse.stored):

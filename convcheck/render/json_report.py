@@ -33,6 +33,7 @@ def _document(report: Report) -> dict[str, Any]:
     result: CompareResult = report.result
     document: dict[str, Any] = {
         **head(report),
+        "rank": result.rank,
         "partial": result.interrupted,
         "expect": result.expect,
         "strict": result.strict,
@@ -45,6 +46,9 @@ def _document(report: Report) -> dict[str, Any]:
         },
         "decompositions": [_decomposition(row) for row in result.decompositions],
         "matching": list(result.matching),
+        "same_operation": [
+            {"names": list(same.names), "because": same.because} for same in result.same_operation
+        ],
         "indistinguishable": [list(blind.names) for blind in result.indistinguishable],
         "blindness": [
             {"names": list(b.names), "reason": b.reason, "remedy": b.remedy}

@@ -13,6 +13,7 @@ from convcheck.render.words import (
     explanation,
     number,
     oracle_call,
+    reading,
     size,
     verdict_line,
     verdict_name,
@@ -89,7 +90,7 @@ def _operands(report: Report) -> list[str]:
 
 def _compare(report: Report) -> Iterator[str]:
     result: CompareResult = report.result
-    yield f"Judged against {code(oracle_call(result))}."
+    yield " ".join([f"Judged against {code(oracle_call(result))}.", *map(prose, reading(result))])
     yield ""
     yield "| decomposition | verdict | elements that differ | largest difference | threshold |"
     yield "|---|---|---|---|---|"

@@ -30,7 +30,7 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
     size_text = f"{height} rows by {width} columns" if height > 1 else f"{width} in a row"
     if shown.slice is not None:
         number, count = shown.slice
-        size_text = f"slice {number} of {count}, {size_text}"
+        size_text = f"slice {number} of {count}, which has the largest: {size_text}"
     title = f"|{shown.name} - {shown.reference}| over the output, {size_text}, {over}:"
     lines = [Text(), text(title, style)]
     nothing = "Nothing differs by more than rounding can explain."

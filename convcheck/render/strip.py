@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convcheck.render.terminal import PIPE_WIDTH, text
-from convcheck.render.words import axis_words, enumerate_words
+from convcheck.render.words import enumerate_words, spatial_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +33,7 @@ def render(axes: Sequence[Axis], style: Style) -> list[Text]:
     """A strip for each spatial axis."""
     room = max(12, min(style.width or PIPE_WIDTH, PIPE_WIDTH) - NOTE - len(INDENT))
     lines = [""]
-    _, *names = axis_words(len(axes)).values()
-    for name, axis in zip(names, axes, strict=True):
+    for name, axis in zip(spatial_words(len(axes)), axes, strict=True):
         lines += _strip(name, axis, room)
     return [text(line if style.unicode else line.translate(PLAIN), style) for line in lines]
 
