@@ -172,6 +172,7 @@ def judge_options(function: F) -> F:
             click.option(
                 "--rank",
                 type=click.IntRange(1, 3),
+                metavar="1|2|3",
                 help="How many spatial axes there are; 2 by default where the shapes allow that.",
             ),
             click.option(
