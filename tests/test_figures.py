@@ -369,7 +369,11 @@ def test_the_json_holds_to_its_schema(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--at", "1"], ["--at", "1,2,3,4,5"], ["--at", "a,b,c"], ["--at", "-1,0,0"], ["--filter", "-1"]]
+    "wrong",
+    [
+        *(["--at", cell] for cell in ("1", "1,2,3,4,5", "a,b,c", "-1,0,0")),
+        ["--filter", "-1"],
+    ],
 )
 def test_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["compare", *QUESTION, *wrong]) == 2

@@ -97,7 +97,7 @@ def test_a_claim_to_verify_may_name_a_rule() -> None:
 
 
 def test_the_command_line_knows_the_names_of_decompositions() -> None:
-    assert base.DECOMPOSITIONS == tuple(NAMED)
+    assert tuple(NAMED) == base.DECOMPOSITIONS
     assert dict(SYNONYMS) == base.SYNONYMS
 
 
