@@ -160,6 +160,7 @@ def parse_partial(text: str) -> dict[str, Any]:
             "the convention is not JSON",
             got=str(error),
             expected='a JSON object such as {"stride": [2, 2], "flip": []}',
+            hint="in a shell single quotes stand around all of it, double ones around names",
         ) from None
     Convention.from_dict(mapping)
     return dict(mapping)
