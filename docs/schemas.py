@@ -41,7 +41,7 @@ def definitions() -> dict[str, dict[str, Any]]:
 
 def updated(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with its version and with those definitions that it has, as they are now."""
-    made = json.loads(json.dumps(schema))
+    made: dict[str, Any] = json.loads(json.dumps(schema))
     made["$id"] = made["$id"].rsplit(":", 1)[0] + f":{SCHEMA}"
     made["properties"]["schema_version"] = {"const": SCHEMA}
     for name, definition in definitions().items():

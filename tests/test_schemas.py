@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from convcheck.cli import base
+from convcheck.cli import judging
 from convcheck.convention import NAMED, SYNONYMS, Convention
 from convcheck.convention.record import SCHEMA
 from convcheck.errors import InputError
@@ -97,8 +97,8 @@ def test_a_claim_to_verify_may_name_a_rule() -> None:
 
 
 def test_the_command_line_knows_the_names_of_decompositions() -> None:
-    assert tuple(NAMED) == base.DECOMPOSITIONS
-    assert dict(SYNONYMS) == base.SYNONYMS
+    assert tuple(NAMED) == judging.DECOMPOSITIONS
+    assert dict(SYNONYMS) == judging.SYNONYMS
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,9 @@ def check_cell(at: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
         raise InputError(
             "the output has no such cell",
             got=f"({', '.join(map(str, at))})",
-            expected=", ".join(f"{axis} from 0 to {n - 1}" for axis, n in zip(names, shape, strict=True)),
+            expected=", ".join(
+                f"{axis} from 0 to {n - 1}" for axis, n in zip(names, shape, strict=True)
+            ),
             hint=f"--at {','.join(str(n // 2) for n in shape)} is in the middle",
         )
     return tuple(at)

@@ -12,12 +12,11 @@ from convcheck.cli.base import (
     again,
     check_output,
     emit,
-    judge_options,
-    judging_words,
     load_operands,
     output_options,
 )
 from convcheck.cli.figures import figure_options, figures
+from convcheck.cli.judging import judge_options, judging_words
 from convcheck.cli.work import Bar, Work, work_options, workers
 
 

@@ -14,12 +14,11 @@ from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
     emit,
-    judge_options,
-    judging_words,
     make_folder,
     output_options,
 )
 from convcheck.cli.figures import figure_options, figures
+from convcheck.cli.judging import judge_options, judging_words
 from convcheck.cli.work import Bar, Work, work_options, workers
 
 if TYPE_CHECKING:
