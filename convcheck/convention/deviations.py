@@ -240,8 +240,7 @@ def _after(c: Convention, _: _Arrays) -> Found:
     words, kind = c.activation.words, ACTIVATIONS[c.activation.name]
     yield "no activation", f"{words} left out", {"activation": None}
     for name, other in ACTIVATIONS.items():
-        alike = (other.smooth, len(other.parameters)) == (kind.smooth, len(kind.parameters))
-        if alike and name != c.activation.name and not kind.parameters:
+        if name != c.activation.name and not kind.parameters and not other.parameters:
             yield (
                 f"activation {name}",
                 f"{other.words} instead of {words}",

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from convcheck.render.report import Report
 
-_DEFAULT = Convention().to_dict()
 _ALWAYS = ("image_layout", "filter_layout", "output_layout", "flip")
 """Keys that are said even where they are the default: a bare {} would say nothing."""
 
@@ -36,7 +35,8 @@ def sentence(convention: Convention, report: Report, output: str = "OUT") -> str
 def short_json(convention: Convention) -> str:
     """The convention as one line of JSON; what is left out is the default."""
     keys = convention.to_dict()
-    return compact({key: v for key, v in keys.items() if key in _ALWAYS or v != _DEFAULT[key]})
+    usual = Convention(filter_layout="OI" + convention.spatial).to_dict()
+    return compact({key: v for key, v in keys.items() if key in _ALWAYS or v != usual[key]})
 
 
 def compact(mapping: Mapping[str, Any]) -> str:
