@@ -96,9 +96,7 @@ def interval_bits(
     ``uneven``: some errors are much larger than the others.
     """
     if uneven:
-        most, some = (
-            interval_bits(low, high, predicted, size) for size in (sigma, UNEVEN * sigma)
-        )
+        most, some = (interval_bits(low, high, predicted, size) for size in (sigma, UNEVEN * sigma))
         least = np.minimum(most, some)
         chance = (1 - SHARE) * 2.0 ** (least - most) + SHARE * 2.0 ** (least - some)
         return least - np.log2(chance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from convcheck.errors import InputError
 from convcheck.rounding import choose_arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from convcheck.comparison import Number
     from convcheck.convention import Axis, Convention
@@ -82,6 +82,37 @@ class Cell:
         return self.steps[-1][2] if self.steps else self.total
 
 
+class Held(Protocol):
+    """A part of an output that was held to a convention, as N, K and the spatial axes."""
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """The elements that the convention does not give."""
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """How far each is from what it gives."""
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Where the part begins in the output."""
+
+
+def worst_cell(parts: Iterable[Held]) -> tuple[int, ...] | None:
+    """The element (n, k, *place) that is most wrong, else differs most; None where none does."""
+    is_wrong, difference, place = max(map(_worst, parts))
+    return tuple(-i for i in place) if is_wrong or difference else None
+
+
+def _worst(part: Held) -> tuple[bool, float, tuple[int, ...]]:
+    """Whether it is wrong, by how much it differs, and where: negative, so that the first wins."""
+    wrong = bool(part.wrong.any())
+    of = np.where(part.wrong, part.difference, -1.0) if wrong else part.difference
+    at = np.unravel_index(int(np.argmax(of)), of.shape)
+    place = tuple(-int(i) - a for i, a in zip(at, part.first, strict=True))
+    return wrong, float(of[at]), place
+
+
 def telling_cell(image: Array, filters: Array, convention: Convention) -> tuple[int, ...]:
     """The element (n, k, *place) to show where none is wrong: one whose window meets the padding.
 
@@ -130,7 +161,7 @@ def work_out(
     """
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     c = convention
-    n, k, *place = _check(at, image, filters, c)
+    n, k, *place = check_cell(at, image.shape, filters.shape, c)
     x = read_image(image, c)
     bank = read_filters(filters, c, x.shape[1])
     axes = axes_of(c, x.shape[2:], bank.shape[2:])
@@ -199,9 +230,15 @@ def work_out(
     )
 
 
-def _check(at: Sequence[int], image: Array, filters: Array, c: Convention) -> tuple[int, ...]:
-    """The element as (n, k, *place)."""
-    sizes = dict(zip(c.output_layout, output_shape(image.shape, filters.shape, c), strict=True))
+def check_cell(
+    at: Sequence[int], image: Sequence[int], filters: Sequence[int], c: Convention
+) -> tuple[int, ...]:
+    """The element (k, *place) or (n, k, *place) as (n, k, *place), for arrays of these shapes.
+
+    Raises:
+        InputError: the output has no such element.
+    """
+    sizes = dict(zip(c.output_layout, output_shape(image, filters, c), strict=True))
     shape = [sizes.get(letter, 1) for letter in "NC" + c.spatial]
     names = "n" + place_names(c.rank)
     whole = (0,) * (len(shape) - len(at)) + tuple(at)

@@ -104,7 +104,7 @@ def identify_figures(
     if not explained and not pictured:
         return {}, ()
     from convcheck.checks import agreement as checked
-    from convcheck.checks.cell import work_out
+    from convcheck.checks.cell import check_cell, telling_cell, work_out, worst_cell
 
     image, filters, output = arrays
     seen = checked.agreement(image, filters, output, result)
@@ -112,7 +112,16 @@ def identify_figures(
         return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
     if explained:
-        made["cell"] = work_out(image, filters, output, seen, at)
+        c = seen.convention
+        at = at or worst_cell(seen.parts()) or telling_cell(image, filters, c)
+        at = check_cell(at, image.shape, filters.shape, c)
+        one = seen.alone(at)
+        made["cell"] = work_out(
+            *(image, filters, output, c, at),
+            role=seen.role,
+            threshold=float(one.threshold.item()),
+            agrees=not one.wrong.item(),
+        )
     if pictured:
         made["picture"] = checked.agreement_map(seen, only=only)
     return made, ()

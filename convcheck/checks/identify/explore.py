@@ -84,10 +84,14 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         many = volume(one, reading)
         if not many or cost + math.log2(many) > _left(explored):
             continue
-        T0=time.perf_counter()
+        T0 = time.perf_counter()
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         import os
-        if os.environ.get("DBG"): print(f"{one.judge:7} {[k for k in ('orders','outputs','far','wide','circular','outside','mixed','conjugate') if getattr(one,k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {many} -> {len(survivors)} {time.perf_counter()-T0:.3f}s left {_left(explored):.0f}")
+
+        if os.environ.get("DBG"):
+            print(
+                f"{one.judge:7} {[k for k in ('orders', 'outputs', 'far', 'wide', 'circular', 'outside', 'mixed', 'conjugate') if getattr(one, k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {many} -> {len(survivors)} {time.perf_counter() - T0:.3f}s left {_left(explored):.0f}"
+            )
         explored.considered += considered
         if not survivors:
             continue

@@ -92,7 +92,12 @@ def choose(
             break
         wanted = count - len(chosen) if len(order) == 1 else min(each, count - len(chosen))
         found = _of_channel(
-            rng, output, int(channel), 2 * wanted if upper else wanted, limits, everywhere=everywhere
+            rng,
+            output,
+            int(channel),
+            2 * wanted if upper else wanted,
+            limits,
+            everywhere=everywhere,
         )
         chosen += _mixed(output, found, wanted, high_first=nth % 2 == 0) if upper else found
     return np.array(chosen, np.int64).reshape(-1, output.ndim)

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import votes
-from convcheck.checks.identify.axes import DILATIONS, Table, Way, met_by, table, ways, wide_dilations
+from convcheck.checks.identify.axes import (
+    DILATIONS,
+    Table,
+    Way,
+    met_by,
+    table,
+    ways,
+    wide_dilations,
+)
 from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.samples import choose
 
