@@ -130,12 +130,13 @@ def compare(
         )
     image, filters = np.asarray(image), np.asarray(filters)
     x, w = image_and_bank(image, filters)
+    axes = {name: tuple(map(FLIP_AXES.index, flip)) for name, flip in rows.items()}
     arithmetic = choose_arithmetic(x, w)
     chosen = choose_method(x, w, arithmetic, method)
     prepared = plan(
         x.shape,
         w.shape,
-        distinct(rows, w.shape),
+        len(distinct(axes, w.shape)),
         complex_data=arithmetic.is_complex,
         direct=chosen == "direct",
         memory=memory,
@@ -147,7 +148,7 @@ def compare(
     executor = None
     if workers and len(prepared.tiles) > 1:
         executor = workers.executor(prepared.jobs, prepared.seconds)
-    same = (arithmetic, chosen, rows, _limits(x, w))
+    same = (arithmetic, chosen, axes, _limits(x, w))
     work = ((*part, *same) for part in parts(x, w, prepared.tiles))
     total: Part | None = None
     interrupted = False
