@@ -6,6 +6,7 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lies
 import numpy as np
 import pytest
 import scipy.signal
@@ -511,7 +512,8 @@ def test_four_thresholds_in_one_element_are_always_called_wrong(
         whole = compare(image, filters, method=method)
         assert "flipped" in whole.matching
         place = tuple(int(rng.integers(n)) for n in whole.shape)
-        threshold = _threshold(image, filters, method, place)
+        flipped = lies.rows(image, filters, method, rng)[NAMES.index("flipped")]
+        threshold = float(flipped.threshold[place])
         step = 4 * threshold or choose_arithmetic(image, filters).quantum
         with monkeypatch.context() as patch:
             patch.setattr(Oracle, "each", _erring_oracle(place, step))
@@ -591,35 +593,27 @@ def _erring_oracle(place: tuple[int, ...], step: float) -> Callable[..., Any]:
     return erring
 
 
-def _threshold(image: Any, filters: Any, method: str, place: tuple[int, ...]) -> float:
-    """The threshold of flipped at one element, overheard from the judge."""
-    seen: list[float] = []
-    true = module.judge
-
-    def listen(actual: Any, expected: Any, threshold: Any, *rest: Any) -> Any:
-        seen.append(float(np.asarray(threshold)[place]))
-        return true(actual, expected, threshold, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "judge", listen)
-        patch.setattr(module, "together", lambda filters, **_: filters)
-        patch.setattr(module.Screen, "of", lambda *_: None)
-        patch.setattr(module.Screen, "around", lambda *_: None)
-        compare(image, filters, method=method)
-    return seen[NAMES.index("flipped")]
-
-
-def test_the_oracle_is_called_for_every_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    true = scipy.signal.convolve
+@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_the_oracle_is_called_as_it_is_for_every_filter(
+    method: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put between: no transform is ours, and what it gives is what is judged."""
+    image = numbers(1, (3, 7, 9), dtype, "measured")
+    filters = numbers(2, (4, 3, 2, 3), dtype, "measured")
+    true, calls = scipy.signal.convolve, []
 
     def listen(*args: Any, **options: Any) -> Any:
         calls.append((args[0].shape, args[1].shape, options))
         return true(*args, **options)
 
     monkeypatch.setattr(scipy.signal, "convolve", listen)
-    compare(*load("bank"), method="direct")
-    assert calls == [((3, 7, 9), (3, 2, 3), {"mode": "valid", "method": "direct"})] * 4
+    result = compare(image, filters, method=method)
+    assert calls == [((3, 7, 9), (3, 2, 3), {"mode": "valid", "method": method})] * 4
+    for one in result.decompositions:
+        k, *place = one.comparison.worst_index
+        bare = true(image, filters[k], mode="valid", method=method)[0]
+        assert one.comparison.expected == bare[tuple(place)]
 
 
 @pytest.mark.parametrize("wrong", ["raises", "NaN", "inf"])
