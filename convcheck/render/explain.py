@@ -242,7 +242,8 @@ def _impulse_lines(impulse: Impulse) -> Iterator[str]:
         yield from _named(f"w[{channel}] as stored", impulse.stored[channel])
     if len(impulse.stored) > CHANNELS:
         yield more(len(impulse.stored) - CHANNELS)
-    yield ""
+    if len(impulse.origin) < 3:  # after slices there is an empty line already
+        yield ""
     yield f"out[{', '.join(f'{i}:' for i in impulse.origin)}], by"
     for name, blocks in impulse.outputs.items():
         yield from _named(name, blocks, _origin(blocks, impulse))
