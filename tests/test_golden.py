@@ -1,8 +1,8 @@
 """Every command in every format, to the letter: the files of tests/golden.
 
-When an output changes on purpose, ``python tests/test_golden.py`` writes them anew, or those of some
-commands alone: ``python tests/test_golden.py compare random``. Look at the difference before you
-commit it.
+When an output changes on purpose, ``python tests/test_golden.py`` writes them anew, and with
+``compare random`` after it those of these commands alone; look at the difference before you commit
+it.
 """
 
 from __future__ import annotations
