@@ -89,14 +89,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             break
         if cost > _left(explored):
             continue
-        T0 = time.perf_counter()
         survivors, considered = search(one, reading, explored.traits, ends=ends)
-        import os
-
-        if os.environ.get("DBG"):
-            print(
-                f"{one.judge:7} {[k for k in ('orders', 'outputs', 'far', 'wide', 'circular', 'outside', 'mixed', 'conjugate') if getattr(one, k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {considered} -> {len(survivors)} {time.perf_counter() - T0:.3f}s left {_left(explored):.0f}"
-            )
         explored.considered += considered
         if not survivors:
             continue
