@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.convention import FLIP_AXES, NAMED
+from convcheck.convention import NAMED, named
+from convcheck.convention.channels import spatial
 from convcheck.engine import correlate
 from convcheck.errors import InputError
 
@@ -36,7 +37,7 @@ def draw(
     dtype: str = "float32",
     values: str = "ints",
 ) -> tuple[Array, Array]:
-    """An image (C,H,W) and a bank (K,C,Fh,Fw) that separate the eight flips as far as they can.
+    """An image (C,*S) and a bank (K,C,*F) that separate every two flips as far as they can.
 
     ``ints`` are the digits 0 to 9 (0 and 1 for bool), ``normal`` standard normal numbers. Draws
     are repeated until every two flips that the shapes can tell apart give different results; where
@@ -50,7 +51,7 @@ def draw(
     kind = _check(image_shape, filters_shape, dtype, values)
     rng = np.random.default_rng(seed)
     flips = _flips(filters_shape[1:])
-    named = len({_effective(c.flip, filters_shape[1:]) for c in NAMED.values()})
+    decompositions = len(_decompositions(filters_shape[1:]))
     most = (0, 0)
     for _ in range(ATTEMPTS):
         image = _numbers(rng, image_shape, kind, values)
@@ -58,7 +59,7 @@ def draw(
         separated = _separated(image, filters, flips)
         if separated > most:
             most, best = separated, (image, filters)
-        if separated == (named, len(flips)):
+        if separated == (decompositions, len(flips)):
             break
     return best
 
@@ -144,15 +145,25 @@ def _numbers(
     return rng.integers(0, 2 if dtype.kind == "b" else 10, shape).astype(dtype)
 
 
+def _axes(kernel: Sequence[int]) -> str:
+    """The letters of the axes of filters (C,*F)."""
+    return "I" + spatial(len(kernel) - 1)
+
+
 def _flips(kernel: Sequence[int]) -> list[tuple[str, ...]]:
-    """The reversals of I, H, W that do something for filters (C,Fh,Fw) of this shape."""
-    axes = _effective(FLIP_AXES, kernel)
+    """The reversals of axes that do something for filters (C,*F) of this shape."""
+    axes = _effective(_axes(kernel), kernel)
     return [flip for n in range(len(axes) + 1) for flip in combinations(axes, n)]
 
 
 def _effective(flip: Sequence[str], kernel: Sequence[int]) -> tuple[str, ...]:
-    lengths = dict(zip(FLIP_AXES, kernel, strict=True))
+    lengths = dict(zip(_axes(kernel), kernel, strict=True))
     return tuple(axis for axis in flip if lengths[axis] > 1)
+
+
+def _decompositions(kernel: Sequence[int]) -> set[tuple[str, ...]]:
+    """What the named decompositions reverse of such filters."""
+    return {_effective(named(slug, len(kernel) - 1).flip, kernel) for slug in NAMED}
 
 
 def _separated(image: Array, filters: Array, flips: Sequence[tuple[str, ...]]) -> tuple[int, int]:
@@ -160,10 +171,11 @@ def _separated(image: Array, filters: Array, flips: Sequence[tuple[str, ...]]) -
 
     A corner of the image and one filter are enough to see most.
     """
-    corner = image[:, : filters.shape[2] + 6, : filters.shape[3] + 6]
+    kernel = filters.shape[1:]
+    corner = image[(slice(None), *(slice(n + 6) for n in kernel[1:]))]
     wide = np.complex128 if image.dtype.kind == "c" else np.float64
-    bank = [np.flip(filters[0], tuple(map(FLIP_AXES.index, flip))) for flip in flips]
-    results = correlate(corner[None].astype(wide), np.stack(bank).astype(wide), (1, 1), (1, 1))[0]
+    axes, ones = _axes(kernel), (1,) * (len(kernel) - 1)
+    bank = [np.flip(filters[0], tuple(map(axes.index, flip))) for flip in flips]
+    results = correlate(corner[None].astype(wide), np.stack(bank).astype(wide), ones, ones)[0]
     seen = {flip: np.round(r, 6).tobytes() for flip, r in zip(flips, results, strict=True)}
-    named = {seen[_effective(c.flip, filters.shape[1:])] for c in NAMED.values()}
-    return len(named), len(set(seen.values()))
+    return len({seen[flip] for flip in _decompositions(kernel)}), len(set(seen.values()))
