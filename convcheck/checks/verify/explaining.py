@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.campaign import Case
-from convcheck.checks.verify.judgement import judge, wrong
+from convcheck.checks.verify.judgement import judge
+from convcheck.checks.verify.mistakes import mistakes
 from convcheck.checks.verify.model import PADDINGS, RULES, Model
-from convcheck.convention import Convention
-from convcheck.engine import convolve, to_axes
+from convcheck.convention import KEYS, VOCABULARY
+from convcheck.convention.channels import to_axes
+from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
 from convcheck.words import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 Evidence = tuple[Case, Array]
@@ -38,6 +37,8 @@ TELLING = 1500
 LARGEST = 20_000
 """Multiplications of a case that is searched through: a smaller one fits too many conventions,
 and a larger one takes too long where nothing fits."""
+AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
+"""What is done to the sums."""
 BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
     ("the last row", lambda m: m[:, :, :-1].any()),
     ("the last column", lambda m: m[..., :-1].any()),
@@ -65,26 +66,32 @@ BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
 """Places, each with what tells that some mistake lies outside of it."""
 
 
-def instead(
+def explained(
     model: Model, evidence: Sequence[Evidence], *, patience: float = PATIENCE
 ) -> str | None:
     """What the target does in these failing cases, in words; None where nothing fits.
 
     The cases are those of the campaign: one made as small as it fails fits too many conventions.
+    The usual mistakes are tried first, then all that there is is searched for ``patience`` seconds.
     """
     plain = [(case, output) for case, output in evidence if case.values != "zeros"]
     if not plain:
         return None
-    for said, other in _variants(model):
-        if all(_gives(other, case, output) for case, output in plain):
-            return said
+    said = _first(_rules(model), plain) or _mistaken(model, plain)
+    if said is not None:
+        return said
     place = _place(model, plain)
     if place is not None:
         return f"all that is wrong lies in {place}"
     searched = [pair for pair in plain if TELLING <= pair[0].size <= LARGEST]
     searched = [pair for pair in searched if _wide(model, *pair)]
-    searched.sort(key=lambda pair: (pair[0].groups, pair[0].dtype != "float32", pair[0].size))
-    return _looked_into(model, searched[:CASES], patience)
+    searched.sort(key=lambda pair: _told_by(pair[0]))
+    return _searched(model, searched[:CASES], plain, patience)
+
+
+def _told_by(case: Case) -> tuple[bool, int, bool, int]:
+    """The less, the plainer a case says what is done: of a single tap nothing can be told."""
+    return min(case.taps) == 1, case.groups, case.dtype != "float32", case.size
 
 
 def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
@@ -94,12 +101,12 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
         image, filters = case.arrays(*model.layouts)
         try:
             convention = model.convention(case)
-            mask = wrong(image, filters, output, convention)
+            mask = judge(image, filters, output, convention).wrong
         except ConvcheckError:
             return None
         if mask is None:
             return None
-        masks.append(to_axes(mask, convention.output_layout, "NOHW"))
+        masks.append(to_axes(mask, convention.output_layout, "NC" + convention.spatial))
     for words, outside in BORDERS:
         # In a small output a place may be all there is: half of them must have something else.
         larger = sum(bool(outside(np.ones_like(mask))) for mask in masks)
@@ -108,141 +115,129 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
     return None
 
 
-def _variants(model: Model) -> list[tuple[str, Model]]:
-    """Other implementations that are one keyword away."""
-    base = model.base
+def _first(variants: Iterable[tuple[str, Model]], evidence: Sequence[Evidence]) -> str | None:
+    """The words of the first model that gives every one of these outputs."""
+    for words, other in variants:
+        if all(_gives(other, case, output) for case, output in evidence):
+            return words
+    return None
+
+
+def _rules(model: Model) -> Iterator[tuple[str, Model]]:
+    """The same implementation with another rule of padding."""
     free = replace(model, expect={k: v for k, v in model.expect.items() if k != "padding"})
-    expected_rule = model.rule if model.claimed is None else PADDINGS[model.claimed]
-    found = [
-        (f"it pads as {rule}", replace(free, rule=rule))
-        for rule in RULES
-        if rule not in (expected_rule, "explicit") and not model.transposed
-    ]
-    if expected_rule != "explicit":
-        found.append(("it does not pad by itself", replace(free, rule="explicit")))
-    words = {
-        (): "it reverses no axis of the filters",
-        ("H", "W"): "it reverses the kernel's rows and columns",
-        ("I", "H", "W"): "it reverses channels, rows and columns of the filters",
-        ("I",): "it reverses the filters' channels",
-    }
-    expected = tuple(model.expect.get("flip", base.flip))
-    for flip, said in words.items():
-        if flip != expected:
-            found.append((said, replace(model, expect={**model.expect, "flip": flip})))
-    for key, value in (("stride", 1), ("dilation", 1), ("padding", 0), ("input_dilation", 1)):
-        if key in model.parameters:
-            other = replace(model, expect={**model.expect, key: value})
-            found.append((f"it leaves the {key} out", other))
-    swapped = not model.expect.get("kernel_transposed", base.kernel_transposed)
-    other = replace(model, expect={**model.expect, "kernel_transposed": swapped})
-    found.append(("it swaps the kernel's rows and columns", other))
-    return found
+    expected = model.rule if model.claimed is None else PADDINGS[model.claimed]
+    for rule in RULES:
+        if rule not in (expected, "explicit") and not model.transposed:
+            yield f"it pads as {rule}", replace(free, rule=rule)
+    if expected != "explicit":
+        yield "it does not pad by itself", replace(free, rule="explicit")
+
+
+def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
+    """The one mistake that gives every one of these outputs."""
+    left: list[str] | None = None
+    for case, output in evidence:
+        image, filters = case.arrays(*model.layouts)
+        try:
+            convention = model.convention(case)
+        except ConvcheckError:
+            return None
+        known = mistakes(convention, case.channels, output.dtype.name)
+        left = [
+            words
+            for words, other in known.items()
+            if (left is None or words in left) and _is(image, filters, output, other)
+        ]
+        if not left:
+            return None
+    return left[0] if left else None
 
 
 def _gives(model: Model, case: Case, output: Array) -> bool:
-    image, filters = case.arrays(*model.layouts)
     try:
-        return judge(image, filters, output, model.convention(case)).passed
+        return _is(*case.arrays(*model.layouts), output, model.convention(case))
+    except ConvcheckError:
+        return False
+
+
+def _is(image: Array, filters: Array, output: Array, convention: Convention) -> bool:
+    try:
+        return judge(image, filters, output, convention).passed
     except ConvcheckError:
         return False
 
 
 def _wide(model: Model, case: Case, output: Array) -> bool:
     """Whether an output is large enough for two conventions not to agree in it by chance."""
-    layout = model.convention(case).output_layout
-    sides = to_axes(output, layout, "NOHW").shape[2:] if output.ndim == len(layout) else (0,)
-    return output.size >= 24 and min(sides) > 1
+    c = model.convention(case)
+    if output.size < 24 or output.ndim != len(c.output_layout):
+        return False
+    sides: list[int] = [output.shape[c.output_layout.index(axis)] for axis in c.spatial]
+    return min(sides) > 1
 
 
-def _looked_into(model: Model, searched: Sequence[Evidence], patience: float) -> str | None:
-    """What a few outputs are, if that can be found out soon and is one thing.
+def _searched(
+    model: Model, searched: Sequence[Evidence], evidence: Sequence[Evidence], patience: float
+) -> str | None:
+    """What an output is, if that can be found out soon and is what the others are too.
 
     An output of one case may be many things by chance, of several they have only the truth in
     common.
     """
     until = time.monotonic() + patience
-    found: list[str] = []
+    told = None
     for case, output in searched:
         left = until - time.monotonic()
-        said = _one(model, case, output, left) if left > 0 else None
-        if said is None or (found and said != found[0]):
-            return None
-        found.append(said)
-    if len(found) == 1:
-        return f"in the one case that was looked into, {found[0]}"
-    return found[0] if found else None
+        told = _one(model, case, output, left) if left > 0 else None
+        if told is not None:
+            words, changes = told
+            changed = replace(model, expect={**model.expect, **changes})
+            if len(evidence) > 1 and all(_gives(changed, *pair) for pair in evidence):
+                return words
+    if told is not None and len(searched) == 1:
+        return f"in the one case that was looked into, {told[0]}"
+    return None
 
 
-def _one(model: Model, case: Case, output: Array, patience: float) -> str | None:
-    """What one output is, if that can be found out soon."""
+def _one(
+    model: Model, case: Case, output: Array, budget: float
+) -> tuple[str, dict[str, Any]] | None:
+    """What one output is, if that can be found out soon: in words, and the keys that say so."""
+    from convcheck.checks.identify import identify  # slow to import, and seldom needed
+
     image, filters = case.arrays(*model.layouts)
     try:
         expected = model.convention(case)
-        right = convolve(image, filters, expected)
+        result = identify(image, filters, output, budget=budget)
+        if result.verdict not in ("identified", "near-match"):
+            return None
+        first = result.candidates[0]
+        found, count = first.convention, first.comparison
+        if _same_sums(image, filters, found, expected):
+            found = expected.replace(**{key: getattr(found, key) for key in AFTER})
     except ConvcheckError:
         return None
-    from convcheck.checks.identify.classes import canonical, telling_probe
-    from convcheck.checks.sums import Problem
-
-    told = _identified_soon(image, filters, output, patience)
-    if told is None:
-        return None
-    found = Convention.from_dict(told["convention"])
-    if told["verdict"] == "identified":
-        # In few samples one thing may be said in many ways.
-        probe = telling_probe(Problem.of(image, filters, output))
-        plain = {"scale": 1.0, "bias": None, "activation": None, "arithmetic": "exact"}
-        one, other = (
-            convolve(probe.image, probe.filters, c.replace(**plain)) for c in (found, expected)
-        )
-        if np.array_equal(one, other):
-            found = expected.replace(**{key: getattr(found, key) for key in plain})
-        kernel = (case.kernel_height, case.kernel_width)
-        return _unlike(found, canonical(expected, kernel))
-    same = convolve(image, filters, found)
-    return f"it is right but for {told['where']}" if np.array_equal(right, same) else None
-
-
-def _identified_soon(
-    image: Array, filters: Array, output: Array, patience: float
-) -> dict[str, Any] | None:
-    """The answer of identify, in a process that can be ended when it takes too long."""
-    given = BytesIO()
-    np.savez(given, image=image, filters=filters, output=output)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", "from convcheck.checks.verify.instead import serve; serve()"],
-            input=given.getvalue(),
-            capture_output=True,
-            timeout=patience,
-            check=True,
-            start_new_session=True,
-        )
-        told: dict[str, Any] | None = json.loads(done.stdout)
-    except (subprocess.SubprocessError, OSError, ValueError):
-        return None
-    return told
-
-
-def serve() -> None:
-    """Identify the arrays on stdin; the answer is JSON, null where there is none."""
-    from convcheck.checks.identify import identify
-
-    with np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as given:
-        arrays = given["image"], given["filters"], given["output"]
-    told = None
-    with suppress(ConvcheckError):
-        result = identify(*arrays, ignore_nonfinite=True)
-        first = next(iter(result.candidates), None)
-        if first is not None and result.verdict in ("identified", "near-match"):
-            convention = first.convention.to_dict()
-            told = {"verdict": result.verdict, "convention": convention, "where": first.where}
-    sys.stdout.write(json.dumps(told))
-
-
-def _unlike(found: Convention, expected: Convention) -> str:
-    clauses = differences(found, expected.replace(arithmetic=found.arithmetic))
+    # In which floats it computes is no mistake.
+    integers = found.storage is not None and found.storage.is_integer
+    stored = expected.storage if integers else found.storage
+    same = expected.replace(arithmetic=found.arithmetic, storage=stored)
+    changes = {
+        key: getattr(found, key) for key in KEYS if getattr(found, key) != getattr(same, key)
+    }
+    if result.verdict == "near-match":
+        words = f"it is right but for {count.mismatched} of {count.total} elements"
+        return None if changes else (words, {})
+    clauses = differences(found, same)
     if not clauses:
-        return f"it computes in {found.arithmetic}"
-    return f"it has {'; '.join(clauses)}"
+        return f"it computes in {found.arithmetic}", {"arithmetic": found.arithmetic}
+    return f"it has {'; '.join(clauses)}", changes
+
+
+def _same_sums(image: Array, filters: Array, one: Convention, other: Convention) -> bool:
+    """Whether they are one thing said in two ways: they add up the same of other numbers too."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-(2**15), 2**15, a.shape) for a in (image, filters))
+    plain = {key: VOCABULARY[key].default for key in AFTER}
+    first, second = (convolve(x, w, c.replace(**plain)) for c in (one, other))
+    return np.array_equal(first, second)
