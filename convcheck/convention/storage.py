@@ -63,11 +63,11 @@ class Storage:
             # float64 has no 2^63 - 1: what is beyond it is clipped after the cast.
             kept = np.clip(np.nan_to_num(rounded), limits.min, limits.max)
             return np.where(kept >= 2.0**63, limits.max, kept).astype(dtype)
-        # Every step is exact: numpy.mod of a small negative number by 2^64 would not be.
-        size, half = 2.0 ** (8 * dtype.itemsize), 2.0**63
-        rest = np.fmod(rounded, size)
-        rest = np.where(rest >= half, rest - size, np.where(rest < -half, rest + size, rest))
-        return rest.astype(np.int64).astype(dtype)
+        # A small negative number modulo 2^64 is no float64.
+        small = np.abs(rounded) < 2.0**63
+        low = np.where(small, rounded, 0.0).astype(np.int64)
+        high = np.where(small, 0.0, np.mod(rounded, 2.0**64)).astype(np.uint64)
+        return (low + high.astype(np.int64)).astype(dtype)
 
     def interval(self, stored: Array) -> tuple[Array, Array]:
         """The least and the greatest number that is stored so: the closed hull, as float64.
