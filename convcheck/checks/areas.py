@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.patch import patch, source
+from convcheck.checks.patch import patch
 from convcheck.checks.sums import Linear, Sent
 from convcheck.checks.tiles import (
     FIXED_BYTES,
@@ -25,13 +25,8 @@ from convcheck.checks.tiles import (
     split,
     within,
 )
-from convcheck.engine import (
-    arrange_filters,
-    check_order,
-    correlate,
-    output_shape,
-    stored_image,
-)
+from convcheck.convention.channels import check_order, read_filters, read_output, stored_image
+from convcheck.engine import axes_of, correlate, output_shape, prepare_image
 from convcheck.errors import InputError
 from convcheck.pool import run
 
@@ -39,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from convcheck.checks.sums import Problem
-    from convcheck.convention import Convention
+    from convcheck.convention import Axis, Convention, Numbers
     from convcheck.pool import Workers
 
 Array = NDArray[Any]
@@ -47,12 +42,14 @@ R = TypeVar("R")
 
 PER_SAMPLE, PER_OUTPUT = 24, 128
 """Bytes that judging takes at its peak: for a sample of the image, and for an element of OUT."""
+SIDE = 32
+"""Elements along an axis of a rectangle of which halos are no large part, for small kernels."""
 WHOLE_BYTES = 128 << 20
 """What may be taken to judge an output as a whole; above, it is judged in areas."""
 
 
 class Area(Linear):
-    """What :class:`Linear` is, for a rectangle (N,O,H,W) of the output alone."""
+    """What :class:`Linear` is, for a rectangle (N,O,*S) of the output alone."""
 
     def __init__(
         self, problem: Problem, convention: Convention, tile: Tile, precision: str | None = None
@@ -66,7 +63,7 @@ class Area(Linear):
         return Area(self.problem, convention, self.tile, precision)
 
     def cut(self, output: Array) -> Array:
-        """This rectangle of a whole output (N,O,H,W), as a view."""
+        """This rectangle of a whole output (N,O,*S), as a view."""
         return output[self.part]
 
     def _filters(self) -> Array:
@@ -74,36 +71,46 @@ class Area(Linear):
         self._each = len(whole) // self.convention.groups
         return whole[self.part[1]]
 
-    def _outputs(self) -> tuple[int, ...]:
-        return tuple(part.stop for part in self.part[2:])
-
     def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
         x = stored_image(self.problem.image, c)
-        batch, outputs, *_ = self.part
+        batch, outputs, *shown = self.part
         groups = -(-outputs.stop // self._each) - outputs.start // self._each
         first = outputs.start // self._each * w.shape[1]
         some = slice(first, first + groups * w.shape[1])
-        # Channels out of order one by one: together they would be read as a copy of the image.
+        axes = zip(self.axes, shown, strict=True)
+        places = [axis.source(_reach(axis, part)) for axis, part in axes]
+
+        def met(read: slice, stored: slice) -> Array:
+            """What the windows meet of some channels, by where they are read and stored."""
+            steps = {key: _of(getattr(c, key), read) for key in ("image_offset", "image_scale")}
+            here = c.replace(**steps)
+            samples = x[batch, stored]
+            return patch(samples, places, c.padding_value, lambda s: how(prepare_image(s, here)))
+
         order = c.channel_order
-        views = [x[batch, some]] if order is None else [x[batch, i : i + 1] for i in order[some]]
-        rows, columns = (
-            source(c, axis, x.shape[2 + axis], _reach(c, axis, part, w.shape[2 + axis]))
-            for axis, part in enumerate(self.part[2:])
-        )
-        parts = [patch(view, rows, columns, c, how) for view in views]
-        met = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        return correlate(met, w, c.stride, c.dilation, groups)
+        if order is None:
+            return correlate(met(some, some), w, c.stride, c.dilation, groups)
+        # One by one: together they would be read as a copy of the image.
+        each = [
+            met(slice(i, i + 1), slice(order[i], order[i] + 1))
+            for i in range(*some.indices(x.shape[1]))
+        ]
+        return correlate(np.concatenate(each, axis=1), w, c.stride, c.dilation, groups)
 
 
-def _reach(c: Convention, axis: int, part: slice, kernel: int) -> Array:
+def _of(numbers: Numbers, channels: slice) -> Numbers:
+    """Of numbers for each channel those of some channels."""
+    return numbers[channels] if isinstance(numbers, tuple) else numbers
+
+
+def _reach(axis: Axis, part: slice) -> Array:
     """The places that the windows of some outputs meet, all that lie between them too."""
-    first = part.start * c.stride[axis] - c.padding[axis][0]
-    last = (part.stop - 1) * c.stride[axis] - c.padding[axis][0]
-    return np.arange(first, last + c.dilation[axis] * (kernel - 1) + 1)
+    first, last = axis.starts(part.start, part.stop)[[0, -1]]
+    return np.arange(first, last + axis.extent)
 
 
 def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Iterator[Area]:
-    """Every area of an output of ``shape`` (N,O,H,W), one at a time; progress is told of each."""
+    """Every area of an output of ``shape`` (N,O,*S), one at a time; progress is told of each."""
     for tile in _told(problem, tiled(problem, convention, shape).tiles):
         yield Area(problem, convention, tile)
 
@@ -111,7 +118,7 @@ def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Ite
 def handed_out(
     function: Callable[..., R], problem: Problem, convention: Convention, *more: Any
 ) -> Iterator[R]:
-    """``function(problem, convention, tile, *more)`` for every area of an output (N,O,H,W).
+    """``function(problem, convention, tile, *more)`` for every area of the problem's output.
 
     In any order, by the problem's workers, where it has some and they have the files; progress is
     told of each.
@@ -129,7 +136,8 @@ def handed_out(
                 hint="save each to a .npy file, or run it on this machine, without --dask",
             )
         workers = None
-    plan = tiled(problem, convention, problem.output.shape, workers=workers)
+    shape = read_output(problem.output, convention).shape
+    plan = tiled(problem, convention, shape, workers=workers)
     executor = workers.executor(plan.jobs, plan.seconds) if workers else None
     if executor is None:
         here = (function(problem, convention, tile, *more) for tile in plan.tiles)
@@ -153,9 +161,9 @@ def tiled(
     *,
     workers: Workers | None = None,
 ) -> Plan:
-    """The areas of an output of ``shape`` (N,O,H,W); progress is told that they begin."""
+    """The areas of an output of ``shape`` (N,O,*S); progress is told that they begin."""
     x = stored_image(problem.image, convention)
-    bank = arrange_filters(problem.filters, convention, x.shape[1])
+    bank = read_filters(problem.filters, convention, x.shape[1])
     item = problem.arithmetic.dtype.itemsize
     plan = grid(
         convention,
@@ -184,14 +192,18 @@ def _slices(tile: Tile) -> tuple[slice, ...]:
 
 
 def shape_of(problem: Problem, convention: Convention) -> tuple[int, ...]:
-    """The (N,O,H,W) that a convention gives.
+    """The (N,O,*S) that a convention gives.
 
     Raises:
         InputError: shapes that the convention does not fit.
     """
-    plain = convention.replace(output_layout="NOHW", channel_order=None)  # which needs no copy
-    check_order(convention, stored_image(problem.image, plain).shape[1])
-    return output_shape(problem.image.shape, problem.filters.shape, plain)
+    c = convention.replace(output_layout="NC" + convention.spatial)
+    shape = output_shape(problem.image.shape, problem.filters.shape, c)
+    x = stored_image(problem.image, c)
+    check_order("channel_order", c.channel_order, x.shape[1])
+    prepare_image(x[:0], c)  # which raises where its numbers are not one a channel
+    check_order("output_order", c.output_order, shape[1])
+    return shape
 
 
 def is_large(problem: Problem, shape: Sequence[int] | None = None) -> bool:
@@ -216,31 +228,35 @@ def grid(
     jobs: int = 1,
     remote: bool = False,
 ) -> Plan:
-    """The areas of an output of ``shape`` (N,O,H,W), and what one takes.
+    """The areas of an output of ``shape`` (N,O,*S), and what one takes.
 
-    ``channels`` are the image's, ``bank_shape`` (O,I,H,W); ``item`` the bytes of a number. An area
+    ``channels`` are the image's, ``bank_shape`` (O,I,*F); ``item`` the bytes of a number. An area
     has filters of one group, or whole groups. ``jobs``, ``memory`` and ``remote`` are those of
     :func:`tiles.within`.
     """
-    batch, count, height, width = shape
+    batch, count, *lengths = shape
     each, inputs = count // convention.groups, bank_shape[1]
-    taps = inputs * bank_shape[2] * bank_shape[3]
+    taps = math.prod(bank_shape[1:])
+    # What an area meets does not depend on where it lies: axes without borders will do.
+    axes = axes_of(convention, lengths, bank_shape[2:])
 
-    def peak(filters: int, rows: int, columns: int) -> int:
-        area = 1
-        for axis, n in enumerate((rows, columns)):
-            extent = convention.dilation[axis] * (bank_shape[2 + axis] - 1) + 1
-            area *= (n - 1) * convention.stride[axis] + extent
-        met = min(channels, -(-filters // each) * inputs) * area
-        numbers = PER_SAMPLE * met + PER_OUTPUT * filters * rows * columns + 8 * taps * columns
-        return FIXED_BYTES + item // 8 * numbers
+    def peak(filters: int, sizes: Sequence[int]) -> int:
+        reach = [(n - 1) * axis.stride + axis.extent for n, axis in zip(sizes, axes, strict=True)]
+        met = min(channels, -(-filters // each) * inputs) * math.prod(reach)
+        # A window matrix has one row at least.
+        numbers = PER_SAMPLE * met + PER_OUTPUT * filters * math.prod(sizes)
+        return FIXED_BYTES + item // 8 * (numbers + 8 * taps * math.prod(sizes[1:]))
 
     # A square that is not all halo says how many filters share its windows.
-    low, across = min(32, height), min(32, width)
-    filters = largest(count, lambda n: peak(n, low, across) <= TILE_BYTES)
+    sizes = [min(SIDE, n) for n in lengths]
+    filters = largest(count, lambda n: peak(n, sizes) <= TILE_BYTES)
     filters = filters // each * each or filters
-    columns = largest(width, lambda n: peak(filters, low, n) <= TILE_BYTES)
-    rows = largest(height, lambda n: peak(filters, n, columns) <= TILE_BYTES)
+    for axis in reversed(range(len(sizes))):
+
+        def fits(n: int, axis: int = axis) -> bool:
+            return peak(filters, [*sizes[:axis], n, *sizes[axis + 1 :]]) <= TILE_BYTES
+
+        sizes[axis] = largest(lengths[axis], fits)
     banks = [(0, count)]
     if filters < count:
         step = max(filters, each)
@@ -249,12 +265,11 @@ def grid(
             for first in range(0, count, step)
             for k, n in split(min(step, count - first), filters)
         ]
+    parts = [split(n, most) for n, most in zip(lengths, sizes, strict=True)]
     tiles = tuple(
-        Tile((image, k, y, x), (1, n, h, w))
-        for image, (y, h), (x, w), (k, n) in product(
-            range(batch), split(height, rows), split(width, columns), banks
-        )
+        Tile((image, k, *(at for at, _ in corner)), (1, n, *(size for _, size in corner)))
+        for image, corner, (k, n) in product(range(batch), product(*parts), banks)
     )
-    seconds = 1e-9 * batch * count * height * width * (0.2 * taps + 30) * (item // 8)
-    each = peak(filters, rows, columns)
-    return within(tiles, each, seconds, memory=memory, jobs=jobs, remote=remote)
+    seconds = 1e-9 * batch * count * math.prod(lengths) * (0.2 * taps + 30) * (item // 8)
+    took = peak(filters, sizes)
+    return within(tiles, took, seconds, memory=memory, jobs=jobs, remote=remote)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.areas import Area
-from convcheck.convention import PRECISIONS
-from convcheck.engine import finish, is_whole, round_to
+from convcheck.checks.tiles import Tile
+from convcheck.convention import KEYS
+from convcheck.convention.storage import round_half
+from convcheck.engine import finish
 from convcheck.rounding import gamma
 
 if TYPE_CHECKING:
-    from convcheck.checks.sums import Linear, Problem
-    from convcheck.convention import Convention
+    from collections.abc import Sequence
+
+    from convcheck.checks.sums import Linear
+    from convcheck.convention import Convention, Numbers, Storage
 
 Array = NDArray[Any]
 
+AFTER = ("scale", "bias", "activation", "arithmetic", "storage", "output_order")
+"""The keys of what is done after the sums."""
+
 
 class Step(IntEnum):
-    """The steps of a convention after which two outputs may be the same for the first time."""
+    """The steps of a convention after which two outputs may be the same for good."""
 
     SUMS = 0
     SCALED = 1
@@ -30,67 +37,143 @@ class Step(IntEnum):
     NEVER = 4
 
 
-def alike_after(base: Linear, changed: Linear, c: Convention) -> tuple[Step, bool]:
-    """The step of ``c`` after which no element differs by more than rounding can explain.
+class Stage(NamedTuple):
+    """Numbers (N,O,*S) after a step, and how far rounding may have moved each: 0 if exact."""
 
-    And whether none differs at all there. ``base`` and ``changed`` are sums of the same elements;
-    ``c`` has what is done with both after.
+    values: Array
+    error: Array | float
+
+
+def alike_after(base: Linear, c: Convention, other: Convention) -> tuple[Step, bool]:
+    """The step after which no element of the outputs differs by more than rounding can explain.
+
+    And whether none differs at all there. ``base`` has sums of ``c``; those of ``other`` are made
+    for what stands in the same places of the output as it is stored.
+
+    Raises:
+        InputError: shapes that ``other`` does not fit.
     """
-    left, right = base.values, changed.values
-    exact = is_exact(base.problem, c)
-    bound: Array | float = 0.0
-    if not exact:
-        bound = gamma(2 * base.terms + 4) * (changed.magnitude + base.magnitude)
-    apart = np.abs(right - left) > bound
-    if not apart.any():
-        return Step.SUMS, exact or np.array_equal(left, right)
-    if c.bias is not None and isinstance(base, Area):
-        c = c.replace(bias=c.bias[base.part[1]])
+    places = list(_channels(base))
+    moved = _moved(c, other, places)
+    left = _sums([base])
+    if moved != places:
+        right = _sums(_one_by_one(base, other, moved))
+    elif all(getattr(c, key) == getattr(other, key) for key in KEYS if key not in AFTER):
+        right = left
+    else:
+        right = _sums([base.again(other)])
+    some, others = _of(c, places), _of(other, moved)
+    apart = np.abs(left.values - right.values) > left.error + right.error
+    if not apart.any() and all(getattr(c, key) == getattr(other, key) for key in AFTER):
+        return Step.SUMS, np.array_equal(left.values, right.values)
+    last = Step.SUMS
+    stages = [(left, right)]
     with np.errstate(all="ignore"):  # a scale may overflow, as it does in the output
-        if not exact and (c.scale != 1.0 or c.bias is not None):
-            bound = _bound_scaled(left, right, bound, c)
-        # What rounding explains before ReLU is enough after it: it brings no two numbers apart.
-        for step, activation in ((Step.SCALED, None), (Step.ACTIVATED, c.activation)):
-            some = c.replace(activation=activation, arithmetic="exact")
-            left, right = finish(base.values, some), finish(changed.values, some)
-            apart = apart & (np.abs(left - right) > bound)
-            if not apart.any():
-                return step, np.array_equal(left, right)
-        stored = [round_to(y, c.arithmetic) for y in (left, right)]
-        if c.arithmetic in PRECISIONS:
-            # The digits that a precision drops are rounding, as above; infinity is none.
-            apart = apart & ~(np.isinf(stored[0]) & (stored[0] == stored[1]))
-        else:
-            apart = apart & (stored[0] != stored[1])
-            if not exact:
-                apart = apart & _apart_as_integers(left, right, bound, c.arithmetic)
-    return (Step.NEVER if apart.any() else Step.STORED), np.array_equal(stored[0], stored[1])
+        stages.append((_scaled(left, some), _scaled(right, others)))
+        stages.append((_activated(stages[1][0], some), _activated(stages[1][1], others)))
+        for step, (a, b) in enumerate(stages):
+            apart = np.abs(a.values - b.values) > a.error + b.error
+            last = Step(step + 1) if apart.any() else last
+        a, b = stages[-1]
+        stored = finish(left.values, some), finish(right.values, others)
+        stages.append((Stage(stored[0], 0.0), Stage(stored[1], 0.0)))
+        differ = stored[0] != stored[1]
+        if c.storage is None or other.storage is None or not c.storage.is_integer:
+            differ &= apart  # the digits that a precision drops are rounding, too
+        elif np.any(a.error) or np.any(b.error):
+            differ &= _integers_apart(a, b, c.storage, other.storage)
+    if differ.any():
+        return Step.NEVER, False
+    one, another = stages[last]
+    return last, np.array_equal(one.values, another.values)
 
 
-def is_exact(problem: Problem, c: Convention) -> bool:
-    """Whether no sum is rounded: a border such as 0.1 may be no multiple of the data's quantum."""
-    return problem.arithmetic.exact and is_whole(c.padding_value)
+def _channels(base: Linear) -> range:
+    """The output channels, as they are computed, that ``base`` has."""
+    first = base.tile.first[1] if isinstance(base, Area) else 0
+    return range(first, first + base.bank.shape[0])
 
 
-def _bound_scaled(a: Array, b: Array, bound: Array | float, c: Convention) -> Array:
-    """What rounding explains of a difference after scale and bias, which round each once."""
-    bias = np.abs(np.asarray(c.bias or 0.0)).reshape(-1, 1, 1)
-    size = abs(c.scale) * (np.abs(a) + np.abs(b)) + 2 * bias
-    whole: Array = abs(c.scale) * bound + gamma(4) * size
-    return whole
+def _moved(c: Convention, other: Convention, places: Sequence[int]) -> list[int]:
+    """The channels of ``other`` that are stored where these channels of ``c`` are."""
+    if other.output_order == c.output_order:
+        return list(places)
+    order = other.output_order or c.output_order or ()
+    plain = tuple(range(len(order)))
+    stored = np.argsort(c.output_order or plain)
+    return [(other.output_order or plain)[stored[place]] for place in places]
 
 
-def _apart_as_integers(left: Array, right: Array, bound: Array | float, arithmetic: str) -> Array:
-    """Which elements are stored as other integers, wherever within ``bound`` each number is."""
-    how, _, name = arithmetic.partition(":")
-    if how == "saturate":
-        (a, b), (c, d) = (
-            [round_to(y + side, arithmetic) for side in (-bound, bound)] for y in (left, right)
-        )
-        disjoint: Array = (b < c) | (d < a)
-        return disjoint
-    (a, b), (c, d) = ([np.trunc(y + side) for side in (-bound, bound)] for y in (left, right))
-    modulus = 2.0 ** (8 * np.dtype(name).itemsize)
-    # They may be the same where a multiple of the modulus is among the differences.
-    none: Array = np.floor((d - a) / modulus) < np.ceil((c - b) / modulus)
+def _one_by_one(base: Linear, other: Convention, channels: Sequence[int]) -> list[Area]:
+    """The sums of ``other`` for the same elements of these channels, each alone."""
+    size = base.values.shape
+    whole = Tile((0,) * len(size), size)
+    (n, _, *at), (images, _, *sizes) = (
+        (base.tile.first, base.tile.sizes) if isinstance(base, Area) else (whole.first, whole.sizes)
+    )
+    tiles = (Tile((n, channel, *at), (images, 1, *sizes)) for channel in channels)
+    return [Area(base.problem, other, tile) for tile in tiles]
+
+
+def _sums(parts: Sequence[Linear]) -> Stage:
+    """The sums of parts that are channels of one output; each twice as far off as its bound.
+
+    So two of them that are further apart than both errors are so in any two implementations.
+    """
+    values = np.concatenate([part.values for part in parts], axis=1)
+    first = parts[0].arithmetic
+    if first.exact:
+        return Stage(values, 0.0)
+    sizes = np.concatenate([part.magnitude for part in parts], axis=1)
+    return Stage(values, 2 * first.bound(sizes, parts[0].terms))
+
+
+def _of(c: Convention, channels: Sequence[int]) -> Convention:
+    """What is done after the sums of these output channels."""
+
+    def some(numbers: Numbers) -> Numbers:
+        return tuple(numbers[i] for i in channels) if isinstance(numbers, tuple) else numbers
+
+    return c.replace(scale=some(c.scale), bias=None if c.bias is None else some(c.bias))
+
+
+def _scaled(sums: Stage, c: Convention) -> Stage:
+    """After scale and bias, which round each once."""
+    plain = c.replace(activation=None, arithmetic="exact", storage=None)
+    values = finish(sums.values, plain)
+    if np.ndim(sums.error) == 0 or (np.all(np.asarray(c.scale) == 1) and c.bias is None):
+        return Stage(values, sums.error)
+    scale, bias = (
+        np.abs(np.asarray(v)).reshape(-1, *(1,) * c.rank) for v in (c.scale, c.bias or 0.0)
+    )
+    rounded = gamma(4) * (scale * np.abs(sums.values) + 2 * bias)
+    return Stage(values, scale * sums.error + rounded)
+
+
+def _activated(numbers: Stage, c: Convention) -> Stage:
+    """After the activation, which brings two numbers apart by its steepest slope at most."""
+    if c.activation is None:
+        return numbers
+    values = c.activation.apply(numbers.values)
+    return Stage(values, max(1.0, c.activation.steepest) * numbers.error)
+
+
+def _integers_apart(a: Stage, b: Stage, first: Storage, second: Storage) -> Array:
+    """Which elements are stored as other integers, wherever within its error each number is."""
+    (low, high), (least, most) = _range(a, first), _range(b, second)
+    smallest, largest = first.limits
+    modulus = largest - smallest + 1
+    # Integers that wrap may be the same where a multiple of the modulus is among the differences.
+    none: Array = np.floor((most - low) / modulus) < np.ceil((least - high) / modulus)
     return none
+
+
+def _range(numbers: Stage, s: Storage) -> tuple[Array, Array]:
+    """The least and the greatest integer that each number may become, before it wraps."""
+    low, high = (
+        round_half(numbers.values + side + s.zero_point, s.rounding)
+        for side in (-np.asarray(numbers.error), np.asarray(numbers.error))
+    )
+    if s.overflow == "saturate":
+        return np.clip(low, *s.limits), np.clip(high, *s.limits)
+    return low, high

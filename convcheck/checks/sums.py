@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.tiles import keep_freed_memory
+from convcheck.convention import round_to
+from convcheck.convention.channels import read_filters, read_image, stored_image
 from convcheck.engine import (
-    arrange_filters,
-    arrange_image,
+    axes_of,
+    is_whole,
     pad,
-    round_to,
+    prepare_filters,
+    prepare_image,
     spread,
-    stored_image,
     sums,
+    with_border,
 )
 from convcheck.mapping import Reference, reference
-from convcheck.rounding import Arithmetic, choose_arithmetic, norm
+from convcheck.rounding import Arithmetic, choose_arithmetic, largest_magnitude, quantum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convcheck.checks.tiles import Progress
-    from convcheck.convention import Convention
+    from convcheck.convention import Axis, Convention
     from convcheck.pool import Workers
 
 Array = NDArray[Any]
@@ -45,9 +48,10 @@ class Problem:
     filters: Array
     output: Array
     arithmetic: Arithmetic
+    """What sums of the numbers as they are stored are computed in."""
     progress: Progress | None = field(default=None, compare=False)
     """Who is told what is judged area by area."""
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What others find out about the arrays once for all hypotheses."""
     workers: Workers | None = field(default=None, compare=False)
     """Who judges a large output area by area; this process, where it is None."""
@@ -64,7 +68,7 @@ class Problem:
         workers: Workers | None = None,
         memory: int | None = None,
     ) -> Problem:
-        """The problem of three arrays; ``filters`` in any layout."""
+        """The problem of three arrays, each in any layout."""
         keep_freed_memory()
         flat = filters.reshape(1, -1)
         work = choose_arithmetic(image, flat)
@@ -78,6 +82,17 @@ class Problem:
             for array in (self.image, self.filters, self.output)
         )
 
+    def arithmetic_of(self, c: Convention) -> Arithmetic:
+        """What the sums are computed in after the steps of ``c`` that come before them."""
+        plain = c.image_offset == c.filter_offset == 0 and c.image_scale == 1
+        if plain and c.padding_value == 0:
+            return self.arithmetic
+        key = (c.image_offset, c.image_scale, c.filter_offset, c.padding_value)
+        if key not in self.memo:
+            self.memo[key] = _arithmetic(self, c)
+        found: Arithmetic = self.memo[key]
+        return found
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -85,7 +100,7 @@ class Sent:
 
     arrays: tuple[Array | Reference, ...]
     arithmetic: Arithmetic
-    memo: dict[str, Any]
+    memo: dict[Any, Any]
 
     @classmethod
     def of(cls, problem: Problem) -> Sent:
@@ -118,24 +133,27 @@ class Sent:
 
 
 class Linear:
-    """The sums of one convention before scale and bias, N,O,H,W, and their S when it is asked for.
+    """The sums of one convention before scale and bias, and what goes with them: (N,O,*S).
 
-    ``precision`` rounds the operands first, as hardware does that multiplies in fewer bits.
+    The output's channels are in the order in which they are computed. Operands and sums are exact,
+    whatever arithmetic the convention names; ``precision`` rounds the operands first, as hardware
+    does that multiplies in fewer bits.
     """
 
-    shown: tuple[Any, ...] = (slice(None), slice(None))
-    """What of the output's rows and columns is looked at."""
+    shown: tuple[slice, ...] = ()
+    """What of the output's spatial axes is looked at; all of it where it is empty."""
 
     def __init__(
         self, problem: Problem, convention: Convention, precision: str | None = None
     ) -> None:
         self.problem = problem
         self.convention = convention.replace(
-            scale=1.0, bias=None, activation=None, arithmetic="exact"
+            scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None
         )
+        self.arithmetic = problem.arithmetic_of(self.convention)
         self.precision = precision
         self.bank = self._operand(self._filters())
-        self.terms = int(np.prod(self.bank.shape[1:]))
+        self.terms = math.prod(self.bank.shape[1:])
         self._rounded: dict[str, Linear] = {}
 
     @cached_property
@@ -143,65 +161,40 @@ class Linear:
         """The sums."""
         return self._sums(self._operand, self.bank, self.convention)
 
-    def _operand(self, array: Array) -> Array:
-        """An image or filters in the working dtype."""
-        cast = self.problem.arithmetic.cast
-        if self.precision is None:
-            return cast(array)
-        return cast(round_to(cast(array), self.precision))
-
-    def _filters(self) -> Array:
-        image = stored_image(self.problem.image, self.convention)
-        return arrange_filters(self.problem.filters, self.convention, image.shape[1])
-
-    def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
-        """The correlation of ``how`` of the image, arranged as ``c`` says, with a bank that is."""
-        x = spread(arrange_image(how(self.problem.image), c), c.input_dilation)
-        return sums(pad(x, c), w, c, self.problem.arithmetic)
-
-    @cached_property
-    def heaviest(self) -> float:
-        """The largest 2-norm of a filter."""
-        return max(norm(kernel) for kernel in self.bank)
-
     @cached_property
     def magnitude(self) -> Array:
-        """S for every element."""
-        value = abs(self.convention.padding_value)
-        bordered = self.convention.replace(padding_value=value)
-        return self._sums(_magnitudes, _magnitudes(self._filters()), bordered)
+        """The sums of the products' magnitudes, to which the bounds of rounding are relative."""
+        return self._of_sizes(1)
+
+    @cached_property
+    def squares(self) -> Array:
+        """The sums of the products' squares: their root is what rounding typically grows with."""
+        return self._of_sizes(2)
 
     @cached_property
     def edge(self) -> Array:
-        """What a border of ones would add to every element."""
-        ones = self.convention.replace(padding_mode="constant", padding_value=1.0)
+        """What a border of ones would add to every element, where it is constant."""
+        ones = self.convention.replace(padding_value=1.0)
         return self._sums(lambda x: np.zeros(x.shape), self.bank, ones)
 
     @cached_property
     def interior(self) -> Array:
-        """The elements, (H,W), whose windows lie inside the image."""
-        rows, columns = (self._inside(axis)[shown] for axis, shown in enumerate(self.shown))
-        both: Array = rows[:, None] & columns[None, :]
-        return both
+        """The elements, (*S), whose windows lie inside the image."""
+        shown = self.shown or (slice(None),) * self.convention.rank
+        sides = [_inside(axis)[part] for axis, part in zip(self.axes, shown, strict=True)]
+        return reduce(np.logical_and.outer, sides)
 
     @property
     def border(self) -> int:
         """How many elements of a channel have windows that reach over the image's edge."""
-        sides = [self._inside(axis) for axis in (0, 1)]
+        sides = [_inside(axis) for axis in self.axes]
         return math.prod(s.size for s in sides) - math.prod(map(np.count_nonzero, sides))
 
-    def _inside(self, axis: int) -> Array:
-        """The places of an axis where windows lie inside the image."""
-        c = self.convention
-        x = stored_image(self.problem.image, c)
-        starts = np.arange(self._outputs()[axis]) * c.stride[axis] - c.padding[axis][0]
-        ends = starts + c.dilation[axis] * (self.bank.shape[2 + axis] - 1)
-        length = (x.shape[2 + axis] - 1) * c.input_dilation[axis] + 1
-        inside: Array = (starts >= 0) & (ends < length)
-        return inside
-
-    def _outputs(self) -> tuple[int, ...]:
-        return self.values.shape[2:]
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The spatial axes of the whole image by the kernel."""
+        x = stored_image(self.problem.image, self.convention)
+        return axes_of(self.convention, x.shape[2:], self.bank.shape[2:])
 
     def again(self, convention: Convention, precision: str | None = None) -> Linear:
         """The same of another convention."""
@@ -216,13 +209,76 @@ class Linear:
     def with_border(self, value: float) -> Linear:
         """The same with another constant beyond the edge, without computing it all again."""
         other = copy(self)
-        other.__dict__.pop("magnitude", None)
+        for sizes in ("magnitude", "squares"):
+            other.__dict__.pop(sizes, None)
         other._rounded = {}
         other.convention = self.convention.replace(padding_value=value)
+        other.arithmetic = self.problem.arithmetic_of(other.convention)
         other.values = self.values + (value - self.convention.padding_value) * self.edge
         return other
 
+    def _operand(self, array: Array) -> Array:
+        """An image or filters, after the steps before the sums, in the working dtype."""
+        cast = self.arithmetic.cast
+        if self.precision is None:
+            return cast(array)
+        return cast(round_to(cast(array), self.precision))
 
-def _magnitudes(array: Array) -> Array:
-    sizes: Array = np.abs(array.astype(np.result_type(array, np.float64)))
-    return sizes
+    def _filters(self) -> Array:
+        image = stored_image(self.problem.image, self.convention)
+        bank = read_filters(self.problem.filters, self.convention, image.shape[1])
+        return prepare_filters(bank, self.convention)
+
+    def _of_sizes(self, power: int) -> Array:
+        """The sums of the products' magnitudes to a power."""
+
+        def sizes(array: Array) -> Array:
+            found: Array = np.abs(array.astype(np.result_type(array, np.float64))) ** power
+            return found
+
+        c = self.convention
+        bordered = c.replace(padding_value=abs(c.padding_value) ** power)
+        return self._sums(sizes, sizes(self._filters()), bordered)
+
+    def _sums(self, how: Callable[[Array], Array], w: Array, c: Convention) -> Array:
+        """The correlation of ``how`` of the image, read as ``c`` says, with a bank that is."""
+        x = how(prepare_image(read_image(self.problem.image, c), c))
+        return sums(pad(spread(x, c.input_dilation), c), w, c, self.arithmetic)
+
+
+def _inside(axis: Axis) -> Array:
+    """The outputs of an axis whose windows lie inside the image."""
+    starts = axis.starts(0, axis.out)
+    inside: Array = (starts >= 0) & (starts + axis.extent <= axis.spread)
+    return inside
+
+
+def _arithmetic(problem: Problem, c: Convention) -> Arithmetic:
+    """The arithmetic of a moved and scaled image with its border, and moved filters.
+
+    Few numbers stand for the image: as large as any of its can be, multiples of the same quantum.
+    """
+    image, filters = problem.image, problem.filters.ravel()
+    offsets, scales, shifts = (
+        np.atleast_1d(np.asarray(v)) for v in (c.image_offset, c.image_scale, c.filter_offset)
+    )
+    largest = (largest_magnitude(image) + largest_magnitude(offsets)) * largest_magnitude(scales)
+    step = min(quantum(image), quantum(offsets)) * quantum(scales)
+    # Without a quantum: numbers that have none in common as far as float64 goes.
+    some = [step * np.ceil(largest / step), step] if step else [largest, largest * 2.0**-60]
+    wide = np.result_type(image, np.float64)
+    if image.dtype.kind in "biu" and step >= 1 and is_whole(largest):
+        wide = np.dtype(np.int64)
+    moved = with_border(np.array(some).astype(wide), c)
+    bank = filters
+    if shifts.any():
+        if filters.dtype.kind in "biu" and all(map(is_whole, shifts)):
+            shifts = shifts.astype(np.int64)
+        most = np.full(filters.size, np.max(np.abs(shifts)))
+        bank = np.concatenate([filters, most, shifts])
+    work = choose_arithmetic(moved, bank.reshape(1, -1))
+    if work.exact:
+        return work
+    steps = (offsets.any(), (scales != 1).any(), shifts.any())
+    roundings = problem.arithmetic.input_roundings + sum(map(bool, steps))
+    return replace(work, input_roundings=roundings + work.input_roundings)

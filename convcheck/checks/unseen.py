@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.blindness import is_flat, why_equal
-from convcheck.checks.outcome import Step, is_exact
-from convcheck.convention import PRECISIONS
-from convcheck.engine import arrange_filters, pad, stored_image
+from convcheck.checks.outcome import AFTER, Step
+from convcheck.convention.channels import read_filters, stored_image
+from convcheck.engine import axes_of, pad, prepare_filters
 from convcheck.rounding import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from convcheck.checks.sums import Problem
-    from convcheck.convention import Convention
+    from convcheck.checks.sums import Linear, Problem
+    from convcheck.convention import Axis, Convention
 
 Array = NDArray[Any]
 
@@ -27,53 +27,57 @@ MOST = 1 << 21
 CONSTANT = "W is constant: every kernel is the same number throughout"
 
 
-def why_unseen(problem: Problem, c: Convention, other: Convention, shape: Sequence[int]) -> str:
-    """Why the sums of ``c`` and ``other`` are the same; ``shape`` is the output's, N,O,H,W."""
-    return next(words for holds, words in _facts(problem, c, other, shape) if holds)
+def why_unseen(base: Linear, c: Convention, other: Convention, shape: Sequence[int]) -> str:
+    """Why the numbers of ``c`` and ``other`` are the same; ``shape`` is the output's, (N,O,*S).
+
+    ``base`` has the sums of ``c``.
+    """
+    return next(words for holds, words in _facts(base, c, other, shape) if holds)
 
 
-def why_after(c: Convention, step: Step, same: bool) -> str:
+def why_after(c: Convention, other: Convention, step: Step, same: bool) -> str:
     """Why outputs are the same after a later step, or where not ``same``, but for rounding."""
-    how, _, name = c.arithmetic.partition(":")
-    if c.scale == 0:
+    sums = {key for key in AFTER if getattr(c, key) != getattr(other, key)} <= {"output_order"}
+    if sums and not np.any(c.scale):
         return "a scale of 0 makes the same of all sums"
-    if step is Step.STORED and c.arithmetic in PRECISIONS:
-        return f"the sums differ, but where they do, both overflow {how} alike"
-    does = {
-        Step.SCALED: "scale and bias leave",
-        Step.ACTIVATED: "ReLU leaves",
-        Step.STORED: f"being stored as {name}, which {how}s, leaves",
-    }[step]
+    differ = "the sums differ" if sums else "the numbers differ first"
     left = "the same of both" if same else "no more of it than rounding can explain"
-    return f"the sums differ, but {does} {left}"
+    if step is Step.SCALED:
+        return f"{differ}, but scale and bias leave {left}"
+    if step is Step.ACTIVATED and c.activation is not None:
+        return f"{differ}, but {c.activation.words} leaves {left}"
+    if c.storage is None or not c.storage.is_integer:
+        kept = c.arithmetic if c.storage is None else c.storage.dtype
+        return f"{differ}, but {kept} has the same number for both"
+    does = f"{c.storage.overflow}s"
+    return f"{differ}, but being stored as {c.storage.dtype}, which {does}, leaves {left}"
 
 
 def _facts(
-    problem: Problem, c: Convention, other: Convention, shape: Sequence[int]
+    base: Linear, c: Convention, other: Convention, shape: Sequence[int]
 ) -> Iterator[tuple[bool, str]]:
-    """What makes the sums the same, and whether it holds; what says the most comes first."""
-    image, filters = problem.image, problem.filters
-    zeros = c.padding_mode != "constant" or c.padding_value == 0
-    yield zeros and not image.any(), "IMG is all zeros"
-    yield not filters.any(), "W is all zeros"
+    """What makes the numbers the same, and whether it holds; what says the most comes first."""
+    image, filters = base.problem.image, base.problem.filters
     x, y = stored_image(image, c), stored_image(image, other)
-    w = arrange_filters(filters, c, x.shape[1])
-    v = arrange_filters(filters, other, y.shape[1])
+    axes = axes_of(c, x.shape[2:], base.bank.shape[2:])
+    yield from _after_facts(base, c, other)
+    w, v = (
+        prepare_filters(read_filters(filters, k, z.shape[1]), k) for k, z in ((c, x), (other, y))
+    )
+    zeros = not any("constant" in k.padding_modes and k.padding_value for k in (c, other))
+    steps = ("image_offset", "filter_offset")
+    unmoved = all(not np.any(getattr(k, key)) for k in (c, other) for key in steps)
+    yield unmoved and zeros and not image.any(), "IMG is all zeros"
+    yield unmoved and not filters.any(), "W is all zeros"
     constant = filters.size > 1 and bool((filters == filters.flat[0]).all())
-    exact = is_exact(problem, c)
+    exact = base.arithmetic.exact
+    bordered = meets_more(c, axes, shape)
     if other.flip != c.flip:
         moved = {*c.flip} ^ {*other.flip}
-        long = any(w.shape[1 + "IHW".index(axis)] > 1 for axis in moved)
+        long = any(w.shape[1 + ("I" + c.spatial).index(axis)] > 1 for axis in moved)
         yield constant and long, CONSTANT
-        bordered = meets_more(c, x.shape, w.shape, shape)
         yield True, why_equal(x, w, [c.flip, other.flip], exact, bordered=bordered)[0]
-    elif other.kernel_transposed != c.kernel_transposed:
-        yield w.shape[2:] == (1, 1), "a kernel of 1x1 is its own transpose"
-        same = np.array_equal(w, v)
-        yield constant and same, CONSTANT
-        yield same, "every kernel of W is symmetric about its diagonal"
     elif other.channel_order != c.channel_order:
-        yield x.shape[1] == 1, "IMG has one channel"
         yield constant and c.groups == 1, CONSTANT
         trade = _trading(c, other, x.shape[1])
         alike = all(_same(x[:, i], x[:, j]) for i, j in trade) or _bank_alike(w, c, other)
@@ -83,38 +87,62 @@ def _facts(
             shape[2 + _axis(c.stride, other.stride)] == 1,
             "the output has one element along this axis, so no second window shows the stride",
         )
-    elif other.dilation != c.dilation:
-        yield (
-            w.shape[2 + _axis(c.dilation, other.dilation)] == 1,
-            "the kernel has one tap along this axis, which dilation does not move",
-        )
-    elif other.padding_mode != c.padding_mode:
-        yield from _border_facts(problem, c, other, x, w, shape)
+    elif other.padding_mode != c.padding_mode or other.padding_value != c.padding_value:
+        yield from _border_facts(base.problem, c, other, x, w, shape)
     elif other.image_layout != c.image_layout:
         yield x.shape == y.shape and _same(x, y), "IMG is the same, read as either"
     elif other.filter_layout != c.filter_layout:
         same = np.array_equal(w, v)
         yield constant and same, CONSTANT
+        swapped = [a for a in c.filter_layout if a in c.spatial]
+        turned = swapped != [a for a in other.filter_layout if a in c.spatial]
+        yield same and turned, "every kernel of W is symmetric about its diagonal"
         yield same, "W is the same, read as either"
+    elif other.conjugate != c.conjugate:
+        yield not filters.imag.any(), "W is real"
+    elif other.image_offset != c.image_offset:
+        sums = np.sum(w, axis=tuple(range(2, w.ndim)))
+        yield not bordered and not sums.any(), "every kernel adds up to 0, which no offset moves"
     # Windows that meet but one number a channel are alike wherever they start, and reach.
-    reads = ("channel_order", "image_layout", "filter_layout")
+    reads = ("channel_order", "image_layout", "filter_layout", *steps, "image_scale")
     if all(getattr(c, key) == getattr(other, key) for key in reads):
-        flat = is_flat(x) and not any(
-            meets_more(k, x.shape, bank.shape, shape) for k, bank in ((c, w), (other, v))
-        )
-        one = flat and bool((x[:, :, 0, 0] == x[0, 0, 0, 0]).all())
+        spread = axes_of(other, y.shape[2:], v.shape[2:])
+        flat = is_flat(x) and not bordered and not meets_more(other, spread, shape)
+        first = np.array([channel.flat[0] for one in x for channel in one])
+        one = flat and unmoved and bool((first == first[0]).all())
         yield one, "IMG is constant: every window sees the same numbers"
         yield flat, "each channel of IMG is constant: all of its windows see the same numbers"
     yield exact, "on these numbers the results come out the same"
     yield True, "on these numbers the results differ by no more than rounding can explain"
 
 
+def _after_facts(base: Linear, c: Convention, other: Convention) -> Iterator[tuple[bool, str]]:
+    """Why another step after the sums is none on these numbers."""
+    if other.bias != c.bias:
+        yield not np.any(c.bias), "the bias is 0"
+    if other.activation != c.activation and c.activation is not None:
+        if other.activation is None:
+            yield True, f"{c.activation.words} leaves all of these numbers as they are"
+        yield True, "on these numbers both activations give the same"
+    if c.storage is not None and other.storage is not None and other.storage != c.storage:
+        if other.storage.rounding != c.storage.rounding:
+            yield True, "both ways of rounding give the same integers here"
+        if other.storage.overflow != c.storage.overflow:
+            yield True, f"no number is beyond what {c.storage.dtype} holds"
+        yield True, f"every number is at an end of what {c.storage.dtype} holds"
+    if other.output_order != c.output_order:
+        w = base.bank if c.groups == 1 else base.bank[:0]
+        alike = len(w) > 0 and all(np.array_equal(w[0], one) for one in w)
+        yield alike, "every filter of W is the same"
+
+
 def _border_facts(
     problem: Problem, c: Convention, other: Convention, x: Array, w: Array, shape: Sequence[int]
 ) -> Iterator[tuple[bool, str]]:
-    rows, columns = (reaching(c, a, x.shape[2 + a], w.shape[2 + a], shape[2 + a]) for a in (0, 1))
-    yield not rows.any() and not columns.any(), "no window reaches beyond the edge"
-    zero = not w[:, :, rows].any() and not w[:, :, :, columns].any()
+    axes = axes_of(c, x.shape[2:], w.shape[2:])
+    reached = [reaching(axis, n) for axis, n in zip(axes, shape[2:], strict=True)]
+    yield not any(taps.any() for taps in reached), "no window reaches beyond the edge"
+    zero = not any(np.compress(taps, w, axis=2 + axis).any() for axis, taps in enumerate(reached))
     yield zero, "W is zero wherever it reaches beyond the edge"
     sizes = (n + sum(pads) for n, pads in zip(x.shape[2:], c.padding, strict=True))
     small = math.prod((*x.shape[:2], *sizes)) <= MOST
@@ -123,20 +151,19 @@ def _border_facts(
     yield same, "beyond the edge both continue the image with the same numbers"
 
 
-def reaching(c: Convention, axis: int, size: int, kernel: int, outputs: int) -> Array:
+def reaching(axis: Axis, outputs: int) -> Array:
     """Which taps of an axis meet what is beyond the image's edge in some window."""
-    first = np.arange(kernel) * c.dilation[axis] - c.padding[axis][0]
-    last = first + (outputs - 1) * c.stride[axis]
-    beyond: Array = (first < 0) | (last > (size - 1) * c.input_dilation[axis])
+    first = np.arange(axis.taps) * axis.dilation - axis.before
+    last = first + (outputs - 1) * axis.stride
+    beyond: Array = (first < 0) | (last >= axis.spread)
     return beyond
 
 
-def meets_more(
-    c: Convention, image: Sequence[int], bank: Sequence[int], shape: Sequence[int]
-) -> bool:
+def meets_more(c: Convention, axes: Sequence[Axis], shape: Sequence[int]) -> bool:
     """Whether windows meet numbers that are none of the image's: a border, or zeros in gaps."""
-    border = c.padding_mode == "constant" and any(
-        reaching(c, a, image[2 + a], bank[2 + a], shape[2 + a]).any() for a in (0, 1)
+    border = any(
+        axis.mode == "constant" and reaching(axis, n).any()
+        for axis, n in zip(axes, shape[2:], strict=True)
     )
     return border or max(c.input_dilation) > 1
 
@@ -164,7 +191,7 @@ def _bank_alike(w: Array, c: Convention, other: Convention) -> bool:
 
 
 def _axis(a: Sequence[int], b: Sequence[int]) -> int:
-    return 0 if a[0] != b[0] else 1
+    return next(axis for axis, (m, n) in enumerate(zip(a, b, strict=True)) if m != n)
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -1,6 +1,7 @@
 """How a result is made: the record of schema 2 and what its keys are made of."""
 
 from convcheck.convention.axis import PADDING_MODES, Axis
+from convcheck.convention.deviations import Deviation, deviations
 from convcheck.convention.record import (
     CORRELATION,
     FLIPPED,
@@ -13,6 +14,7 @@ from convcheck.convention.record import (
 )
 from convcheck.convention.steps import ACTIVATIONS, Activation
 from convcheck.convention.storage import INTEGERS, PRECISIONS, Storage, representable, round_to
+from convcheck.convention.usual import usual_convention
 from convcheck.convention.vocabulary import KEYS, VOCABULARY, Numbers, Pair, convention_schema
 
 __all__ = [
@@ -29,13 +31,16 @@ __all__ = [
     "Activation",
     "Axis",
     "Convention",
+    "Deviation",
     "Numbers",
     "Pair",
     "Storage",
     "convention_schema",
+    "deviations",
     "named",
     "normalized",
     "parse_partial",
     "representable",
     "round_to",
+    "usual_convention",
 ]

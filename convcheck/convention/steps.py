@@ -64,7 +64,8 @@ class Kind:
     """An entry: the functions take arrays and the values of the parameters.
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
-    values. ``smooth`` says that nothing is cut off, so that every result tells its argument.
+    values. Where there are values, ``rough`` is the preimage before they are known, and ``values``
+    reads them off results and their arguments.
     """
 
     words: str
@@ -73,15 +74,21 @@ class Kind:
     code: Mapping[str, str]
     parameters: tuple[str, ...] = ()
     steepest: Callable[..., float] = field(default=lambda *_: 1.0)
-    smooth: bool = False
+    rough: Callable[[Array, Array], Interval] | None = None
+    values: Callable[[Array, Array], tuple[float, ...]] | None = None
 
 
-def _kept(low: Array, high: Array, least: float, most: float) -> Interval:
-    """Of what is cut off at both ends: the ends stand for all that lies beyond them."""
-    empty = (high < least) | (low > most)
-    below = np.where(low <= least, -np.inf, low)
-    above = np.where(high >= most, np.inf, high)
-    return np.where(empty, np.inf, below), np.where(empty, -np.inf, above)
+def _kept(
+    low: Array, high: Array, least: float, most: float, below: float | None = None
+) -> Interval:
+    """Of what is cut off at both ends: the ends stand for all that lies beyond them.
+
+    ``below`` says how far down results may be; they are no less than ``least`` where it is None.
+    """
+    empty = (high < (least if below is None else below)) | (low > most)
+    left = np.where(low <= least, -np.inf, low)
+    right = np.where(high >= most, np.inf, high)
+    return np.where(empty, np.inf, left), np.where(empty, -np.inf, right)
 
 
 def _increasing(
@@ -136,7 +143,8 @@ def _tanh(v: Array) -> Array:
 
 
 def _silu(v: Array) -> Array:
-    return v * _sigmoid(v)
+    found: Array = v * _sigmoid(v)
+    return found
 
 
 def _gelu(v: Array) -> Array:
@@ -147,11 +155,13 @@ def _gelu(v: Array) -> Array:
 
 
 def _gelu_tanh(v: Array) -> Array:
-    return 0.5 * v * (1.0 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v**3)))
+    found: Array = 0.5 * v * (1.0 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v**3)))
+    return found
 
 
 def _hard_swish(v: Array) -> Array:
-    return v * _hard_sigmoid(v)
+    found: Array = v * _hard_sigmoid(v)
+    return found
 
 
 def _hard_sigmoid(v: Array) -> Array:
@@ -183,6 +193,15 @@ def _clip(v: Array, low: float, high: float) -> Array:
 def _hard_sigmoid_preimage(low: Array, high: Array) -> Interval:
     low, high = _kept(low, high, 0.0, 1.0)
     return 6 * (low - 0.5), 6 * (high - 0.5)
+
+
+def _slope(y: Array, v: Array) -> tuple[float, ...]:
+    """The median of what results are of their arguments below zero."""
+    some = (v < 0) & np.isfinite(v)
+    if not some.any():
+        return (0.0,)
+    heavy = some & (v <= np.median(v[some]))  # far from zero an error counts little
+    return (float(np.median(y[heavy] / v[heavy])),)
 
 
 def _leaky_relu(v: Array, slope: float) -> Array:
@@ -227,7 +246,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Sigmoid",
             },
             steepest=lambda: 0.25,
-            smooth=True,
         ),
         "tanh": Kind(
             "tanh",
@@ -240,7 +258,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.tanh({y})",
                 "onnx": "Tanh",
             },
-            smooth=True,
         ),
         "silu": Kind(
             "SiLU (swish)",
@@ -254,7 +271,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Swish",
             },
             steepest=lambda: 1.1,
-            smooth=True,
         ),
         "gelu": Kind(
             "GELU",
@@ -268,7 +284,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Gelu",
             },
             steepest=lambda: 1.13,
-            smooth=True,
         ),
         "gelu_tanh": Kind(
             "GELU by its tanh formula",
@@ -282,7 +297,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": 'Gelu(approximate="tanh")',
             },
             steepest=lambda: 1.13,
-            smooth=True,
         ),
         "hard_sigmoid": Kind(
             "the hard sigmoid (x/6 + 1/2, cut off at 0 and 1)",
@@ -321,7 +335,6 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.elu({y})",
                 "onnx": "Elu",
             },
-            smooth=True,
         ),
         "abs": Kind(
             "the absolute value",
@@ -348,7 +361,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             parameters=("slope",),
             steepest=lambda slope: max(1.0, abs(slope)),
-            smooth=True,
+            rough=lambda low, high: _kept(low, high, 0.0, np.inf, below=-np.inf),
+            values=_slope,
         ),
         "clip": Kind(
             "cut off below {0} and above {1}",
@@ -362,6 +376,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Clip(min={0}, max={1})",
             },
             parameters=("low", "high"),
+            rough=lambda low, high: _kept(low, high, float(high.min()), float(low.max())),
+            values=lambda y, _: (float(y.min()), float(y.max())),
         ),
     }
 )

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.patch import wrapped_index
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from convcheck.convention import Axis
+from convcheck.convention.axis import continued
 
 Array = NDArray[Any]
 
 LONG, VERY_LONG = 7, 32
 """Taps above which a kernel is hardly ever dilated, and above which it is a whole image itself,
-that nobody dilates or strides."""
-MAX_STRIDE, MAX_DILATION = 8, 4
+that nobody dilates."""
+DILATIONS = (1, 2, 3, 4)
 MAX_MIXED = 4
 """The largest stride of an image that was spread out, and how far its samples are apart then."""
 MAX_CROP = 3
 """By how much more than its kernel adds a transposed convolution is cropped on a side."""
 MAX_OUTSIDE = 6
 """How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
+OPTIONS = 4096
+"""Of one axis: a dilation beyond it is not tried."""
 
 
 @dataclass(frozen=True)
-class Axis:
+class Way:
     """One way for a spatial axis: its dilations, its stride, and a range of first windows."""
 
     input_dilation: int
@@ -43,8 +44,9 @@ class Axis:
 class Table:
     """Options of one axis side by side, the kernel as it is and reversed.
 
-    ``touches`` marks the options whose windows reach over the edge at any of the places, ``kind``
-    numbers what sets a window apart beside its place: the dilations, and whether it is reversed.
+    ``places`` are the samples' along the axis; ``touches`` marks the options whose windows reach
+    over the edge at any of them, ``kind`` numbers what sets a window apart beside its place: the
+    dilations, and whether it is reversed.
     """
 
     size: int
@@ -68,6 +70,15 @@ class Table:
         """The options without zeros between samples."""
         return self.part(np.flatnonzero(self.gap == 1))
 
+    def axis(self, option: int, outputs: int) -> Axis:
+        """One option as an axis of a convention, with the padding after it that it needs."""
+        gap, dilation, stride, start = (
+            int(a[option]) for a in (self.gap, self.dilation, self.stride, self.start)
+        )
+        turned = bool(self.reversed[option])
+        axis = Axis(self.size, self.kernel, stride, dilation, gap, -start, 0, self.mode, turned)
+        return axis.fitted(outputs)
+
     def source(self, sample: int | Array) -> Array:
         """(options, taps): what each tap meets at a sample's place, ``size`` for a zero.
 
@@ -78,7 +89,7 @@ class Table:
         window = self.start + self.stride * self.places[sample][..., None]
         position = window[..., None] + self.dilation[:, None] * taps
         if self.mode != "constant":
-            return wrapped_index(position, self.size, self.mode)
+            return continued(position, self.size, self.mode)
         if not np.any(self.gap > 1):  # a division by each is much slower
             return np.where((position >= 0) & (position < self.size), position, self.size)
         gap = self.gap[:, None]
@@ -109,57 +120,77 @@ def met_by(source: Array, size: int) -> tuple[Array, Array]:
     return np.flatnonzero(met), (np.cumsum(met) - 1)[source]
 
 
-def axis_options(
+def ways(
     size: int,
     kernel: int,
     outputs: int,
     *,
-    wide: bool,
+    dilations: Sequence[int] = DILATIONS,
+    wide: bool = False,
     circular: bool = False,
-    bordered: bool = False,
     outside: bool = False,
     mixed: bool = False,
-) -> list[Axis]:
-    """The options of one axis: image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
+) -> list[Way]:
+    """The ways of one axis: an image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
     Ordinarily every window touches the image and crops no more than about its own extent; ``wide``
     allows any crop, ``outside`` a few windows that lie in the padding altogether. ``circular`` is
-    for a whole period of a wrapped image, rolled by any amount; ``bordered`` leaves out zeros
-    between samples. ``mixed`` has strides where there are such zeros too, as resampling does.
+    for a whole period of a wrapped image, rolled by any amount. ``mixed`` has strides where there
+    are zeros between samples too, as resampling does. Strides and input dilations are all that
+    the sizes allow.
     """
     beyond = MAX_OUTSIDE if outside else 0
-    apart = wide or circular or bordered or size == 1
-    # Patches side by side, and what puts them together again, are as far apart as they are long.
-    patch = (kernel,) if MAX_STRIDE < kernel <= VERY_LONG and not mixed else ()
-    far = MAX_MIXED if mixed else MAX_STRIDE
-    gaps = (1,) if apart else (*range(1, far + 1), *patch)
-    dilations = range(1, 2 if kernel == 1 else MAX_DILATION + 1)
+    dilations = [1] if kernel == 1 else [d for d in dilations if d == 1 or kernel <= LONG or wide]
     if circular:
-        return [Axis(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
-    options = []
+        return [Way(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
+    apart = wide or size == 1 or kernel > VERY_LONG
+    most = MAX_MIXED if mixed else outputs // max(size - 1, 1) + 2
+    gaps = range(1, 2 if apart else max(most, 2) + 1)
+    found: list[Way] = []
     for gap, dilation in product(gaps, dilations):
         extent = dilation * (kernel - 1) + 1
         length = (size - 1) * gap + 1
-        if dilation > 1 and (gap in patch or (kernel > LONG and not wide)):
+        if dilation > 1 and gap > LONG:
             continue
-        if gap > 1 and kernel > VERY_LONG and not wide:
-            continue
-        strides: tuple[int, ...] = (1,)
-        if (gap == 1 or mixed) and (wide or kernel <= VERY_LONG):
-            strides = (*range(1, far + 1), *(patch if dilation == 1 else ()))
         crop = length if wide else (extent + 1 if gap == 1 else MAX_CROP)
-        # A single window says nothing of the stride, which may have left as much unseen behind it.
-        for stride in strides if outputs > 1 else (1,):
+        for stride in _strides(gap, length, extent, outputs, crop, mixed=mixed):
             reach = (outputs - 1) * stride
-            unseen = stride if outputs > 1 else strides[-1]
-            low = max(1 - extent - beyond, length - reach - extent - unseen - crop + 1)
+            # A single window says nothing of the stride, which may have left much out behind it.
+            left_out = stride if outputs > 1 else LONG + 1
+            low = max(1 - extent - beyond, length - reach - extent - left_out - crop + 1)
             high = min(crop, length + gap - 2 - reach + beyond)
             if low <= high:
-                options.append(Axis(gap, dilation, stride, low, high - low + 1))
-    return options
+                found.append(Way(gap, dilation, stride, low, high - low + 1))
+    return found
 
 
-def table(options: Sequence[Axis], places: Sequence[int], size: int, kernel: int) -> Table:
+def _strides(
+    gap: int, length: int, extent: int, outputs: int, crop: int, *, mixed: bool
+) -> Sequence[int]:
+    if outputs == 1 or (gap > 1 and not mixed):
+        return (1,)
+    if mixed:
+        return range(1, MAX_MIXED + 1)
+    return range(1, (length + 2 * extent + crop) // (outputs - 1) + 2)
+
+
+def wide_dilations(size: int, kernel: int, outputs: int) -> list[int]:
+    """The dilations above the common ones that the sizes allow, while options are not too many."""
+    if not 1 < kernel <= VERY_LONG:
+        return []
+    found, options = [], 0
+    for dilation in range(DILATIONS[-1] + 1, 2 * size):
+        extent = dilation * (kernel - 1) + 1
+        options += sum(
+            w.count for w in ways(size, kernel, outputs, dilations=[dilation], wide=False)
+        )
+        if options > OPTIONS or extent > 2 * size + outputs:
+            break
+        found.append(dilation)
+    return found
+
+
+def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:
     """The options of an axis of ``size`` in zeros, looked at from the output's ``places``."""
     counts = [a.count for a in options]
     gap, dilation, stride = (
@@ -184,18 +215,3 @@ def table(options: Sequence[Axis], places: Sequence[int], size: int, kernel: int
     return Table(
         size, kernel, "constant", at, gap, dilation, stride, start, backwards, touches, kind
     )
-
-
-def padding(option: Sequence[int], size: int, outputs: int, kernel: int) -> tuple[int, int]:
-    """Before and after: what the windows need, zero where the convolution's own rounding does.
-
-    ``option`` is input dilation, dilation, stride and the first window's place.
-    """
-    gap, dilation, stride, start = option
-    length = (size - 1) * gap + 1
-    extent = dilation * (kernel - 1) + 1
-    end = start + (outputs - 1) * stride + extent
-    if end > length:
-        return -start, end - length
-    slack = length - end
-    return -start, 0 if slack < stride else -(slack - stride + 1)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from convcheck.checks.identify.axes import Table
-    from convcheck.checks.identify.samples import Sample
 
 Array = NDArray[Any]
 
@@ -31,23 +30,14 @@ ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
 
 
-def as_they_are(_: int, values: Array) -> Array:
-    """What a judge sees that looks at the values themselves."""
-    return values
-
-
 @dataclass(frozen=True)
 class Judge:
     """What a hypothesis must do, given the values that it predicts for the samples.
 
-    ``seen`` makes of the values of one sample in ``first`` what is looked at of them, element by
-    element, in as many arrays as it likes, one above the other: it is asked once for all hypotheses
-    that have the same window there. ``quick`` takes that of all of these samples, an array of
-    hypotheses for each, and says which hypotheses are worth another look. ``votes`` takes the
-    values of the first ``few`` samples, then of all, a row for each, and returns zero for a
-    hypothesis that is out. ``exact`` says that values must not be rounded to single precision.
-    Sample ``~s`` is what a border of ones adds to sample ``s``; ``votes`` takes these after the
-    others if there are any in ``first``.
+    ``quick`` takes those of the samples in ``first``, an array of hypotheses for each, and says
+    which hypotheses are worth another look. ``votes`` takes the values of the first ``few``
+    samples, then of all, a row for each, and returns the bits that a hypothesis explains, zero for
+    one that is out. ``exact`` says that values must not be rounded to single precision.
     """
 
     first: tuple[int, ...]
@@ -55,25 +45,18 @@ class Judge:
     quick: Callable[[Mapping[int, Array]], Array]
     votes: Callable[[Array], Array]
     exact: bool = False
-    seen: Callable[[int, Array], Array] = as_they_are
-
-    @property
-    def bordered(self) -> bool:
-        """Whether the border's constant is among the unknowns."""
-        return any(s < 0 for s in self.first)
-
-    def alive(self, values: Mapping[int, Array]) -> Array:
-        """Which hypotheses are worth another look, by the values of the first samples."""
-        return self.quick({s: self.seen(s, values[s]) for s in self.first})
 
 
 class Block:
-    """The hypotheses of some rows by some columns, all channel options, one padding mode."""
+    """The hypotheses of some rows by some columns, all channel options, one padding mode.
 
-    def __init__(
-        self, image: Array, samples: Sequence[Sample], bank: Array, rows: Table, columns: Table
-    ) -> None:
-        self.image, self.samples, self.bank = image, samples, bank
+    ``planes`` has for each sample the image that it is made of, (C,H,W), ``bank`` its filter under
+    every channel option, (samples, options, C, Fh, Fw). What an axis before the rows meets is among
+    the channels of both.
+    """
+
+    def __init__(self, planes: Sequence[Array], bank: Array, rows: Table, columns: Table) -> None:
+        self.planes, self.bank = planes, bank
         self.rows, self.columns = rows, columns
         self.size = len(rows) * len(columns) * bank.shape[1]
         self._met: dict[int, tuple[Array, _Windows, _Windows]] = {}
@@ -109,18 +92,13 @@ class Block:
         for rows in parts(len(self.rows), ROOM // (each * widest)):
             height = rows.stop - rows.start
             sums = {s: self._sums(s, rows, kind) for s in used}
-            seen = [
-                {s: _spread(judge.seen(s, sums[s][0]), sums[s][1]) for s in judge.first}
-                for judge in judges
-            ]
+            seen = {s: _spread(*sums[s]) for s in used}
             for columns in parts(len(self.columns), CHUNK // (options * height)):
                 at = {s: self._region(s)[2].which[columns] for s in used}
                 for which, judge in enumerate(judges):
                     if not judge.first:
                         continue
-                    alive = judge.quick(
-                        {s: seen[which][s].take(at[s], axis=-2) for s in judge.first}
-                    )
+                    alive = judge.quick({s: seen[s].take(at[s], axis=-2) for s in judge.first})
                     if alive.any():
                         c, kr = np.divmod(np.flatnonzero(alive), options * height)
                         yield which, (rows.start + kr % height, columns.start + c, kr // height)
@@ -130,12 +108,11 @@ class Block:
     ) -> Iterator[tuple[int, int, int, float]]:
         """Look at single hypotheses with some samples, and at what is left of them with all."""
         votes = np.zeros(len(r))
-        for count in sorted({judge.few, len(self.samples)}):
+        for count in sorted({judge.few, len(self.planes)}):
             block, rows, columns = self._narrowed(r, c)
             for part in parts(len(r), ROOM // count):
-                which = [*range(count), *(~s for s in range(count) if judge.bordered)]
                 at = rows[part], columns[part], k[part]
-                votes[part] = judge.votes(block._values(which, *at))
+                votes[part] = judge.votes(block._values(range(count), *at))
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
@@ -147,31 +124,26 @@ class Block:
         if len(kept) * len(beside) * FEWER > len(self.rows) * len(self.columns):
             return self, r, c
         few = self.rows.part(kept), self.columns.part(beside)
-        return Block(self.image, self.samples, self.bank, *few), rows, columns
+        return Block(self.planes, self.bank, *few), rows, columns
 
     def _region(self, s: int) -> tuple[Array, _Windows, _Windows]:
         """(C, places, places): what any tap of a sample meets, and who reads where."""
         if s not in self._met:
-            size = self.image.shape[2:]
-            sample, edge = max(s, ~s), s < 0
-            ys, rows = _Windows.of(self.rows, sample)
-            xs, columns = _Windows.of(self.columns, sample)
+            image = self.planes[s]
+            size = image.shape[1:]
+            ys, rows = _Windows.of(self.rows, s)
+            xs, columns = _Windows.of(self.columns, s)
             # What lies beyond the edge comes last.
             height, width = (
                 int(np.searchsorted(m, n)) for m, n in zip((ys, xs), size, strict=True)
             )
-            region = np.full((self.image.shape[1], len(ys), len(xs)), edge, self.bank.dtype)
-            within = region[:, :height, :width]
-            if edge:
-                within[...] = 0
-            else:
-                image = self.image[self.samples[sample].index[0]]
-                within[...] = image[:, ys[:height]].take(xs[:width], axis=2)
+            region = np.zeros((len(image), len(ys), len(xs)), self.bank.dtype)
+            region[:, :height, :width] = image[:, ys[:height]].take(xs[:width], axis=2)
             self._met[s] = region, rows, columns
         return self._met[s]
 
     def _taps(self, s: int) -> Array:
-        taps: Array = self.bank[max(s, ~s)]
+        taps: Array = self.bank[s]
         return taps
 
     def _map_size(self, s: int) -> int:
@@ -246,22 +218,21 @@ class Block:
         return total
 
     def _directly(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
-        """The same from the image itself, all at once."""
-        edge = np.array(which) < 0
-        samples = np.where(edge, ~np.array(which), which)
-        up, across = self.rows.part(r).source(samples), self.columns.part(c).source(samples)
-        above, beside = (at == n for at, n in zip((up, across), self.image.shape[2:], strict=True))
-        met = self.image[
-            np.array([self.samples[s].index[0] for s in samples])[:, None, None, None, None],
-            np.arange(self.image.shape[1])[:, None, None],
-            np.where(above, 0, up)[:, :, None, :, None],
-            np.where(beside, 0, across)[:, :, None, None, :],
-        ].astype(self.bank.dtype, copy=False)
-        met[edge] = 0
-        beyond = above[:, :, None, :, None] | beside[:, :, None, None, :]
-        np.copyto(met, edge[:, None, None, None, None], where=beyond)
-        sums: Array = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
-        return sums
+        """The same from the image itself, sample by sample."""
+        rows, columns = self.rows.part(r), self.columns.part(c)
+        found = np.empty((len(which), len(r)), self.bank.dtype)
+        for made, s in zip(found, which, strict=True):
+            image = self.planes[s]
+            up, across = rows.source(s), columns.source(s)
+            above, beside = (at == n for at, n in zip((up, across), image.shape[1:], strict=True))
+            met = image[
+                :,
+                np.where(above, 0, up)[:, :, None],
+                np.where(beside, 0, across)[:, None, :],
+            ].astype(self.bank.dtype)
+            met[:, above[:, :, None] | beside[:, None, :]] = 0
+            made[...] = np.einsum("cmuv,mcuv->m", met, self.bank[s, k])
+        return found
 
 
 @dataclass(frozen=True)
@@ -283,9 +254,9 @@ class _Windows:
 
 
 def _spread(seen: Array, rows: Array) -> Array:
-    """(..., columns, options, windows) as (..., columns, options * rows)."""
+    """(columns, options, windows) as (columns, options * rows)."""
     spread = seen.take(rows, axis=-1)
-    return spread.reshape(*spread.shape[:-2], -1)
+    return spread.reshape(len(spread), -1)
 
 
 def parts(count: int, most: int) -> Iterator[slice]:

@@ -1,0 +1,116 @@
+"""Sums of a convention at chosen elements of the output, and what goes with them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.convention import Axis, Convention, round_to
+from convcheck.convention.axis import BORDER
+from convcheck.convention.channels import read_filters
+from convcheck.engine import axes_of, prepare_filters, prepare_image
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.layouts import Reading
+
+Array = NDArray[Any]
+
+ROOM = 1 << 21
+"""Products that are held at once."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of some elements: the sums, the sums of absolute products, and the roots of their squares.
+
+    ``edge`` is what a border of ones would add, ``inside`` whether no window reaches over the edge.
+    """
+
+    values: Array
+    magnitude: Array
+    squares: Array
+    edge: Array
+    inside: Array
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Some elements of a reading's output, (elements, axes): N, O and the spatial axes."""
+
+    reading: Reading
+    index: Array
+
+    def values(self) -> Array:
+        """The output there."""
+        found: Array = self.reading.output[tuple(self.index.T)]
+        return found
+
+    def sums(self, c: Convention, precision: str | None = None) -> Sums:
+        """The sums of a convention of the reading's layouts before scale and bias.
+
+        ``precision`` rounds the operands first. The image step and the filters' offset are done.
+        """
+        exact = c.replace(arithmetic="exact")
+        image, order = self.reading.image, c.channel_order
+        if np.any(c.image_offset) or np.any(np.asarray(c.image_scale) != 1):
+            image = prepare_image(image if order is None else image[:, list(order)], exact)
+            order = None
+        bank = prepare_filters(read_filters(self.reading.filters, c, image.shape[1]), exact)
+        if precision is not None:
+            bank = round_to(bank, precision)
+        # The bank has its axes reversed already.
+        axes = axes_of(c.replace(flip=()), image.shape[2:], bank.shape[2:])
+        channels = np.arange(image.shape[1]) if order is None else np.asarray(order)
+        step = max(1, ROOM // math.prod(bank.shape[1:]))
+        parts = [
+            _part(c, image, channels, bank, axes, self.index[first : first + step], precision)
+            for first in range(0, len(self.index), step)
+        ]
+        return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _part(
+    c: Convention,
+    image: Array,
+    channels: Array,
+    bank: Array,
+    axes: tuple[Axis, ...],
+    index: Array,
+    precision: str | None,
+) -> tuple[Array, ...]:
+    outputs, inputs = bank.shape[:2]
+    count, rank = len(index), len(axes)
+    o = index[:, 1] if c.output_order is None else np.asarray(c.output_order)[index[:, 1]]
+    read = channels[(o // (outputs // c.groups))[:, None] * inputs + np.arange(inputs)]
+    ones = (1,) * rank
+    where = [index[:, 0].reshape(-1, 1, *ones), read.reshape(count, inputs, *ones)]
+    met, border = np.ones((1, 1, *ones), bool), np.zeros((1, 1, *ones), bool)
+    for a, axis in enumerate(axes):
+        starts = index[:, 2 + a] * axis.stride - axis.before
+        source = axis.source(starts[:, None] + axis.dilation * np.arange(axis.taps))
+        shape = (count, 1, *(axis.taps if b == a else 1 for b in range(rank)))
+        where.append(np.maximum(source, 0).reshape(shape))
+        met = met & (source >= 0).reshape(shape)
+        border = border | (source == BORDER).reshape(shape)
+    x = image[tuple(where)]
+    if precision is not None:
+        x = round_to(x, precision)
+    kind = np.result_type(x, bank, np.float64)
+    w = bank[o].astype(kind)
+    x = np.where(met, x, 0).astype(kind)
+    if c.padding_value:
+        x = np.where(border, c.padding_value, x)
+    products = (x * w).reshape(count, -1)
+    sizes = np.abs(products)
+    beyond = np.where(border, w, 0).reshape(count, -1)
+    return (
+        products.sum(axis=1),
+        sizes.sum(axis=1),
+        np.sqrt(np.einsum("ij,ij->i", sizes, sizes)),
+        beyond.sum(axis=1),
+        ~border.reshape(count, -1).any(axis=1),
+    )

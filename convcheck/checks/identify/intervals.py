@@ -1,0 +1,109 @@
+"""Unknown numbers from intervals: what most of the elements allow, and the plainest of it.
+
+Every stored number is an interval for the number before it was stored. One unknown is found where
+most of the intervals meet; a line (a scale and a bias) on what most of them let through. What does
+not meet is left out, not averaged: a defect moves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.score import number_bits, plainest
+
+Array = NDArray[Any]
+
+PAIRS = 64
+"""Pairs of elements whose slopes are looked at, for each channel."""
+GRID = 17
+"""Slopes that are tried side by side around an estimate."""
+
+
+class Range(NamedTuple):
+    """An unknown between two ends, and how many elements allow it."""
+
+    low: float
+    high: float
+    count: int
+
+    @property
+    def width(self) -> float:
+        """How far the ends are apart."""
+        return self.high - self.low
+
+    @property
+    def plainest(self) -> float:
+        """The plainest number between the ends."""
+        return plainest(self.low, self.high)
+
+
+def meeting(low: Array, high: Array) -> Range:
+    """Where most of the intervals meet."""
+    kept = (low <= high) & ~(np.isneginf(low) & np.isposinf(high))
+    low, high = low[kept], high[kept]
+    if not low.size:
+        return Range(-np.inf, np.inf, 0)
+    ends = np.concatenate([low, high])
+    opens = np.concatenate([np.ones(len(low), np.int64), -np.ones(len(high), np.int64)])
+    # At one place intervals open before others close.
+    order = np.lexsort((-opens, ends))
+    depth = np.cumsum(opens[order])
+    at = int(np.argmax(depth))
+    return Range(float(ends[order[at]]), float(ends[order[at + 1]]), int(depth[at]))
+
+
+def factor(p: Array, low: Array, high: Array) -> Range:
+    """The factor that takes most of ``p`` between ``low`` and ``high``."""
+    some = np.abs(p) > 1e-12 * np.abs(p).max(initial=0.0)
+    p, low, high = p[some], low[some], high[some]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a, b = low / p, high / p
+    return meeting(np.where(p > 0, a, b), np.where(p > 0, b, a))
+
+
+def slope(p: Array, z: Array, rng: np.random.Generator) -> float:
+    """The weighted median of the slopes between elements of one channel (Theil and Sen)."""
+    i, j = rng.integers(len(p), size=(2, PAIRS))
+    run = p[j] - p[i]
+    far = np.abs(run) > 0
+    if not far.any():
+        return 0.0
+    found = (z[j] - z[i])[far] / run[far]
+    return weighted_median(found, np.abs(run[far]))
+
+
+def weighted_median(values: Array, weights: Array) -> float:
+    """The value below and above which the weights are equal."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order[int(np.searchsorted(total, 0.5 * total[-1]))]])
+
+
+def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> Range:
+    """The slopes around ``start`` by which most elements lie on one line, by any bias."""
+    best = Range(start, start, -1)
+    for _ in range(4):
+        tried = start + around * np.linspace(-1, 1, GRID)
+        counts = np.array([meeting(low - a * p, high - a * p).count for a in tried])
+        most = np.flatnonzero(counts == counts.max())
+        # The longest run of the best slopes is the one that the elements leave open.
+        runs = np.split(most, np.flatnonzero(np.diff(most) > 1) + 1)
+        run = max(runs, key=len)
+        best = Range(float(tried[run[0]]), float(tried[run[-1]]), int(counts.max()))
+        start = 0.5 * (best.low + best.high)
+        around *= 2 / (GRID - 1) * max(len(run), 2)
+        if len(run) > GRID // 2:
+            break
+    return best
+
+
+def plain_numbers(most: float) -> list[float]:
+    """Numbers that take no more than ``most`` bits, the plainest first, of either sign."""
+    whole = [float(n) for n in range(1, int(2 ** (most / 2)) + 1)]
+    tenths = [n / 10 for n in range(1, 10)]
+    every = {*whole, *(1 / n for n in whole), *tenths}
+    signed = {s * n for n in every for s in (1.0, -1.0)}
+    return sorted((n for n in signed if number_bits(n) <= most), key=lambda n: (number_bits(n), n))

@@ -1,0 +1,117 @@
+"""Every way to read three arrays' axes in which their sizes can belong to one convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import permutations
+from typing import Any
+
+from numpy.typing import NDArray
+
+from convcheck.convention import Convention
+from convcheck.convention.channels import read_filters, spatial, to_axes
+from convcheck.score import layout_bits
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Three arrays with their axes named, and how many groups the channels fall into.
+
+    ``image`` (N,C,*S) and ``output`` (N,O,*S) are views; ``filters`` is as stored. ``base`` is the
+    convention of the layouts and groups alone, ``bits`` what it takes to say them.
+    """
+
+    base: Convention
+    bits: float
+    image: Array = field(repr=False)
+    filters: Array = field(repr=False)
+    output: Array = field(repr=False)
+
+    @cached_property
+    def bank(self) -> Array:
+        """The filters as O, I and the spatial axes; I counts the channels of one group."""
+        return read_filters(self.filters, self.base, self.image.shape[1])
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The kernel's length along every spatial axis."""
+        return self.bank.shape[2:]
+
+    @property
+    def terms(self) -> int:
+        """The products in one output element."""
+        return math.prod(self.bank.shape[1:])
+
+
+def readings(image: Array, filters: Array, output: Array) -> list[Reading]:
+    """The readings whose batch, channels and filters fit, the plainest layouts first.
+
+    The sizes of the spatial axes are left to the search. The image's are named in the order in
+    which they are stored: another order of all three arrays says the same.
+    """
+    found = [reading for rank in (1, 2, 3) for reading in _of_rank(rank, image, filters, output)]
+    return sorted(found, key=lambda r: r.bits)
+
+
+def _of_rank(rank: int, image: Array, filters: Array, output: Array) -> Iterator[Reading]:
+    axes = spatial(rank)
+    images = [
+        (layout, to_axes(image, layout, "NC" + axes))
+        for layout in _layouts(image.ndim, axes, "NC", ordered=True)
+    ]
+    outputs = [
+        (layout, to_axes(output, layout, "NC" + axes))
+        for layout in _layouts(output.ndim, axes, "NC")
+    ]
+    for filter_layout in _layouts(filters.ndim, axes, "OI"):
+        sizes = dict(zip(filter_layout, filters.shape, strict=True))
+        bank = sizes.get("O", 1), sizes.get("I", 1)
+        for image_layout, x in images:
+            for output_layout, y in outputs:
+                if x.shape[0] != y.shape[0]:
+                    continue
+                for groups in _groups(filter_layout, bank, x.shape[1], y.shape[1]):
+                    named = filter_layout
+                    if groups == x.shape[1] > 1 and bank[1] == groups and named == axes + "IO":
+                        named = axes + "IM"  # what TensorFlow calls depthwise
+                    base = Convention(
+                        image_layout=image_layout,
+                        filter_layout=named,
+                        output_layout=output_layout,
+                        groups=groups,
+                    )
+                    yield Reading(base, layout_bits(base), x, filters, y)
+
+
+def _layouts(ndim: int, axes: str, others: str, *, ordered: bool = False) -> list[str]:
+    """Every order of the spatial axes and of so many of the ``others`` as there are axes left."""
+    beside = ndim - len(axes)
+    if not 0 <= beside <= len(others):
+        return []
+    chosen = [others] if beside == len(others) else list(others) if beside else [""]
+    every = ("".join(p) for some in chosen for p in permutations(some + axes))
+    if not ordered:
+        return list(every)
+    return [a for a in every if "".join(letter for letter in a if letter in axes) == axes]
+
+
+def _groups(layout: str, bank: Sequence[int], channels: int, outputs: int) -> Iterator[int]:
+    """The group counts with which a bank (O, I) takes ``channels`` to ``outputs``."""
+    out, inp = bank
+    if inp == channels and out == outputs:
+        yield 1
+    if "O" not in layout and "I" not in layout:
+        if channels > 1 and outputs == channels:
+            yield channels  # one kernel shared by all channels
+    elif inp < channels and channels % inp == 0 and out == outputs:
+        if out % (channels // inp) == 0:
+            yield channels // inp
+    elif inp == channels and outputs % out == 0:
+        groups = outputs // out
+        if groups > 1 and channels % groups == 0:
+            yield groups

@@ -1,0 +1,578 @@
+"""The numbers of one hypothesis: scale, bias, activation, arithmetic and storage, by their score.
+
+A claim says how results were stored and in what they were summed; with an activation, every element
+of the output is an interval for ``scale * sum + bias``. What most of the intervals allow is solved
+for (:mod:`intervals`), the plainest numbers of it are taken, and the forms are compared by what they
+take in bits. Nothing here knows a framework or a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.intervals import factor, line_of, meeting, plain_numbers, slope
+from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
+from convcheck.convention.storage import spacing
+from convcheck.noise import ALGORITHM, DIRECT, Noise, residual_bits
+from convcheck.score import MARGIN, Score, choose_bits, key_bits, numbers_bits, plainest
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.elements import Elements, Sums
+    from convcheck.checks.identify.traits import Traits
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+INLIER = 4.0
+"""Typical errors on either side of a result that an element's interval has while it is fitted."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How results were made: operands rounded to ``precision`` first, sums in ``unit``, storage."""
+
+    precision: str | None
+    unit: float
+    storage: Storage | None
+    arithmetic: str
+
+
+@dataclass(frozen=True)
+class Form:
+    """One hypothesis with all of its numbers, and what it is worth on the sampled elements."""
+
+    convention: Convention
+    claim: Claim
+    noise: Noise
+    score: Score
+    wrong: Array
+
+    @property
+    def total(self) -> float:
+        """What it takes in bits."""
+        return self.score.total
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The sampled elements of one hypothesis: sums, output, channels."""
+
+    convention: Convention
+    sums: Sums
+    values: Array
+    channels: Array
+    terms: int
+    lossless: float
+    count: int
+    literal: Array
+    size: int
+
+
+def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
+    """The ways in which such an output may have been made, the plainest first.
+
+    ``fine`` are the precisions that the operands have more bits than.
+    """
+    if traits.format == "integer" or (traits.whole and traits.integer is not None):
+        yield Claim(None, 2.0**-53, None, "exact")
+        dtype = str(traits.integer)
+        for rounding in ("half_even", "toward_zero", "down"):
+            yield Claim(None, 2.0**-24, Storage(dtype, 0, rounding, "saturate"), "exact")
+        if traits.format == "integer" and traits.limits[0] > np.iinfo(dtype).min:
+            zero = int(traits.limits[0])
+            if np.isfinite(traits.limits[0]):
+                yield Claim(None, 2.0**-24, Storage(dtype, zero, "half_even", "saturate"), "exact")
+        if traits.format == "integer":
+            for rounding in ("toward_zero", "half_even"):
+                yield Claim(None, 2.0**-53, Storage(dtype, 0, rounding, "wrap"), "exact")
+    if traits.format == "integer":
+        return
+    own = traits.format
+    for narrow in traits.narrow:
+        # Results of few bits, of operands that have no more.
+        yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
+        if narrow in fine:
+            yield Claim(None, 2.0**-24, Storage(narrow), "exact")
+        yield Claim(narrow if narrow in fine else None, PRECISIONS[narrow], Storage(narrow), narrow)
+    yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
+    if own == "float32":
+        for few in ("tf32", "bfloat16", "float16"):
+            if few in fine and few not in traits.narrow:
+                yield Claim(few, 2.0**-24, None, few)
+
+
+def solve(
+    elements: Elements,
+    c: Convention,
+    sums: Sums,
+    traits: Traits,
+    every: list[Claim],
+    *,
+    lossless: float,
+    plain: bool = False,
+) -> Form | None:
+    """The form of a hypothesis that takes the fewest bits; None where nothing is to be solved.
+
+    ``plain``: no number and no activation is looked for.
+    """
+    values = elements.values()
+    if values.dtype.kind != "c":
+        values = values.astype(np.float64)
+    literal = traits.literal(values)
+    best: Form | None = None
+    for claim in every:
+        some = sums if claim.precision is None else elements.sums(c, claim.precision)
+        ground = Ground(
+            c,
+            some,
+            values,
+            elements.index[:, 1],
+            elements.reading.terms,
+            # Operands that were rounded are no longer multiples of what divides the data.
+            lossless / claim.unit if claim.precision is None else 0.0,
+            elements.reading.output.shape[1],
+            literal,
+            traits.size,
+        )
+        for activation in _activations(traits, claim, plain=plain):
+            for form in _forms(ground, claim, activation, traits, plain=plain):
+                if best is None or form.total < best.total:
+                    best = form
+            if best is not None and not best.wrong.any() and _is_fine(best, literal):
+                return best
+    return best
+
+
+def _is_fine(form: Form, literal: Array) -> bool:
+    """Whether hardly anything is left to be explained."""
+    return form.score.residual <= 0.25 * max(form.score.literal, 1.0) and bool(literal.size)
+
+
+def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Iterator[str | None]:
+    """Those whose results reach as far as the output does; none at all first."""
+    yield None
+    if plain or not np.isfinite(traits.least) or not np.isfinite(traits.most):
+        return
+    zero = claim.storage.zero_point if claim.storage is not None else 0
+    ends = np.array([traits.least, traits.most]) - zero
+    slack = 1e-6 * (1 + np.abs(ends)) + (0.5 if claim.storage and claim.storage.is_integer else 0)
+    for name, kind in ACTIVATIONS.items():
+        preimage = kind.preimage if not kind.parameters else kind.rough
+        if preimage is None:
+            continue
+        with np.errstate(all="ignore"):
+            low, high = preimage(ends - slack, ends + slack)
+        if np.all(low <= high):
+            yield name
+
+
+def _forms(
+    ground: Ground, claim: Claim, name: str | None, traits: Traits, *, plain: bool
+) -> Iterator[Form]:
+    y = ground.values
+    if y.dtype.kind == "c" or ground.sums.values.dtype.kind == "c":
+        yield from _complex_forms(ground, claim, traits, plain=plain)
+        return
+    noise = Noise(claim.unit, 1.0, ground.terms, ground.lossless)
+    own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
+    activation = None if name is None or ACTIVATIONS[name].parameters else Activation(name)
+    if name is None:
+        yield _assess(ground, claim, None, 1.0, None, traits)
+        if plain:
+            return
+    if claim.storage is not None and claim.storage.overflow == "wrap" and name is None:
+        yield from _wrapped_forms(ground, claim, traits)
+        return
+    slack = INLIER * (own + 0.5 * traits.unit * np.abs(y))
+    low, high = _stored(y, claim, slack, traits)
+    if name is not None:
+        preimage = ACTIVATIONS[name].rough if activation is None else ACTIVATIONS[name].preimage
+        assert preimage is not None
+        with np.errstate(all="ignore"):
+            low, high = preimage(low, high)
+    for scale, bias in _numbers(ground, low, high):
+        if name is None:
+            yield _assess(ground, claim, None, scale, bias, traits)
+            continue
+        used = activation
+        if used is None:
+            v = _beside(scale, ground.channels) * ground.sums.values + _beside(
+                0.0 if bias is None else bias, ground.channels
+            )
+            read = ACTIVATIONS[name].values
+            assert read is not None
+            values = read(y, v)
+            width = [1e-3 * abs(x) for x in values]
+            used = Activation(
+                name, tuple(plainest(x - w, x + w) for x, w in zip(values, width, strict=True))
+            )
+            exact = Activation(name, values)
+            forms = [_assess(ground, claim, a, scale, bias, traits) for a in (used, exact)]
+            yield min(forms, key=lambda f: f.total)
+            continue
+        yield _assess(ground, claim, used, scale, bias, traits)
+
+
+def _stored(y: Array, claim: Claim, slack: Array, traits: Traits) -> tuple[Array, Array]:
+    """Between which numbers each result was before it was stored."""
+    low, high = claim.storage.interval(y) if claim.storage is not None else (y, y)
+    del traits
+    return low - slack, high + slack
+
+
+def _beside(numbers: Any, channels: Array) -> Array:
+    """A number, or one a channel, beside the elements."""
+    values = np.asarray(numbers, float)
+    return values[channels] if values.ndim else values
+
+
+def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any]]:
+    """Scales and biases that most intervals allow: fewer numbers first."""
+    p, channels, count = ground.sums.values, ground.channels, ground.count
+    told = np.isfinite(low) & np.isfinite(high) & (low <= high)
+    z = np.where(told, 0.5 * (low + high), 0.0)
+    members = [np.flatnonzero(channels == o) for o in range(count)]
+    rng = np.random.default_rng(0)
+    # A bias for each channel beside the sums as they are.
+    yield 1.0, _biases(p, low, high, members, np.ones(count))
+    one = factor(p[told], low[told], high[told])
+    if one.count:
+        for a in _plain_or_exact(one.low, one.high, p, z, told):
+            yield a, None
+    slopes, weights = np.zeros(count), np.zeros(count)
+    for o, these in enumerate(members):
+        some = these[told[these]]
+        if len(some) >= 2 and np.ptp(p[some]) > 0:
+            slopes[o] = slope(p[some], z[some], rng)
+            weights[o] = len(some)
+    known = weights > 0
+    if not known.any():
+        return
+    from convcheck.checks.identify.intervals import weighted_median
+
+    shared = weighted_median(slopes[known], weights[known])
+    for a in _refined(p, low, high, told, members, shared):
+        yield a, _biases(p, low, high, members, np.full(count, a))
+    if count > 1:
+        scales = np.where(known, slopes, shared)
+        alone = np.array(
+            [
+                _one_scale(p[m], low[m], high[m], told[m], s) if len(m) else s
+                for m, s in zip(members, scales, strict=True)
+            ]
+        )
+        yield tuple(alone), _biases(p, low, high, members, alone)
+        ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
+        if all(r.count for r in ratios):
+            yield tuple(r.plainest for r in ratios), None
+
+
+def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
+    """One channel's scale, whatever its bias."""
+    if np.count_nonzero(told) < 3:
+        return start
+    found = next(iter(_refined(p, low, high, told, [np.arange(len(p))], start)), start)
+    return float(found)
+
+
+def _refined(
+    p: Array, low: Array, high: Array, told: Array, members: list[Array], start: float
+) -> Iterator[float]:
+    """A slope near ``start`` in plain numbers, and as exactly as the elements tell it."""
+    groups = [m[told[m]] for m in members if np.count_nonzero(told[m]) >= 2]
+    groups = sorted(groups, key=len, reverse=True)[:8]
+    if not groups or start == 0:
+        return
+    some = np.concatenate(groups)
+    wide = float(np.median((high - low)[some])) / max(float(np.std(p[some])), 1e-300)
+    around = 2 * wide + 1e-9 * abs(start)
+    ranges = [line_of(p[g], low[g], high[g], start, around) for g in groups]
+    a, b = max(r.low for r in ranges), min(r.high for r in ranges)
+    if a > b:
+        middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
+        spread = float(np.median([r.width for r in ranges]))
+        a, b = middle - spread, middle + spread
+    yield plainest(a, b)
+    sizes = [p[g] - p[g].mean() for g in groups]
+    rises = [0.5 * (low[g] + high[g]) for g in groups]
+    middle = 0.5 * (a + b)
+    top = bottom = 0.0
+    for x, t, g in zip(sizes, rises, groups, strict=True):
+        rest = t - middle * p[g]
+        near = np.abs(rest - np.median(rest)) <= 0.5 * (high[g] - low[g]) + 1e-300
+        if np.count_nonzero(near) < 2:
+            continue
+        x = x[near] - x[near].mean()
+        top += float(np.dot(x, t[near] - t[near].mean()))
+        bottom += float(np.dot(x, x))
+    if bottom > 0:
+        fine, error = top / bottom, wide / np.sqrt(len(some))
+        yield plainest(fine - error / 4, fine + error / 4)
+
+
+def _plain_or_exact(low: float, high: float, p: Array, z: Array, told: Array) -> Iterator[float]:
+    """The plainest factor that is allowed, and the one that fits best to as many digits as told."""
+    yield plainest(low, high)
+    x, t = p[told], z[told]
+    inside = np.abs(t - 0.5 * (low + high) * x) <= np.abs(x) * (high - low) + 1e-300
+    power = float(np.dot(x[inside], x[inside]))
+    if power > 0 and high > low:
+        fine = float(np.dot(x[inside], t[inside])) / power
+        error = (high - low) / np.sqrt(max(np.count_nonzero(inside), 1))
+        yield plainest(max(low, fine - error), min(high, fine + error))
+
+
+def _biases(
+    p: Array, low: Array, high: Array, members: list[Array], scales: Array
+) -> tuple[float, ...] | None:
+    """A bias for each channel: one and the same where all allow it, else each channel's plainest."""
+    found = [
+        meeting(low[m] - a * p[m], high[m] - a * p[m]) for m, a in zip(members, scales, strict=True)
+    ]
+    a, b = max(r.low for r in found), min(r.high for r in found)
+    if a <= b:
+        same = plainest(a, b)
+        return None if same == 0 else (same,) * len(members)
+    chosen = tuple(
+        0.0 if r.low == -np.inf and r.high == np.inf else _finest(r.low, r.high) for r in found
+    )
+    return chosen if any(chosen) else None
+
+
+def _finest(low: float, high: float) -> float:
+    """The plainest number in the middle of a range, where an end is open the plainest of it."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return plainest(low, high)
+    whole = plainest(low, high)
+    middle, quarter = 0.5 * (low + high), 0.25 * (high - low)
+    return (
+        whole
+        if abs(whole - middle) <= quarter or whole == 0
+        else plainest(middle - quarter, middle + quarter)
+    )
+
+
+def _wrapped_forms(ground: Ground, claim: Claim, traits: Traits) -> Iterator[Form]:
+    """Integers that wrapped: plain factors by their length, each with the biases that it leaves."""
+    assert claim.storage is not None
+    low, high = claim.storage.interval(ground.values)
+    size = 2.0 ** np.iinfo(claim.storage.dtype).bits
+    for a in plain_numbers(8.0):
+        v = a * ground.sums.values
+        biases = []
+        for o in range(ground.count):
+            these = np.flatnonzero(ground.channels == o)
+            if not len(these):
+                biases.append(0.0)
+                continue
+            gap = np.mod(low[these] - v[these], size)
+            biases.append(_circular(gap, high[these] - low[these], size))
+        for bias in (None, tuple(biases)):
+            if bias is None or any(bias):
+                yield _assess(ground, claim, None, a, bias, traits)
+
+
+def _circular(gap: Array, width: Array, size: float) -> float:
+    """The plainest offset that takes most numbers between two ends, modulo a size."""
+    low = np.concatenate([gap - size, gap])
+    found = meeting(low, low + np.concatenate([width, width]))
+    return found.plainest
+
+
+def _complex_forms(ground: Ground, claim: Claim, traits: Traits, *, plain: bool) -> Iterator[Form]:
+    """Complex numbers: the sums as they are, or by one real factor."""
+    yield _assess(ground, claim, None, 1.0, None, traits)
+    if plain:
+        return
+    p, y = ground.sums.values, ground.values.astype(np.complex128)
+    power = float(np.vdot(p, p).real)
+    if power > 0:
+        ratios = (y * np.conj(p)).real / np.maximum(np.abs(p) ** 2, 1e-300)
+        order = np.argsort(ratios)
+        share = np.cumsum((np.abs(p) ** 2)[order])
+        a = float(ratios[order[int(np.searchsorted(share, 0.5 * share[-1]))]])
+        for width in (1e-3, 1e-6, 1e-12):
+            yield _assess(
+                ground,
+                claim,
+                None,
+                plainest(*sorted((a * (1 - width), a * (1 + width)))),
+                None,
+                traits,
+            )
+
+
+def _assess(
+    ground: Ground,
+    claim: Claim,
+    activation: Activation | None,
+    scale: Any,
+    bias: Any,
+    traits: Traits,
+) -> Form:
+    """What numbers are worth: which elements they give, how closely, and what it takes to say it."""
+    scale = _plain_tuple(scale)
+    keys: dict[str, Any] = {
+        "scale": scale,
+        "bias": bias,
+        "activation": activation,
+        "arithmetic": claim.arithmetic,
+        "storage": claim.storage
+        if claim.storage and claim.storage.dtype != claim.arithmetic
+        else None,
+    }
+    c = ground.convention.replace(**keys)
+    best: tuple[float, Array, Noise, Array] | None = None
+    for growth in _growths(ground, claim, c):
+        noise = Noise(claim.unit, growth, ground.terms, ground.lossless)
+        bits = element_bits(ground, claim, c, noise, traits)
+        apart = bits > ground.literal + np.log2(max(len(bits), 2)) + MARGIN
+        total = float(np.where(apart, ground.literal, bits).sum())
+        total += choose_bits(int(apart.sum()), len(bits))
+        if best is None or total < best[0] - 1e-9:
+            best = total, bits, noise, apart
+    assert best is not None
+    _, bits, noise, apart = best
+    share = ground.size / max(len(bits), 1)
+    numbers = 0.0
+    if scale != 1.0:
+        values = np.atleast_1d(np.asarray(scale, float))
+        numbers += numbers_bits(values, _widths(ground, noise, values, of_scale=True))
+    if bias is not None:
+        values = np.atleast_1d(np.asarray(bias, float))
+        numbers += numbers_bits(values, _widths(ground, noise, values, of_scale=False))
+    if activation is not None:
+        numbers += sum(map(_value_bits, activation.values))
+    score = Score(
+        keys=key_bits(c),
+        numbers=numbers,
+        exceptions=share
+        * (float(ground.literal[apart].sum()) + choose_bits(int(apart.sum()), len(bits))),
+        residual=share * float(bits[~apart].sum()),
+        literal=share * float(ground.literal.sum()),
+    )
+    return Form(c, claim, noise, score, apart)
+
+
+def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
+    """What of a running sum's error the residuals show, about; as much as the claim allows."""
+    most = ALGORITHM if claim.storage is None else DIRECT
+    own = Noise(claim.unit, 1.0, ground.terms, ground.lossless).of_sums(
+        ground.sums.values, ground.sums.squares, ground.sums.magnitude
+    )
+    lossy = (own > 0) & np.isfinite(ground.values)
+    if not lossy.any() or c.activation is not None or claim.storage is not None:
+        return [1.0]
+    scale = _beside(c.scale, ground.channels)
+    bias = _beside(0.0 if c.bias is None else c.bias, ground.channels)
+    residual = np.abs(ground.values - scale * ground.sums.values - bias)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = float(np.nanmedian((residual / np.abs(scale * own))[lossy])) / 0.6745
+    around = 2.0 ** np.clip(np.rint(np.log2(max(share, 2.0**-9))), -8, np.log2(most))
+    return sorted({min(float(around) * f, most) for f in (0.5, 1.0, 2.0)})
+
+
+def _value_bits(value: float) -> float:
+    from convcheck.score import number_bits
+
+    return number_bits(value)
+
+
+def _plain_tuple(scale: Any) -> Any:
+    if isinstance(scale, tuple):
+        values = tuple(float(a) for a in scale)
+        return values[0] if len(set(values)) == 1 else values
+    return float(scale)
+
+
+def _widths(ground: Ground, noise: Noise, values: Array, *, of_scale: bool) -> Array:
+    """To within what the elements tell numbers of this kind."""
+    own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
+    step = float(np.median(own)) + float(np.median(spacing_of(ground, noise)))
+    each = max(len(ground.values) / len(values), 1.0)
+    size = float(np.std(ground.sums.values)) if of_scale else 1.0
+    return np.full(len(values), step / np.sqrt(each) / max(size, 1e-300))
+
+
+def spacing_of(ground: Ground, noise: Noise) -> Array:
+    """How far results are apart, at least."""
+    del noise
+    sizes = np.abs(ground.values).astype(np.float64)
+    return spacing(np.maximum(sizes, 1e-30), "float32")
+
+
+def element_bits(
+    ground: Ground, claim: Claim, c: Convention, noise: Noise, traits: Traits
+) -> Array:
+    """The bits of every element beside what a convention with its numbers predicts."""
+    scale = _beside(c.scale, ground.channels)
+    bias = _beside(0.0 if c.bias is None else c.bias, ground.channels)
+    return bits_of(
+        ground.sums.values,
+        noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude),
+        ground.values,
+        scale,
+        bias,
+        c.activation,
+        claim,
+        noise,
+        traits,
+    )
+
+
+def bits_of(
+    sums: Array,
+    own: Array,
+    values: Array,
+    scale: Array,
+    bias: Array,
+    activation: Activation | None,
+    claim: Claim,
+    noise: Noise,
+    traits: Traits,
+) -> Array:
+    """The bits of elements beside ``activation(scale * sums + bias)``, stored as claimed."""
+    predicted = scale * sums + bias
+    steepest = None
+    if activation is not None:
+        steepest = activation.steepest
+        predicted = activation.apply(predicted)
+    sigma = noise.of_result(sums, own, scale, bias, steepest, predicted)
+    finite = np.isfinite(values)
+    if claim.storage is None:
+        residual = np.abs(values - predicted)
+        steps = traits.steps(values)
+        if traits.format == "integer":
+            steps = np.where(sigma > 0, 1.0, 2.0**-20)
+        bits = residual_bits(residual, sigma, np.minimum(steps, steps))
+    else:
+        residual = _beyond(values, predicted, claim.storage)
+        bits = residual_bits(residual, sigma, np.full(values.shape, 2.0**-60))
+        # Within a stored number's interval nothing is left to be said, near its ends a choice.
+        bits = np.where(
+            residual <= 0, 0.0, np.minimum(bits, 1.0 + (residual / np.maximum(sigma, 1e-300)) ** 2)
+        )
+    return np.where(finite, bits, 1e6)
+
+
+def _beyond(values: Array, predicted: Array, storage: Storage) -> Array:
+    """How far a prediction is from all that is stored as the value: 0 where it is stored so."""
+    if storage.is_integer and storage.overflow == "wrap":
+        size = 2.0 ** np.iinfo(storage.dtype).bits
+        low, high = storage.interval(values)
+        turns = np.rint((predicted - 0.5 * (low + high)) / size)
+        predicted = predicted - size * turns
+    else:
+        low, high = storage.interval(values)
+    found: Array = np.maximum(np.maximum(low - predicted, predicted - high), 0.0)
+    return found
+
+
+def replaced(form: Form, **keys: Any) -> Form:
+    """The same form of another convention."""
+    return replace(form, convention=form.convention.replace(**keys))

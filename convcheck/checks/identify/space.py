@@ -1,0 +1,336 @@
+"""The space of hypotheses by rising cost: passes over readings, each with its windows and votes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify import votes
+from convcheck.checks.identify.axes import DILATIONS, Table, met_by, table, ways, wide_dilations
+from convcheck.checks.identify.block import Block, Judge
+from convcheck.checks.identify.samples import choose
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.layouts import Reading
+    from convcheck.checks.identify.traits import Traits
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+SAMPLES = 64
+ALL_ORDERS = 4
+"""Up to so many channels every order of them is tried, above it the reversed one only."""
+CROWD = 4096
+"""Survivors after which a search gives up: the data cannot tell conventions apart."""
+REGION = 1 << 18
+"""Samples of the image that the hypotheses of one block may meet, for each of the output's."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the space: how samples are voted on, and which windows are tried.
+
+    ``bits`` is what a hypothesis of it takes at least, beside its reading. ``orders`` tries other
+    orders of the channels, ``outputs`` every filter for each output channel, ``far`` dilations
+    above the common ones; ``modes`` are the paddings'. The others are those of :func:`axes.ways`.
+    """
+
+    bits: float
+    judge: str
+    modes: tuple[str, ...] = ("constant",)
+    orders: bool = False
+    outputs: bool = False
+    far: bool = False
+    everywhere: bool = False
+    wide: bool = False
+    circular: bool = False
+    outside: bool = False
+    mixed: bool = False
+    conjugate: bool = False
+
+
+OTHERS = ("edge", "reflect", "symmetric", "wrap")
+PASSES = (
+    Pass(0, "plain"),
+    Pass(2, "plain", conjugate=True),
+    Pass(4, "line"),
+    Pass(5, "plain", modes=OTHERS, everywhere=True),
+    Pass(6, "plain", circular=True, modes=("wrap",)),
+    Pass(6, "plain", far=True),
+    Pass(7, "plain", orders=True),
+    Pass(8, "line", far=True),
+    Pass(9, "line", modes=OTHERS, everywhere=True),
+    Pass(10, "line", orders=True),
+    Pass(10, "line", outputs=True),
+    Pass(11, "plain", outside=True),
+    Pass(12, "folded"),
+    Pass(12, "plain", mixed=True),
+    Pass(13, "plain", wide=True),
+    Pass(14, "line", outside=True),
+    Pass(14, "line", mixed=True),
+    Pass(15, "line", wide=True),
+    Pass(15, "line", circular=True, modes=("wrap",)),
+)
+"""From what is common to what is rare."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """One way to lead the image's channels to the filters', and output ``output`` to a filter."""
+
+    order: tuple[int, ...] | None
+    flip: tuple[str, ...]
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A hypothesis that explains bits of the samples."""
+
+    reading: Reading
+    convention: Convention
+    votes: float
+
+
+def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
+    """Whether a pass has anything to try on a reading."""
+    channels, outputs = reading.image.shape[1], reading.output.shape[1]
+    if one.conjugate and reading.bank.dtype.kind != "c":
+        return False
+    if one.outputs and outputs == 1:
+        return False
+    if one.orders and (channels == 1 or (channels > ALL_ORDERS and reading.base.groups == 1)):
+        return False
+    if one.far and max(reading.taps) == 1:
+        return False
+    return not (one.judge == "folded" and traits.least < 0)
+
+
+def search(
+    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0
+) -> tuple[list[Found], int]:
+    """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
+    few = traits.size < 4 * SAMPLES
+    samples = choose(
+        reading.output,
+        SAMPLES,
+        traits.limits,
+        everywhere=one.everywhere or few,
+        groups=1 if one.outputs else 4,
+        seed=seed,
+    )
+    if len(samples) < 1 or (one.judge != "plain" and len(samples) < 4):
+        return [], 0
+    samples = votes.chunked(samples)
+    values = reading.output[tuple(samples.T)]
+    values = values.astype(np.result_type(values, np.float64))
+    judge = _judge(one, values, samples[:, 1], traits)
+    found: list[Found] = []
+    considered = 0
+    channels = _channels(one, reading)
+    bank = _bank(reading, channels, samples[:, 1], conjugate=one.conjugate)
+    for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
+        block = Block(planes, taps, rows, columns)
+        considered += block.size
+        for _, r, c, k, voted in block.survivors([judge]):
+            tables = [*depth, (rows, r), (columns, c)]
+            convention = _convention(one, reading, channels[k], tables, mode)
+            found.append(Found(reading, convention, voted))
+        if len(found) > CROWD:
+            break
+    return sorted(found, key=lambda f: -f.votes), considered
+
+
+def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
+    if one.judge == "plain":
+        whole = traits.format == "integer" and traits.integer is not None
+        modulus = 2.0 ** np.iinfo(str(traits.integer)).bits if whole else None
+        if modulus is not None and modulus > 2.0**16:
+            modulus = None
+        step = 0.75 if traits.whole else 0.0
+        spread = max(traits.spread, float(np.std(values)), 1e-300)
+        return votes.plain(values, spread, max(step, 2.0**-24 * spread), modulus)
+    return votes.line(values, channels, folded=one.judge == "folded")
+
+
+def _channels(one: Pass, reading: Reading) -> list[Channels]:
+    channels, inputs = reading.image.shape[1], reading.bank.shape[1]
+    grouped = reading.base.groups > 1
+    orders: list[tuple[int, ...] | None] = [None]
+    if one.orders:
+        identity = tuple(range(channels))
+        if channels <= ALL_ORDERS:
+            orders = [p for p in permutations(identity) if p not in (identity, identity[::-1])]
+        else:
+            dealt = np.reshape(identity, (reading.base.groups, -1)).T.ravel().tolist()
+            back = np.reshape(identity, (-1, reading.base.groups)).T.ravel().tolist()
+            orders = [tuple(dealt), tuple(back)]
+    elif channels > 1 and (grouped or channels <= ALL_ORDERS):
+        orders.append(tuple(range(channels))[::-1])
+    flips: list[tuple[str, ...]] = [()]
+    if inputs > 1 and (grouped or channels > ALL_ORDERS):
+        flips.append(("I",))  # with few channels and one group it is one of the orders
+    shifts = range(1, reading.output.shape[1]) if one.outputs else (0,)
+    return [Channels(o, f, s) for o in orders for f in flips for s in shifts]
+
+
+def _bank(
+    reading: Reading, channels: Sequence[Channels], outputs: Array, *, conjugate: bool
+) -> Array:
+    """For each sample's output channel: (samples, options, C, *F), over all stored channels."""
+    bank = np.conj(reading.bank) if conjugate else reading.bank
+    total, inputs = bank.shape[:2]
+    count, groups = reading.image.shape[1], reading.base.groups
+    per_group = total // groups
+    kind = np.result_type(bank, reading.image, np.float64)
+    whole = np.zeros((len(outputs), len(channels), count, *bank.shape[2:]), kind)
+    samples, read = np.arange(len(outputs))[:, None], np.arange(inputs)
+    for k, option in enumerate(channels):
+        filters = (outputs + option.shift) % total
+        met = (filters // per_group)[:, None] * inputs + read
+        order = np.asarray(option.order or range(count))
+        taken = bank[filters]
+        whole[samples, k, order[met]] = taken[:, ::-1] if option.flip else taken
+    return whole
+
+
+Blocks = tuple[list[Array], Array, list[tuple[Table, int]], Table, Table, str]
+
+
+def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterator[Blocks]:
+    """Rows by columns that are tried together; of 3-D data for every way of the depth."""
+    tables = [_table(one, reading, samples, a) for a in range(len(reading.taps))]
+    if not all(len(t) for t in tables):
+        return
+    images = [reading.image[n] for n in samples[:, 0]]
+    if len(tables) == 1:
+        images = [x[:, None] for x in images]
+        bank = bank[..., None, :]
+        row = table(ways(1, 1, 1)[:1], [0] * len(samples), 1, 1)
+        tables = [row.part(np.flatnonzero((row.start == 0) & (row.stride == 1))[:1]), *tables]
+    for mode in one.modes:
+        some = [replace(t if mode == "constant" else t.without_gaps(), mode=mode) for t in tables]
+        if not all(len(t) for t in some):
+            continue
+        if len(some) == 2:
+            for rows, columns in _pairs(one, some[0], some[1], mode, reading.image.shape[1]):
+                yield images, bank, [], rows, columns, mode
+            continue
+        for d in range(len(some[0])):
+            planes, taps = _deep(images, bank, some[0].part(np.array([d])))
+            for rows, columns in _pairs(one, some[1], some[2], mode, len(planes[0])):
+                yield planes, taps, [(some[0], d)], rows, columns, mode
+
+
+def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], Array]:
+    """What one way of the depth meets, as channels of a 2-D image, with the filters' taps."""
+    planes = []
+    for s, image in enumerate(images):
+        source = depth.source(s)[0]
+        met = np.where(
+            (source < depth.size)[:, None, None], image[:, np.minimum(source, depth.size - 1)], 0
+        )
+        planes.append(met.reshape(-1, *image.shape[2:]))
+    return planes, bank.reshape(*bank.shape[:2], -1, *bank.shape[4:])
+
+
+def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
+    size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
+    dilations: Sequence[int] = DILATIONS
+    if one.far:
+        dilations = (1, *wide_dilations(size, kernel, outputs))
+    elif len(reading.taps) == 3:
+        dilations = DILATIONS[:2]
+    options = ways(
+        size,
+        kernel,
+        outputs,
+        dilations=dilations,
+        wide=one.wide,
+        circular=one.circular,
+        outside=one.outside,
+        mixed=one.mixed,
+    )
+    if not options:
+        return _empty(size, kernel)
+    return table(options, samples[:, 2 + a].tolist(), size, kernel)
+
+
+def _empty(size: int, kernel: int) -> Table:
+    none = np.zeros(0, np.int64)
+    return Table(size, kernel, "constant", none, none, none, none, none, none > 0, none > 0, none)
+
+
+def _pairs(
+    one: Pass, rows: Table, columns: Table, mode: str, channels: int
+) -> Iterator[tuple[Table, Table]]:
+    """The pairs to try: where no window reaches over the edge, all modes are the constant's.
+
+    But an image that wraps is rolled by nothing, too.
+    """
+    if mode == "constant" or one.circular:
+        yield from _parts(rows, columns, channels)
+        return
+    over, within = np.flatnonzero(rows.touches), np.flatnonzero(~rows.touches)
+    if over.size:
+        yield from _parts(rows.part(over), columns, channels)
+    if within.size and columns.touches.any():
+        touching = columns.part(np.flatnonzero(columns.touches))
+        yield from _parts(rows.part(within), touching, channels)
+
+
+def _parts(rows: Table, columns: Table, channels: int) -> Iterator[tuple[Table, Table]]:
+    """The pairs so many at a time that they meet no more of a large image than is held."""
+    tall, wide = (len(met_by(t.source(0), t.size)[0]) for t in (rows, columns))
+    if channels * tall * wide <= REGION or len(rows) * len(columns) == 1:
+        yield rows, columns
+    elif len(columns) == 1 or (len(rows) > 1 and tall >= wide):
+        for half in np.array_split(np.arange(len(rows)), 2):
+            yield from _parts(rows.part(half), columns, channels)
+    else:
+        for half in np.array_split(np.arange(len(columns)), 2):
+            yield from _parts(rows, columns.part(half), channels)
+
+
+def _convention(
+    one: Pass,
+    reading: Reading,
+    channels: Channels,
+    tables: Sequence[tuple[Table, int]],
+    mode: str,
+) -> Convention:
+    base = reading.base
+    axes = [
+        t.axis(option, outputs)
+        for (t, option), outputs in zip(tables[-base.rank :], reading.output.shape[2:], strict=True)
+    ]
+    touches = any(axis.before > 0 or axis.after > 0 for axis in axes)
+    order = None
+    if channels.shift:
+        count = reading.output.shape[1]
+        order = tuple((o + channels.shift) % count for o in range(count))
+    return base.replace(
+        channel_order=channels.order,
+        output_order=order,
+        conjugate=one.conjugate,
+        flip=(*channels.flip, *(a for a, x in zip(base.spatial, axes, strict=True) if x.reversed)),
+        stride=[a.stride for a in axes],
+        dilation=[a.dilation for a in axes],
+        input_dilation=[a.input_dilation for a in axes],
+        padding=[(a.before, a.after) for a in axes],
+        padding_mode=mode if touches else "constant",
+    )
+
+
+def hypotheses_bits(considered: int) -> float:
+    """What it takes to say which of so many hypotheses it is."""
+    return math.log2(max(considered, 2))
+
+
+__all__ = ["PASSES", "Found", "Pass", "applies", "hypotheses_bits", "product", "search"]

@@ -1,0 +1,249 @@
+"""What an explanation is worth: its length in bits against that of the output as it is.
+
+``cost = keys + numbers + exceptions + residual``. The smallest wins, and it must be shorter than
+the output itself. This is the only order of "better" in the house; the idea is that of the minimum
+description length (Rissanen 1978). docs/search.md works one answer out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+MARGIN = 10.0
+"""Bits by which an explanation must be shorter than what it is compared with: one in 1024."""
+_LAYOUT_BITS = {
+    "image": {"NC*": 0, "C*": 0, "*": 0, "N*": 2, "N*C": 1, "*C": 1, "CN*": 4},
+    "filters": {"OI*": 0, "I*": 0, "*": 0, "O*": 1, "*IO": 1, "IO*": 2, "O*I": 3, "*I": 1}
+    | {"*IM": 2, "*O": 3, "*OI": 4, "I*O": 5},
+}
+"""Layouts that software has; ``*`` stands for the spatial axes in their order."""
+_RARE_LAYOUT = 7.0
+_MODE_BITS = {"constant": 0.0, "reflect": 3.0, "edge": 3.0, "symmetric": 4.0, "wrap": 4.0}
+
+
+@dataclass(frozen=True)
+class Score:
+    """The bits of one explanation, part by part, and those of the output itself.
+
+    ``given`` counts the elements that it gives, ``literal`` are the bits of all elements stored as
+    they are.
+    """
+
+    keys: float
+    numbers: float
+    exceptions: float
+    residual: float
+    literal: float
+
+    @property
+    def total(self) -> float:
+        """What the explanation takes."""
+        return self.keys + self.numbers + self.exceptions + self.residual
+
+    @property
+    def gain(self) -> float:
+        """By how much it is shorter than the output."""
+        return self.literal - self.total
+
+
+def layout_bits(c: Convention) -> float:
+    """What it takes to say how the three arrays are laid out, and in how many groups."""
+    axes = c.spatial
+    image = c.image_layout.replace(axes, "*")
+    output = c.output_layout.replace(axes, "*")
+    bits = _LAYOUT_BITS["image"].get(image, _RARE_LAYOUT)
+    bits += _LAYOUT_BITS["filters"].get(c.filter_layout.replace(axes, "*"), _RARE_LAYOUT)
+    last = [a.endswith("C") for a in (c.image_layout, c.output_layout)]
+    natural = output in ("NC*", "C*", "*") if not last[0] else last[1] or "C" not in output
+    bits += 0 if natural else 3 if output in _LAYOUT_BITS["image"] else _RARE_LAYOUT
+    return float(bits + (2.0 if c.groups > 1 else 0.0))
+
+
+def key_bits(c: Convention) -> float:
+    """What it takes to say all keys but the numbers that are solved for."""
+    axes = c.spatial
+    bits = layout_bits(c)
+    if c.flip:
+        named = c.flip in (tuple(axes), ("I", *axes))
+        bits += 2.0 if named else 5.0
+    bits += 2.0 if c.conjugate else 0.0
+    for key, base in (("stride", 2.0), ("dilation", 3.0), ("input_dilation", 3.0)):
+        values = getattr(c, key)
+        if max(values) > 1:
+            bits += base + 2 * math.log2(max(values))
+            bits += 0.0 if len(set(values)) == 1 else 3.0 + 2 * math.log2(min(values))
+    pads = [pad for pair in c.padding for pad in pair]
+    if any(pads):
+        bits += 2.0 + sum(2 * math.log2(1 + abs(p)) + (2.0 if p < 0 else 0.0) for p in set(pads))
+        bits += 0.0 if len(set(c.padding)) == 1 else 2.0
+        bits += 0.0 if all(a == b for a, b in c.padding) else 2.0
+    bits += sum(_MODE_BITS[mode] for mode in dict.fromkeys(c.padding_modes))
+    for order in (c.channel_order, c.output_order):
+        bits += order_bits(order)
+    if c.activation is not None:
+        bits += 4.0
+    if c.arithmetic not in ("exact", "float64", "float32"):
+        bits += 3.0
+    if c.storage is not None:
+        bits += 3.0 + (0.0 if c.storage.rounding == "half_even" else 2.0)
+        bits += (3.0 if c.storage.overflow == "wrap" else 0.0) + number_bits(c.storage.zero_point)
+    return bits
+
+
+def order_bits(order: Sequence[int] | None) -> float:
+    """What it takes to say a permutation: a reversal and a regular interleaving take little."""
+    if order is None or list(order) == sorted(order):
+        return 0.0
+    steps = {(b - a) % len(order) for a, b in pairwise(order)}
+    if len(steps) <= 2:
+        return 4.0
+    return 4.0 + math.lgamma(len(order) + 1) / math.log(2)
+
+
+def number_bits(value: float) -> float:
+    """The length of a number as people write it: its digits, or one over a whole number."""
+    if value == 0:
+        return 0.0
+    size = abs(value)
+    sign = 1.0 if value < 0 else 0.0
+    best = 52.0
+    if size == int(size) and size < 2.0**52:
+        best = 1.0 + 2 * math.log2(size) if size > 1 else 1.0
+    mantissa, exponent = math.frexp(size)
+    if mantissa == 0.5:
+        best = min(best, 2.0 + 2 * math.log2(1 + abs(exponent - 1)))
+    inverse = 1 / size
+    if size < 1 and inverse < 1e6 and abs(inverse - round(inverse)) <= 1e-9 * inverse:
+        best = min(best, 2.0 + 2 * math.log2(round(inverse)))
+    digits = f"{size:.16e}".split("e")
+    figures = len(digits[0].replace(".", "").rstrip("0"))
+    if figures <= 12:  # beyond that a decimal is as long as the number's own bits
+        best = min(best, 2.0 + 3.33 * figures + abs(int(digits[1])) ** 0.5)
+    return sign + best
+
+
+def plainest(low: float, high: float) -> float:
+    """The plainest number between the two: zero, few digits, or one over a whole number."""
+    if low <= 0 <= high:
+        return 0.0
+    if high < 0:
+        return -plainest(-high, -low)
+    if not math.isfinite(high):
+        high = 2 * low + 1
+    best, length = (low + high) / 2, 52.0
+    if low == high:
+        return low
+    exponent = math.floor(math.log10(high))
+    for digits in range(17):
+        scale = 10.0 ** (exponent - digits)
+        number = float(f"{math.ceil(low / scale) * scale:.{digits + 1}e}")
+        if low <= number <= high:
+            found = number_bits(number)
+            if found < length:
+                best, length = number, found
+            break
+    if low < 1:
+        inverse = math.ceil(1 / high) if 1 / high < 1e6 else 0
+        if inverse and low <= 1 / inverse <= high and number_bits(1 / inverse) < length:
+            best = 1 / inverse
+    return best
+
+
+def numbers_bits(values: Array, widths: Array) -> float:
+    """What it takes to say numbers of one kind, each known to within an interval of its width.
+
+    Either all are written out, each as it is, or all to the width, beside how large such numbers
+    are: one that towers over the others takes more.
+    """
+    values, widths = np.atleast_1d(values).astype(float), np.atleast_1d(widths).astype(float)
+    plain = sum(map(number_bits, values.tolist()))
+    sizes = np.abs(values)
+    scale = float(np.median(sizes[sizes > 0])) if np.any(sizes > 0) else 1.0
+    with np.errstate(divide="ignore"):
+        precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0
+        beyond = 2 * np.log2(np.maximum(sizes / scale, 1.0))
+    each = float(np.sum(np.minimum(precise, 53.0) + beyond))
+    if len(values) > 3:  # alone, a plain number is worth its own length
+        odd = np.array([number_bits(v) for v in values.tolist()]) > 24.0
+        if odd.sum() > len(values) / 2:
+            return each
+    return min(plain, each)
+
+
+def literal_bits(values: Array, steps: Array) -> Array:
+    """The bits of every element stored as it is: by its value's share, or its place in the range.
+
+    ``steps`` is how far numbers of the output's kind are apart there. A value that is repeated, as
+    the zeros of a ReLU are, is worth little.
+    """
+    finite = np.isfinite(values)
+    flat = np.where(finite, values, 0).ravel()
+    some = flat[finite.ravel()]
+    spread = _spread(some)
+    bits = np.log2(1 + spread / np.maximum(steps, 2.0**-1074)).ravel()
+    _, which, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    share = np.log2(flat.size / counts)[which.ravel()]
+    bits = np.where(counts[which.ravel()] > 1, np.minimum(bits, share), bits)
+    found: Array = np.minimum(bits, 64.0).reshape(values.shape)
+    return found
+
+
+def _spread(values: Array) -> float:
+    if values.size == 0:
+        return 0.0
+    if values.dtype.kind == "c":
+        return max(_spread(values.real), _spread(values.imag))
+    low, high = (
+        np.quantile(values, [0.005, 0.995])
+        if values.size > 400
+        else (
+            values.min(),
+            values.max(),
+        )
+    )
+    return float(high) - float(low)
+
+
+def choose_bits(k: int, n: int) -> float:
+    """The bits that say which ``k`` of ``n``, and how many."""
+    if k <= 0 or k >= n:
+        return math.log2(n + 1)
+    lgamma = math.lgamma
+    return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / math.log(2) + math.log2(n + 1)
+
+
+def place_bits(wrong: Array) -> float:
+    """The bits that say where the exceptions are: so many of all, or of a box of the output.
+
+    ``wrong`` is a mask (N,O,*S). A box is named by its two ends along every axis that it does not
+    fill.
+    """
+    n, k = wrong.size, int(np.count_nonzero(wrong))
+    if k == 0:
+        return 0.0
+    best = choose_bits(k, n)
+    box, ends = 1, 2.0
+    for axis in range(wrong.ndim):
+        others = tuple(i for i in range(wrong.ndim) if i != axis)
+        met = np.flatnonzero(wrong.any(axis=others))
+        size = wrong.shape[axis]
+        length = int(met[-1] - met[0]) + 1
+        if len(met) < length and len(met) < size:  # some of an axis: which
+            ends += choose_bits(len(met), size)
+            box *= len(met)
+        else:
+            ends += 0.0 if length == size else 2 * math.log2(size)
+            box *= length
+    return min(best, ends + choose_bits(k, box))
