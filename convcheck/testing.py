@@ -7,6 +7,7 @@ implementation on.
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from convcheck.campaign import Case, parse_id
 from convcheck.campaign import cases as _cases
-from convcheck.checks.audit import full_convention
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.mistakes import mistakes
 from convcheck.checks.verify.model import LAYOUTS, Model, claim
 from convcheck.convention import Convention, parse_partial
-from convcheck.convention.channels import stored_image
+from convcheck.convention.usual import usual_convention
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.target import PARAMETERS
@@ -56,7 +56,7 @@ def assert_convolution(
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     x, w, y = (_array(a) for a in (image, filters, output))
-    wanted = _convention(x, w, convention)
+    wanted = _convention(x, w, y, convention)
     seen = judge(x, w, y, wanted)
     if seen.passed:
         return
@@ -206,19 +206,24 @@ def _keys(
 
 
 def _convention(
-    image: Array, filters: Array, convention: str | Mapping[str, Any] | Convention
+    image: Array, filters: Array, output: Array, convention: str | Mapping[str, Any] | Convention
 ) -> Convention:
     if isinstance(convention, Convention):
         return convention
-    return full_convention(image, filters, _keys(convention))
+    keys = _keys(convention)
+    found = usual_convention(image.shape, filters.shape, keys)
+    lean = found.output_layout.replace("C", "")
+    if "output_layout" in keys or output.ndim != len(lean):
+        return found
+    return found.replace(output_layout=lean)
 
 
 ENOUGH = 24
 """Elements of a wrong output that say what it is."""
 
 
-BUDGET = 1.0
-"""Seconds that may be spent on what a wrong output is, where it is no usual mistake."""
+BUDGET = 0.5
+"""Seconds that may be spent on trying the usual mistakes, and again on a search."""
 
 
 def _explained(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
@@ -227,11 +232,13 @@ def _explained(image: Array, filters: Array, output: Array, wanted: Convention) 
 
     # In a few elements a mistake may look like another convention by chance.
     few = "" if output.size >= ENOUGH else "may be"
-    channels: int = stored_image(image, wanted).shape[1]
-    for words, other in mistakes(wanted, channels, output.dtype.name).items():
+    until = time.monotonic() + BUDGET
+    for one in mistakes(wanted, image, filters, output):
         with suppress(ConvcheckError):
-            if judge(image, filters, output, other).passed:
-                return f"what it {few or 'is'}: {said(other)} ({words})"
+            if judge(image, filters, output, one.convention).passed:
+                return f"what it {few or 'is'}: {said(one.convention)} ({one.what})"
+        if time.monotonic() > until:
+            break
     from convcheck.checks.identify import identify  # slow to import, and seldom needed
 
     try:

@@ -136,22 +136,21 @@ def _rules(model: Model) -> Iterator[tuple[str, Model]]:
 
 def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
     """The one mistake that gives every one of these outputs."""
-    left: list[str] | None = None
+    left: dict[str, str] | None = None
     for case, output in evidence:
         image, filters = case.arrays(*model.layouts)
         try:
-            convention = model.convention(case)
+            known = [*mistakes(model.convention(case), image, filters, output)]
         except ConvcheckError:
             return None
-        known = mistakes(convention, case.channels, output.dtype.name)
-        left = [
-            words
-            for words, other in known.items()
-            if (left is None or words in left) and _is(image, filters, output, other)
-        ]
+        left = {
+            one.name: one.what
+            for one in known
+            if (left is None or one.name in left) and _is(image, filters, output, one.convention)
+        }
         if not left:
             return None
-    return left[0] if left else None
+    return next(iter(left.values())) if left else None
 
 
 def _gives(model: Model, case: Case, output: Array) -> bool:

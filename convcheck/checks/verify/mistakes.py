@@ -1,99 +1,83 @@
-"""The usual single mistakes: what a convention becomes where one thing about it is wrong."""
+"""The usual single mistakes: what an implementation computes where one thing about it is wrong."""
 
 from __future__ import annotations
 
-from itertools import combinations
-from typing import TYPE_CHECKING
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
 
-from convcheck.convention import INTEGERS, PADDING_MODES, Convention, Storage
+from numpy.typing import NDArray
+
+from convcheck.convention import INTEGERS, Convention, Storage
+from convcheck.convention.deviations import Deviation, axis_name, deviations
 from convcheck.convention.storage import OVERFLOWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-_AXES = {"I": "channels", "D": "slices", "H": "rows", "W": "columns"}
+Array = NDArray[Any]
+Said = tuple[str, Convention]
+"""What is done, in words, and the convention that does it."""
 
 
-def mistakes(c: Convention, channels: int, dtype: str) -> dict[str, Convention]:
-    """What is done by mistake in place of ``c``, each by its words ("it leaves the stride out").
+def mistakes(c: Convention, image: Array, filters: Array, output: Array) -> Iterator[Deviation]:
+    """What may be computed by mistake in place of ``c``; the usual first, then every deviation.
 
-    ``channels`` are the image's, ``dtype`` is the output's. The likely ones come first; those that
-    would be ``c`` itself are left out.
+    Of each, ``what`` says what the implementation does ("it leaves the stride out").
+
+    Raises:
+        InputError: arrays that the convention does not fit.
     """
-    found: dict[str, Convention] = {}
-    every = _flips(c), _layouts(c, channels), _steps(c), _sides(c), _phases(c), _after(c, dtype)
-    for some in every:
-        found.update((words, other) for words, other in some if other != c)
-    return found
+    told = {c}
+    for some in (_reversed(c), _left_out(c), _one_sided(c), _phases(c), _stored(c, output)):
+        for what, other in some:
+            if other not in told:
+                told.add(other)
+                yield Deviation(what, what, other)
+    for found in deviations(c, image, filters):
+        if found.convention not in told:
+            yield found._replace(what=f"it has {found.what}")
 
 
-def _flips(c: Convention) -> Iterator[tuple[str, Convention]]:
+def _reversed(c: Convention) -> Iterator[Said]:
     axes = tuple("I" + c.spatial)
+    names = {"I": "channels"} | {a: axis_name(a, c.rank) for a in c.spatial}
     usual = [axes[1:], axes, ()]
     every = [flip for n in range(1, len(axes)) for flip in combinations(axes, n)]
-    for flip in dict.fromkeys([*usual, *every]):
-        yield _reversal(flip), c.replace(flip=flip)
-
-
-def _reversal(flip: Sequence[str]) -> str:
-    if not flip:
-        return "it reverses no axis of the filters"
-    names = [_AXES[axis] for axis in flip]
-    said = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    if "I" not in flip:
-        return f"it reverses the kernel's {said}"
-    return (
-        f"it reverses {said} of the filters"
-        if len(flip) > 1
-        else f"it reverses the filters' {said}"
-    )
-
-
-def _layouts(c: Convention, channels: int) -> Iterator[tuple[str, Convention]]:
+    for flip in [*usual, *every]:
+        *most, last = [names[axis] for axis in flip] or ["no axis"]
+        said = f"{', '.join(most)} and {last}" if most else last
+        kernel = f"the kernel's {said}" if flip and "I" not in flip else f"{said} of the filters"
+        yield f"it reverses {kernel}", c.replace(flip=flip)
     for a, b in combinations(c.spatial, 2):
         other = c.filter_layout.translate(str.maketrans(a + b, b + a))
-        said = f"it swaps the kernel's {_AXES[a]} and {_AXES[b]}"
-        yield said, c.replace(filter_layout=other)
-    if {"O", "I"} <= set(c.filter_layout):
-        other = c.filter_layout.translate(str.maketrans("OI", "IO"))
-        yield "it swaps the filters' outputs and inputs", c.replace(filter_layout=other)
-    if channels > 1:
-        order = tuple(c.channel_order or range(channels))[::-1]
-        yield "it takes the channels in reverse order", c.replace(channel_order=order)
+        yield f"it swaps the kernel's {names[a]} and {names[b]}", c.replace(filter_layout=other)
 
 
-def _steps(c: Convention) -> Iterator[tuple[str, Convention]]:
-    for key, plain in (("stride", 1), ("dilation", 1), ("input_dilation", 1), ("padding", 0)):
-        yield f"it leaves the {key.replace('_', ' ')} out", c.replace(**{key: plain})
-    for mode in PADDING_MODES:
-        if any(map(any, c.padding)):
-            said = "with a constant" if mode == "constant" else f"by {mode}"
-            yield f"it pads {said}", c.replace(padding_mode=mode)
+def _left_out(c: Convention) -> Iterator[Said]:
+    steps = {"stride": 1, "dilation": 1, "input_dilation": 1, "padding": 0}
+    for key, nothing in {**steps, "bias": None, "scale": 1, "activation": None}.items():
+        yield f"it leaves the {key.replace('_', ' ')} out", c.replace(**{key: nothing})
 
 
-def _sides(c: Convention) -> Iterator[tuple[str, Convention]]:
-    turned = [(after, before) for before, after in c.padding]
-    yield "it pads before what it should pad after", c.replace(padding=turned)
-    all_after = [(0, before + after) for before, after in c.padding]
-    yield "it puts all of the padding after", c.replace(padding=all_after)
-    all_before = [(before + after, 0) for before, after in c.padding]
-    yield "it puts all of the padding before", c.replace(padding=all_before)
+def _one_sided(c: Convention) -> Iterator[Said]:
+    for said, padding in (
+        ("it puts all of the padding after the image", [(0, a + b) for a, b in c.padding]),
+        ("it puts all of the padding before the image", [(a + b, 0) for a, b in c.padding]),
+        ("it pads before the image what belongs after it", [(b, a) for a, b in c.padding]),
+    ):
+        yield said, c.replace(padding=padding)
 
 
-def _phases(c: Convention) -> Iterator[tuple[str, Convention]]:
+def _phases(c: Convention) -> Iterator[Said]:
+    """Where a stride begins: at another sample of the first step along every axis."""
     for later in range(1, max(c.stride)):
-        moved = [
-            (before - min(later, s - 1), after + min(later, s - 1))
-            for (before, after), s in zip(c.padding, c.stride, strict=True)
-        ]
-        one = f"{later} sample{'s' if later > 1 else ''} later than it should"
-        yield f"its first window begins {one}", c.replace(padding=moved)
+        steps = [min(later, stride - 1) for stride in c.stride]
+        moved = [(a - n, b + n) for n, (a, b) in zip(steps, c.padding, strict=True)]
+        samples = "a sample" if later == 1 else f"{later} samples"
+        yield f"its first window begins {samples} too late", c.replace(padding=moved)
 
 
-def _after(c: Convention, dtype: str) -> Iterator[tuple[str, Convention]]:
-    for key, plain in (("bias", None), ("scale", 1), ("activation", None)):
-        yield f"it leaves the {key} out", c.replace(**{key: plain})
-    yield "it applies ReLU", c.replace(activation="relu")
-    for name in INTEGERS if "int" in dtype else ():
-        for how in OVERFLOWS:
+def _stored(c: Convention, output: Array) -> Iterator[Said]:
+    if output.dtype.kind in "iu":
+        for name, how in product(INTEGERS, OVERFLOWS):
             yield f"its sums {how} at {name}", c.replace(storage=Storage(name, overflow=how))

@@ -48,7 +48,7 @@ UNEXPLAINED = 2
 BUDGET = 3.0
 """Seconds that the search of every convention may take for one output."""
 CLOSE = 0.05
-"""Part of an output's largest number by which none of it may be off for a model to be judged."""
+"""Part of an output's largest number by which elements may be off that are worth judging."""
 AGREED = 2
 """By so many probes the answer must lead: one alone may have met the very mistake sought. Where it
 does not give all of an output, by one more."""
@@ -295,12 +295,8 @@ def _finished(
     model: Model, case: Case, image: Array, filters: Array, output: Array
 ) -> Iterator[Model]:
     """The same with ReLU, a factor, or one number added, as they would have to be."""
-    convention = model.convention(case)
-    try:
-        if output_shape(image.shape, filters.shape, convention) != output.shape:
-            return
-        plain = convolve(image, filters, convention).astype(np.float64)
-    except InputError:
+    plain = _made(case, image, filters, output, model)
+    if plain is None:
         return
     changes: dict[str, tuple[float | str, Array]] = {"activation": ("relu", np.maximum(plain, 0))}
     square = float(np.vdot(plain, plain))
@@ -311,16 +307,35 @@ def _finished(
     if math.isfinite(bias):
         changes["bias"] = float(f"{bias:.5g}"), bias + plain
     for key, (value, values) in changes.items():
-        if np.abs(output - values).max() <= CLOSE * np.abs(output).max():
+        if np.all(_near(values, output)):
             yield replace(model, base=model.base.replace(**{key: value}))
 
 
 def _share(case: Case, image: Array, filters: Array, output: Array, model: Model) -> float:
-    """How much of an output a model gives."""
-    try:
-        return judge(image, filters, output, model.convention(case)).share
-    except InputError:
+    """How much of an output a model gives; 0 where that is plainly too little."""
+    values = _made(case, image, filters, output, model)
+    if values is None or np.mean(_near(values, output)) < MOST:
         return 0.0
+    return judge(image, filters, output, model.convention(case)).share
+
+
+def _made(
+    case: Case, image: Array, filters: Array, output: Array, model: Model
+) -> NDArray[np.float64] | None:
+    """What a model gives, where it is of the output's shape."""
+    convention = model.convention(case)
+    try:
+        if output_shape(image.shape, filters.shape, convention) == output.shape:
+            return convolve(image, filters, convention).astype(np.float64)
+    except InputError:
+        pass
+    return None
+
+
+def _near(values: Array, output: Array) -> NDArray[np.bool_]:
+    """Which elements no rounding error of any dtype would tell apart."""
+    found: NDArray[np.bool_] = np.abs(output - values) <= CLOSE * np.abs(output).max()
+    return found
 
 
 def _identified(seen: _Layout, budget: float) -> None:
