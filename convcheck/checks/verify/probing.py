@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
-from convcheck.checks.verify.judgement import judge
-from convcheck.checks.verify.learning import (
-    BASE,
-    VARIED,
-    Called,
-    Nearest,
-    Probe,
-    first_best,
-    learn,
-)
-from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner, layouts
-from convcheck.checks.verify.scaling import plainest
-from convcheck.convention import KEYS, PADDING_MODES, VOCABULARY, Convention, Numbers
-from convcheck.engine import convolve, output_shape
+from convcheck.checks.verify.guessing import guess, usual
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Nearest, Probe, learn
+from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
+from convcheck.convention import KEYS, VOCABULARY, Convention, Numbers
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.worker import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from convcheck.campaign import Case
     from convcheck.checks.identify import IdentifyResult
 
 Array = NDArray[Any]
-MOST = 0.6
-"""The share of an output that a convention must give to be a guess at all."""
 LOST = 1
 """So many lost processes a layout's probes may cost, besides the one that ends them."""
 PROBED, FINER = "float32", "float64"
@@ -47,8 +33,6 @@ UNEXPLAINED = 2
 """So many outputs that nothing explains end a layout's probes: each takes the whole budget."""
 BUDGET = 3.0
 """Seconds that the search of every convention may take for one output."""
-CLOSE = 0.05
-"""Part of an output's largest number by which elements may be off that are worth judging."""
 AGREED = 2
 """By so many probes the answer must lead: one alone may have met the very mistake sought. Where it
 does not give all of an output, by one more."""
@@ -103,10 +87,10 @@ def _search(
         if any(seen.ended for seen in tried):
             break
         # The search takes seconds: who answers otherwise is depthwise where that is plain to see.
-        looks: list[Callable[[_Layout], None]] = [_guessed]
+        readers: list[Callable[[_Layout], None]] = [_guessed]
         if not any(seen.outputs for seen in tried):
-            looks.append(partial(_identified, budget=budget))
-        alike = [_Layout(name, looks, dtype) for name in names]
+            readers.append(partial(_identified, budget=budget))
+        alike = [_Layout(name, readers, dtype) for name in names]
         tried += alike
         found = _best(runner, alike)
         if found is not None:
@@ -142,7 +126,7 @@ class _Layout:
     """What the probes in one layout say."""
 
     name: str
-    looks: Sequence[Callable[[_Layout], None]]
+    readers: Sequence[Callable[[_Layout], None]]
     """What reads the outputs, the quick one first."""
     dtype: str
     """The probes'."""
@@ -201,9 +185,9 @@ class _Layout:
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
     """Whether the probes of a layout say what the target does."""
     _call(runner, seen, variants)
-    for look in seen.looks:
+    for read in seen.readers:
         if seen.outputs and not seen.idle:
-            look(seen)
+            read(seen)
         if seen.decided:
             return True
     return False
@@ -255,87 +239,13 @@ def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
     return again is not None and np.array_equal(again, output)
 
 
-_SWAPPED = str.maketrans("HW", "WH")
-
-
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    plain, (_, filter_layout) = seen.plain(), LAYOUTS[seen.name]
-    reversals = [{"flip": slug} for slug in ("correlation", "per-channel", "flipped")]
-    transposes = (True, False) if filter_layout == "IOHW" else (False,)
-    orders: list[Mapping[str, Any]] = [
-        {"filter_layout": filter_layout.translate(_SWAPPED)},
-        {"channel_order": tuple(reversed(range(BASE.channels)))},
-    ]
-    bases = [
-        (plain.base.replace(**flip, padding_mode=mode), rule, transposed)
-        for flip in reversals
-        for rule in RULES
-        for mode in (PADDING_MODES if rule.startswith("SAME") else ("constant",))
-        for transposed in transposes
-        if rule == "explicit" or not transposed
-    ] + [
-        (plain.base.replace(**flip, **order), "explicit", False)
-        for order, flip in product(orders, reversals)
-    ]
-    models = [replace(plain, base=b, rule=rule, transposed=t) for b, rule, t in bases]
+    models = usual(seen.plain(), BASE.channels)
     for case, output in seen.outputs:
-        data = (case, *case.arrays(*plain.layouts), output)
-        model, best = first_best(models, partial(_share, *data), 1.0)
-        if best < 1:
-            finished = (f for model in models for f in _finished(model, *data))
-            # Half of what ReLU gives is 0 whatever comes before: only a whole output counts.
-            whole = next((f for f in finished if _share(*data, f) == 1), None)
-            model, best = (model, best) if whole is None else (whole, 1.0)
-        if best >= MOST:
-            seen.vote(case, model.convention(case), whole=best == 1)
-
-
-def _finished(
-    model: Model, case: Case, image: Array, filters: Array, output: Array
-) -> Iterator[Model]:
-    """The same with ReLU, a factor, or one number added, as they would have to be."""
-    plain = _made(case, image, filters, output, model)
-    if plain is None:
-        return
-    changes: dict[str, tuple[float | str, Array]] = {"activation": ("relu", np.maximum(plain, 0))}
-    square = float(np.vdot(plain, plain))
-    scale = float(np.vdot(plain, output)) / square if square else 0.0
-    bias = float(np.mean(output - plain))
-    if math.isfinite(scale) and scale != 0:
-        changes["scale"] = plainest(scale, 1e-6 * abs(scale)), scale * plain
-    if math.isfinite(bias):
-        changes["bias"] = float(f"{bias:.5g}"), bias + plain
-    for key, (value, values) in changes.items():
-        if np.all(_near(values, output)):
-            yield replace(model, base=model.base.replace(**{key: value}))
-
-
-def _share(case: Case, image: Array, filters: Array, output: Array, model: Model) -> float:
-    """How much of an output a model gives; 0 where that is plainly too little."""
-    values = _made(case, image, filters, output, model)
-    if values is None or np.mean(_near(values, output)) < MOST:
-        return 0.0
-    return judge(image, filters, output, model.convention(case)).share
-
-
-def _made(
-    case: Case, image: Array, filters: Array, output: Array, model: Model
-) -> NDArray[np.float64] | None:
-    """What a model gives, where it is of the output's shape."""
-    convention = model.convention(case)
-    try:
-        if output_shape(image.shape, filters.shape, convention) == output.shape:
-            return convolve(image, filters, convention).astype(np.float64)
-    except InputError:
-        pass
-    return None
-
-
-def _near(values: Array, output: Array) -> NDArray[np.bool_]:
-    """Which elements no rounding error of any dtype would tell apart."""
-    found: NDArray[np.bool_] = np.abs(output - values) <= CLOSE * np.abs(output).max()
-    return found
+        model, share = guess(models, case, output)
+        if model is not None:
+            seen.vote(case, model.convention(case), whole=share == 1)
 
 
 def _identified(seen: _Layout, budget: float) -> None:
