@@ -171,7 +171,7 @@ def compare(
         image_shape=image.shape,
         filters_shape=filters.shape,
         method=chosen,
-        shape=(w.shape[0], x.shape[1] - w.shape[2] + 1, x.shape[2] - w.shape[3] + 1),
+        shape=(len(w), *(n - f + 1 for n, f in zip(x.shape[1:], w.shape[2:], strict=True))),
         dtype=str(arithmetic.dtype),
         exact=total.exact,
         decompositions=decompositions,
