@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,40 +66,39 @@ class Case:
         )
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """The image's spatial sizes."""
+        return self.height, self.width
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The kernel's."""
+        return self.kernel_height, self.kernel_width
+
+    @property
     def size(self) -> int:
         """Multiplications of the plain convolution, a measure of how large a case is."""
-        return (
-            self.batch
-            * self.channels
-            * self.height
-            * self.width
-            * self.filters
-            * self.kernel_height
-            * self.kernel_width
-        )
+        return self.batch * self.channels * self.filters * prod((*self.sizes, *self.taps))
 
     @property
     def widest(self) -> int:
         """Numbers in the largest array that comes up, that of a transposed convolution."""
         sides = [
             (n - 1) * self.stride + self.dilation * (f - 1) + 1 + 2 * self.padding
-            for n, f in ((self.height, self.kernel_height), (self.width, self.kernel_width))
+            for n, f in zip(self.sizes, self.taps, strict=True)
         ]
-        return self.batch * max(self.channels, self.filters) * sides[0] * sides[1]
+        return self.batch * max(self.channels, self.filters) * prod(sides)
 
     @property
     def fits(self) -> bool:
         """Whether groups divide the channels and the filter fits in the padded image."""
-        spans = (
-            (self.height, self.kernel_height),
-            (self.width, self.kernel_width),
-        )
+        spans = zip(self.sizes, self.taps, strict=True)
         return (
             self.channels % self.groups == 0
             and self.filters % self.groups == 0
             and all(n + 2 * self.padding >= self.dilation * (f - 1) + 1 for n, f in spans)
-            and self.padding <= min(self.kernel_height, self.kernel_width) * self.dilation
-            and min(self.height, self.width) > self.padding
+            and self.padding <= min(self.taps) * self.dilation
+            and min(self.sizes) > self.padding
         )
 
     def arrays(
@@ -111,11 +111,11 @@ class Case:
         count likewise; O goes by the name of M, or is 1.
         """
         rng = np.random.default_rng([self.seed, self.number])
-        image = _draw(rng, (self.batch, self.channels, self.height, self.width), self)
+        image = _draw(rng, (self.batch, self.channels, *self.sizes), self)
         outputs, inputs = self.filters, self.channels // self.groups
         if filter_layout in ("IOHW", "HWIM", "IHW"):
             outputs, inputs = self.filters // self.groups, self.channels
-        bank = _draw(rng, (outputs, inputs, self.kernel_height, self.kernel_width), self)
+        bank = _draw(rng, (outputs, inputs, *self.taps), self)
         return (
             _ordered(_laid_out(image, "NCHW", image_layout), self.order),
             _ordered(_laid_out(bank, "OIHW", filter_layout.replace("M", "O")), self.order),
@@ -219,9 +219,9 @@ def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
 def _made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
-        if (
-            drawn.padding > 0 and drawn.padding >= min(drawn.height, drawn.width)
-        ) or drawn.padding > min(drawn.kernel_height, drawn.kernel_width) * drawn.dilation:
+        if (drawn.padding > 0 and drawn.padding >= min(drawn.sizes)) or drawn.padding > min(
+            drawn.taps
+        ) * drawn.dilation:
             drawn = replace(drawn, padding=drawn.padding - 1)
         elif drawn.dilation > 1:
             drawn = replace(drawn, dilation=drawn.dilation - 1)
@@ -254,15 +254,7 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array
         numbers = numbers * (
             2.0 ** rng.integers(-4, 5, shape) if half else 10.0 ** rng.integers(-8, 9, shape)
         )
-    elif (
-        kind.values == "denormal"
-        and dtype.itemsize > 2
-        and shape[-2:]
-        == (
-            kind.height,
-            kind.width,
-        )
-    ):
+    elif kind.values == "denormal" and dtype.itemsize > 2 and shape[2:] == kind.sizes:
         # The image alone: some libraries leave out weights as small as these.
         numbers = numbers * float(np.finfo(dtype).smallest_normal) * 8
     return numbers.astype(dtype)

@@ -86,18 +86,14 @@ def judge(
     """
     scale, bias = numbers
     predicted = scale * sums + bias
-    steepest = None
-    if c.activation is not None:
-        steepest = c.activation.steepest
-        predicted = c.activation.apply(predicted)
     own = noise.of_sums(sums, squares, magnitude)
-    sigma = noise.of_result(sums, own, scale, bias, steepest, predicted)
-    # The proven bound of a direct sum; what grows beyond it is another algorithm's.
-    slope = 1.0 if steepest is None else steepest
-    bound = slope * np.abs(scale) * gamma(noise.terms + 2, noise.unit) * magnitude
-    bound = np.where(own > 0, bound, 0.0) + INLIER * np.maximum(
-        sigma - slope * np.abs(scale) * own, 0
-    )
+    sigma = noise.of_steps(sums, own, scale, bias)
+    # The proven bound of a direct sum, and what the steps after it can do beside.
+    slope = np.abs(scale) * (1.0 if c.activation is None else c.activation.steepest)
+    bound = np.where(own > 0, slope * gamma(noise.terms + 2, noise.unit) * magnitude, 0.0)
+    if c.activation is not None:
+        predicted, sigma = noise.activated(c.activation, predicted, sigma)
+    bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
     low, high, meant = _interval(values, predicted, claim.storage, traits, sigma)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
@@ -129,8 +125,8 @@ def _interval(
     finite = np.where(np.isfinite(values), values, 0)
     if storage is None:
         if finite.dtype.kind == "c":
-            away = np.abs(finite - predicted)
-            return away, away, np.zeros(away.shape)
+            away, half = np.abs(finite - predicted), traits.steps(np.abs(finite))
+            return away - half, away + half, np.zeros(away.shape)
         half = 0.5 * (1 + 2.0**-20) * traits.steps(finite)
         if traits.whole:
             half = np.where(sigma > 0, half, 2.0**-20)

@@ -25,7 +25,9 @@ class Comparison:
 
     ``worst_index`` is the element with the largest difference: among those that differ beyond
     their threshold if there are any, among all otherwise; ``actual``, ``expected`` and
-    ``threshold`` are the values there, and ``agreement_bits`` is :func:`agreement` there.
+    ``threshold`` are the values there. ``agreement_bits`` is -log2(max |difference| / S), where an
+    S below the threshold, as an FFT can have it, counts as the threshold. The command ``compare``
+    has it of the worst element alone, as it makes no other S.
     """
 
     mismatched: int
@@ -53,18 +55,6 @@ def number(element: Any) -> Number:
         return complex(element) if kind == "c" else float(element)
     whole: int = element.item()
     return whole
-
-
-def agreement(difference: float, size: float, threshold: float) -> float:
-    """In how many bits two results agree: -log2(|difference| / S), from 0 to 53.
-
-    ``size`` is S; one below the threshold, as an FFT can have it, counts as the threshold.
-    """
-    scale = max(size, threshold, 2.0**-1074)
-    ratio = difference / scale if math.isfinite(difference) else math.inf
-    if ratio == 0:  # of numbers that are equal, or it underflowed
-        return FULL_BITS
-    return min(FULL_BITS, max(0.0, -math.log2(ratio)))
 
 
 def compare(
@@ -95,12 +85,7 @@ def compare(
         actual=number(actual[worst]),
         expected=number(expected[worst]),
         threshold=float(np.broadcast_to(threshold, difference.shape)[worst]),
-        agreement_bits=agreement(
-            *(
-                float(np.broadcast_to(one, difference.shape)[worst])
-                for one in (difference, magnitude, threshold)
-            )
-        ),
+        agreement_bits=_agreement(difference, magnitude, threshold),
     )
 
 
@@ -111,4 +96,16 @@ def merge(parts: Iterable[Comparison]) -> Comparison:
         max(parts, key=Comparison._rank),
         mismatched=sum(p.mismatched for p in parts),
         total=sum(p.total for p in parts),
+        agreement_bits=min(p.agreement_bits for p in parts),
     )
+
+
+def _agreement(difference: Array, magnitude: Array, threshold: Array | float) -> float:
+    if not difference.any():
+        return FULL_BITS
+    scale = np.maximum(np.maximum(magnitude, threshold), 2.0**-1074)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        ratio = float(np.max(difference / scale))
+    if ratio == 0:  # it underflowed
+        return FULL_BITS
+    return min(FULL_BITS, max(0.0, -math.log2(ratio)))

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from convcheck.convention import Activation
 
 Array = NDArray[Any]
 
@@ -58,20 +61,8 @@ class Noise:
         size = np.maximum(size, 2.0**-53 * part)
         return np.where(magnitude <= self.lossless, 0.0, size)
 
-    def of_result(
-        self,
-        sums: Array,
-        own: Array,
-        scale: Array,
-        bias: Array,
-        steepest: float | None,
-        result: Array,
-    ) -> Array:
-        """The same of ``activation(scale * sums + bias)``, each step rounded once.
-
-        ``own`` is that of the sums, ``steepest`` the activation's largest slope, None where there
-        is none.
-        """
+    def of_steps(self, sums: Array, own: Array, scale: Array, bias: Array) -> Array:
+        """The same of ``scale * sums + bias``, each step rounded once; ``own`` is the sums'."""
         scaled = np.abs(scale * sums)
         steps = np.where(scale != 1, scaled, 0.0)
         steps = steps + np.where(bias != 0, np.abs(bias) + scaled, 0.0)
@@ -80,10 +71,22 @@ class Noise:
             # What single precision holds is not rounded.
             steps = np.where(made.astype(np.float32) == made, 0.0, steps)
         error: Array = np.hypot(np.abs(scale) * own, 0.5 * self.unit * steps)
-        if steepest is not None:
-            evaluated = np.abs(result) + 2 * steepest * (scaled + np.abs(bias))
-            error = np.hypot(steepest * error, 0.5 * self.unit * evaluated)
         return error
+
+    def activated(self, activation: Activation, made: Array, error: Array) -> tuple[Array, Array]:
+        """The activation of numbers with their errors, and the typical error of that.
+
+        Where an activation is flat nothing of their error is left. Most are evaluated with an
+        error of their own, of some units of argument and result.
+        """
+        result = activation.apply(made)
+        reach = np.maximum(error, self.unit * np.abs(made))
+        around = 0.5 * np.abs(activation.apply(made + reach) - activation.apply(made - reach))
+        error = np.where(reach > 0, around * error / np.maximum(reach, 2.0**-1000), 0.0)
+        own = activation.evaluated * self.unit * (np.abs(result) + around)
+        if activation.evaluated:
+            own = own + self.unit * np.minimum(np.abs(made), 1.0)
+        return result, np.hypot(error, own)
 
 
 def interval_bits(

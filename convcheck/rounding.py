@@ -26,6 +26,8 @@ UNIT = 2.0**-53
 """Unit roundoff of float64, rounding to nearest."""
 SINGLE = 2.0**-24
 """That of float32."""
+NORMAL = 2.0**-126
+"""The smallest normal float32: what an operation can lose where such results are flushed to 0."""
 TINY = 2.0**-1074
 """The smallest positive float64: what one operation can lose to underflow."""
 FFT_STAGE = 16.0

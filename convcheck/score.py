@@ -68,6 +68,9 @@ def layout_bits(c: Convention) -> float:
     last = [a.endswith("C") for a in (c.image_layout, c.output_layout)]
     natural = output in ("NC*", "C*", "*") if not last[0] else last[1] or "C" not in output
     bits += 0 if natural else 3 if output in _LAYOUT_BITS["image"] else _RARE_LAYOUT
+    # Two spatial axes are what most arrays have that can be read so.
+    axes_left = len(c.image_layout) - c.rank
+    bits += {1: float(axes_left), 2: 0.0, 3: 6.0 * (2 - axes_left)}[c.rank]
     return float(bits + (2.0 if c.groups > 1 else 0.0))
 
 

@@ -7,6 +7,8 @@ implementation on.
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from convcheck.campaign import Case, parse_id
 from convcheck.campaign import cases as _cases
-from convcheck.checks.audit import full_convention
-from convcheck.checks.identify import identify
 from convcheck.checks.verify.judgement import judge
+from convcheck.checks.verify.mistakes import mistakes
 from convcheck.checks.verify.model import LAYOUTS, Model, claim
 from convcheck.convention import Convention, parse_partial
+from convcheck.convention.usual import usual_convention
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.target import PARAMETERS
@@ -54,14 +56,14 @@ def assert_convolution(
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     x, w, y = (_array(a) for a in (image, filters, output))
-    wanted = _convention(x, w, convention)
+    wanted = _convention(x, w, y, convention)
     seen = judge(x, w, y, wanted)
     if seen.passed:
         return
     lines = [
         f"the output is not the one that was claimed: {seen.kind}: {seen.detail}",
         f"claimed: {describe(wanted, image_shape=x.shape, filter_shape=w.shape)}",
-        _instead(x, w, y, wanted),
+        _explained(x, w, y, wanted),
     ]
     raise AssertionError("\n".join(lines))
 
@@ -99,12 +101,11 @@ class TestCase:
         ``{"padding": "SAME_UPPER"}``.
         """
         image_layout, filter_layout = LAYOUTS[self.layout]
-        output = {"NCHW": "NOHW", "NHWC": "NHWO", "CHW": "OHW", "HWC": "HWO", "HW": "HW"}
-        base = Convention(image_layout, filter_layout, output[image_layout])
+        base = Convention(image_layout, filter_layout, image_layout)
         keys = _keys(convention, claim)
         transposed = filter_layout == "IOHW"
         if transposed and convention == "correlation":
-            keys = {"flip": ("H", "W")}  # what a transposed convolution is
+            keys = {"flip": base.replace(flip="per-channel").flip}  # what a transposed one is
         return Model(self.layout, base, transposed=transposed, expect=keys).convention(self.case)
 
     def expected(self, convention: str | Mapping[str, Any] | Convention = "correlation") -> Array:
@@ -205,35 +206,54 @@ def _keys(
 
 
 def _convention(
-    image: Array, filters: Array, convention: str | Mapping[str, Any] | Convention
+    image: Array, filters: Array, output: Array, convention: str | Mapping[str, Any] | Convention
 ) -> Convention:
     if isinstance(convention, Convention):
         return convention
-    return full_convention(image, filters, _keys(convention))
+    keys = _keys(convention)
+    found = usual_convention(image.shape, filters.shape, keys)
+    lean = found.output_layout.replace("C", "")
+    if "output_layout" in keys or output.ndim != len(lean):
+        return found
+    return found.replace(output_layout=lean)
 
 
 ENOUGH = 24
 """Elements of a wrong output that say what it is."""
 
 
-def _instead(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
-    try:
-        result = identify(image, filters, output, ignore_nonfinite=True)
-    except ConvcheckError as error:
-        return f"it follows no convention: {error.what}"
+BUDGET = 0.5
+"""Seconds that may be spent on trying the usual mistakes, and again on a search."""
 
+
+def _explained(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
     def said(convention: Convention) -> str:
         return describe(convention, image_shape=image.shape, filter_shape=filters.shape)
 
-    if result.verdict in ("identified", "ambiguous"):
-        found = result.candidates[0].convention
-        clauses = "; ".join(differences(found, wanted.replace(arithmetic=found.arithmetic)))
-        # In a few elements a mistake may look like another convention by chance.
-        sure = result.verdict == "identified" and output.size >= ENOUGH
-        may = "is" if sure else "may be"
-        more = f" (it has {clauses})" if clauses else ""
-        return f"what it {may}: {said(found)}{more}"
+    # In a few elements a mistake may look like another convention by chance.
+    few = "" if output.size >= ENOUGH else "may be"
+    until = time.monotonic() + BUDGET
+    for one in mistakes(wanted, image, filters, output):
+        with suppress(ConvcheckError):
+            if judge(image, filters, output, one.convention).passed:
+                return f"what it {few or 'is'}: {said(one.convention)} ({one.what})"
+        if time.monotonic() > until:
+            break
+    from convcheck.checks.identify import identify  # slow to import, and seldom needed
+
+    try:
+        result = identify(image, filters, output, budget=BUDGET)
+    except ConvcheckError as error:
+        return f"it follows no convention: {error.what}"
+    first = next(iter(result.candidates), None)
+    if first is None or result.verdict == "unexplained":
+        return "it follows no convention that convcheck knows"
     if result.verdict == "near-match":
-        candidate = result.candidates[0]
-        return f"what it nearly is: {said(candidate.convention)}; but for {candidate.where}"
-    return "it follows no convention that convcheck knows"
+        count = first.comparison
+        wrong = f"{count.mismatched} of {count.total} elements"
+        return f"what it nearly is: {said(first.convention)}; but for {wrong}"
+    found = first.convention
+    clauses = "; ".join(differences(found, wanted.replace(arithmetic=found.arithmetic)))
+    sure = "is" if result.verdict == "identified" else "may be"
+    more = f" (it has {clauses})" if clauses else ""
+    return f"what it {few or sure}: {said(found)}{more}"

@@ -232,12 +232,11 @@ def attack(comparisons: int, seed: int = 0, first: int = 0) -> Tally:
 
 
 def _rounded(seen: Comparison) -> Comparison:
-    """A judgement to as many digits as do not depend on the order in which S was added."""
-    return replace(
-        seen,
-        threshold=float(f"{seen.threshold:.9g}"),
-        agreement_bits=round(seen.agreement_bits, 6),
-    )
+    """A judgement, its threshold to as many digits as do not depend on how S was added up.
+
+    Without the agreement in bits, which a tile has of the worst element alone.
+    """
+    return replace(seen, threshold=float(f"{seen.threshold:.9g}"), agreement_bits=0.0)
 
 
 def _lies(

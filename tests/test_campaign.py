@@ -175,7 +175,7 @@ def test_the_largest_case_can_be_asked_for_by_its_id(stride: int, padding: int) 
 def test_to_judge_the_largest_case_takes_little_memory(
     layout: str, rule: str, transposed: bool, stride: int
 ) -> None:
-    base = Convention("NCHW", "IOHW" if transposed else "OIHW", "NOHW")
+    base = Convention("NCHW", "IOHW" if transposed else "OIHW", "NCHW")
     model = Model(layout, base, rule, transposed, PARAMETERS, ("float32", "float64"))
     largest = model.project(replace(HUGE, stride=stride))
     image, filters = largest.arrays(*model.layouts)

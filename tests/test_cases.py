@@ -9,6 +9,9 @@ import pytest
 
 from convcheck import cases
 from convcheck.checks.compare import compare
+from convcheck.convention import named
+from convcheck.convention.channels import spatial
+from convcheck.engine import convolve
 from convcheck.errors import InputError
 
 
@@ -78,6 +81,26 @@ def test_all_eight_flips_where_the_numbers_allow_it() -> None:
         result = compare(image, filters, all_flips=True)
         assert not result.indistinguishable
         assert result.matching == ("flipped",)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bank"),
+    [((3, 9), (2, 3, 3)), ((2, 5, 4, 6), (1, 2, 2, 2, 3)), ((2, 7), (1, 2, 1))],
+)
+def test_data_of_other_ranks_tell_every_flip_too(
+    shape: tuple[int, ...], bank: tuple[int, ...]
+) -> None:
+    image, filters = cases.draw(shape, bank, seed=1)
+    rank = len(shape) - 1
+    letters = ("I", *spatial(rank))
+    told = [axis for axis, length in zip(letters, bank[1:], strict=True) if length > 1]
+    plain = named("correlation", rank)
+    results = {
+        convolve(image, filters, plain.replace(flip=flip)).tobytes()
+        for n in range(len(told) + 1)
+        for flip in itertools.combinations(told, n)
+    }
+    assert len(results) == 2 ** len(told)
 
 
 def test_a_layer() -> None:

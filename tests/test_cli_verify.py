@@ -15,13 +15,17 @@ import subprocess
 import sys
 import termios
 import time
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+
+from convcheck.cli import run as command
 
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/verify.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -86,14 +90,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "convcheck", "verify", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "PYTHONUTF8": "1", "NO_COLOR": "1"},
-    )
+@dataclass(frozen=True)
+class Ended:
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str) -> Ended:
+    """The command in this process: the target has one of its own."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = command(["verify", *arguments])
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def report(*arguments: str) -> tuple[int, dict]:

@@ -93,10 +93,9 @@ def test_large_integers_are_not_blurred() -> None:
 
 
 def test_agreement_in_bits_is_that_of_the_worst_element() -> None:
-    """The one that is shown, so that its difference and its S can be read beside it."""
     assert judge([1.0, 1.0], [1.0, 0.5], magnitude=2.0).agreement_bits == 2.0
     seen = compare(np.array([8.0, 1.0]), np.array([9.0, 0.5]), 0.0, np.array([1024.0, 2.0]))
-    assert (seen.worst_index, seen.agreement_bits) == ((0,), 10.0)
+    assert seen.agreement_bits == 2.0
     assert judge([3.0], [0.0], magnitude=1.0).agreement_bits == 0.0
     assert judge([1e-300], [0.0], magnitude=0.0).agreement_bits == 0.0
     assert judge([1e308], [0.0], magnitude=0.0).agreement_bits == 0.0

@@ -114,15 +114,79 @@ def test_a_case_is_had_again_by_its_id() -> None:
         )
 
 
-def test_a_mistake_shows_in_the_cases() -> None:
-    failed = 0
-    for drawn in cases(10):
+def test_a_reversed_kernel_is_named_in_every_case() -> None:
+    said = []
+    for drawn in cases(100):
         image, filters = drawn.arrays()
         try:
             drawn.check(zoo.conv(image, filters[:, :, ::-1, ::-1], **drawn.parameters))
         except AssertionError as error:
-            failed += "what it" in str(error) or "follows no" in str(error)
-    assert failed >= 5
+            said.append(str(error))
+    assert len(said) >= 50
+    assert all("(it reverses the kernel's rows and columns)" in message for message in said)
+
+
+AXES = {1: "W", 2: "HW", 3: "DHW"}
+SHAPES = {
+    1: ((2, 31), (3, 2, 4)),
+    2: ((2, 11, 13), (3, 2, 3, 2)),
+    3: ((2, 6, 7, 8), (3, 2, 2, 2, 3)),
+}
+
+
+def layer(rank: int, **keys: object) -> Convention:
+    return Convention(f"C{AXES[rank]}", f"OI{AXES[rank]}", f"C{AXES[rank]}", **keys)
+
+
+@pytest.mark.parametrize("rank", AXES)
+@pytest.mark.parametrize(
+    ("claimed", "mistake", "says"),
+    [
+        ({}, {"flip": "flipped"}, "it reverses channels"),
+        ({}, {"channel_order": (1, 0)}, "it reverses channels"),
+        ({"stride": 2}, {"stride": 1}, "it leaves the stride out"),
+        ({"stride": 2, "padding": 2}, {"padding": (1, 3)}, "begins a sample too late"),
+        ({"dilation": 2}, {"dilation": 1}, "it leaves the dilation out"),
+        ({"padding": (0, 1)}, {"padding": (1, 0)}, "before the image"),
+        ({"padding": 1}, {"padding": 1, "padding_mode": "edge"}, "edge"),
+        ({"bias": 3}, {"bias": None}, "it leaves the bias out"),
+    ],
+)
+def test_a_usual_mistake_is_named(rank: int, claimed: dict, mistake: dict, says: str) -> None:
+    rng = np.random.default_rng(rank)
+    image, filters = (rng.integers(-9, 10, shape).astype(np.float32) for shape in SHAPES[rank])
+
+    def meant(keys: dict) -> Convention:
+        pads = keys.get("padding")
+        return layer(rank, **keys | ({"padding": [pads] * rank} if isinstance(pads, tuple) else {}))
+
+    output = convolve(image, filters, meant(claimed | mistake)).astype(np.float32)
+    with pytest.raises(AssertionError) as caught:
+        assert_convolution(image, filters, output, meant(claimed))
+    assert says in str(caught.value).splitlines()[-1]
+    assert_convolution(image, filters, output, meant(claimed | mistake))
+
+
+def test_sums_in_too_few_bits_are_named() -> None:
+    rng = np.random.default_rng(0)
+    image, filters = rng.integers(0, 256, (2, 7, 8)), rng.integers(-128, 128, (2, 2, 3, 3))
+    wrapped = convolve(image, filters).astype(np.int16).astype(np.int32)
+    with pytest.raises(AssertionError, match="its sums wrap at int16"):
+        assert_convolution(image, filters, wrapped)
+
+
+@pytest.mark.parametrize(
+    ("image", "filters"), [((9,), (3,)), ((6, 7), (2, 3)), ((3, 6, 7), (3, 2, 3))]
+)
+def test_layouts_are_the_usual_ones(image: tuple[int, ...], filters: tuple[int, ...]) -> None:
+    """Of one filter the output may come without the axis that counts them."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(0, 9, image), rng.integers(0, 9, filters)
+    letters = AXES[min(len(image), 2)]
+    channels = len(image) > 2
+    output = convolve(x, w, Convention("C" * channels + letters, "I" * channels + letters))
+    assert_convolution(x, w, output)
+    assert_convolution(x, w, output[0])
 
 
 def test_unknown_names_are_refused() -> None:

@@ -12,10 +12,18 @@ import zoo_wrong
 
 import convcheck
 from convcheck.campaign import Case, cases, parse_id
-from convcheck.checks.verify import Model, VerifyResult, claim, judge, put_to_test, verify
+from convcheck.checks.verify import (
+    Finding,
+    Model,
+    VerifyResult,
+    claim,
+    judge,
+    put_to_test,
+    verify,
+)
 from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.entry import _claim
-from convcheck.checks.verify.examination import examined
+from convcheck.checks.verify.examination import Examined, examined
+from convcheck.checks.verify.tally import Seen, Tally
 from convcheck.convention import Convention
 from convcheck.errors import ExitCode, InputError
 from convcheck.render.verify_words import name
@@ -33,8 +41,9 @@ SOME = {w.name: w for w in zoo_wrong.ZOO}
 def put(function: Any, count: int = COUNT, expect: str | None = None, **more: Any) -> VerifyResult:
     """As convcheck.verify, without the search for what it does: that may take seconds."""
     runner = Inline(adapted(function, "f"), parameters_of(function))
-    more = {"patience": 0.0, "target": "f", **more}
-    return put_to_test(runner, cases(0, count), expect=_claim(expect), **more)
+    more = {"patience": 0.0, "budget": 0.5, "target": "f", **more}
+    wanted = None if expect is None else claim(expect)
+    return put_to_test(runner, cases(0, count), expect=wanted, **more)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +80,6 @@ def test_a_wrong_implementation_is_found(
         assert said in (result.when or ""), result.when
 
 
-def test_every_wrong_one_was_found(fared: dict[str, VerifyResult]) -> None:
-    found = [w.name for w in zoo_wrong.ZOO if fare(fared, w).verdict == "fail"]
-    assert len(found) == len(zoo_wrong.ZOO)
-
-
 @pytest.mark.parametrize("known", zoo.RIGHT)
 def test_a_right_implementation_is_not_accused(known: str) -> None:
     result = put(zoo.RIGHT[known], 80)
@@ -107,6 +111,7 @@ def test_a_right_implementation_is_named(known: str, says: str) -> None:
     [
         ("SAME on the wrong side where it is odd", "it pads as SAME_LOWER"),
         ("even kernels", "it reverses the kernel's rows and columns"),
+        ("rows flipped", "it reverses the kernel's rows"),
         ("1x1 fast path forgets the stride", "it leaves the stride out"),
         ("dilation ignored", "it leaves the dilation out"),
         ("more than 16 filters", "the output channels from 16 on"),
@@ -121,11 +126,16 @@ def test_what_it_does_instead_is_said(
 
 
 def test_what_it_does_is_searched_for_too() -> None:
-    wrong = SOME["rows flipped"]
-    # Seconds, and on a machine with much else to do a minute: what is said must not depend on it.
-    result = put(wrong.function, 60, expect=wrong.expect, patience=600.0, smaller=False)
-    said = "it has reversed axes of the filters: rows instead of rows and columns"
-    assert result.does == said
+    """Two mistakes at once are none of the usual single ones."""
+
+    def turned(x: Any, w: Any) -> Any:
+        return zoo.conv(x, w[..., ::-1, :].swapaxes(2, 3))
+
+    # On a machine with much else to do it may take a minute: what is said must not depend on it.
+    result = put(turned, 60, expect="correlation", patience=600.0, smaller=False)
+    assert result.does is not None
+    assert result.does.startswith("it has ")
+    assert "OIWH" in result.does
 
 
 @pytest.mark.parametrize(
@@ -279,7 +289,7 @@ def test_a_slug_claims_the_whole_operation_and_json_its_own_keys() -> None:
     swapped = SOME["kernel transposed"].function
     assert put(swapped, 10, expect="correlation").verdict == "fail"
     assert put(swapped, 10, expect='{"flip": []}').verdict == "pass"
-    assert put(swapped, 10, expect='{"kernel_transposed": true}').verdict == "pass"
+    assert put(swapped, 10, expect='{"filter_layout": "OIWH"}').verdict == "pass"
 
 
 def same(before: int) -> Any:
@@ -312,15 +322,20 @@ PADS = {
 @pytest.mark.parametrize("claimed", PADS)
 @pytest.mark.parametrize("does", PADS)
 def test_a_padding_rule_is_a_claim(claimed: str, does: str) -> None:
-    rule = claimed.upper().replace("-", "_")
-    for expect in (claimed, f"correlation,{claimed}", f'{{"padding": "{rule}", "flip": []}}'):
-        result = put(PADS[does], 25, expect=expect, smaller=False)
-        assert result.verdict == ("pass" if does == claimed else "fail"), expect
+    result = put(PADS[does], 25, expect=f"correlation,{claimed}", smaller=False)
+    assert result.verdict == ("pass" if does == claimed else "fail")
     if does != claimed:
         said = {"valid": "it does not pad by itself", "full": "it pads as full"}
         other = does.upper().replace("-", "_")
         assert result.does == said.get(does, f"it pads as {other}")
-    assert put(PADS[does], 15, expect=f"per-channel,{claimed}", smaller=False).failed
+
+
+@pytest.mark.parametrize("does", PADS)
+def test_a_padding_rule_is_claimed_in_several_ways(does: str) -> None:
+    rule = does.upper().replace("-", "_")
+    for expect in (does, f'{{"padding": "{rule}", "flip": []}}'):
+        assert put(PADS[does], 15, expect=expect, smaller=False).verdict == "pass", expect
+    assert put(PADS[does], 15, expect=f"per-channel,{does}", smaller=False).failed
 
 
 def test_a_padding_rule_comes_on_top_of_what_is_asked_for() -> None:
@@ -500,11 +515,15 @@ def test_a_process_that_is_lost_in_every_case_ends_the_campaign() -> None:
     assert runner.hung <= 25 + 5
 
 
-def test_so_does_one_that_is_slow_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convcheck.checks.verify.tally.STARTING", 0.0)
-    result = put_to_test(_Dies(), cases(0, 500), patience=0.0)
-    assert result.failed == 3
-    assert "was lost 3 times, and to start it again took 0 s" in result.notes[-1]
+def test_so_does_one_that_is_slow_to_start() -> None:
+    case = next(iter(cases(0, 1)))
+    lost = Examined(Finding("crash", "gone", case), outcome=Outcome("crash", "gone", died=True))
+    tally = Tally()
+    tally.take([Seen(case, lost, 30.0)] * 20, fail_fast=False)
+    assert tally.failed_count == 3
+    assert [*tally.notes] == [
+        "ended early: the process was lost 3 times, and to start it again took 60 s"
+    ]
 
 
 def test_a_parameter_that_takes_words_is_not_passed_numbers() -> None:
@@ -610,7 +629,7 @@ def test_no_data_accuses_a_right_implementation(dtype: str, values: str) -> None
             seed=1, number=number, channels=7, filters=3, height=9, width=11, dtype=dtype,
             values=values,
         )  # fmt: skip
-        convention = Model("NCHW", Convention("NCHW", "OIHW", "NOHW")).convention(case)
+        convention = Model("NCHW", Convention("NCHW", "OIHW", "NCHW")).convention(case)
         image, filters = case.arrays()
         right = zoo.conv(image, filters)
         assert judge(image, filters, right, convention).passed
@@ -667,16 +686,16 @@ def test_an_output_in_bfloat16_is_judged_as_such(bits: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("afterwards", "says"),
+    ("after_sums", "says"),
     [
         (lambda y: y / 9, "times 1/9, float64"),
         (lambda y: y * np.sqrt(0.5), "times 0.7071067811865476, float64"),
-        (lambda y: y + 1 / 3, "plus a bias for each output channel, float64"),
+        (lambda y: y + 1 / 3, "plus a bias of 1/3, float64"),
         (lambda y: np.maximum(y / 9, 0), "times 1/9, then ReLU, float64"),
     ],
 )
-def test_a_factor_or_a_number_added_is_learnt_to_the_last_digit(afterwards: Any, says: str) -> None:
-    result = put(lambda x, w: afterwards(zoo.conv(x, w)), 100)
+def test_a_factor_or_a_number_added_is_learnt_to_the_last_digit(after_sums: Any, says: str) -> None:
+    result = put(lambda x, w: after_sums(zoo.conv(x, w)), 100)
     assert result.verdict == "pass", result.findings
     assert name(result).endswith(says)
 

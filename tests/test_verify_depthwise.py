@@ -17,8 +17,7 @@ import zoo
 
 from convcheck import cli
 from convcheck.campaign import cases, parse_id
-from convcheck.checks.verify import LAYOUTS, Model, VerifyResult, judge, put_to_test
-from convcheck.checks.verify.entry import _claim
+from convcheck.checks.verify import LAYOUTS, Model, VerifyResult, claim, judge, put_to_test
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.errors import ExitCode
@@ -38,7 +37,9 @@ def put(function: Any, count: int = COUNT, expect: str | None = None, **more: An
     """As convcheck.verify, without the search for what it does: that may take seconds."""
     runner = Inline(adapted(function, "f"), parameters_of(function))
     drawn = more.pop("drawn", None) or cases(0, count)
-    return put_to_test(runner, drawn, target="f", patience=0.0, expect=_claim(expect), **more)
+    return put_to_test(
+        runner, drawn, target="f", patience=0.0, expect=expect and claim(expect), **more
+    )
 
 
 def nchw(x, w, stride=1, padding=0, dilation=1):
@@ -138,9 +139,9 @@ def test_every_channel_is_a_group(layout: str) -> None:
 def test_it_is_judged_as_closely_in_every_layout(layout: str) -> None:
     """Each output is a sum over one channel's kernel, however the filters are stored."""
     image, filters = LAYOUTS[layout]
-    base = Convention(image, filters, image.replace("C", "O"))
+    base = Convention(image, filters, image)
     model = Model(layout, base, multiplies=False)
-    plain = Model("NCHW/depthwise", Convention("NCHW", "OIHW", "NOHW"), multiplies=False)
+    plain = Model("NCHW/depthwise", Convention("NCHW", "OIHW", "NCHW"), multiplies=False)
     for drawn in cases(0, 12):
         thresholds = []
         for one in (model, plain):
@@ -241,22 +242,18 @@ def test_what_takes_general_filters_too_is_general() -> None:
     assert depthwise.model.depthwise
 
 
-def test_a_depthwise_one_may_answer_otherwise_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Along rows, of an image HW: that is searched in vain, and the search is slow."""
+def test_a_depthwise_one_may_answer_otherwise_too() -> None:
+    """Along rows, of an image HW: that is searched in vain."""
 
     def each(x: Any, w: Any) -> Any:
         if x.ndim == 2:
             return np.stack([np.convolve(a, b) for a, b in zip(x, w, strict=False)])
         return chw_ihw(x, w) if x.ndim == w.ndim == 3 else None
 
-    searched: list[str] = []
-    target = "convcheck.checks.verify.probing._identified"
-    monkeypatch.setattr(target, lambda seen: searched.append(seen.name))
-    result = put(each, 20)
+    result = put(each, 20, budget=0.5)
     assert (result.verdict, result.ran) == ("pass", 20)
     assert result.model is not None
     assert result.model.layout == "CHW/IHW/depthwise"
-    assert searched == ["HW"]
 
 
 def test_a_case_of_ones_own_tests() -> None:

@@ -69,7 +69,7 @@ def _(x, w, *p):
     return conv(x, w[:, :, ::-1], *p)
 
 
-@wrong("kernel transposed", expect="correlation", named=("swapped",))
+@wrong("kernel transposed", expect="correlation", named=("OIWH",))
 def _(x, w, stride=1):
     return conv(x, w.transpose(0, 1, 3, 2), stride)
 

@@ -8,7 +8,7 @@ between the two is the S of every element made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from convcheck import fourier
 from convcheck.checks.tiles import band, keep_freed_memory
-from convcheck.comparison import Comparison, agreement, merge, number
+from convcheck.comparison import Comparison, compare, merge
 from convcheck.engine import correlate
 from convcheck.reference import Oracle
 from convcheck.rounding import gamma, largest_magnitude
@@ -48,11 +48,18 @@ class Part:
 
     def __add__(self, other: Part) -> Part:
         return Part(
-            tuple(merge(pair) for pair in zip(self.rows, other.rows, strict=True)),
+            tuple(_merged(*pair) for pair in zip(self.rows, other.rows, strict=True)),
             self.apart | other.apart,
             self.wrapped + other.wrapped,
             self.exact and other.exact,
         )
+
+
+def _merged(one: Comparison, other: Comparison) -> Comparison:
+    """Both together; the agreement in bits is that of the worst element, as of each."""
+    whole = merge((one, other))
+    worst = one if one.worst_index == whole.worst_index else other
+    return replace(whole, agreement_bits=worst.agreement_bits)
 
 
 def judge_tile(
@@ -287,13 +294,12 @@ class _Row:
         index = tuple(int(i) + part.start for i, part in zip(at, block.where, strict=True))
         worst = (count > 0, float(difference.flat[place]), tuple(-i for i in index))
         if worst > self.worst:
-            self.worst, self.actual = worst, number(values[at])
+            self.worst, self.actual = worst, values[at]
 
     def judged(self, origin: Sequence[int]) -> Comparison:
         """The judgement; the tile begins at ``origin``."""
         case = self.case
-        _, peak, negative = self.worst
-        k, *place = index = tuple(-i for i in negative)
+        k, *place = index = tuple(-i for i in self.worst[2])
         around = (slice(i, i + f) for i, f in zip(place, case.w.shape[2:], strict=True))
         window = np.abs(case.x[(slice(None), *around)]).astype(np.float64)
         # Not by BLAS, whose sums depend on how many threads it has.
@@ -304,16 +310,18 @@ class _Row:
             error, other = case.bounds[k], 0.0
         else:
             error, other = case.arithmetic.bound(np.array([size, home]), case.w[0].size)
-        threshold = float(error + (other if case.floors is None else case.floors[k]))
-        return Comparison(
+        threshold = error + (other if case.floors is None else case.floors[k])
+        seen = compare(
+            np.array([self.actual], case.expected.dtype),
+            case.expected[index][None],
+            threshold,
+            np.array([max(size, home)]),
+        )
+        return replace(
+            seen,
             mismatched=self.mismatched,
             total=case.expected.size,
-            max_abs_diff=peak,
             worst_index=tuple(i + int(o) for i, o in zip(index, origin, strict=True)),
-            actual=self.actual,
-            expected=number(case.expected[index]),
-            threshold=threshold,
-            agreement_bits=agreement(peak, max(size, home), threshold),
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convcheck.calls import equivalent_calls
-from convcheck.convention import Convention
+from convcheck.convention import Convention, usual_convention
 from convcheck.words import describe
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def calls(convention: Convention, report: Report) -> dict[str, str]:
 
 def audit_command(report: Report, convention: Convention, *more: str) -> str:
     """The command that audits these operands for a convention."""
-    from convcheck.checks.audit import full_convention
-
     shapes = (report.image.shape, report.filters.shape)
-    image, filters = (np.broadcast_to(0, shape) for shape in shapes)
-    usual = full_convention(image, filters, {}).to_dict()
+    rank = convention.rank
+    usual = usual_convention(*shapes, rank=rank).to_dict()
     unusual = {key: v for key, v in convention.to_dict().items() if v != usual[key]}
     keys = ["--as", compact(unusual)] if unusual else []
+    if usual_convention(*shapes, unusual).rank != rank:
+        keys += ["--rank", str(rank)]
     paths = [report.image.path, report.filters.path]
     dashes = ["--"] if any(p.startswith("-") and p != "-" for p in paths) else []
     return shlex.join(["convcheck", "audit", *keys, *more, *dashes, *paths])

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.elements import Elements
-from convcheck.checks.identify.solve import Form, claims, solve
+from convcheck.checks.identify.solve import HALF, Form, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.traits import Traits, traits
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convcheck.check import Claim
     from convcheck.checks.identify.layouts import Reading
@@ -26,13 +26,18 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-BUDGET = 10.0
+BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
+EFFORT, MORE = 28.0, 34.0
+"""Bits that it takes to name a hypothesis of the parts of the space that are tried by default; and
+where nothing gives half of the output yet."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
-LOOKED_AT = 16
+LOOKED_AT = 6
 """Survivors of one pass over one reading that are solved for, those with the most votes."""
 KEPT = 8
+PROMISING = 0.6
+"""Of the most votes that any hypothesis had: with fewer, another is no better."""
 
 
 @dataclass
@@ -43,8 +48,15 @@ class Explored:
     forms: list[Form] = field(default_factory=list)
     readings: dict[int, Reading] = field(default_factory=dict)
     voted: list[Found] = field(default_factory=list)
+    votes: dict[str, float] = field(default_factory=dict)
     considered: int = 0
+    parts: int = 0
     left_out: str | None = None
+
+    @property
+    def effort(self) -> float:
+        """The bits up to which the space is tried, by default."""
+        return EFFORT if self.forms and self.forms[0].share >= HALF else MORE
 
     def add(self, form: Form) -> None:
         """Keep a form among the best."""
@@ -61,14 +73,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     explored = Explored(traits(found[0].output))
     every = list(claims(explored.traits, _finer(problem)))
     lossless = _quantum(problem)
-    plan = sorted(
-        (
-            (one.bits + reading.bits, p, r)
-            for p, one in enumerate(PASSES)
-            for r, reading in enumerate(found)
-        ),
-        key=lambda item: item[:3],
-    )
+    plan = sorted(_plan(found, explored.traits))
+    explored.parts = len(plan)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):
@@ -79,28 +85,29 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were not tried"
             break
         one, reading = PASSES[p], found[r]
-        if not applies(one, reading, explored.traits):
+        if budget is not None and cost > explored.effort:
+            break
+        if cost > _left(explored):
             continue
-        many = volume(one, reading)
-        if not many or cost + math.log2(many) > _left(explored):
-            continue
-        T0 = time.perf_counter()
         survivors, considered = search(one, reading, explored.traits, ends=ends)
-        import os
-
-        if os.environ.get("DBG"):
-            print(
-                f"{one.judge:7} {[k for k in ('orders', 'outputs', 'far', 'wide', 'circular', 'outside', 'mixed', 'conjugate') if getattr(one, k)]} {reading.base.image_layout} {reading.base.filter_layout} {reading.base.output_layout} g{reading.base.groups} bits {cost:.1f} {many} -> {len(survivors)} {time.perf_counter() - T0:.3f}s left {_left(explored):.0f}"
-            )
         explored.considered += considered
         if not survivors:
             continue
         if r not in sampled:
             sampled[r] = Elements(reading, _elements(reading))
-        _solve(explored, one, survivors, sampled[r], every, lossless)
+        _solve(explored, one, survivors, sampled[r], every, lossless, ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     return explored
+
+
+def _plan(found: Sequence[Reading], traits: Traits) -> Iterator[tuple[float, int, int]]:
+    """What it takes to name a hypothesis of each pass and reading, with the numbers of both."""
+    for r, reading in enumerate(found):
+        for p, one in enumerate(PASSES):
+            many = volume(one, reading) if applies(one, reading, traits) else 0
+            if many:
+                yield one.bits + reading.bits + math.log2(many), p, r
 
 
 def _left(explored: Explored) -> float:
@@ -118,11 +125,15 @@ def _solve(
     elements: Elements,
     every: list[Claim],
     lossless: float,
+    ends: float,
 ) -> None:
     """The forms of the survivors, those with the most votes first."""
     explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
+    most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
     done = set()
     for found in survivors[:LOOKED_AT]:
+        if found.votes < PROMISING * most or time.perf_counter() > ends:
+            break
         for c in variants(found.convention, elements, one):
             if c in done:
                 continue

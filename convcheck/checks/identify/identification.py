@@ -136,7 +136,7 @@ def _identify(
         raise no_reading(image, filters, output)
     problem = Problem.of(image, filters, output, progress, workers, memory)
     explored = explore(problem, found, budget)
-    if not explored.considered:
+    if not explored.parts:
         raise no_size(image, filters, output)
     warnings: tuple[str, ...] = ()
     if explored.left_out:
@@ -203,9 +203,14 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
     return best
 
 
+WORTH = 0.2
+"""Of the output's bits: what an explanation must save at least, if it is to be one."""
+
+
 def _is_worth(held: Held, explored: Explored) -> bool:
     """Whether an explanation is shorter than the output, by more than luck among so many."""
-    return held.score.gain > math.log2(max(explored.considered, 2)) + MARGIN
+    luck = math.log2(max(explored.considered, 2)) + MARGIN
+    return held.score.gain > max(luck, WORTH * held.score.literal)
 
 
 def _candidate(problem: Problem, held: Held) -> Candidate:

@@ -8,8 +8,9 @@ take in bits. Nothing here knows a framework or a case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,11 @@ class Form:
         """What it takes in bits."""
         return self.score.total
 
+    @property
+    def share(self) -> float:
+        """How many of the sampled elements it gives."""
+        return 1.0 - float(self.wrong.mean())
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -96,7 +102,6 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
         yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
         if narrow in fine:
             yield Claim(None, 2.0**-24, Storage(narrow), "exact")
-        yield Claim(narrow if narrow in fine else None, PRECISIONS[narrow], Storage(narrow), narrow)
     yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
     if own == "float32":
         for few in ("tf32", "bfloat16", "float16"):
@@ -137,15 +142,29 @@ def solve(
             literal,
             traits.size,
         )
+        # Sums that are half of the output as they are have no other scale or bias.
+        settled = best is not None and best.score.numbers == 0 and best.share >= HALF
+        of_claim: Form | None = None
         for activation in _activations(traits, claim, plain=plain):
-            for form in _forms(ground, claim, activation, traits, plain=plain):
-                if best is None or form.total < best.total:
-                    best = form
-            if best is not None and _is_fine(best):
+            numbers = None
+            if of_claim is not None and of_claim.share >= MOSTLY:
+                numbers = of_claim.convention.scale, of_claim.convention.bias
+            elif settled:
+                numbers = 1.0, None
+            for form in _forms(ground, claim, activation, traits, numbers, plain=plain):
+                if of_claim is None or form.total < of_claim.total:
+                    of_claim = form
+            if of_claim is not None and _is_fine(of_claim):
                 break
+        if of_claim is not None and (best is None or of_claim.total < best.total):
+            best = of_claim
         if best is not None and best.score.numbers == 0 and _is_fine(best):
             break
     return best
+
+
+HALF, MOSTLY = 0.5, 0.9
+"""Shares of the elements that are given: with so many, numbers are not looked for again."""
 
 
 def _is_fine(form: Form) -> bool:
@@ -153,27 +172,41 @@ def _is_fine(form: Form) -> bool:
     return not form.wrong.any() and form.score.residual <= 0.5 * max(form.score.literal, 1.0)
 
 
-def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Iterator[str | None]:
+def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Sequence[str | None]:
     """Those whose results reach as far as the output does; none at all first."""
-    yield None
     if plain or not np.isfinite(traits.least) or not np.isfinite(traits.most):
-        return
-    zero = claim.storage.zero_point if claim.storage is not None else 0
-    ends = np.array([traits.least, traits.most]) - zero
-    slack = 1e-6 * (1 + np.abs(ends)) + (0.5 if claim.storage and claim.storage.is_integer else 0)
+        return (None,)
+    storage = claim.storage
+    zero = storage.zero_point if storage is not None else 0
+    loose = 0.5 if storage is not None and storage.is_integer else 0.0
+    return (None, *_reaching(traits.least - zero, traits.most - zero, loose))
+
+
+@lru_cache(256)
+def _reaching(least: float, most: float, loose: float) -> tuple[str, ...]:
+    """The activations that have results from ``least`` to ``most``."""
+    ends = np.array([least, most])
+    slack = 1e-6 * (1 + np.abs(ends)) + loose
+    found = []
     for name, kind in ACTIVATIONS.items():
-        preimage = kind.preimage if not kind.parameters else kind.rough
-        if preimage is None:
-            continue
+        preimage = kind.rough or kind.preimage
         with np.errstate(all="ignore"):
             low, high = preimage(ends - slack, ends + slack)
         if np.all(low <= high):
-            yield name
+            found.append(name)
+    return tuple(found)
 
 
 def _forms(
-    ground: Ground, claim: Claim, name: str | None, traits: Traits, *, plain: bool
+    ground: Ground,
+    claim: Claim,
+    name: str | None,
+    traits: Traits,
+    known: tuple[Any, Any] | None,
+    *,
+    plain: bool,
 ) -> Iterator[Form]:
+    """Forms with an activation; with the ``known`` scale and bias alone where there are some."""
     y = ground.values
     if y.dtype.kind == "c" or ground.sums.values.dtype.kind == "c":
         yield from _complex_forms(ground, claim, traits, plain=plain)
@@ -183,7 +216,7 @@ def _forms(
     activation = None if name is None or ACTIVATIONS[name].parameters else Activation(name)
     if name is None:
         yield _assess(ground, claim, None, 1.0, None, traits)
-        if plain:
+        if plain or known is not None:
             return
     if claim.storage is not None and claim.storage.overflow == "wrap" and name is None:
         yield from _wrapped_forms(ground, claim, traits)
@@ -195,15 +228,17 @@ def _forms(
         assert preimage is not None
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
-    for scale, bias in _numbers(ground, low, high):
+    for scale, bias in _numbers(ground, low, high) if known is None else [known]:
+        v = _beside(scale, ground.channels) * ground.sums.values + _beside(
+            0.0 if bias is None else bias, ground.channels
+        )
+        if np.mean((low <= v) & (v <= high)) < LEAST and activation is not None:
+            continue
         if name is None:
             yield _assess(ground, claim, None, scale, bias, traits)
             continue
         used = activation
         if used is None:
-            v = _beside(scale, ground.channels) * ground.sums.values + _beside(
-                0.0 if bias is None else bias, ground.channels
-            )
             read = ACTIVATIONS[name].values
             assert read is not None
             values = read(y, v)
@@ -253,7 +288,7 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
             slopes[o] = slope(p[some], z[some], rng)
             weights[o] = len(some)
     known = weights > 0
-    if not known.any():
+    if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
         return
     shared = weighted_median(slopes[known], weights[known])
     for a in _refined(p, low, high, told, members, shared):
@@ -270,6 +305,26 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.count for r in ratios):
             yield tuple(r.plainest for r in ratios), None
+
+
+LEAST = 0.1
+"""A line that fewer of the elements are near is none, however its numbers are chosen."""
+
+
+def _share_on_lines(
+    p: Array, z: Array, room: Array, told: Array, members: list[Array], slopes: Array
+) -> float:
+    """How many of the telling elements are about on a line of their channel."""
+    near = total = 0
+    for a, these in zip(slopes, members, strict=True):
+        some = these[told[these]]
+        if len(some) >= 2:
+            rest = z[some] - a * p[some]
+            away = np.abs(rest - np.median(rest))
+            loose = 2 * room[some] + 0.02 * np.median(np.abs(z[some] - np.median(z[some])))
+            near += int(np.count_nonzero(away <= loose))
+            total += len(some)
+    return near / max(total, 1)
 
 
 def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
@@ -449,7 +504,7 @@ def _assess(
     if activation is not None:
         numbers += sum(map(number_bits, activation.values))
     score = Score(
-        keys=key_bits(c),
+        keys=key_bits(c) + _storage_bits(claim, traits),
         numbers=numbers,
         exceptions=share
         * (float(ground.literal[apart].sum()) + choose_bits(int(apart.sum()), len(bits))),
@@ -457,6 +512,12 @@ def _assess(
         literal=share * float(ground.literal.sum()),
     )
     return Form(c, claim, noise, score, apart)
+
+
+def _storage_bits(claim: Claim, traits: Traits) -> float:
+    """What it takes to say that integers are stored, where the output's dtype does not say it."""
+    stored = claim.storage is not None and claim.storage.is_integer
+    return 6.0 if stored and traits.format != "integer" else 0.0
 
 
 def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:

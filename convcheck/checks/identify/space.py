@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -123,10 +124,13 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
 
 def volume(one: Pass, reading: Reading) -> int:
     """How many hypotheses a pass has of a reading."""
-    count = len(one.modes) * len(_channels(one, reading))
+    each = [Counter[int]() for _ in reading.taps]
     for a, taps in enumerate(reading.taps):
-        count *= sum(way.count for way in _ways(one, reading, a)) * (2 if taps > 1 else 1)
-    return count
+        for way in _ways(one, reading, a):
+            each[a][way.dilation if one.far else 0] += way.count * (2 if taps > 1 else 1)
+    together = set.intersection(*(set(counts) for counts in each))
+    count = sum(math.prod(counts[d] for counts in each) for d in together)
+    return count * len(one.modes) * len(_channels(one, reading))
 
 
 def search(
@@ -194,7 +198,7 @@ def _channels(one: Pass, reading: Reading) -> list[Channels]:
     flips: list[tuple[str, ...]] = [()]
     if inputs > 1 and (grouped or channels > ALL_ORDERS):
         flips.append(("I",))  # with few channels and one group it is one of the orders
-    shifts = range(1, reading.output.shape[1]) if one.outputs else (0,)
+    shifts = range(reading.output.shape[1]) if one.outputs else (0,)
     return [Channels(o, f, s) for o in orders for f in flips for s in shifts]
 
 
@@ -237,13 +241,22 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
         if not all(len(t) for t in some):
             continue
         if len(some) == 2:
-            for rows, columns in _pairs(one, some[0], some[1], mode, reading.image.shape[1]):
-                yield images, bank, [], rows, columns, mode
+            for tall, wide in _alike(some[0], some[1]) if one.far else [(some[0], some[1])]:
+                for rows, columns in _pairs(one, tall, wide, mode, reading.image.shape[1]):
+                    yield images, bank, [], rows, columns, mode
             continue
         for d in range(len(some[0])):
             planes, taps = _deep(images, bank, some[0].part(np.array([d])))
             for rows, columns in _pairs(one, some[1], some[2], mode, len(planes[0])):
                 yield planes, taps, [(some[0], d)], rows, columns, mode
+
+
+def _alike(rows: Table, columns: Table) -> Iterator[tuple[Table, Table]]:
+    """Rows and columns of one dilation at a time; a single row goes with any."""
+    for dilation in np.unique(columns.dilation):
+        tall = rows if rows.size == 1 else rows.part(np.flatnonzero(rows.dilation == dilation))
+        if len(tall):
+            yield tall, columns.part(np.flatnonzero(columns.dilation == dilation))
 
 
 def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], Array]:
@@ -266,11 +279,11 @@ def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
     return table(options, samples[:, 2 + a].tolist(), size, kernel)
 
 
-def _ways(one: Pass, reading: Reading, a: int) -> list[Way]:
+def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
     size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
-    dilations: Sequence[int] = DILATIONS
+    dilations: tuple[int, ...] = DILATIONS
     if one.far:
-        dilations = (1, *wide_dilations(size, kernel, outputs))
+        dilations = wide_dilations(size, kernel, outputs)
     elif len(reading.taps) == 3:
         dilations = DILATIONS[:2]
     return ways(

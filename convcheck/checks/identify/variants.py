@@ -25,8 +25,12 @@ def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[Conventio
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
     """
+    if one.outputs or _some_channels(c, elements):
+        ordered = _ordered(c, elements)
+        if ordered != c:
+            yield ordered
     if one.outputs:
-        c = _ordered(c, elements)
+        return
     yield c
     padded = [max(pads) > 0 for pads in c.padding]
     if not any(padded) or one.circular or max(c.input_dilation) > 1:
@@ -41,7 +45,7 @@ def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[Conventio
     constant = _constant(sums.values, sums.edge, y, sums.inside)
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     for mode in product(*modes):
-        if len(set(mode) - {"constant"}) == 1 and not _mixed_early(mode, padded):
+        if len(set(mode) - {"constant"}) == 1:
             other = c.replace(padding_mode=mode)
             there = elements.sums(other)
             if _fits(there.values, y, sums.inside, ~sums.inside):
@@ -49,12 +53,6 @@ def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[Conventio
                 return
     if constant is not None and c.padding_value == 0:
         yield c.replace(padding_value=constant)
-
-
-def _mixed_early(mode: tuple[str, ...], padded: list[bool]) -> bool:
-    """Nothing is left out; a place for the order of modes."""
-    del mode, padded
-    return False
 
 
 def _line(p: Array, y: Array) -> tuple[float, float]:
@@ -106,22 +104,48 @@ def _constant(p: Array, edge: Array, y: Array, inside: Array) -> float | None:
     return plainest(middle - width, middle + width)
 
 
+def _some_channels(c: Convention, elements: Elements) -> bool:
+    """Whether some output channels follow their sums closely, and others not at all."""
+    count = elements.reading.output.shape[1]
+    y = elements.values()
+    if count == 1 or y.dtype.kind == "c":
+        return False
+    p = elements.sums(c).values
+    followed = [_followed(p[m], y[m]) for m in _channels(elements, y)]
+    return max(followed) > FOLLOWS and min(followed) < 0.5
+
+
+FOLLOWS = 0.99
+"""r squared of an output channel and the sums that it is made of."""
+
+
+def _channels(elements: Elements, y: Array) -> list[Array]:
+    finite = np.isfinite(y)
+    return [
+        np.flatnonzero((elements.index[:, 1] == o) & finite)
+        for o in range(elements.reading.output.shape[1])
+    ]
+
+
+def _followed(p: Array, y: Array) -> float:
+    if len(p) < 4 or np.ptp(p) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.corrcoef(p, y)[0, 1] ** 2)
+
+
 def _ordered(c: Convention, elements: Elements) -> Convention:
     """The order of the output's channels: for each the filter whose sums it follows best."""
     reading = elements.reading
     count = reading.output.shape[1]
-    index = elements.index
     y = elements.values().astype(np.float64)
     plain = c.replace(output_order=None)
+    members = _channels(elements, y)
     tight = np.zeros((count, count))
     for shift in range(count):
         order = tuple((o + shift) % count for o in range(count))
         p = elements.sums(plain.replace(output_order=order)).values
-        for o in range(count):
-            these = np.flatnonzero((index[:, 1] == o) & np.isfinite(y))
-            if len(these) < 4 or np.ptp(p[these]) == 0 or np.ptp(y[these]) == 0:
-                continue
-            tight[o, order[o]] = np.corrcoef(p[these], y[these])[0, 1] ** 2
+        for o, these in enumerate(members):
+            tight[o, order[o]] = _followed(p[these], y[these])
     from scipy.optimize import linear_sum_assignment
 
     _, chosen = linear_sum_assignment(-tight)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.verify.judgement import Judgement, judge
-from convcheck.engine import convolve, output_shape, round_to
+from convcheck.checks.verify.judgement import Judgement, judge, overflow
+from convcheck.engine import output_shape
 from convcheck.errors import ConvcheckError
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ KINDS = (
     "non-deterministic",
 )
 """What a finding can be."""
-WAYS = ("wrap", "saturate")
-"""What can become of a sum that an integer does not hold."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +85,10 @@ def examined(
             "two calls with the same arrays differ; where both are right, by no more than rounding "
             "explains"
         )
-    overflow = _overflow(first, image, filters, outcome.output, convention)
-    return Examined(note=note, outcome=outcome, overflow=overflow)
-
-
-def _overflow(
-    seen: Judgement, image: Array, filters: Array, output: Array, convention: Convention
-) -> tuple[str, str] | None:
-    """Which of the two made an output that is right and yet not exact."""
-    if seen.note is None or output.dtype.kind not in "iu":
-        return None
-    exact, name = convolve(image, filters, convention), output.dtype.name
-    ways = [how for how in WAYS if np.array_equal(round_to(exact, f"{how}:{name}"), output)]
-    return (ways[0], name) if len(ways) == 1 else None
+    way = None
+    if first.note is not None and outcome.output.dtype.kind in "iu":
+        way = overflow(image, filters, outcome.output, convention)
+    return Examined(note=note, outcome=outcome, overflow=way)
 
 
 def _kind(

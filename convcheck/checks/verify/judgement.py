@@ -1,4 +1,4 @@
-"""One output against one convention, under the proven bound for the output's own dtype."""
+"""What a target gave for one case, judged by a convention and by what a dtype cannot hold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.check import check
+from convcheck.checks.inputs import shape_text
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as compare_outputs
-from convcheck.convention import INTEGER_ARITHMETICS, PRECISIONS, Convention
-from convcheck.engine import arrange_filters, convolve, magnitude, round_to, stored_image
+from convcheck.convention import INTEGERS, PRECISIONS, Convention, Storage
+from convcheck.convention.storage import OVERFLOWS
+from convcheck.engine import convolve, magnitude, operands, output_shape
 from convcheck.rounding import FFT_STAGE, gamma, norm
 
 Array = NDArray[Any]
@@ -27,12 +30,14 @@ ALIKE = 64.0
 class Judgement:
     """``kind`` is ``pass``, ``wrong values``, ``wrong shape`` or ``not finite``.
 
-    ``note`` says what is worth knowing of an output that passes: that it wrapped, say.
+    ``wrong`` marks the wrong elements; it is None where the shape is wrong. ``note`` says what is
+    worth knowing of an output that passes: that it wrapped, say.
     """
 
     kind: str
     detail: str = ""
     comparison: Comparison | None = None
+    wrong: Array | None = None
     note: str | None = None
 
     @property
@@ -40,49 +45,92 @@ class Judgement:
         """Whether the output is what the convention gives."""
         return self.kind == "pass"
 
+    @property
+    def share(self) -> float:
+        """Which part of the elements is right."""
+        return 0.0 if self.wrong is None else 1 - float(np.mean(self.wrong))
+
 
 def judge(image: Array, filters: Array, output: Array, convention: Convention) -> Judgement:
     """Whether ``output`` is what ``convention`` gives, element by element.
 
-    An implementation may sum in any order, in the unit roundoff of the coarsest of its input's and
-    output's dtypes and the convention's arithmetic. It may go through an FFT too, where the other
-    elements are as far off as an FFT leaves them all.
+    A convention in exact arithmetic is meant in the coarsest of the three dtypes. Beyond what
+    :func:`convcheck.check.check` allows it are right: integers that wrap or saturate in the image's
+    dtype, what is not finite because its dtype holds nothing so large, numbers that a processor
+    flushes to zero, and elements that are no further off than an FFT leaves all the others.
+
+    Raises:
+        InputError: arrays that the convention does not fit.
     """
-    expected = convolve(image, filters, convention)
-    if output.shape != expected.shape:
-        return Judgement(
-            "wrong shape", f"gave {_shape(output.shape)}, expected {_shape(expected.shape)}"
-        )
-    sums = _sums(image, filters, convention)
+    expected = output_shape(image.shape, filters.shape, convention)
+    if output.shape != expected:
+        given = f"gave {shape_text(output.shape)}, expected {shape_text(expected)}"
+        return Judgement("wrong shape", given)
     if output.dtype.kind in "biu" and convention.arithmetic == "exact":
-        return _judge_integers(output, expected, sums, image.dtype)
-    note, rounding = None, Rounding.of(image, filters, output.dtype, convention)
-    finite = np.isfinite(output)
-    if not finite.all():
-        wrong = ~finite & ~_may_overflow(output, expected, sums, convention, rounding.factor)
-        if wrong.any():
-            bad = int(np.count_nonzero(wrong))
-            return Judgement(
-                "not finite",
-                f"{bad} of {output.size} elements are NaN or infinite where the result is not",
-            )
-        note = f"overflows {output.dtype} where the result is larger than it holds"
-        output = np.where(finite, output, expected)
+        return _integers(image, filters, output, convention)
+    return _floats(image, filters, output, convention)
+
+
+def _integers(image: Array, filters: Array, output: Array, convention: Convention) -> Judgement:
+    """Integers are exact; in a dtype as narrow as the image's, sums may wrap or saturate."""
+    seen = check(image, filters, output, convention)
+    name = output.dtype.name
+    if not seen.matches and output.dtype == image.dtype and name in INTEGERS:
+        for how in OVERFLOWS:
+            stored = convention.replace(storage=Storage(name, overflow=how))
+            other = check(image, filters, output, stored)
+            if other.matches:
+                note = f"{how}s at {name} for {image.dtype} input"
+                return Judgement("pass", comparison=other.comparison, wrong=other.wrong, note=note)
+    return _judgement(seen.comparison, seen.wrong)
+
+
+def _floats(image: Array, filters: Array, output: Array, convention: Convention) -> Judgement:
+    seen = check(image, filters, output, in_precision_of(convention, image, filters, output))
+    if seen.matches:
+        return _judgement(seen.comparison, seen.wrong)
+    exact = convention.replace(arithmetic="exact")
+    expected, sums = convolve(image, filters, exact), _sums(image, filters, convention)
+    rounding = Rounding.of(image, filters, output.dtype, convention)
+    note, finite = None, np.isfinite(output)
+    lost = ~finite & ~_may_overflow(output, expected, sums, convention, rounding.factor)
     wide = output.astype(np.result_type(output, np.float64))
+    if not finite.all():
+        note = f"overflows {output.dtype} where the result is larger than it holds"
+        wide = np.where(finite, wide, expected)
     with np.errstate(over="ignore"):
-        bound = rounding.bound(np.abs(wide - expected), sums)
-    return _from(compare_outputs(wide, expected, bound, sums), note)
+        off = np.abs(wide - expected)
+        bound = rounding.bound(off, sums)
+    wrong = seen.wrong & (~(off <= bound) | lost)
+    if lost.any():
+        detail = (
+            f"{np.count_nonzero(lost)} of {output.size} elements are NaN or infinite where the "
+            "result is not"
+        )
+        return Judgement("not finite", detail, wrong=wrong)
+    # What check allows is right, however little is allowed for here.
+    bound = np.where(seen.wrong, bound, np.maximum(bound, off))
+    return _judgement(compare_outputs(wide, expected, bound, sums), wrong, note)
 
 
-def _from(seen: Comparison, note: str | None = None) -> Judgement:
+def _judgement(seen: Comparison, wrong: Array, note: str | None = None) -> Judgement:
     if seen.mismatched == 0:
-        return Judgement("pass", comparison=seen, note=note)
-    return Judgement(
-        "wrong values",
+        return Judgement("pass", comparison=seen, wrong=wrong, note=note)
+    detail = (
         f"{seen.mismatched} of {seen.total} elements differ, the most at {seen.worst_index}: "
-        f"{seen.actual} instead of {seen.expected}, threshold {seen.threshold:.3g}",
-        seen,
+        f"{seen.actual} instead of {seen.expected}, threshold {seen.threshold:.3g}"
     )
+    return Judgement("wrong values", detail, seen, wrong)
+
+
+def in_precision_of(convention: Convention, *arrays: Array) -> Convention:
+    """The convention, in the coarsest of the arrays' dtypes where its arithmetic is exact."""
+    floats = [a.dtype for a in arrays if a.dtype.kind in "fc"]
+    if convention.arithmetic != "exact" or not floats:
+        return convention
+    names = {2: "float16", 4: "float32"}
+    narrow = min(d.itemsize // (2 if d.kind == "c" else 1) for d in floats)
+    return convention.replace(arithmetic=names.get(narrow, "float64"))
 
 
 @dataclass(frozen=True)
@@ -105,15 +153,15 @@ class Rounding:
         """That of an implementation that takes and gives these dtypes."""
         dtypes = [d for d in (image.dtype, filters.dtype, output) if d.kind in "fc"]
         unit = max([2.0**-53, *(float(np.finfo(d).eps) / 2 for d in dtypes)])
-        unit = max(unit, PRECISIONS.get(convention.arithmetic, 0.0))
+        unit = max(unit, PRECISIONS[convention.arithmetic])
         smallest = max([2.0**-1074, *(float(np.finfo(d).smallest_normal) for d in dtypes)])
-        channels = stored_image(image, convention).shape[1]
-        terms = math.prod(arrange_filters(filters, convention, channels).shape[1:])
+        x, w = operands(image, filters, convention.replace(arithmetic="exact"))
+        terms = math.prod(w.shape[1:])
         factor = gamma(terms + 16, unit)
         if not math.isfinite(factor):
             factor = 4 * math.sqrt(terms) * unit
         stages = math.log2(2 * image.size + 2)
-        size = (3 * FFT_STAGE * stages + 8) * norm(image) * norm(filters) * abs(convention.scale)
+        size = (3 * FFT_STAGE * stages + 8) * norm(x) * norm(w) * _largest(convention.scale)
         # No FFT computes in half precision; its result may be rounded to it, which the sums cover.
         return cls(factor, 2 * terms * smallest, (min(unit, 2.0**-24) * size, 2.0**-53 * size))
 
@@ -133,26 +181,6 @@ class Rounding:
         return np.maximum(bound, room)
 
 
-def _judge_integers(output: Array, expected: Array, sums: Array, given: np.dtype[Any]) -> Judgement:
-    """Integers are exact; in a dtype as narrow as the input's, sums may wrap or saturate."""
-    wide = output.astype(np.result_type(expected.dtype, np.float64))
-    seen = compare_outputs(wide, expected, 0.0, sums)
-    if seen.mismatched == 0 or output.dtype != given:
-        return _from(seen)
-    for arithmetic in INTEGER_ARITHMETICS:
-        how, _, name = arithmetic.partition(":")
-        if name != output.dtype.name:
-            continue
-        rounded = round_to(expected, arithmetic)
-        if np.array_equal(rounded, output):
-            return Judgement(
-                "pass",
-                comparison=compare_outputs(wide, rounded.astype(wide.dtype), 0.0, sums),
-                note=f"{how}s at {name} for {given} input",
-            )
-    return _from(seen)
-
-
 def _may_overflow(
     output: Array, expected: Array, sums: Array, convention: Convention, factor: float
 ) -> Array:
@@ -162,32 +190,38 @@ def _may_overflow(
     most = float(np.finfo(output.dtype).max)
     c = convention
     # The numbers before the scale may be larger than those after it.
-    sums = (sums / min(abs(c.scale) or 1.0, 1.0)) * (1 + factor)
-    if c.scale != 1 or c.activation is not None or output.dtype.kind == "c":
+    least = float(np.min(np.abs(c.scale)))
+    sums = (sums / min(least or 1.0, 1.0)) * (1 + factor)
+    if np.any(np.asarray(c.scale) != 1) or c.activation is not None or output.dtype.kind == "c":
         return sums >= most
     above, below = (sums + expected) / 2 >= most, (sums - expected) / 2 >= most
     return np.where(np.isnan(output), above & below, np.where(output > 0, above, below))
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
-
-
-def wrong(image: Array, filters: Array, output: Array, convention: Convention) -> Array | None:
-    """Which elements are wrong; None where the shape is."""
-    expected = convolve(image, filters, convention)
-    if output.shape != expected.shape:
-        return None
-    rounding = Rounding.of(image, filters, output.dtype, convention)
-    with np.errstate(invalid="ignore", over="ignore"):
-        off = np.abs(output - expected)
-        seen: Array = ~(off <= rounding.bound(off, _sums(image, filters, convention)))
-    return seen
-
-
 def _sums(image: Array, filters: Array, convention: Convention) -> Array:
     """S of what is before the activation."""
-    sums = magnitude(image, filters, convention) * abs(convention.scale)
-    if convention.bias is not None:
-        sums = sums + float(np.max(np.abs(convention.bias)))
-    return sums
+    sums = magnitude(image, filters, convention.replace(arithmetic="exact"))
+    sums = sums * _largest(convention.scale)
+    return sums if convention.bias is None else sums + _largest(convention.bias)
+
+
+def _largest(numbers: Any) -> float:
+    return float(np.max(np.abs(numbers)))
+
+
+def overflow(
+    image: Array, filters: Array, output: Array, convention: Convention
+) -> tuple[str, str] | None:
+    """Whether integers that are right and not exact wrapped or saturated, and in which dtype.
+
+    None where both would have given the same.
+    """
+    name = output.dtype.name
+    ways = [
+        how
+        for how in OVERFLOWS
+        if check(
+            image, filters, output, convention.replace(storage=Storage(name, overflow=how))
+        ).matches
+    ]
+    return (ways[0], name) if len(ways) == 1 else None

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
-from convcheck.checks.verify.afterwards import Shown, solved
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.model import RULES, Model, Runner
+from convcheck.checks.verify.scaling import Shown, solved
 from convcheck.checks.verify.tally import HANGS
 from convcheck.convention import PADDING_MODES
-from convcheck.engine import output_shape
 from convcheck.errors import InputError
 from convcheck.target import PARAMETERS
 from convcheck.worker import Outcome, Request
@@ -24,7 +23,8 @@ from convcheck.worker import Outcome, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from convcheck.checks.identify.nearest import Miss
+    from convcheck.comparison import Comparison
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 Called = tuple[Case, Outcome]
@@ -56,12 +56,20 @@ _EVEN: tuple[dict[str, int], ...] = (
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """What comes nearest to an output that nothing explains."""
+
+    convention: Convention
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class Probe:
     """What probing found: a model, or why there is none, and what comes nearest."""
 
     model: Model | None
     notes: tuple[str, ...] = ()
-    nearest: Miss | None = None
+    nearest: Nearest | None = None
     assumed: bool = False
     """Whether nothing explains the target, so that the model is that of what is expected."""
     findings: tuple[Finding, ...] = ()
@@ -205,9 +213,7 @@ def _agreement(model: Model, seen: Sequence[Shown]) -> int:
     count = 0
     for case, image, filters, output in seen:
         try:
-            convention = model.found().convention(case)
-            if output_shape(image.shape, filters.shape, convention) == output.shape:
-                count += judge(image, filters, output, convention).passed
+            count += judge(image, filters, output, model.found().convention(case)).passed
         except InputError:
             continue
     return count

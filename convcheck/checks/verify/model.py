@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
-from convcheck.convention import Convention, parse_partial
+from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
 from convcheck.errors import InputError
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from convcheck.campaign import Case
 
-Pair = tuple[int, int]
+Rule = Callable[[Axis], Pair]
 
 WIDE = 1 << 20
 """Numbers in an array beyond which a batch is cut to one image, so that judging it stays small."""
@@ -75,47 +74,29 @@ class Runner(Protocol):
         """The end."""
 
 
-def _explicit(_size: int, _extent: int, _stride: int, p: int) -> Pair:
-    return (p, p)
+def _same_upper(axis: Axis) -> Pair:
+    return axis.same()
 
 
-def _full(_size: int, extent: int, _stride: int, p: int) -> Pair:
-    return (extent - 1 + p, extent - 1 + p)
+def _centred(axis: Axis) -> Pair:
+    half = axis.extent // 2
+    return half, axis.extent - 1 - half
 
 
-def _same_upper(size: int, extent: int, stride: int, p: int) -> Pair:
-    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-    return (total // 2 + p, total - total // 2 + p)
+def _low(rule: Rule) -> Rule:
+    return lambda axis: (rule(axis)[1], rule(axis)[0])
 
 
-def _same_lower(size: int, extent: int, stride: int, p: int) -> Pair:
-    before, after = _same_upper(size, extent, stride, p)
-    return (after, before)
-
-
-def _centred(_size: int, extent: int, _stride: int, p: int) -> Pair:
-    return (extent // 2 + p, extent - 1 - extent // 2 + p)
-
-
-def _centred_low(size: int, extent: int, stride: int, p: int) -> Pair:
-    before, after = _centred(size, extent, stride, p)
-    return (after, before)
-
-
-def _half(_size: int, extent: int, _stride: int, p: int) -> Pair:
-    return (extent // 2 + p, extent // 2 + p)
-
-
-RULES = {
-    "explicit": _explicit,
+RULES: Mapping[str, Rule] = {
+    "explicit": lambda _: (0, 0),
     "SAME_UPPER": _same_upper,
-    "SAME_LOWER": _same_lower,
+    "SAME_LOWER": _low(_same_upper),
     "centred": _centred,
-    "centred, the extra row before": _centred_low,
-    "full": _full,
-    "half the kernel on both sides": _half,
+    "centred, the extra row before": _low(_centred),
+    "full": lambda axis: (axis.extent - 1, axis.extent - 1),
+    "half the kernel on both sides": lambda axis: (axis.extent // 2, axis.extent // 2),
 }
-"""How the padding of one side pair follows from the sizes and the padding that was asked for."""
+"""What a target pads an axis with by itself, beside the padding that is asked for."""
 PADDINGS = {
     "SAME_UPPER": "SAME_UPPER",
     "SAME_LOWER": "SAME_LOWER",
@@ -123,6 +104,13 @@ PADDINGS = {
     "FULL": "full",
 }
 """The rules that can be claimed, by the names that they have for it."""
+PLAIN = (
+    *("channel_order", "output_order", "conjugate", "image_offset", "image_scale"),
+    *("filter_offset", "scale", "bias", "activation"),
+)
+"""Keys that are at their defaults where a decomposition is claimed."""
+
+_OPERANDS = ("image_layout", "filter_layout")
 
 
 @dataclass(frozen=True)
@@ -167,36 +155,42 @@ class Model:
         expect = {k: v for k, v in self.expect.items() if k != "padding" or self.claimed is None}
         rule = self.rule if self.claimed is None else PADDINGS[self.claimed]
         transposed = self.transposed and self.claimed is None
-        kernel = (case.kernel_height, case.kernel_width)
-        layout = self.expect.get("filter_layout", self.base.filter_layout)
-        swapped = self.expect.get("kernel_transposed", self.base.kernel_transposed)
-        if swapped != (layout.index("W") < layout.index("H")):
-            kernel = kernel[::-1]
         padding = []
-        for size, taps in zip((case.height, case.width), kernel, strict=True):
-            extent = case.dilation * (taps - 1) + 1
-            if transposed:
-                padding.append((extent - 1 - case.padding,) * 2)
-            else:
-                padding.append(RULES[rule](size, extent, case.stride, case.padding))
+        for axis in self._axes(case, expect):
+            # A transposed convolution is asked how much to crop.
+            before, after = RULES["full" if transposed else rule](axis)
+            more = -case.padding if transposed else case.padding
+            padding.append((before + more, after + more))
         step, spread = (1, case.stride) if transposed else (case.stride, 1)
         base = self.base
-        order, bias = _order(base.channel_order, case.channels), base.bias
-        if bias and len(set(bias)) == 1:
-            bias = bias[:1] * case.filters
+        shared = not {"O", "I", "M"} & set(base.filter_layout)
         return base.replace(
             **{
-                "channel_order": order,
-                "bias": bias,
+                "channel_order": _order(base.channel_order, case.channels),
                 "stride": step,
                 "input_dilation": spread,
                 "dilation": case.dilation,
-                "groups": case.groups if base.filter_layout != "HW" else 1,
+                "groups": 1 if shared else case.groups,
                 "padding": padding,
                 "arithmetic": self.precision or "exact",
                 **expect,
             }
         )
+
+    def _axes(self, case: Case, expect: Mapping[str, Any]) -> list[Axis]:
+        """A case's spatial axes as they are read: those of the layouts may be other ones."""
+        read = {key: expect.get(key, getattr(self.base, key)) for key in _OPERANDS}
+        spatial = self.base.spatial
+        stored = {
+            "N": case.batch,
+            "C": case.channels,
+            **dict(zip(spatial, case.sizes, strict=True)),
+        }
+        sizes = _read(stored, self.layouts[0], read["image_layout"])
+        stored = {"O": case.filters, "M": case.filters, "I": case.channels // case.groups}
+        stored |= dict(zip(spatial, case.taps, strict=True))
+        taps = _read(stored, self.layouts[1], read["filter_layout"])
+        return [Axis(sizes[a], taps[a], case.stride, case.dilation) for a in spatial]
 
     def found(self) -> Model:
         """What was learnt of the target, without what is expected of it."""
@@ -235,8 +229,14 @@ def _order(learnt: tuple[int, ...] | None, channels: int) -> tuple[int, ...] | N
     return (*(i for i in learnt if i < channels), *range(len(learnt), channels))
 
 
+def _read(stored: Mapping[str, int], given: str, layout: str) -> dict[str, int]:
+    """The lengths of an array's axes, stored as ``given`` and read as ``layout``."""
+    lengths = [stored[axis] for axis in given]
+    return {**stored, **dict(zip(layout, lengths, strict=False))}
+
+
 def _croppable(case: Case) -> int:
-    spans = ((case.height, case.kernel_height), (case.width, case.kernel_width))
+    spans = zip(case.sizes, case.taps, strict=True)
     return min(((n - 1) * case.stride + case.dilation * (f - 1)) // 2 for n, f in spans)
 
 
@@ -269,7 +269,7 @@ def claim(text: str) -> dict[str, Any]:
 def _operation(slug: str) -> dict[str, Any]:
     rules = [name.replace("_", "-").lower() for name in PADDINGS]
     try:
-        keys = parse_partial(slug)
+        keys = normalized(parse_partial(slug), 2)
     except InputError as error:
         close = get_close_matches(slug, rules, n=1, cutoff=0.5)
         raise InputError(
@@ -277,9 +277,7 @@ def _operation(slug: str) -> dict[str, Any]:
             expected=f"{error.expected}; for the padding {', '.join(rules)}",
             hint=f"did you mean {close[0]!r}?" if close else error.hint,
         ) from None
-    plain = Convention()
-    more = ("channel_order", "kernel_transposed", "scale", "bias", "activation")
-    return {**keys, **{key: getattr(plain, key) for key in more}}
+    return {**keys, **{key: VOCABULARY[key].default for key in PLAIN}}
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -288,7 +286,7 @@ def _object(text: str) -> dict[str, Any]:
         mapping = json.loads(text)
     padding = mapping.get("padding") if isinstance(mapping, dict) else None
     if not isinstance(padding, str):
-        return parse_partial(text)
+        return normalized(parse_partial(text), 2)
     if padding not in PADDINGS:
         raise InputError(
             "the convention's padding is unfit",
@@ -297,4 +295,4 @@ def _object(text: str) -> dict[str, Any]:
             + ", ".join(PADDINGS),
         )
     keys = parse_partial(json.dumps({**mapping, "padding": 0}))
-    return {**keys, "padding": padding}
+    return {**normalized(keys, 2), "padding": padding}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,46 +11,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
-from convcheck.checks.verify.afterwards import plainest
-from convcheck.checks.verify.judgement import wrong
-from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, first_best, learn
-from convcheck.checks.verify.model import LAYOUTS, RULES, Model, Runner, layouts
-from convcheck.convention import PADDING_MODES, Convention
-from convcheck.engine import convolve, output_shape
+from convcheck.checks.verify.guessing import guess, usual
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Nearest, Probe, learn
+from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
+from convcheck.convention import KEYS, VOCABULARY, Convention, Numbers
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.worker import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from convcheck.campaign import Case
     from convcheck.checks.identify import IdentifyResult
-    from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
-MOST = 0.6
-"""The share of an output that a convention must give to be a guess at all."""
 LOST = 1
 """So many lost processes a layout's probes may cost, besides the one that ends them."""
 PROBED, FINER = "float32", "float64"
 """The dtype of the probes, and that of the next ones where none of them is answered."""
 UNEXPLAINED = 2
-"""So many outputs that nothing explains end a layout's probes: each takes seconds."""
+"""So many outputs that nothing explains end a layout's probes: each takes the whole budget."""
+BUDGET = 3.0
+"""Seconds that the search of every convention may take for one output."""
 AGREED = 2
 """By so many probes the answer must lead: one alone may have met the very mistake sought. Where it
 does not give all of an output, by one more."""
 
 
-def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Probe:
+def probe(
+    runner: Runner, layout: str | None, expect: Mapping[str, Any], budget: float = BUDGET
+) -> Probe:
     """Learn a model of the target.
+
+    ``budget`` is how many seconds an output is searched for where it follows no usual convention.
 
     Raises:
         InputError: it cannot be called at all.
     """
     runner.parameters()
-    found, tried = _search(runner, layout, PROBED)
+    found, tried = _search(runner, layout, PROBED, budget)
     if found is None and not any(seen.answered or seen.lost for seen in tried):
-        found, others = _search(runner, layout, FINER)
+        found, others = _search(runner, layout, FINER, budget)
         tried = others if any(seen.answered for seen in others) else tried
     if found is not None:
         return learn(runner, found.model(), expect, found.mishaps)
@@ -78,15 +78,19 @@ def probe(runner: Runner, layout: str | None, expect: Mapping[str, Any]) -> Prob
     return Probe(None, notes, next((seen.nearest for seen in callable_in if seen.nearest), None))
 
 
-def _search(runner: Runner, layout: str | None, dtype: str) -> tuple[_Layout | None, list[_Layout]]:
+def _search(
+    runner: Runner, layout: str | None, dtype: str, budget: float
+) -> tuple[_Layout | None, list[_Layout]]:
     """The layout in which it is known what the target does, and all that were tried."""
     tried: list[_Layout] = []
     for names in [[layout]] if layout else layouts(runner.kind):
         if any(seen.ended for seen in tried):
             break
         # The search takes seconds: who answers otherwise is depthwise where that is plain to see.
-        looks = (_guessed,) if any(seen.outputs for seen in tried) else (_guessed, _identified)
-        alike = [_Layout(name, looks, dtype) for name in names]
+        readers: list[Callable[[_Layout], None]] = [_guessed]
+        if not any(seen.outputs for seen in tried):
+            readers.append(partial(_identified, budget=budget))
+        alike = [_Layout(name, readers, dtype) for name in names]
         tried += alike
         found = _best(runner, alike)
         if found is not None:
@@ -122,7 +126,7 @@ class _Layout:
     """What the probes in one layout say."""
 
     name: str
-    looks: tuple[Callable[[_Layout], None], ...]
+    readers: Sequence[Callable[[_Layout], None]]
     """What reads the outputs, the quick one first."""
     dtype: str
     """The probes'."""
@@ -145,7 +149,7 @@ class _Layout:
     """Whether no other layout is to be tried."""
     idle: bool = False
     """Whether other numbers in its arrays gave the same output."""
-    nearest: Miss | None = None
+    nearest: Nearest | None = None
 
     @property
     def answered(self) -> bool:
@@ -173,16 +177,17 @@ class _Layout:
     def plain(self) -> Model:
         """The cross-correlation in this layout."""
         image, filters = LAYOUTS[self.name]
-        base = Convention(image, filters, image.replace("C", "O"))
+        lean = self.outputs and self.outputs[0][1].ndim < len(image)
+        base = Convention(image, filters, image.replace("C", "") if lean else image)
         return Model(self.name, base, dtypes=(self.dtype,), precision=self.precision)
 
 
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
     """Whether the probes of a layout say what the target does."""
     _call(runner, seen, variants)
-    for look in seen.looks:
+    for read in seen.readers:
         if seen.outputs and not seen.idle:
-            look(seen)
+            read(seen)
         if seen.decided:
             return True
     return False
@@ -236,68 +241,14 @@ def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
 
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    plain, transposes = seen.plain(), LAYOUTS[seen.name][1] == "IOHW"
-    models = [
-        replace(
-            plain,
-            base=plain.base.replace(flip=flip, padding_mode=mode),
-            rule=rule,
-            transposed=transposed,
-        )
-        for flip in ((), ("H", "W"), ("I", "H", "W"))
-        for rule in RULES
-        for mode in (PADDING_MODES if rule.startswith("SAME") else ("constant",))
-        for transposed in ((True, False) if transposes else (False,))
-        if rule == "explicit" or not transposed
-    ]
+    models = usual(seen.plain(), BASE.channels)
     for case, output in seen.outputs:
-        data = (case, *case.arrays(*plain.layouts), output)
-        model, best = first_best(models, partial(_share, *data), 1.0)
-        if best < 1:
-            finished = (f for model in models for f in _finished(model, *data))
-            # Half of what ReLU gives is 0 whatever comes before: only a whole output counts.
-            whole = next((f for f in finished if _share(*data, f) == 1), None)
-            model, best = (model, best) if whole is None else (whole, 1.0)
-        if best >= MOST:
-            seen.vote(case, model.convention(case), whole=best == 1)
+        model, share = guess(models, case, output)
+        if model is not None:
+            seen.vote(case, model.convention(case), whole=share == 1)
 
 
-def _finished(
-    model: Model, case: Case, image: Array, filters: Array, output: Array
-) -> Iterator[Model]:
-    """The same with ReLU, a factor, or one number added, as they would have to be."""
-    convention = model.convention(case)
-    try:
-        if output_shape(image.shape, filters.shape, convention) != output.shape:
-            return
-        plain = convolve(image, filters, convention).astype(np.float64)
-    except InputError:
-        return
-    yield replace(model, base=model.base.replace(activation="relu"))
-    square = float(np.vdot(plain, plain))
-    scale = float(np.vdot(plain, output)) / square if square else 0.0
-    bias = float(np.mean(output - plain))
-    if math.isfinite(scale) and scale != 0:
-        scale = plainest(scale, 1e-6 * abs(scale))
-        yield replace(model, base=model.base.replace(scale=scale))
-    if math.isfinite(bias) and "O" in convention.filter_layout:
-        same = (float(f"{bias:.5g}"),) * case.filters
-        yield replace(model, base=model.base.replace(bias=same))
-
-
-def _share(case: Case, image: Array, filters: Array, output: Array, model: Model) -> float:
-    """How much of an output a model gives."""
-    convention = model.convention(case)
-    try:
-        if output_shape(image.shape, filters.shape, convention) != output.shape:
-            return 0.0
-        mask = wrong(image, filters, output, convention)
-    except InputError:
-        return 0.0
-    return 0.0 if mask is None else 1 - float(np.count_nonzero(mask)) / mask.size
-
-
-def _identified(seen: _Layout) -> None:
+def _identified(seen: _Layout, budget: float) -> None:
     """Search every convention there is; slow where nothing fits."""
     from convcheck.checks.identify import identify  # slow to import, and seldom needed
 
@@ -307,7 +258,7 @@ def _identified(seen: _Layout) -> None:
     for case, output in seen.outputs:
         image, filters = case.arrays(*LAYOUTS[seen.name])
         try:
-            result = identify(image, filters, output, ignore_nonfinite=True)
+            result = identify(image, filters, output, budget=budget)
         except ConvcheckError:
             result = None
         found = _in_layout(result, LAYOUTS[seen.name])
@@ -316,7 +267,8 @@ def _identified(seen: _Layout) -> None:
                 f"nothing explains its output of {shape_text(output.shape)} for an image "
                 f"{shape_text(image.shape)} and filters {shape_text(filters.shape)}"
             )
-            seen.nearest = seen.nearest or (result.nearest if result else None)
+            if result is not None and result.nearest is not None and seen.nearest is None:
+                seen.nearest = Nearest(result.nearest.convention, result.nearest.comparison)
             unexplained += 1
         else:
             # A coarse arithmetic explains much: it must not outvote what gives every digit.
@@ -338,9 +290,7 @@ def _first(votes: Counter[Convention]) -> Convention:
     first = [convention for convention, count in votes.items() if count == most]
     if len(first) == 1:
         return first[0]
-    from convcheck.checks.identify.classes import complexity
-
-    return min(first, key=complexity)
+    return min(first, key=lambda c: sum(getattr(c, k) != VOCABULARY[k].default for k in KEYS))
 
 
 def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array) -> bool:
@@ -360,11 +310,25 @@ def _in_layout(result: IdentifyResult | None, layouts: tuple[str, str]) -> Conve
 
 def _timeless(found: Convention) -> Convention:
     """What does not follow from a case's sizes; numbers that were solved for lose their noise."""
-    bias = found.bias and tuple(float(f"{b:.5g}") for b in found.bias)
-    found = found.replace(scale=float(f"{found.scale:.6g}"), bias=bias)
+    storage = found.storage if found.storage and found.storage.is_integer else None
     return found.replace(
-        stride=1, dilation=1, input_dilation=1, padding=0, groups=1, arithmetic="exact"
+        scale=_rounded(found.scale, 6),
+        bias=None if found.bias is None else _rounded(found.bias, 5),
+        storage=storage,
+        **{key: VOCABULARY[key].default * found.rank for key in _STEPS},
+        groups=1,
+        arithmetic="exact",
     )
+
+
+_STEPS = ("stride", "dilation", "input_dilation", "padding")
+
+
+def _rounded(numbers: Numbers, digits: int) -> Numbers:
+    """In so many digits; one number where all channels have the same."""
+    each = numbers if isinstance(numbers, tuple) else (numbers,)
+    plain = tuple(float(f"{n:.{digits}g}") for n in each)
+    return plain[0] if len(set(plain)) == 1 else plain
 
 
 def _is_transposed(found: Convention, case: Case) -> bool:
@@ -372,5 +336,4 @@ def _is_transposed(found: Convention, case: Case) -> bool:
     layout = found.filter_layout
     if not {"I", "O"} <= set(layout) or layout.index("I") > layout.index("O"):
         return False
-    extents = (case.kernel_height, case.kernel_width)
-    return found.padding == tuple((n - 1, n - 1) for n in extents)
+    return found.padding == tuple((n - 1, n - 1) for n in case.taps)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convcheck.checks.verify.examination import WAYS, Finding
-from convcheck.checks.verify.instead import KEPT as EVIDENCE
-from convcheck.checks.verify.instead import Evidence
+from convcheck.checks.verify.examination import Finding
+from convcheck.checks.verify.explaining import KEPT as EVIDENCE
+from convcheck.checks.verify.explaining import Evidence
+from convcheck.convention.storage import OVERFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,7 +130,7 @@ class Tally:
         Either alone passes: the second of the two is the one that is found.
         """
         for dtype, ways in self.overflows.items():
-            if len(ways) < len(WAYS):
+            if len(ways) < len(OVERFLOWS):
                 continue
             (first, before), (second, case) = ways.items()
             detail = (

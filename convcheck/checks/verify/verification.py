@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.examination import KINDS, Finding
-from convcheck.checks.verify.instead import PATIENCE, instead
-from convcheck.checks.verify.learning import Probe
+from convcheck.checks.verify.explaining import PATIENCE, explained
+from convcheck.checks.verify.learning import Nearest, Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
-from convcheck.checks.verify.probing import probe
+from convcheck.checks.verify.probing import BUDGET, probe
 from convcheck.checks.verify.remarks import remarks
 from convcheck.checks.verify.shards import Team, here, spread
 from convcheck.checks.verify.tally import Tally
@@ -23,7 +23,6 @@ from convcheck.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from convcheck.checks.identify.nearest import Miss
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.convention import Convention
 
@@ -38,7 +37,7 @@ class VerifyResult:
     model: Model | None
     convention: Convention | None
     """The convention that the target follows where every parameter is at its default."""
-    nearest: Miss | None
+    nearest: Nearest | None
     """The nearest miss, where no convention explains the target."""
     ran: int
     passed: int
@@ -85,6 +84,7 @@ def put_to_test(
     smaller: bool = True,
     beside: bool = True,
     patience: float = PATIENCE,
+    budget: float = BUDGET,
     team: Team | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VerifyResult:
@@ -100,6 +100,7 @@ def put_to_test(
         smaller: make the first failing case smaller.
         beside: tell what the target failed beside ``cases``, while it was learnt what it does.
         patience: seconds to spend on what it does where it fails.
+        budget: seconds to search for one output of a target that follows no usual convention.
         team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
 
@@ -111,7 +112,7 @@ def put_to_test(
     learnt = Probe(None)
     smallest, does, interrupted = None, None, False
     try:
-        learnt = probe(runner, layout, expect or {})
+        learnt = probe(runner, layout, expect or {}, budget)
         if learnt.model is not None:
             if team is None:
                 seen = here(runner, learnt.model, cases)
@@ -123,7 +124,7 @@ def put_to_test(
                 if beside:
                     campaign.add(learnt.findings)
             if campaign.findings:
-                does = instead(learnt.model, campaign.evidence, patience=patience)
+                does = explained(learnt.model, campaign.evidence, patience=patience)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None

@@ -1,0 +1,242 @@
+"""What an implementation does where it does not do what it should."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.campaign import Case
+from convcheck.checks.verify.judgement import judge
+from convcheck.checks.verify.mistakes import mistakes
+from convcheck.checks.verify.model import PADDINGS, RULES, Model
+from convcheck.convention import KEYS, VOCABULARY
+from convcheck.convention.channels import to_axes
+from convcheck.engine import convolve
+from convcheck.errors import ConvcheckError
+from convcheck.words import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+Evidence = tuple[Case, Array]
+
+PATIENCE = 6.0
+"""Seconds that the search may take."""
+KEPT = 24
+"""Failing cases that are kept for this question."""
+CASES = 2
+"""Cases that are looked into where they are not one keyword away."""
+TELLING = 1500
+LARGEST = 20_000
+"""Multiplications of a case that is searched through: a smaller one fits too many conventions,
+and a larger one takes too long where nothing fits."""
+AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
+"""What is done to the sums."""
+BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
+    ("the last row", lambda m: m[:, :, :-1].any()),
+    ("the last column", lambda m: m[..., :-1].any()),
+    ("the first row", lambda m: m[:, :, 1:].any()),
+    ("the first column", lambda m: m[..., 1:].any()),
+    ("the last row and the last column", lambda m: m[:, :, :-1, :-1].any()),
+    ("the first row and the first column", lambda m: m[:, :, 1:, 1:].any()),
+    ("the outermost rows and columns", lambda m: m[:, :, 1:-1, 1:-1].any()),
+    ("the batch's first image", lambda m: m[1:].any()),
+    ("the images of the batch after the first", lambda m: m[:1].any()),
+    ("the last output channel", lambda m: m[:, :-1].any()),
+    *(
+        (
+            f"the columns after the last whole {n}",
+            lambda m, n=n: m[..., : m.shape[3] // n * n].any(),
+        )
+        for n in (4, 8, 16)
+    ),
+    *(
+        (f"the rows after the last whole {n}", lambda m, n=n: m[:, :, : m.shape[2] // n * n].any())
+        for n in (4, 8, 16)
+    ),
+    *((f"the output channels from {n} on", lambda m, n=n: m[:, :n].any()) for n in (32, 16, 8, 4)),
+)
+"""Places, each with what tells that some mistake lies outside of it."""
+
+
+def explained(
+    model: Model, evidence: Sequence[Evidence], *, patience: float = PATIENCE
+) -> str | None:
+    """What the target does in these failing cases, in words; None where nothing fits.
+
+    The cases are those of the campaign: one made as small as it fails fits too many conventions.
+    The usual mistakes are tried first, then all that there is is searched for ``patience`` seconds.
+    """
+    plain = [(case, output) for case, output in evidence if case.values != "zeros"]
+    if not plain:
+        return None
+    said = _first(_rules(model), plain) or _mistaken(model, plain)
+    if said is not None:
+        return said
+    place = _place(model, plain)
+    if place is not None:
+        return f"all that is wrong lies in {place}"
+    searched = [pair for pair in plain if TELLING <= pair[0].size <= LARGEST]
+    searched = [pair for pair in searched if _wide(model, *pair)]
+    searched.sort(key=lambda pair: _told_by(pair[0]))
+    return _searched(model, searched[:CASES], plain, patience)
+
+
+def _told_by(case: Case) -> tuple[bool, int, bool, int]:
+    """The less, the plainer a case says what is done: of a single tap nothing can be told."""
+    return min(case.taps) == 1, case.groups, case.dtype != "float32", case.size
+
+
+def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
+    """Where every mistake lies, if that is one place, and elements outside of it are right."""
+    masks = []
+    for case, output in evidence:
+        image, filters = case.arrays(*model.layouts)
+        try:
+            convention = model.convention(case)
+            mask = judge(image, filters, output, convention).wrong
+        except ConvcheckError:
+            return None
+        if mask is None:
+            return None
+        masks.append(to_axes(mask, convention.output_layout, "NC" + convention.spatial))
+    for words, outside in BORDERS:
+        # In a small output a place may be all there is: half of them must have something else.
+        larger = sum(bool(outside(np.ones_like(mask))) for mask in masks)
+        if 2 * larger > len(masks) and not any(outside(mask) for mask in masks):
+            return words
+    return None
+
+
+def _first(variants: Iterable[tuple[str, Model]], evidence: Sequence[Evidence]) -> str | None:
+    """The words of the first model that gives every one of these outputs."""
+    for words, other in variants:
+        if all(_gives(other, case, output) for case, output in evidence):
+            return words
+    return None
+
+
+def _rules(model: Model) -> Iterator[tuple[str, Model]]:
+    """The same implementation with another rule of padding."""
+    free = replace(model, expect={k: v for k, v in model.expect.items() if k != "padding"})
+    expected = model.rule if model.claimed is None else PADDINGS[model.claimed]
+    for rule in RULES:
+        if rule not in (expected, "explicit") and not model.transposed:
+            yield f"it pads as {rule}", replace(free, rule=rule)
+    if expected != "explicit":
+        yield "it does not pad by itself", replace(free, rule="explicit")
+
+
+def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
+    """The one mistake that gives every one of these outputs."""
+    left: dict[str, str] | None = None
+    for case, output in evidence:
+        image, filters = case.arrays(*model.layouts)
+        try:
+            known = [*mistakes(model.convention(case), image, filters, output)]
+        except ConvcheckError:
+            return None
+        left = {
+            one.name: one.what
+            for one in known
+            if (left is None or one.name in left) and _is(image, filters, output, one.convention)
+        }
+        if not left:
+            return None
+    return next(iter(left.values())) if left else None
+
+
+def _gives(model: Model, case: Case, output: Array) -> bool:
+    try:
+        return _is(*case.arrays(*model.layouts), output, model.convention(case))
+    except ConvcheckError:
+        return False
+
+
+def _is(image: Array, filters: Array, output: Array, convention: Convention) -> bool:
+    try:
+        return judge(image, filters, output, convention).passed
+    except ConvcheckError:
+        return False
+
+
+def _wide(model: Model, case: Case, output: Array) -> bool:
+    """Whether an output is large enough for two conventions not to agree in it by chance."""
+    c = model.convention(case)
+    if output.size < 24 or output.ndim != len(c.output_layout):
+        return False
+    sides: list[int] = [output.shape[c.output_layout.index(axis)] for axis in c.spatial]
+    return min(sides) > 1
+
+
+def _searched(
+    model: Model, searched: Sequence[Evidence], evidence: Sequence[Evidence], patience: float
+) -> str | None:
+    """What an output is, if that can be found out soon and is what the others are too.
+
+    An output of one case may be many things by chance, of several they have only the truth in
+    common.
+    """
+    until = time.monotonic() + patience
+    told = None
+    for case, output in searched:
+        left = until - time.monotonic()
+        told = _one(model, case, output, left) if left > 0 else None
+        if told is not None:
+            words, changes = told
+            changed = replace(model, expect={**model.expect, **changes})
+            if len(evidence) > 1 and all(_gives(changed, *pair) for pair in evidence):
+                return words
+    if told is not None and len(searched) == 1:
+        return f"in the one case that was looked into, {told[0]}"
+    return None
+
+
+def _one(
+    model: Model, case: Case, output: Array, budget: float
+) -> tuple[str, dict[str, Any]] | None:
+    """What one output is, if that can be found out soon: in words, and the keys that say so."""
+    from convcheck.checks.identify import identify  # slow to import, and seldom needed
+
+    image, filters = case.arrays(*model.layouts)
+    try:
+        expected = model.convention(case)
+        result = identify(image, filters, output, budget=budget)
+        if result.verdict not in ("identified", "near-match"):
+            return None
+        first = result.candidates[0]
+        found, count = first.convention, first.comparison
+        if _same_sums(image, filters, found, expected):
+            found = expected.replace(**{key: getattr(found, key) for key in AFTER})
+    except ConvcheckError:
+        return None
+    # In which floats it computes is no mistake.
+    integers = found.storage is not None and found.storage.is_integer
+    stored = expected.storage if integers else found.storage
+    same = expected.replace(arithmetic=found.arithmetic, storage=stored)
+    changes = {
+        key: getattr(found, key) for key in KEYS if getattr(found, key) != getattr(same, key)
+    }
+    if result.verdict == "near-match":
+        words = f"it is right but for {count.mismatched} of {count.total} elements"
+        return None if changes else (words, {})
+    clauses = differences(found, same)
+    if not clauses:
+        return f"it computes in {found.arithmetic}", {"arithmetic": found.arithmetic}
+    return f"it has {'; '.join(clauses)}", changes
+
+
+def _same_sums(image: Array, filters: Array, one: Convention, other: Convention) -> bool:
+    """Whether they are one thing said in two ways: they add up the same of other numbers too."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-(2**15), 2**15, a.shape) for a in (image, filters))
+    plain = {key: VOCABULARY[key].default for key in AFTER}
+    first, second = (convolve(x, w, c.replace(**plain)) for c in (one, other))
+    return np.array_equal(first, second)
