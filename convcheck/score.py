@@ -241,26 +241,21 @@ def choose_bits(k: int, n: int) -> float:
     return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / math.log(2) + math.log2(n + 1)
 
 
-def place_bits(wrong: Array) -> float:
+def place_bits(count: int, met: Sequence[Array]) -> float:
     """The bits that say where the exceptions are: so many of all, or of a box of the output.
 
-    ``wrong`` is a mask (N,O,*S). A box is named by its two ends along every axis that it does not
-    fill.
+    ``met`` marks along every axis where any lies. A box is named by its two ends along every axis
+    that it does not fill, or by which of an axis it has.
     """
-    n, k = wrong.size, int(np.count_nonzero(wrong))
-    if k == 0:
+    if count == 0:
         return 0.0
-    best = choose_bits(k, n)
-    box, ends = 1, 2.0
-    for axis in range(wrong.ndim):
-        others = tuple(i for i in range(wrong.ndim) if i != axis)
-        met = np.flatnonzero(wrong.any(axis=others))
-        size = wrong.shape[axis]
-        length = int(met[-1] - met[0]) + 1
-        if len(met) < length and len(met) < size:  # some of an axis: which
-            ends += choose_bits(len(met), size)
-            box *= len(met)
-        else:
-            ends += 0.0 if length == size else 2 * math.log2(size)
-            box *= length
-    return min(best, ends + choose_bits(k, box))
+    size, box, ends = math.prod(len(marks) for marks in met), 1, 2.0
+    for marks in met:
+        which = np.flatnonzero(marks)
+        length = int(which[-1] - which[0]) + 1
+        if len(which) < length:
+            ends += choose_bits(len(which), len(marks))
+        elif length < len(marks):
+            ends += 2 * math.log2(len(marks))
+        box *= len(which)
+    return min(choose_bits(count, size), ends + choose_bits(count, box))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.solve import HALF, Form, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
-from convcheck.checks.identify.traits import Traits, traits
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
+from convcheck.traits import Traits, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,6 +183,3 @@ def _finer(problem: Problem) -> tuple[str, ...]:
     names = ("tf32", "bfloat16", "float16")
     operands = [a.ravel()[:4096] for a in (problem.image, problem.filters) if a.dtype.kind == "f"]
     return tuple(n for n in names if not all(representable(a, n) for a in operands))
-
-
-__all__ = ["BUDGET", "Explored", "explore", "replace"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import BUDGET, Explored, explore
-from convcheck.checks.identify.layouts import Reading, readings
+from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
 from convcheck.checks.identify.refusals import no_reading, no_size
@@ -219,7 +219,7 @@ def _candidate(problem: Problem, held: Held) -> Candidate:
         held.comparison,
         held.score,
         held.wrong,
-        where(problem, held) if held.wrong_count else None,
+        where(held) if held.wrong_count else None,
         held.algorithm,
     )
 
@@ -242,6 +242,3 @@ def _check(image: Array, filters: Array, output: Array) -> None:
             got=f"{output.size} of {output.size} elements are NaN or infinite",
             expected="some finite elements to judge",
         )
-
-
-__all__ = ["Candidate", "IdentifyResult", "Reading", "Sequence", "identify", "replace"]

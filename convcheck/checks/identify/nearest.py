@@ -55,7 +55,7 @@ def miss_of(problem: Problem, explored: Explored) -> Miss | None:
             c, followed, factor, problem.output.size, problem.output.size, np.inf, "everywhere"
         )
     held = hold(problem, form, explored.traits)
-    place = where(problem, held) if held.wrong_count else "nowhere"
+    place = where(held) if held.wrong_count else "nowhere"
     return Miss(
         convention=form.convention,
         correlation=followed,

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.convention.channels import read_output
 from convcheck.convention.deviations import axis_name
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.whole import Held
-    from convcheck.checks.sums import Problem
 
 Array = NDArray[Any]
 
@@ -22,28 +20,24 @@ LISTED = 8
 _SINGLE = {"rows": "row", "columns": "column", "depth": "depth", "samples": "sample"}
 
 
-def where(problem: Problem, held: Held) -> str:
+def where(held: Held) -> str:
     """Where the exceptions lie; and what stands there, where that is the same throughout."""
-    values = read_output(problem.output, held.convention)[held.mask]
-    place = _place(held)
-    if len(values) > 1 and (np.isnan(values).all() or (values == values[0]).all()):
-        return f"{place}, where OUT is {values[0]:g} throughout"
+    place, value = _place(held), held.tally.value
+    if held.wrong_count > 1 and value is not None:
+        return f"{place}, where OUT is {value:g} throughout"
     return place
 
 
 def _place(held: Held) -> str:
-    mask, c = held.mask, held.convention
-    count = held.wrong_count
+    c, count = held.convention, held.wrong_count
     names = [axis_name(letter, c.rank) for letter in c.spatial]
-    met = [
-        np.flatnonzero(mask.any(axis=tuple(b for b in range(mask.ndim) if b != a)))
-        for a in range(mask.ndim)
-    ]
-    (n, o), spatial = met[:2], met[2:]
+    batches, channels, *sizes = (len(marks) for marks in held.tally.met)
+    n, o, *spatial = map(np.flatnonzero, held.tally.met)
+    if c.output_order is not None:
+        o = np.sort(np.argsort(c.output_order)[o])
     if count == 1:
         at = ", ".join(f"{_SINGLE[a]} {m[0]}" for a, m in zip(names, spatial, strict=True))
         return f"one element, in output channel {o[0]}, at {at}"
-    batches, channels, *sizes = mask.shape
     part = ""
     if len(o) < channels:
         part = f" of output channel {o[0]}" if len(o) == 1 else f" of {_counted(o, channels)}"
@@ -59,10 +53,9 @@ def _place(held: Held) -> str:
         if len(m) == 1 and sizes[a] > 1:
             others = math.prod(s for b, s in enumerate(sizes) if b != a)
             return f"{_SINGLE[name]} {m[0]}{part}" + _filled(count, every * others)
-    inside = held.inside
-    if inside is not None and not inside.all() and not mask[:, :, inside].any():
+    if held.border and not held.tally.inside:
         border = "the border, where windows reach over the image's edge"
-        return border + part + _filled(count, int((~inside).sum()) * every)
+        return border + part + _filled(count, held.border * every)
     if full and box != sizes:
         spans = [
             f"{name} {m[0]} to {m[-1]}"
@@ -73,7 +66,7 @@ def _place(held: Held) -> str:
         return f"{tile}{' and '.join(spans)}{part}" + _filled(count, math.prod(box) * every)
     if part:
         return f"{count} elements{part}"
-    return f"{count} of {mask.size} elements, in no single place"
+    return f"{count} of {held.comparison.total} elements, in no single place"
 
 
 def _counted(which: Array, of: int) -> str:

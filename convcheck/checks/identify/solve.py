@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.check import Claim, Judged, Numbers, judge
 from convcheck.checks.identify.intervals import (
     factor,
     line_of,
@@ -26,14 +27,13 @@ from convcheck.checks.identify.intervals import (
 )
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.convention.storage import spacing
-from convcheck.check import Claim, Judged, Numbers, judge
 from convcheck.noise import ALGORITHM, DIRECT, Noise
 from convcheck.score import Score, choose_bits, key_bits, number_bits, numbers_bits, plainest
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
-    from convcheck.checks.identify.traits import Traits
     from convcheck.convention import Convention
+    from convcheck.traits import Traits
 
 Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +28,8 @@ from convcheck.checks.identify.samples import choose
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.layouts import Reading
-    from convcheck.checks.identify.traits import Traits
     from convcheck.convention import Convention
+    from convcheck.traits import Traits
 
 Array = NDArray[Any]
 
@@ -362,11 +362,3 @@ def _convention(
         padding=[(a.before, a.after) for a in axes],
         padding_mode=mode if touches else "constant",
     )
-
-
-def hypotheses_bits(considered: int) -> float:
-    """What it takes to say which of so many hypotheses it is."""
-    return math.log2(max(considered, 2))
-
-
-__all__ = ["PASSES", "Found", "Pass", "applies", "hypotheses_bits", "product", "search"]
