@@ -164,6 +164,22 @@ def plainest(low: float, high: float) -> float:
     return best
 
 
+def likeliest(low: float, high: float) -> float:
+    """The number to take from a range: a plain one if it says so, else one of the middle.
+
+    A range of one part in a thousand has a number of ten bits by chance; one that is plainer than
+    that was probably meant.
+    """
+    plain = plainest(low, high)
+    if plain == 0 or not (math.isfinite(low) and math.isfinite(high)):
+        return plain
+    width = high - low
+    if width <= 0 or number_bits(plain) + 3.0 <= math.log2(abs(plain) / width):
+        return plain
+    middle = 0.5 * (low + high)
+    return plainest(middle - 0.125 * width, middle + 0.125 * width)
+
+
 def numbers_bits(values: Array, widths: Array) -> float:
     """What it takes to say numbers of one kind, each known to within an interval of its width.
 

@@ -70,7 +70,7 @@ class Kind:
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
     values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what chooses and multiplies
-    alone. Where there are values, ``rough`` is the preimage before they are known, and ``values``
+    alone. Where there are values, ``rough`` is the preimage before they are known, and ``read``
     reads them off results and their arguments.
     """
 
@@ -82,7 +82,7 @@ class Kind:
     steepest: Callable[..., float] = field(default=lambda *_: 1.0)
     evaluated: float = 0.0
     rough: Callable[[Array, Array], Interval] | None = None
-    values: Callable[[Array, Array], tuple[float, ...]] | None = None
+    read: Callable[[Array, Array], tuple[float, ...]] = field(default=lambda *_: ())
 
 
 def _kept(
@@ -378,7 +378,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             parameters=("slope",),
             steepest=lambda slope: max(1.0, abs(slope)),
             rough=lambda low, high: _kept(low, high, 0.0, np.inf, below=-np.inf),
-            values=_slope,
+            read=_slope,
         ),
         "clip": Kind(
             "cut off below {0} and above {1}",
@@ -393,7 +393,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             parameters=("low", "high"),
             rough=lambda low, high: _kept(low, high, float(high.min()), float(low.max())),
-            values=lambda y, _: (float(y.min()), float(y.max())),
+            read=lambda y, _: (float(y.min()), float(y.max())),
         ),
     }
 )

@@ -134,7 +134,7 @@ def _solve(
     for found in survivors[:LOOKED_AT]:
         if found.votes < PROMISING * most or time.perf_counter() > ends:
             break
-        for c, sums in variants(found.convention, elements, one):
+        for c, sums in variants(found.convention, elements, one, explored.traits.limits):
             if c in done:
                 continue
             done.add(c)

@@ -28,7 +28,15 @@ from convcheck.checks.identify.intervals import (
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.convention.storage import spacing
 from convcheck.noise import ALGORITHM, DIRECT, Noise
-from convcheck.score import Score, choose_bits, key_bits, number_bits, numbers_bits, plainest
+from convcheck.score import (
+    Score,
+    choose_bits,
+    key_bits,
+    likeliest,
+    number_bits,
+    numbers_bits,
+    plainest,
+)
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
@@ -97,12 +105,12 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
     if traits.format == "integer":
         return
     own = traits.format
+    yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
     for narrow in traits.narrow:
         # Results of few bits, of operands that have no more.
         yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
         if narrow in fine:
             yield Claim(None, 2.0**-24, Storage(narrow), "exact")
-    yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
     if own == "float32":
         for few in ("tf32", "bfloat16", "float16"):
             if few in fine and few not in traits.narrow:
@@ -220,30 +228,28 @@ def _forms(
         yield _assess(ground, claim, None, 1.0, None, traits)
         if plain or known is not None:
             return
-    if claim.storage is not None and claim.storage.overflow == "wrap" and name is None:
-        yield from _wrapped_forms(ground, claim, traits)
+    if claim.storage is not None and claim.storage.overflow == "wrap":
+        if name is None:
+            yield from _wrapped_forms(ground, claim, claim.storage, traits)
         return
     slack = INLIER * (own + 0.5 * traits.unit * np.abs(y))
     low, high = _stored(y, claim, slack, traits)
     if name is not None:
-        preimage = ACTIVATIONS[name].rough if activation is None else ACTIVATIONS[name].preimage
-        assert preimage is not None
+        preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
     for scale, bias in _numbers(ground, low, high) if known is None else [known]:
         v = _beside(scale, ground.channels) * ground.sums.values + _beside(
             0.0 if bias is None else bias, ground.channels
         )
-        if np.mean((low <= v) & (v <= high)) < LEAST and activation is not None:
+        if known is None and np.mean((low <= v) & (v <= high)) < LEAST:
             continue
         if name is None:
             yield _assess(ground, claim, None, scale, bias, traits)
             continue
         used = activation
         if used is None:
-            read = ACTIVATIONS[name].values
-            assert read is not None
-            values = read(y, v)
+            values = ACTIVATIONS[name].read(y, v)
             if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
                 continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
@@ -306,7 +312,7 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
         yield tuple(alone), _biases(p, low, high, members, alone)
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.count for r in ratios):
-            yield tuple(r.plainest for r in ratios), None
+            yield tuple(likeliest(r.low, r.high) for r in ratios), None
 
 
 LEAST = 0.1
@@ -354,7 +360,7 @@ def _refined(
         middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
         spread = float(np.median([r.width for r in ranges]))
         a, b = middle - spread, middle + spread
-    yield plainest(a, b)
+    yield likeliest(a, b)
     sizes = [p[g] - p[g].mean() for g in groups]
     rises = [0.5 * (low[g] + high[g]) for g in groups]
     middle = 0.5 * (a + b)
@@ -374,7 +380,7 @@ def _refined(
 
 def _plain_or_exact(low: float, high: float, p: Array, z: Array, told: Array) -> Iterator[float]:
     """The plainest factor that is allowed, and the one that fits best to as many digits as told."""
-    yield plainest(low, high)
+    yield likeliest(low, high)
     x, t = p[told], z[told]
     inside = np.abs(t - 0.5 * (low + high) * x) <= np.abs(x) * (high - low) + 1e-300
     power = float(np.dot(x[inside], x[inside]))
@@ -393,49 +399,39 @@ def _biases(
     ]
     a, b = max(r.low for r in found), min(r.high for r in found)
     if a <= b:
-        same = plainest(a, b)
+        same = likeliest(a, b)
         return None if same == 0 else (same,) * len(members)
     chosen = tuple(
-        0.0 if r.low == -np.inf and r.high == np.inf else _finest(r.low, r.high) for r in found
+        0.0 if r.low == -np.inf and r.high == np.inf else likeliest(r.low, r.high) for r in found
     )
     return chosen if any(chosen) else None
 
 
-def _finest(low: float, high: float) -> float:
-    """The plainest number in the middle of a range, where an end is open the plainest of it."""
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return plainest(low, high)
-    whole = plainest(low, high)
-    middle, quarter = 0.5 * (low + high), 0.25 * (high - low)
-    return (
-        whole
-        if abs(whole - middle) <= quarter or whole == 0
-        else plainest(middle - quarter, middle + quarter)
-    )
-
-
-def _wrapped_forms(ground: Ground, claim: Claim, traits: Traits) -> Iterator[Form]:
+def _wrapped_forms(
+    ground: Ground, claim: Claim, storage: Storage, traits: Traits
+) -> Iterator[Form]:
     """Integers that wrapped: plain factors by their length, each with the biases that it leaves."""
-    assert claim.storage is not None
-    low, high = claim.storage.interval(ground.values)
-    size = 2.0 ** np.iinfo(claim.storage.dtype).bits
+    low, high = storage.interval(ground.values)
+    size = 2.0 ** np.iinfo(storage.dtype).bits
+    p, channels = ground.sums.values, ground.channels
+    members = [np.flatnonzero(channels == o) for o in range(ground.count)]
     for a in plain_numbers(8.0):
-        v = a * ground.sums.values
-        biases = []
-        for o in range(ground.count):
-            these = np.flatnonzero(ground.channels == o)
-            if not len(these):
-                biases.append(0.0)
+        v = a * p
+        if np.max(np.abs(v), initial=0.0) < size / 4:
+            continue  # nothing to wrap
+        gap = np.mod(low - v, size)
+        biases = np.array([_circular(gap[m], (high - low)[m], size) for m in members])
+        for bias in (np.zeros(ground.count), biases):
+            room = np.mod(v + bias[channels] - low, size)
+            if np.mean(room <= high - low) < LEAST:
                 continue
-            gap = np.mod(low[these] - v[these], size)
-            biases.append(_circular(gap, high[these] - low[these], size))
-        for bias in (None, tuple(biases)):
-            if bias is None or any(bias):
-                yield _assess(ground, claim, None, a, bias, traits)
+            yield _assess(ground, claim, None, a, tuple(bias) if bias.any() else None, traits)
 
 
 def _circular(gap: Array, width: Array, size: float) -> float:
     """The plainest offset that takes most numbers between two ends, modulo a size."""
+    if not len(gap):
+        return 0.0
     low = np.concatenate([gap - size, gap])
     found = meeting(low, low + np.concatenate([width, width]))
     return found.plainest
@@ -484,20 +480,18 @@ def _assess(
         else None,
     }
     c = ground.convention.replace(**keys)
-    best: tuple[float, Array, Noise, Array] | None = None
     sizes = ground.sums.magnitude
     some = sizes > 0
     flatness = float(np.median(ground.sums.squares[some] / sizes[some])) if some.any() else 1.0
+    tried = []
     for growth in _growths(ground, claim, c):
         noise = Noise(claim.unit, growth, ground.terms, ground.lossless, flatness)
         found = judged(ground, claim, c, noise, traits)
-        bits, apart = found.bits, found.wrong
-        total = float(np.where(apart, ground.literal, bits).sum())
-        total += choose_bits(int(apart.sum()), len(bits))
-        if best is None or total < best[0] - 1e-9:
-            best = total, bits, noise, apart
-    assert best is not None
-    _, bits, noise, apart = best
+        took = float(np.where(found.wrong, ground.literal, found.bits).sum())
+        took += choose_bits(int(found.wrong.sum()), len(found.wrong))
+        tried.append((took, noise, found))
+    _, noise, found = min(tried, key=lambda one: one[0])
+    bits, apart = found.bits, found.wrong
     share = ground.size / max(len(bits), 1)
     numbers = 0.0
     if scale != 1.0:
@@ -540,7 +534,7 @@ def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         share = float(np.nanmedian((residual / np.abs(scale * own))[lossy])) / 0.6745
     around = 2.0 ** np.clip(np.rint(np.log2(max(share, 2.0**-9))), -8, np.log2(most))
-    return sorted({min(float(around) * f, most) for f in (0.5, 1.0, 2.0)})
+    return sorted({0.125, 0.5, *(min(float(around) * f, most) for f in (0.5, 1.0, 2.0))})
 
 
 def _plain_tuple(scale: Any) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.intervals import meeting, slope
 from convcheck.convention import PADDING_MODES
 from convcheck.score import plainest
+from convcheck.traits import telling
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[tuple[Convention, Sums]]:
+def variants(
+    c: Convention, elements: Elements, one: Pass, limits: tuple[float, float]
+) -> Iterator[tuple[Convention, Sums]]:
     """The convention, and those that differ where its samples could not tell, with their sums.
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
@@ -38,70 +43,95 @@ def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[tuple[Con
     padded = [max(pads) > 0 for pads in c.padding]
     if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
-    y = y.astype(np.float64)
-    if _fits(sums.values, y, sums.inside, ~sums.inside):
+    lines = _Lines.of(elements, sums, y.astype(np.float64), limits)
+    if lines is None or lines.share(sums.values) >= MOST:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
-    for mode in product(*modes):
-        if len(set(mode) - {"constant"}) == 1:
-            other = c.replace(padding_mode=mode)
-            there = elements.sums(other)
-            if _fits(there.values, y, sums.inside, ~sums.inside):
-                yield other, there
-                return
-    constant = _constant(sums.values, sums.edge, y, sums.inside)
-    if constant is not None and c.padding_value == 0:
-        bordered = c.replace(padding_value=constant)
-        yield bordered, elements.sums(bordered)
+    others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
+    continued = [(other, elements.sums(other)) for other in others]
+    best = max(continued, key=lambda pair: lines.share(pair[1].values), default=None)
+    if best is not None and lines.share(best[1].values) > lines.share(sums.values):
+        yield best
+    if c.padding_value == 0:
+        for value in lines.constants(sums):
+            bordered = c.replace(padding_value=value)
+            yield bordered, elements.sums(bordered)
 
 
-def _line(p: Array, y: Array) -> tuple[float, float]:
-    """Scale and bias of most elements, by medians; of one channel or of many."""
-    rng = np.random.default_rng(0)
-    i, j = rng.integers(len(p), size=(2, 256))
-    run = p[j] - p[i]
-    far = np.abs(run) > 0
-    if not far.any():
-        return 1.0, 0.0
-    slopes = (y[j] - y[i])[far] / run[far]
-    order = np.argsort(slopes)
-    weights = np.cumsum(np.abs(run[far])[order])
-    a = float(slopes[order[int(np.searchsorted(weights, 0.5 * weights[-1]))]])
-    return a, float(np.median(y - a * p))
+MOST = 0.98
+"""So many elements at the border on their channels' lines leave nothing open there."""
+NEAR = 0.02
+"""Of a channel's spread: how near to its line an element is on it, while borders are compared."""
 
 
-def _fits(p: Array, y: Array, inside: Array, border: Array) -> bool:
-    """Whether elements at the border are on the line of the others, about as those are."""
-    good = np.isfinite(y)
-    inner, outer = good & inside, good & border
-    if not outer.any():
-        return True
-    if np.count_nonzero(inner) < 4:
-        inner = good
-    a, b = _line(p[inner], y[inner])
-    away = np.abs(y - a * p - b)
-    typical = np.median(away[inner]) + 1e-9 * np.median(np.abs(y[good]))
-    return bool(np.median(away[outer]) <= 8 * typical + 1e-12)
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of the output channels, from elements whose windows lie inside the image.
 
+    ``border`` are the elements of the others that tell, ``y`` the output there.
+    """
 
-def _constant(p: Array, edge: Array, y: Array, inside: Array) -> float | None:
-    """The constant beyond the edge that most elements at the border ask for."""
-    good = np.isfinite(y)
-    inner = good & inside
-    if np.count_nonzero(inner) < 4:
-        return None
-    a, b = _line(p[inner], y[inner])
-    some = good & ~inside & (np.abs(edge) > 1e-9 * np.abs(edge).max(initial=0.0))
-    if not some.any() or a == 0:
-        return None
-    asked = np.sort(((y - b) / a - p)[some] / edge[some])
-    middle = float(np.median(asked))
-    near = asked[np.abs(asked - middle) <= 0.02 * abs(middle) + 1e-9]
-    if len(near) < 0.3 * len(asked) or middle == 0:
-        return None
-    low, high = np.quantile(near, [0.25, 0.75])
-    width = max(float(high - low), 1e-7 * abs(middle))
-    return plainest(middle - width, middle + width)
+    slopes: Array
+    offsets: Array
+    room: Array
+    border: Array
+    channels: Array
+    y: Array
+
+    @classmethod
+    def of(
+        cls, elements: Elements, sums: Sums, y: Array, limits: tuple[float, float]
+    ) -> _Lines | None:
+        """The lines by medians; None where no element at the border tells anything."""
+        told = telling(y, limits)
+        rng = np.random.default_rng(0)
+        count = elements.reading.output.shape[1]
+        slopes, offsets, room = np.ones(count), np.zeros(count), np.zeros(count)
+        known = np.zeros(count, bool)
+        channels = elements.index[:, 1]
+        for o in range(count):
+            some = np.flatnonzero((channels == o) & told & sums.inside)
+            if len(some) < 3 or np.ptp(sums.values[some]) == 0:
+                continue
+            slopes[o] = slope(sums.values[some], y[some], rng)
+            offsets[o] = np.median(y[some] - slopes[o] * sums.values[some])
+            room[o] = NEAR * np.std(y[some]) + 1e-12
+            known[o] = True
+        border = np.flatnonzero(told & ~sums.inside & known[channels])
+        if not len(border):
+            return None
+        return cls(slopes, offsets, room, border, channels[border], y[border])
+
+    def _away(self, p: Array) -> Array:
+        c = self.channels
+        away: Array = self.y - self.slopes[c] * p[self.border] - self.offsets[c]
+        return away
+
+    def share(self, p: Array) -> float:
+        """How many of the border's elements are on their lines, by the sums of all elements."""
+        return float(np.mean(np.abs(self._away(p)) <= self.room[self.channels]))
+
+    def constants(self, sums: Sums) -> list[float]:
+        """The constants beyond the edge that most of the border's elements ask for."""
+        edge = self.slopes[self.channels] * sums.edge[self.border]
+        some = np.abs(edge) > 1e-6 * np.abs(edge).max(initial=0.0)
+        if not some.any():
+            return []
+        asked = self._away(sums.values)[some] / edge[some]
+        loose = self.room[self.channels][some] / np.abs(edge[some])
+        found = meeting(asked - loose, asked + loose)
+        if found.count < 0.3 * len(asked):
+            return []
+        middle = 0.5 * (found.low + found.high)
+        near = asked[np.abs(asked - middle) <= 2 * loose]
+        exact = float(np.median(near)) if len(near) else middle
+        whole = np.rint(exact) + np.array([0.0, -1.0, 1.0])
+        every = [
+            found.plainest,
+            *whole,
+            plainest(*sorted((exact * (1 - 1e-6), exact * (1 + 1e-6)))),
+        ]
+        return [float(v) for v in dict.fromkeys(every) if v != 0]
 
 
 def _some_channels(sums: Sums, y: Array, elements: Elements) -> bool:
