@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.elements import Elements, Sums
 from convcheck.checks.identify.solve import HALF, Form, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
-from convcheck.traits import Traits, traits
+from convcheck.traits import Traits, telling, traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,6 +138,8 @@ def _solve(
             if c in done:
                 continue
             done.add(c)
+            if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
+                continue
             form = solve(elements, c, sums, explored.traits, every, lossless=lossless)
             if form is None:
                 continue
@@ -145,6 +147,53 @@ def _solve(
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break
+
+
+FOLLOWED = 0.5
+"""r squared of the larger values of an output channel and the sums that it may be made of."""
+
+
+def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) -> bool:
+    """Whether some output channels follow the sums at all; what a few samples said may be luck.
+
+    Integers of few bits may have wrapped, and follow nothing.
+    """
+    if traits.integer in ("uint8", "int8", "uint16", "int16"):
+        return True
+    y, p = elements.values(), sums.values
+    told = telling(y, traits.limits)
+    if y.dtype.kind == "c" or p.dtype.kind == "c":
+        return _tightness(p[told], y[told], centred=False) > FOLLOWED
+    if folded:
+        p, y = p * p, y.astype(np.float64) ** 2
+    channels = elements.index[:, 1]
+    enough = followed = 0
+    for o in np.unique(channels[told]):
+        some = np.flatnonzero((channels == o) & told)
+        if len(some) < ENOUGH:
+            continue
+        values = np.clip(y[some].astype(np.float64), *np.quantile(y[some], [0.02, 0.98]))
+        high = values >= np.median(values)
+        enough += 1
+        followed += (
+            max(_tightness(p[some], values), _tightness(p[some][high], values[high])) > FOLLOWED
+        )
+    if not enough:
+        return _tightness(p[told], y[told].astype(np.float64), centred=False) > FOLLOWED / 2
+    return followed > 0.3 * enough
+
+
+ENOUGH = 8
+"""Telling elements of a channel that say whether it follows anything."""
+
+
+def _tightness(p: Array, y: Array, *, centred: bool = True) -> float:
+    if len(p) < 2:
+        return 1.0
+    if centred:
+        p, y = p - p.mean(), y - y.mean()
+    power = float(np.vdot(p, p).real) * float(np.vdot(y, y).real)
+    return float(abs(np.vdot(p, y)) ** 2 / power) if power > 0 else 0.0
 
 
 def _is_final(form: Form) -> bool:
