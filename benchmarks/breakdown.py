@@ -26,7 +26,7 @@ import scipy.signal
 
 from convcheck import compare
 from convcheck.cases import draw
-from convcheck.checks import one_tile, screen
+from convcheck.checks import one_tile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,11 +106,9 @@ def measure(image: Any, filters: Any) -> tuple[float, Clock]:
     patched = [
         (scipy.signal, "convolve", clock.timed("oracle", scipy.signal.convolve)),
         (one_tile, "correlate", correlate),
-        (screen, "correlate", correlate),
         (np, "matmul", clock.timed("products", np.matmul, product_seconds)),
-        (screen.Screen, "judge", clock.timed("statistics", screen.Screen.judge)),
-        (screen.Screen, "apart", clock.timed("statistics", screen.Screen.apart)),
-        (one_tile, "judge", clock.timed("statistics", one_tile.judge)),
+        (one_tile._Row, "add", clock.timed("statistics", one_tile._Row.add)),
+        (one_tile.Block, "differ", clock.timed("statistics", one_tile.Block.differ)),
     ]
     with ExitStack() as stack:
         for home, name, wrapper in patched:

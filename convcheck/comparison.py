@@ -26,7 +26,8 @@ class Comparison:
     ``worst_index`` is the element with the largest difference: among those that differ beyond
     their threshold if there are any, among all otherwise; ``actual``, ``expected`` and
     ``threshold`` are the values there. ``agreement_bits`` is -log2(max |difference| / S), where an
-    S below the threshold, as an FFT can have it, counts as the threshold.
+    S below the threshold, as an FFT can have it, counts as the threshold. The command ``compare``
+    has it of the worst element alone, as it makes no other S.
     """
 
     mismatched: int

@@ -11,17 +11,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from convcheck.convention import Activation
+
 Array = NDArray[Any]
 
-DIRECT = 2.0
-"""The largest ``growth`` that sums have: twice that of one long running sum."""
+DIRECT = 0.5
+"""The largest ``growth`` that sums have: a little more than that of one long running sum."""
 ALGORITHM = 64.0
 """The same of algorithms with other bounds, Winograd's and the FFT."""
+UNEVEN, SHARE = 16.0, 0.1
+"""Of these so many errors are so many times as large: Winograd's grow with an element's place in
+its tile."""
 FAR = 8.0
 """So many typical errors are no rounding error."""
 SINGLE = 2.0**-24
@@ -40,6 +46,11 @@ class Noise:
     terms: int
     lossless: float = 0.0
 
+    @property
+    def uneven(self) -> bool:
+        """Whether it is that of an algorithm whose errors differ much in size."""
+        return self.growth > DIRECT
+
     def of_sums(self, sums: Array, squares: Array, magnitude: Array) -> Array:
         """The standard deviation of the sums' own error; ``squares`` are the roots of theirs.
 
@@ -50,20 +61,8 @@ class Noise:
         size = np.maximum(size, 2.0**-53 * part)
         return np.where(magnitude <= self.lossless, 0.0, size)
 
-    def of_result(
-        self,
-        sums: Array,
-        own: Array,
-        scale: Array,
-        bias: Array,
-        steepest: float | None,
-        result: Array,
-    ) -> Array:
-        """The same of ``activation(scale * sums + bias)``, each step rounded once.
-
-        ``own`` is that of the sums, ``steepest`` the activation's largest slope, None where there
-        is none.
-        """
+    def of_steps(self, sums: Array, own: Array, scale: Array, bias: Array) -> Array:
+        """The same of ``scale * sums + bias``, each step rounded once; ``own`` is the sums'."""
         scaled = np.abs(scale * sums)
         steps = np.where(scale != 1, scaled, 0.0)
         steps = steps + np.where(bias != 0, np.abs(bias) + scaled, 0.0)
@@ -72,21 +71,57 @@ class Noise:
             # What single precision holds is not rounded.
             steps = np.where(made.astype(np.float32) == made, 0.0, steps)
         error: Array = np.hypot(np.abs(scale) * own, 0.5 * self.unit * steps)
-        if steepest is not None:
-            evaluated = np.abs(result) + 2 * steepest * (scaled + np.abs(bias))
-            error = np.hypot(steepest * error, 0.5 * self.unit * evaluated)
         return error
 
+    def activated(self, activation: Activation, made: Array, error: Array) -> tuple[Array, Array]:
+        """The activation of numbers with their errors, and the typical error of that.
 
-def residual_bits(residual: Array, sigma: Array, steps: Array) -> Array:
-    """The bits that each residual takes beside a prediction, 0 where it says all.
+        Where an activation is flat nothing of their error is left. Most are evaluated with an
+        error of their own, of some units of argument and result.
+        """
+        result = activation.apply(made)
+        reach = np.maximum(error, self.unit * np.abs(made))
+        around = 0.5 * np.abs(activation.apply(made + reach) - activation.apply(made - reach))
+        error = np.where(reach > 0, around * error / np.maximum(reach, 2.0**-1000), 0.0)
+        own = activation.evaluated * self.unit * (np.abs(result) + around)
+        if activation.evaluated:
+            own = own + self.unit * np.minimum(np.abs(made), 1.0)
+        return result, np.hypot(error, own)
 
-    The base-2 logarithm of how many values ``steps`` apart the claim would have allowed, by a
-    normal distribution of errors of size ``sigma``: more for an error that is rare.
+
+def interval_bits(
+    low: Array, high: Array, predicted: Array, sigma: Array, *, uneven: bool = False
+) -> Array:
+    """The bits of results between two ends, where a prediction is off by errors of size ``sigma``.
+
+    The negative base-2 logarithm of the probability, errors being normal: 0 where no other result
+    was to be expected, more the more the claim would have allowed, and for an error that is rare.
+    ``uneven``: some errors are much larger than the others.
     """
-    beyond = np.maximum(residual - 0.5 * steps * (1 + 2.0**-20), 0.0)
-    floor = np.maximum(sigma, 2.0**-40 * steps)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        bits = np.maximum(np.log2(floor * math.sqrt(2 * math.pi) / steps), 0.0)
-        bits = bits + np.minimum(0.5 / math.log(2) * (beyond / floor) ** 2, 1e6)
-    return np.where(np.isfinite(bits), bits, 1e6)
+    if uneven:
+        most, some = (interval_bits(low, high, predicted, size) for size in (sigma, UNEVEN * sigma))
+        least = np.minimum(most, some)
+        chance = (1 - SHARE) * 2.0 ** (least - most) + SHARE * 2.0 ** (least - some)
+        return least - np.log2(chance)
+    floor = np.maximum(sigma, 2.0**-1000)
+    with np.errstate(all="ignore"):
+        left, right = (low - predicted) / floor, (high - predicted) / floor
+        inside = _normal(right) - _normal(left)
+        # Far out the density falls so fast that the nearer end has it all.
+        near = np.where(left > 0, left, np.where(right < 0, -right, 0.0))
+        width = np.minimum(right - left, 1 / np.maximum(near, 1.0))
+        tail = 0.5 / math.log(2) * near**2 + np.log2(math.sqrt(2 * math.pi) / width)
+        bits = np.where(near > 3, tail, -np.log2(inside))
+    return np.where(np.isfinite(bits), np.clip(bits, 0.0, 1e6), 1e6)
+
+
+def _normal(z: Array) -> Array:
+    """The normal distribution's cumulative function (Abramowitz and Stegun, 7.1.26), to 1e-7."""
+    x = np.minimum(np.abs(z) / math.sqrt(2), 26.0)
+    t = 1 / (1 + 0.3275911 * x)
+    series = t * (
+        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
+    )
+    erf = 1 - series * np.exp(-x * x)
+    found: Array = 0.5 * (1 + np.copysign(erf, z))
+    return found

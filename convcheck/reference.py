@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError, OracleError
+from convcheck.fourier import round_to_quantum
 from convcheck.rounding import Arithmetic, fft_bound, largest_magnitude, norm
-from convcheck.transforms import shared_transforms
 
 Array = NDArray[Any]
 
@@ -33,7 +33,7 @@ class Reference:
 
 
 def choose_method(image: Array, bank: Array, arithmetic: Arithmetic, method: str) -> str:
-    """``direct`` or ``fft``: what scipy takes for an image (C,H,W) and a bank under ``method``.
+    """``direct`` or ``fft``: what scipy takes for an image (C,*S) and a bank under ``method``.
 
     It takes no FFT for integers that one might not get right: the bank's largest number decides.
 
@@ -56,7 +56,7 @@ def choose_method(image: Array, bank: Array, arithmetic: Arithmetic, method: str
 
 
 class Oracle:
-    """scipy's N-D convolution, valid, of one image (C,H,W) with one filter after the other."""
+    """scipy's N-D convolution, valid, of one image (C,*S) with one filter after the other."""
 
     def __init__(self, image: Array, arithmetic: Arithmetic, method: str) -> None:
         # An FFT works in floating point whatever it is given; so its result is judged as such.
@@ -70,7 +70,7 @@ class Oracle:
         return norm(self.image)
 
     def __call__(self, kernel: Array) -> Reference:
-        """The result for a filter (C,Fh,Fw): (H-Fh+1, W-Fw+1).
+        """The result for a filter (C,*F): (*out), where out is S - F + 1.
 
         Raises:
             OracleError: scipy raised, or gave something that is not finite.
@@ -79,7 +79,7 @@ class Oracle:
         return Reference(values[0], None if bounds is None else bounds[0])
 
     def each(self, bank: Array) -> tuple[Array, list[float] | None]:
-        """The results for filters (K,C,Fh,Fw), stacked, and how far each can be off.
+        """The results for filters (K,C,*F), stacked, and how far each can be off.
 
         Raises:
             OracleError: scipy raised, or gave something that is not finite.
@@ -89,11 +89,7 @@ class Oracle:
         if self.rounds_integers:
             bank = bank.astype(np.float64)
         try:
-            with (
-                np.errstate(all="ignore"),
-                warnings.catch_warnings(),
-                shared_transforms(self.image),
-            ):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what is not finite: it is looked at below
                 for k, kernel in enumerate(bank):
                     (found,) = convolve(self.image, kernel, mode="valid", method=self.method)
@@ -120,7 +116,7 @@ class Oracle:
         for k, bound in enumerate(bounds):
             if bound < 0.49 * step:
                 # Every exact result is a multiple of the quantum, and only one is within the bound.
-                values[k] = np.rint(values[k] / step) * step + 0.0  # no -0
+                round_to_quantum(values[k], step)
                 bounds[k] = 0.0
             elif self.rounds_integers:
                 values[k] = np.rint(values[k])

@@ -26,6 +26,8 @@ UNIT = 2.0**-53
 """Unit roundoff of float64, rounding to nearest."""
 SINGLE = 2.0**-24
 """That of float32."""
+NORMAL = 2.0**-126
+"""The smallest normal float32: what an operation can lose where such results are flushed to 0."""
 TINY = 2.0**-1074
 """The smallest positive float64: what one operation can lose to underflow."""
 FFT_STAGE = 16.0
@@ -95,7 +97,8 @@ def norm(array: Array) -> float:
     squares = 0.0
     for part in blocks(array):
         with np.errstate(all="ignore"):  # numpy 1.26 speaks of an overflow where there is none
-            scaled = np.abs(part.ravel()).astype(np.float64) / largest
+            real = np.abs(part) if part.dtype.kind == "c" else part
+            scaled = real.ravel().astype(np.float64, copy=False) / largest
         squares += float(np.dot(scaled, scaled))
     return largest * math.sqrt(squares) * (1 + gamma(array.size + 4))
 
@@ -238,7 +241,9 @@ def largest_magnitude(array: Array) -> float:
         return 0.0
     if array.dtype.kind in "biu":
         return float(max(-int(array.min()), int(array.max())))
-    return max(float(np.max(np.abs(part))) for part in blocks(array))
+    if array.dtype.kind == "c":
+        return max(float(np.max(np.abs(part))) for part in blocks(array))
+    return float(max(array.max(), -array.min()))
 
 
 def _sum_of_magnitudes(largest: float, filters: Array) -> float:

@@ -68,6 +68,9 @@ def layout_bits(c: Convention) -> float:
     last = [a.endswith("C") for a in (c.image_layout, c.output_layout)]
     natural = output in ("NC*", "C*", "*") if not last[0] else last[1] or "C" not in output
     bits += 0 if natural else 3 if output in _LAYOUT_BITS["image"] else _RARE_LAYOUT
+    # Two spatial axes are what most arrays have that can be read so.
+    axes_left = len(c.image_layout) - c.rank
+    bits += {1: float(axes_left), 2: 0.0, 3: 6.0 * (2 - axes_left)}[c.rank]
     return float(bits + (2.0 if c.groups > 1 else 0.0))
 
 
@@ -182,22 +185,36 @@ def numbers_bits(values: Array, widths: Array) -> float:
     return min(plain, each)
 
 
-def literal_bits(values: Array, steps: Array) -> Array:
-    """The bits of every element stored as it is: by its value's share, or its place in the range.
+@dataclass(frozen=True)
+class Literal:
+    """What elements of an output take as they are: by their place in its range, or by their share.
 
-    ``steps`` is how far numbers of the output's kind are apart there. A value that is repeated, as
-    the zeros of a ReLU are, is worth little.
+    ``repeated`` are values that many elements have, as the zeros of a ReLU are, ``share`` the bits
+    that say one of them, which are few.
     """
-    finite = np.isfinite(values)
-    flat = np.where(finite, values, 0).ravel()
-    some = flat[finite.ravel()]
-    spread = _spread(some)
-    bits = np.log2(1 + spread / np.maximum(steps, 2.0**-1074)).ravel()
-    _, which, counts = np.unique(flat, return_inverse=True, return_counts=True)
-    share = np.log2(flat.size / counts)[which.ravel()]
-    bits = np.where(counts[which.ravel()] > 1, np.minimum(bits, share), bits)
-    found: Array = np.minimum(bits, 64.0).reshape(values.shape)
-    return found
+
+    range: float
+    repeated: Array
+    share: Array
+
+    @classmethod
+    def of(cls, some: Array) -> Literal:
+        """From some elements that stand for all."""
+        flat = some[np.isfinite(some)].ravel()
+        unique, counts = np.unique(flat, return_counts=True)
+        often = counts > 1
+        share = np.log2(max(flat.size, 1) / counts[often])
+        return cls(_spread(flat), unique[often], share)
+
+    def bits(self, values: Array, steps: Array) -> Array:
+        """Of every element; ``steps`` is how far numbers of the output's kind are apart there."""
+        bits = np.log2(1 + self.range / np.maximum(steps, 2.0**-1074))
+        if len(self.repeated):
+            at = np.minimum(np.searchsorted(self.repeated, values), len(self.repeated) - 1)
+            met = self.repeated[at] == values
+            bits = np.where(met, np.minimum(bits, self.share[at]), bits)
+        found: Array = np.minimum(bits, 64.0)
+        return found
 
 
 def _spread(values: Array) -> float:
@@ -224,26 +241,21 @@ def choose_bits(k: int, n: int) -> float:
     return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / math.log(2) + math.log2(n + 1)
 
 
-def place_bits(wrong: Array) -> float:
+def place_bits(count: int, met: Sequence[Array]) -> float:
     """The bits that say where the exceptions are: so many of all, or of a box of the output.
 
-    ``wrong`` is a mask (N,O,*S). A box is named by its two ends along every axis that it does not
-    fill.
+    ``met`` marks along every axis where any lies. A box is named by its two ends along every axis
+    that it does not fill, or by which of an axis it has.
     """
-    n, k = wrong.size, int(np.count_nonzero(wrong))
-    if k == 0:
+    if count == 0:
         return 0.0
-    best = choose_bits(k, n)
-    box, ends = 1, 2.0
-    for axis in range(wrong.ndim):
-        others = tuple(i for i in range(wrong.ndim) if i != axis)
-        met = np.flatnonzero(wrong.any(axis=others))
-        size = wrong.shape[axis]
-        length = int(met[-1] - met[0]) + 1
-        if len(met) < length and len(met) < size:  # some of an axis: which
-            ends += choose_bits(len(met), size)
-            box *= len(met)
-        else:
-            ends += 0.0 if length == size else 2 * math.log2(size)
-            box *= length
-    return min(best, ends + choose_bits(k, box))
+    size, box, ends = math.prod(len(marks) for marks in met), 1, 2.0
+    for marks in met:
+        which = np.flatnonzero(marks)
+        length = int(which[-1] - which[0]) + 1
+        if len(which) < length:
+            ends += choose_bits(len(which), len(marks))
+        elif length < len(marks):
+            ends += 2 * math.log2(len(marks))
+        box *= len(which)
+    return min(choose_bits(count, size), ends + choose_bits(count, box))

@@ -17,10 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from convcheck import cli  # noqa: E402 - run as a script, it must find the tree that it is in
-from convcheck.calls.geometry import measure  # noqa: E402
 from convcheck.checks.picture import gather  # noqa: E402
 from convcheck.convention import Convention  # noqa: E402
-from convcheck.engine import convolve  # noqa: E402
+from convcheck.engine import axes_of, convolve  # noqa: E402
 from convcheck.render import picture, strip  # noqa: E402
 from convcheck.render.report import Style  # noqa: E402
 from convcheck.render.terminal import to_string  # noqa: E402
@@ -57,8 +56,8 @@ def blocks() -> dict[str, str]:
     """Every picture in characters, by its name."""
     made = {}
     for name, convention in STRIPS.items():
-        axis = measure(convention, (1, 8, 8), (1, 1, 3, 3)).axes[0]
-        lines = strip.render((axis, axis), Style())
+        rows, columns = axes_of(convention, (8, 8), (3, 3))
+        lines = strip.render((rows, columns), Style())
         made[name] = to_string(lines[1 : 1 + len(lines) // 2], Style())
     rng = np.random.default_rng(0)
     image, filters = rng.integers(-9, 10, (3, 20, 40)), rng.integers(-9, 10, (4, 3, 3, 3))

@@ -18,14 +18,17 @@ class Bank(NamedTuple):
     groups: int
     channels: int
     per_group: int
-    swapped: bool
+
+    @property
+    def outputs(self) -> int:
+        return self.groups * (1 if self.kind == "shared" else self.per_group)
 
 
 def pick(rng: np.random.Generator, *choices: Any) -> Any:
     return choices[rng.integers(len(choices))]
 
 
-def draw_bank(rng: np.random.Generator, *, most: int, longest: int) -> Bank:
+def draw_bank(rng: np.random.Generator, *, most: int, longest: int, spatial: str = "HW") -> Bank:
     """Up to ``most`` channels and filters a group, kernels of up to ``longest`` taps an axis."""
     kinds = ("dense", "dense", "dense", "grouped", "depthwise", "transposed", "shared", "HWIM")
     kind = pick(rng, *kinds)
@@ -33,21 +36,21 @@ def draw_bank(rng: np.random.Generator, *, most: int, longest: int) -> Bank:
     groups = 1 if kind == "dense" else int(rng.integers(2, 4))
     if kind in {"depthwise", "shared", "HWIM"}:
         inputs = 1
-    layout = "".join(rng.permutation(list("OIHW"))) if rng.random() < 0.5 else "OIHW"
+    letters = "OI" + spatial
     if kind == "dense" and per_group == 1 and rng.random() < 0.5:
-        layout = "HW" if inputs == 1 else "IHW"
+        letters = spatial if inputs == 1 else "I" + spatial
     elif kind in {"shared", "HWIM"}:
-        layout = {"shared": "HW"}.get(kind, kind)
+        letters = {"shared": spatial}.get(kind, spatial + "IM")
+    layout = "".join(rng.permutation(list(letters))) if rng.random() < 0.5 else letters
     channels = groups * inputs
-    taps = [int(rng.integers(1, longest + 1)) for _ in range(2)]
+    taps = [int(rng.integers(1, longest + 1)) for _ in spatial]
     sizes = {
         "O": groups * per_group if kind in {"grouped", "depthwise"} else per_group,
         "I": channels if kind in {"transposed", "HWIM"} else inputs,
         "M": per_group,
     }
-    swapped = bool(rng.random() < 0.15)
-    sizes |= dict(zip("WH" if swapped else "HW", taps, strict=True))
-    return Bank(kind, layout, sizes, taps, groups, channels, per_group, swapped)
+    sizes |= dict(zip(spatial, taps, strict=True))
+    return Bank(kind, layout, sizes, taps, groups, channels, per_group)
 
 
 def usual_padding(

@@ -121,6 +121,48 @@ def test_the_command_that_is_shown_writes_the_case(
     assert sorted(path.name for path in Path("case").iterdir()) == sorted(FILES)
 
 
+@pytest.mark.parametrize(
+    ("image", "filters", "options", "letters"),
+    [
+        ((3, 40), (4, 3, 5), [], "W"),
+        ((2, 3, 6), (4, 3, 3), [], "W"),
+        ((2, 6, 9, 8), (3, 2, 2, 3, 2), [], "DHW"),
+        ((3, 7, 9), (3, 3, 2), [], "HW"),
+        ((4, 7, 9), (3, 3, 2), ["--rank", "3"], "DHW"),
+        ((3, 3, 9), (4, 3, 2), ["--rank", "1"], "W"),
+        ((4, 7, 9), (3, 3, 2), ["--as", '{"image_layout": "DHW"}'], "DHW"),
+    ],
+)
+def test_any_number_of_spatial_axes(
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    options: list[str],
+    letters: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rng = np.random.default_rng(1)
+    for name, shape in zip(FILES, (image, filters), strict=False):
+        np.save(tmp_path / name, rng.integers(-9, 10, shape))
+    given = [str(tmp_path / name) for name in FILES[:2]]
+    found = document(in_process(capsys, "audit", *given, *options, "--json").out)
+    assert found["verdict"] == "sees-all"
+    assert found["convention"]["filter_layout"].strip("OI") == letters
+    assert f"flip {letters[0]}" in [d["name"] for d in found["deviations"]]
+
+
+def test_the_case_is_written_for_the_number_of_axes_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("image.npy", np.ones((3, 7, 9)))
+    np.save("filters.npy", np.ones((3, 3, 2)))
+    shown = in_process(capsys, "audit", "image.npy", "filters.npy", "--rank", "3").out
+    (line,) = [line for line in shown.splitlines() if line.startswith("  convcheck audit ")]
+    assert in_process(capsys, *shlex.split(line)[1:]).code == 1
+    assert np.load("case/out.npy").ndim == 4  # (C, D, H, W)
+
+
 def test_nothing_is_written_where_nothing_is_unseen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +197,9 @@ def test_the_data_that_was_given_is_not_written_over(
         (BANK[:1], ["Missing argument 'W'"]),
         (["-", "-"], ["IMG and W are both '-'"]),
         ([BANK[0], "no.npy"], ["W: no.npy does not exist"]),
-        (["line.npy", BANK[1]], ["IMG has the wrong number of axes"]),
+        (["line.npy", BANK[1]], ["IMG and W do not have the axes of one convolution"]),
+        ([*BANK, "--rank", "4"], ["--rank", "4 is not in the range"]),
+        ([*BANK, "--rank", "1"], ["IMG and W", "the same 1 spatial axis"]),
         (["holes.npy", BANK[1]], ["IMG holds values that are not finite"]),
         (["two.npy", BANK[1]], ["channels"]),
         ([*BANK, "--as", "flipt"], ["'flipt'", "did you mean 'flipped'?"]),
@@ -240,7 +284,7 @@ def test_the_whole_report_to_the_letter(tmp_path: Path) -> None:
     assert ended == (
         1,
         """\
-blind-spots: this data sees 13 of 15 mistakes.
+blind-spots: this data sees 14 of 16 mistakes.
 
 IMG  3x5x6 float32  img.npy
 W    3x2x3 float32  w.npy
@@ -258,7 +302,7 @@ These mistakes leave the output as it is, so a test with this data would pass:
  the image's channels read in reverse     that trade places
  order
 
-To see every mistake (15 of 15):
+To see every mistake (16 of 16):
 - random integers from -9 to 9 in place of the numbers
 This writes such a case, and what a right implementation makes of it, to a
 folder:

@@ -31,7 +31,7 @@ def environment(folder: Path) -> dict[str, str]:
         (["convcheck", ""], ["audit", "compare", "identify", "inspect", "random", "verify"]),
         (["convcheck", "compare", "--form"], ["--format"]),
         (["convcheck", "compare", "--format", "ju"], ["junit"]),
-        (["convcheck", "compare", "--expect", ""], ["per-channel", "flipped", "correlation"]),
+        (["convcheck", "compare", "--method", ""], ["auto", "direct", "fft"]),
     ],
 )
 def test_bash_completes(words: list[str], offered: list[str], tmp_path: Path) -> None:

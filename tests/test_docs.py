@@ -16,7 +16,8 @@ import pytest
 
 from convcheck import cli
 from convcheck.cli.base import EXTENSIONS, FORMATS
-from convcheck.convention import KEYS, Convention
+from convcheck.convention import ACTIVATIONS, KEYS, Convention, Storage
+from convcheck.convention.storage import OVERFLOWS, ROUNDINGS
 from convcheck.engine import convolve
 
 if TYPE_CHECKING:
@@ -36,6 +37,25 @@ def test_every_key_has_its_row() -> None:
     named = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert named == set(KEYS)
     assert str(Convention().image_layout) in table
+
+
+def test_every_value_of_activation_and_storage_has_its_row() -> None:
+    numbers = DOCS["conventions.md"].split("## Channels and numbers")[1]
+    first = [line.split("|")[1] for line in numbers.split("\n") if line.startswith("| `")]
+    named = {name for cell in first for name in re.findall(r"\w+", cell)}
+    assert {*ACTIVATIONS, *ROUNDINGS, *OVERFLOWS} <= named
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_the_roundings_of_the_page_are_real(rounding: str) -> None:
+    page = DOCS["conventions.md"].replace("\N{MINUS SIGN}", "-")
+    title, row = (
+        [cell.strip() for cell in line.split("|")[1:3]]
+        for line in page.split("\n")
+        if line.startswith(("| `rounding`", f"| `{rounding}`"))
+    )
+    numbers, rounded = (np.array(cells[1].split(", "), dtype=float) for cells in (title, row))
+    assert np.array_equal(Storage("int8", rounding=rounding).apply(numbers), rounded)
 
 
 def test_every_format_has_its_row() -> None:

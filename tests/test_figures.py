@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from convcheck import cli
-from convcheck.checks import picture
-from convcheck.checks.compare import compare
+from convcheck.checks.compare import compare, rows_of
 from convcheck.checks.explain import explain, follow_impulse, impulse_like, worst_cell
 from convcheck.checks.picture import DifferenceMap, difference_map, gather
-from convcheck.convention import NAMED
-from convcheck.engine import convolve, correlate
+from convcheck.convention import NAMED, named
+from convcheck.engine import convolve
 from convcheck.errors import InputError
 from convcheck.render import explain as render_explain
 from convcheck.render import picture as render_picture
@@ -60,8 +59,52 @@ def test_the_default_cell_is_the_worst_one() -> None:
     assert worst_cell(compare(*question())) == (0, 3, 3)
 
 
-@pytest.mark.parametrize("at", [(0, 4, 0), (1, 0, 0), (0, 0, 4)])
-def test_a_cell_beside_the_output_is_refused(at: tuple[int, int, int]) -> None:
+# Images and filters of 1, 2 and 3 spatial axes.
+RANKS = {1: ((3, 17), (2, 3, 5)), 2: ((3, 7, 8), (2, 3, 3, 2)), 3: ((3, 5, 6, 7), (2, 3, 2, 3, 2))}
+
+
+def of_rank(rank: int) -> tuple[Map, Map, dict[str, tuple[str, ...]]]:
+    rng = np.random.default_rng(rank)
+    image, filters = RANKS[rank]
+    return rng.normal(size=image), rng.normal(size=filters), rows_of(rank)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_a_cell_of_any_rank_is_that_of_the_whole_result(rank: int) -> None:
+    x, w, flips = of_rank(rank)
+    at = (1, *(1 for _ in range(rank)))
+    found = explain(x, w, flips, at, rank)
+    blocks = np.array(found.stored)
+    # Row by row in 1-D, slice by slice in 3-D.
+    assert np.array_equal(np.ravel(blocks), np.ravel(w[1]))
+    assert blocks.ndim == 3
+    assert len(blocks) == 3 * found.slices
+    for working in found.workings:
+        assert working.total == pytest.approx(convolve(x, w, named(working.name, rank))[at])
+        assert np.array_equal(np.array(found.window) * np.array(working.applied), working.products)
+        for i, partner in enumerate(working.partners):
+            assert sorted(np.ravel(working.applied[i])) == sorted(np.ravel(found.stored[partner]))
+    assert [w.name for w in found.workings if found.matches(w)] == ["flipped"]
+    said = to_string(render_explain.render(found, Style()), Style())
+    assert f"({', '.join('k' + 'zyx'[-rank:])}) = (1" in said
+    assert ("slice by slice" in said) == (rank == 3)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_an_impulse_of_any_rank_gives_the_filter_back(rank: int) -> None:
+    x, w, flips = of_rank(rank)
+    found = follow_impulse(impulse_like(x), w, flips, rank=rank)
+    assert np.array_equal(np.ravel(found.reference), np.ravel(w[0, 2]))
+    assert np.array_equal(np.ravel(found.outputs["per-channel"]), np.ravel(w[0, 0]))
+    reversed_kernel = np.flip(w[0, 0], tuple(range(rank)))
+    assert np.array_equal(np.ravel(found.outputs["correlation"]), np.ravel(reversed_kernel))
+    said = to_string(render_explain.render_impulse(found, Style()), Style())
+    assert "w[0], as stored" in said
+    assert "w[0], reversed" in said
+
+
+@pytest.mark.parametrize("at", [(0, 4, 0), (1, 0, 0), (0, 0, 4), (0, 0), (0, 0, 0, 0)])
+def test_a_cell_beside_the_output_is_refused(at: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="no such cell") as caught:
         explain(*question(), FLIPS, at)
     assert caught.value.expected == "k from 0 to 0, y from 0 to 3, x from 0 to 3"
@@ -151,10 +194,10 @@ def test_an_impulse_gives_the_filter_back() -> None:
     x, w = question()
     found = follow_impulse(impulse_like(x), w, FLIPS)
     assert found.at == (0, 2, 2)
-    assert np.array_equal(found.reference, w[2])
-    assert np.array_equal(found.outputs["flipped"], w[2])
-    assert np.array_equal(found.outputs["per-channel"], w[0])
-    assert np.array_equal(found.outputs["correlation"], w[0][::-1, ::-1])
+    assert np.array_equal(found.reference, w[2:])
+    assert np.array_equal(found.outputs["flipped"], w[2:])
+    assert np.array_equal(found.outputs["per-channel"], w[:1])
+    assert np.array_equal(found.outputs["correlation"], w[:1, ::-1, ::-1])
 
 
 def test_impulse_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +210,7 @@ def test_impulse_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_image_too_small_for_the_whole_filter() -> None:
     x, w = np.ones((1, 3, 3)), np.arange(9.0).reshape(1, 3, 3)
     found = follow_impulse(impulse_like(x), w, FLIPS)
-    assert found.reference == ((4.0,),)
+    assert found.reference == (((4.0,),),)
 
 
 # --- --picture ----------------------------------------------------------------------------------
@@ -270,18 +313,32 @@ def test_the_map_agrees_with_the_comparison(method: str) -> None:
     assert one.filter == 1
 
 
-def test_windows_are_made_once_for_all_filters(monkeypatch: pytest.MonkeyPatch) -> None:
-    banks: list[int] = []
+def test_a_signal_is_one_row() -> None:
+    x, w, flips = of_rank(1)
+    result = compare(x, w, rank=1)
+    shown = difference_map(x, w, flips["correlation"], name="correlation", method="direct", rank=1)
+    assert shown.shape == (1, 13)
+    _, place = next(
+        row.comparison.worst_index for row in result.decompositions if row.name == "correlation"
+    )
+    assert shown.cells[0][place] == shown.largest
+    title = "".join(line.plain for line in render_picture.render(shown, Style())[:2])
+    assert "13 in a row" in title
 
-    def counted(x: Map, w: Map, *steps: tuple[int, int]) -> Map:
-        banks.append(len(w))
-        return correlate(x, w, *steps)
 
-    monkeypatch.setattr(picture, "correlate", counted)
-    rng = np.random.default_rng(2)
-    x, w = rng.normal(size=(3, 30, 20)), rng.normal(size=(16, 3, 3, 2))
-    difference_map(x, w, (), name="correlation", method="direct")
-    assert banks == [16, 16, 16], "the sums, and S for each of the two sides"
+def test_a_volume_shows_its_worst_slice_and_says_so() -> None:
+    x, w, flips = of_rank(3)
+    result = compare(x, w)
+    shown = difference_map(x, w, flips["correlation"], name="correlation", method=result.method)
+    _, z, y, left = next(
+        row.comparison.worst_index for row in result.decompositions if row.name == "correlation"
+    )
+    assert (shown.slice, shown.shape) == ((z, 4), (4, 6))
+    assert shown.cells[y][left] == shown.largest
+    title = "".join(line.plain for line in render_picture.render(shown, Style())[:2])
+    assert f"slice {z} of 4, which has the largest" in title
+    nothing = difference_map(x, w, flips["flipped"], name="flipped", method=result.method)
+    assert (nothing.slice, nothing.largest) == ((0, 4), 0)
 
 
 def test_no_such_filter() -> None:
@@ -298,8 +355,13 @@ def test_a_match_has_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "int8"])
-def test_the_json_holds_to_its_schema(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
-    case = ["random", "--shape", "3x6x7", "--impulse", "--count", "2", "--dtype", dtype]
+@pytest.mark.parametrize(
+    "shapes", [["3x6x7"], ["3x16", "--kernel", "4"], ["2x5x6x7", "--kernel", "2x3x2"]], ids=str
+)
+def test_the_json_holds_to_its_schema(
+    dtype: str, shapes: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = ["random", "--shape", *shapes, "--impulse", "--count", "2", "--dtype", dtype]
     cli.run([*case, "--seed", "1", "--explain", "--picture", "--json"])
     document = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
@@ -307,7 +369,11 @@ def test_the_json_holds_to_its_schema(dtype: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--at", "1,2"], ["--at", "a,b,c"], ["--at", "-1,0,0"], ["--filter", "-1"]]
+    "wrong",
+    [
+        *(["--at", cell] for cell in ("1", "1,2,3,4,5", "a,b,c", "-1,0,0")),
+        ["--filter", "-1"],
+    ],
 )
 def test_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["compare", *QUESTION, *wrong]) == 2

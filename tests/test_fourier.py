@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import lies
@@ -12,19 +13,24 @@ import pytest
 from scipy.fft import next_fast_len
 
 from convcheck import compare, fourier
-from convcheck.checks import one_tile
 from convcheck.checks.sums import Linear, Problem
 from convcheck.convention import Convention
 from convcheck.engine import convolve, correlate
-from convcheck.errors import InputError
-from convcheck.rounding import Arithmetic, fft_bound, norm
+from convcheck.rounding import Arithmetic, choose_arithmetic, fft_bound, norm
 
-ROWS = [(), ("H",), ("W",), ("H", "W"), ("I",), ("I", "H"), ("I", "W"), ("I", "H", "W")]
+INEXACT = Arithmetic(np.dtype(float), exact=False, quantum=0.0, input_roundings=0)
+
+
+def rows_of(w: Any) -> list[tuple[int, ...]]:
+    """Every flip of a bank's filters (C,*F)."""
+    axes = range(w.ndim - 1)
+    return [flip for size in range(w.ndim) for flip in combinations(axes, size)]
 
 
 def by_sums(x: Any, w: Any) -> Any:
-    banks = [np.flip(w, tuple(1 + "IHW".index(axis) for axis in flip)) for flip in ROWS]
-    return np.stack([correlate(x[None], bank, (1, 1), (1, 1))[0] for bank in banks])
+    banks = [np.flip(w, tuple(1 + axis for axis in flip)) for flip in rows_of(w)]
+    ones = (1,) * (x.ndim - 1)
+    return np.stack([correlate(x[None], bank, ones, ones)[0] for bank in banks])
 
 
 @pytest.mark.parametrize(
@@ -35,14 +41,25 @@ def by_sums(x: Any, w: Any) -> Any:
         ((2, 8, 12), (3, 2, 8, 12)),
         ((5, 13, 11), (1, 5, 2, 6)),
         ((1, 17, 23), (4, 1, 3, 5)),
+        ((3, 19), (2, 3, 6)),
+        ((2, 5, 6, 7), (2, 2, 3, 2, 4)),
     ],
 )
 def test_every_flip_is_exact_for_integers(image: Any, bank: Any) -> None:
     rng = np.random.default_rng(3)
     x, w = (rng.integers(-99, 100, shape).astype(float) for shape in (image, bank))
-    values = fourier.flips(x, w, ROWS)
-    assert (fourier.bound(x, w, 0) < 0.01).all()
-    assert np.array_equal(np.rint(values), by_sums(x, w))
+    arithmetic = choose_arithmetic(x, w)
+    found = fourier.sums(x, w, rows_of(w), arithmetic)
+    assert found is not None
+    values, bounds = found
+    assert not bounds.any()
+    assert not np.signbit(values[values == 0]).any()
+    assert np.array_equal(values, by_sums(x, w))
+    # As they are, they are within the bound.
+    found = fourier.sums(x, w, rows_of(w), INEXACT)
+    assert found is not None
+    assert (found[1] < 0.01).all()
+    assert (np.abs(found[0] - values).max(axis=tuple(range(2, w.ndim))) <= found[1]).all()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-300, 1e140])
@@ -52,12 +69,15 @@ def test_the_bound_holds_and_says_something(scale: float, towering: bool) -> Non
     x, w = rng.standard_normal((3, 6, 7)), rng.standard_normal((2, 3, 3, 4)) * scale
     if towering:
         x[1] *= 1e9
-    values, bounds = fourier.flips(x, w, ROWS), fourier.bound(x, w, 0)
+    rows = rows_of(w)
+    found = fourier.sums(x, w, rows, INEXACT)
+    assert found is not None
+    values, bounds = found
     norms = np.linalg.norm(x) * np.sqrt((w / scale * w / scale).sum(axis=(1, 2, 3)))
     assert (bounds > 0).all()
     assert (bounds <= 1e-12 * norms * scale).all()
-    for row, flip in enumerate(ROWS):
-        bank = np.flip(w, tuple(1 + "IHW".index(axis) for axis in flip))
+    for row, flip in enumerate(rows):
+        bank = np.flip(w, tuple(1 + axis for axis in flip))
         for k, i, j in np.ndindex(2, 4, 4):
             parts = zip(x[:, i : i + 3, j : j + 4].flat, bank[k].flat, strict=True)
             true = sum(Fraction(a) * Fraction(b) for a, b in parts)
@@ -108,40 +128,57 @@ def test_the_bound_by_its_definition() -> None:
     x, w = rng.standard_normal((3, 7, 11)), rng.standard_normal((2, 3, 2, 2))
     for roundings in (0, 2):
         expected = [fft_bound(norm(x), norm(k), 3 * 8 * 12, roundings=roundings + 3) for k in w]
-        assert fourier.bound(x, w, roundings).tolist() == expected
+        found = fourier.bound(x, w, replace(INEXACT, input_roundings=roundings))
+        assert found is not None
+        assert found.tolist() == expected
 
 
-def test_sizes_in_single_precision_have_the_bound_of_it() -> None:
+@pytest.mark.parametrize("shape", [((40,), (9,)), ((30, 31), (7, 9)), ((9, 8, 10), (3, 4, 5))])
+@pytest.mark.parametrize("scale", [1.0, 1e-200])
+@pytest.mark.parametrize("complex_data", [False, True])
+def test_s_by_fft_is_never_too_small(shape: Any, scale: float, complex_data: bool) -> None:
     rng = np.random.default_rng(15)
-    x, w = np.abs(rng.standard_normal((3, 7, 11))), np.abs(rng.standard_normal((2, 3, 2, 2)))
-    for scale in (1.0, 2.0**-70):
-        near, off = fourier.rough(x * scale, w * scale, ROWS)
-        assert near.dtype == np.float32
-        points = 3 * 8 * 12
-        rounded = {"roundings": 2 + 3, "unit": 2.0**-24, "underflow": 2.0**-149}
-        expected = [fft_bound(norm(x * scale), norm(k * scale), points, **rounded) for k in w]
-        assert off.tolist() == expected
-        assert (
-            np.abs(near - fourier.flips(x * scale, w * scale, ROWS)) <= off[:, None, None]
-        ).all()
-    near, _ = fourier.rough(x * 1e30, w * 1e30, ROWS)
-    assert not np.isfinite(near).any()
+    image, kernel = shape
+    x, w = rng.standard_normal((3, *image)) * scale, rng.standard_normal((2, 3, *kernel))
+    x[:, :4] *= 1e-9  # where S is far below the transform's bound
+    if complex_data:
+        x = x * (1 + 1j)
+    ones = (1,) * len(image)
+    true = correlate(np.abs(x)[None], np.abs(w), ones, ones)[0]
+    found = fourier.magnitude(x, w)
+    assert found is not None
+    assert (found >= true * (1 - 1e-12)).all()
+    bounds = fourier.bound(np.abs(x), np.abs(w), replace(INEXACT, input_roundings=2))
+    assert bounds is not None
+    assert (found - true <= 2.001 * bounds.reshape(-1, *ones)).all()
+    assert fourier.magnitude(x / scale * 1e160, w * 1e160) is None
 
 
-@pytest.mark.parametrize(("bound", "exact"), [(0.97, True), (0.98, False), (1.2, False)])
-def test_one_multiple_of_the_quantum_must_be_near(
-    bound: float, exact: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fourier, "bound", lambda *_: np.array([0.1, bound]))
-    monkeypatch.setattr(fourier, "flips", lambda *_: np.array([[[-0.9]], [[3.1]]])[None])
-    arithmetic = Arithmetic(np.dtype(float), exact=True, quantum=2.0, input_roundings=0)
-    found = fourier.sums(np.ones((1, 1, 1)), np.ones((2, 1, 1, 1)), [()], arithmetic)
-    assert (found is not None) is exact
-    if found is not None:
-        values, bounds = found
-        assert values.ravel().tolist() == [0, 4]
-        assert not np.signbit(values).any()
-        assert bounds.tolist() == [0, 0]
+def test_one_multiple_of_the_quantum_must_be_near() -> None:
+    """Of integers so large that the bound reaches half a unit, an FFT says nothing."""
+    rng = np.random.default_rng(16)
+    x, w = rng.integers(-9, 10, (1, 60, 60)), rng.integers(-9, 10, (2, 1, 9, 9))
+    said = []
+    for power in range(0, 40, 2):
+        numbers = x * 2.0**power + 1
+        arithmetic = choose_arithmetic(numbers, w * 1.0)
+        assert arithmetic.exact
+        rough = fourier.bound(numbers, w * 1.0, INEXACT)
+        found = fourier.sums(numbers, w * 1.0, [()], arithmetic)
+        assert rough is not None
+        assert (found is not None) == (rough.max() < 0.49)
+        said.append(found is not None)
+        if found is not None:
+            assert np.array_equal(found[0][0], correlate(numbers[None], w, (1, 1), (1, 1))[0])
+    assert {True, False} == set(said)
+
+
+def test_transforms_that_could_overflow_are_not_taken() -> None:
+    rng = np.random.default_rng(8)
+    x, w = rng.standard_normal((3, 90, 95)) * 1e150, rng.standard_normal((1, 3, 31, 31)) * 1e150
+    assert fourier.sums(x, w, [()], INEXACT) is None
+    assert compare(x * 1e-150, w, method="fft").verdict == "match"
+    assert fourier.sums(x, w * 1e-150, [()], INEXACT) is not None
 
 
 @pytest.mark.parametrize("method", ["auto", "direct", "fft"])
@@ -163,14 +200,11 @@ def test_exact_data_give_the_same_report(
         assert reports[0] == reports[1]
 
 
-def test_a_large_kernel_is_judged_by_fft_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_kernel_is_judged_the_same_by_fft(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     x, w = rng.standard_normal((3, 90, 95)), rng.standard_normal((2, 3, 31, 31))
-    calls = []
-    real = fourier.flips
-    monkeypatch.setattr(fourier, "flips", lambda *args: calls.append(1) or real(*args))
+    assert fourier.wins(x.shape, w.shape, 3)
     by_fft = compare(x, w)
-    assert calls
     monkeypatch.setattr(fourier, "wins", lambda *_: False)
     by_sums = compare(x, w)
     for one, other in zip(by_fft.decompositions, by_sums.decompositions, strict=True):
@@ -187,16 +221,10 @@ def test_a_sharper_oracle_is_not_judged_by_fft(monkeypatch: pytest.MonkeyPatch) 
     """Sums that the user asked for are held to the bound of sums."""
     rng = np.random.default_rng(7)
     x, w = rng.standard_normal((3, 90, 95)), rng.standard_normal((2, 3, 31, 31))
-    monkeypatch.setattr(fourier, "flips", None)
-    assert compare(x, w, method="direct").verdict == "match"
-
-
-def test_transforms_that_overflow_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fourier, "wins", lambda *_: True)
-    monkeypatch.setattr(fourier, "flips", lambda *args: np.full((3, 1, 6, 7), np.inf))
-    rng = np.random.default_rng(8)
-    x, w = rng.standard_normal((3, 8, 9)), rng.standard_normal((1, 3, 3, 3))
-    assert compare(x, w, method="fft").verdict == "match"
+    assert fourier.wins(x.shape, w.shape, 3)
+    seen = compare(x, w, method="direct")
+    monkeypatch.setattr(fourier, "wins", lambda *_: False)
+    assert compare(x, w, method="direct") == seen
 
 
 @pytest.mark.parametrize("more", [{}, {"padding": 3}, {"padding": 2, "padding_value": 0.25}])
@@ -218,38 +246,6 @@ def test_the_engine_gives_the_same(
         assert not np.signbit(by_fft[by_fft == 0]).any()
 
 
-def test_the_engine_takes_it_for_large_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(11)
-    x, w = rng.integers(0, 99, (1, 200, 200)), rng.integers(-99, 99, (1, 1, 41, 41))
-    calls = []
-    real = fourier.flips
-    monkeypatch.setattr(fourier, "flips", lambda *args: calls.append(1) or real(*args))
-    convolve(x, w)
-    assert len(calls) == 1
-    convolve(x + 0.1, w)  # whose sums an FFT would not make exact
-    convolve(x, w, Convention(stride=2))
-    convolve(x * 10**6, w * 10**6 + 1)  # nor these
-    assert len(calls) == 1
-    with pytest.raises(InputError, match="larger than the padded image"):
-        convolve(x[:, :40], w)
-
-
-def test_an_image_that_is_not_exact_takes_its_batch_with_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rng = np.random.default_rng(14)
-    x, w = rng.integers(0, 99, (3, 2, 9, 9)), rng.integers(-9, 9, (2, 2, 3, 3))
-    nchw = Convention("NCHW", output_layout="NOHW")
-    expected = convolve(x, w, nchw)
-    asked = []
-    monkeypatch.setattr(fourier, "wins", lambda *shapes: asked.append(shapes) or True)
-    real, answers = fourier.sums, [True, False, True]
-    monkeypatch.setattr(fourier, "sums", lambda *a: real(*a) if answers.pop() else None)
-    assert np.array_equal(convolve(x, w, nchw), expected)
-    assert not answers
-    assert asked == [((2, 9, 9), (2, 2, 3, 3), 1)]
-
-
 @pytest.mark.slow
 def test_the_judge_does_not_lie_by_fft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fourier, "wins", lambda *_: True)
@@ -260,13 +256,13 @@ def test_the_judge_does_not_lie_by_fft(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bound_of_the_fft_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fourier, "wins", lambda *_: True)
-    real = one_tile.fourier.flips
+    real = fourier.flips
     rng = np.random.default_rng(9)
 
-    def off(image: Any, bank: Any, rows: Any) -> Any:
-        values = real(image, bank, rows)
-        norms = np.linalg.norm(image) * np.linalg.norm(bank.reshape(len(bank), -1), axis=1)
-        return values + rng.choice([-1, 1], values.shape) * 1e-9 * norms[:, None, None]
+    def off(image: Any, bank: Any, *rest: Any) -> Any:
+        for values, kernel in zip(real(image, bank, *rest), bank, strict=True):
+            far = 1e-9 * norm(image) * norm(kernel)
+            yield values + rng.choice([-1, 1], values.shape) * far
 
     monkeypatch.setattr(fourier, "flips", off)
     assert lies.attack(100, seed=3).lies

@@ -1,7 +1,8 @@
 """Every command in every format, to the letter: the files of tests/golden.
 
-When an output changes on purpose, ``python tests/test_golden.py`` writes them anew; look at the
-difference before you commit it.
+When an output changes on purpose, ``python tests/test_golden.py`` writes them anew, and with
+``compare random`` after it those of these commands alone; look at the difference before you commit
+it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ COMMANDS = {
     "compare": ["compare", *QUESTION, "--explain", "--picture"],
     "compare-mismatch": ["compare", *QUESTION, "--expect", "per-channel", "--all-flips"],
     "random": ["random", "--shape", "2x6x7", "--kernel", "2x3", "--count", "2", "--seed", "5"],
+    "random-signal": ["random", "--shape", "3x18", "--kernel", "4", "--seed", "2", "--explain"],
+    "random-volume": [
+        *("random", "--shape", "2x4x5x6", "--kernel", "2x2x3", "--seed", "2"),
+        *("--explain", "--picture", "--impulse"),
+    ],
     "random-impulse": ["random", "--shape", "3x5x5", "--seed", "3", "--impulse"],
     "random-trials": ["random", "--shape", "3x5x5", "--seed", "1", "--trials", "3"],
     "identify": ["identify", *IDENTIFY, "--explain", "--picture"],
@@ -231,7 +237,7 @@ def write_inputs() -> None:
     Of a larger image than the fixture's, whose few elements would be searched for many seconds.
     """
     image = np.random.default_rng(4).integers(-9, 10, (1, 14, 16, 3)).astype(np.float32)
-    layouts = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWO"}
+    layouts = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWC"}
     layer = Convention(**layouts, stride=2, padding=[[0, 1], [0, 1]])
     damaged = convolve(image, np.load(IDENTIFY[1]), layer).astype(np.float32)
     damaged[0, :, 1, 2] += 40
@@ -241,8 +247,10 @@ def write_inputs() -> None:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
+    chosen = [c for c in COMMANDS if not sys.argv[1:] or COMMANDS[c][0] in sys.argv[1:]]
     write_inputs()
     for path in GOLDEN.glob("*.*"):
-        path.unlink()
-    for command, name in FILES:
+        if path.name.partition(".")[0] in {*chosen} or not sys.argv[1:]:
+            path.unlink()
+    for command, name in [file for file in FILES if file[0] in chosen]:
         (GOLDEN / f"{command}.{name}").write_text(rendered(command, name), encoding="utf-8")

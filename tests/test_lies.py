@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lies
 import numpy as np
 import pytest
 
-from convcheck.checks import one_tile
+from convcheck.checks.one_tile import Case
 from convcheck.rounding import Arithmetic
 
 
@@ -47,11 +45,11 @@ def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("says", ["still matches, altered", "is further away than two thresholds"])
 def test_a_judge_that_is_too_kind_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = one_tile.judge
+    real = Case.limits
 
-    def kind(values: Any, expected: Any, threshold: Any, *rest: Any) -> Any:
+    def kind(case: Case) -> tuple[np.ndarray, ...]:
         with np.errstate(over="ignore"):
-            return real(values, expected, threshold * 1e20, *rest)
+            return tuple(1e20 * limit for limit in real.func(case))
 
-    monkeypatch.setattr(one_tile, "judge", kind)
+    monkeypatch.setattr(Case, "limits", property(kind))
     assert any(says in lie for lie in lies.attack(300, seed=2).lies)

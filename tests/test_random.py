@@ -147,14 +147,61 @@ def test_the_first_failing_case_is_saved_and_can_be_replayed_alone(
     assert Path("elsewhere/image.npy").exists()
 
 
-def test_one_channel_cannot_tell_and_it_says_so(run: Any) -> None:
-    code, out, _ = run("random", "--shape", "1x5x5", "--seed", "1")
+def test_one_channel_leaves_one_operation_and_it_says_so(run: Any) -> None:
+    code, out, _ = run("random", "--shape", "1x5x5", "--seed", "1", "--strict")
     assert code == 0
-    assert "ambiguous" in out
-    assert "cannot tell per-channel and flipped apart: the filters have one channel" in " ".join(
-        out.split()
-    )
-    assert run("random", "--shape", "1x5x5", "--seed", "1", "--strict")[0] == 1
+    said = " ".join(out.split())
+    assert "match: per-channel and flipped, the same operation on one channel, match" in said
+    assert "cannot tell" not in said
+    found = report(run, "--shape", "1x5x5", "--seed", "1", "--strict", "--expect", "convolution")
+    assert (found["verdict"], found["exit_code"]) == ("match", 0)
+    assert (found["expect"], found["indistinguishable"]) == ("per-channel", [])
+    assert found["same_operation"] == [
+        {"names": ["per-channel", "flipped"], "because": "on one channel"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "image", "bank"),
+    [
+        (["3x40", "--kernel", "5"], [3, 40], [1, 3, 5]),
+        (["3x40", "--rank", "1", "--count", "4"], [3, 40], [4, 3, 2]),
+        (["3x40", "--filters", "2x3x7"], [3, 40], [2, 3, 7]),
+        (["3x40", "--filters", "3x7"], [3, 40], [1, 3, 7]),
+        (["2x6x9x8", "--kernel", "2x3x3"], [2, 6, 9, 8], [1, 2, 2, 3, 3]),
+        (["2x6x9x8", "--filters", "3x2x1x2x3"], [2, 6, 9, 8], [3, 2, 1, 2, 3]),
+        (["2x6x9x8", "--rank", "3"], [2, 6, 9, 8], [1, 2, 2, 2, 2]),
+    ],
+)
+def test_the_kernel_says_how_many_spatial_axes_there_are(
+    run: Any, options: list[str], image: list[int], bank: list[int]
+) -> None:
+    code, out, err = run("random", "--json", "--seed", "3", "--shape", *options)
+    found = json.loads(out)
+    assert (code, err, found["matching"]) == (0, "", ["flipped"])
+    assert found["rank"] == len(image) - 1
+    assert found["inputs"]["image"]["shape"] == image
+    assert found["inputs"]["filters"]["shape"] == bank
+    again = run(*shlex.split(found["replay"])[1:], "--json")
+    assert again == (code, out, err)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["3x5"],
+        ["3x5x5", "--kernel", "3"],
+        ["3x5x5", "--kernel", "3x3x3"],
+        ["3x5x5x5"],
+        ["3x40", "--kernel", "5", "--rank", "2"],
+        ["3x40", "--filters", "2x3x7x7"],
+        ["3x40", "--rank", "4"],
+    ],
+)
+def test_shapes_of_other_ranks_are_refused(run: Any, options: list[str]) -> None:
+    code, out, err = run("random", "--shape", *options)
+    assert (code, out) == (2, "")
+    assert "to do" in err or "usage" in err
 
 
 def test_no_case_that_was_asked_for_is_left_out(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +229,7 @@ def test_any_text_is_a_shape_or_a_clear_error(text: str) -> None:
         message = error.message
     else:
         message = "expected CxHxW, such as 3x5x5"
-        assert len(sizes) == 3
+        assert 2 <= len(sizes) <= 4
         assert all(type(size) is int and size > 0 for size in sizes)
         assert "x".join(map(str, sizes)) == "x".join(
             part.lstrip("0") for part in text.lower().split("x")

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import convcheck
 from convcheck.convention import (
-    FILTER_LAYOUTS,
-    FLIP_AXES,
-    IMAGE_LAYOUTS,
-    INTEGER_ARITHMETICS,
+    ACTIVATIONS,
+    INTEGERS,
     KEYS,
-    OUTPUT_LAYOUTS,
     PADDING_MODES,
     PRECISIONS,
+    Activation,
     Convention,
+    Storage,
 )
-from convcheck.words import describe, differences
+from convcheck.convention.storage import FLOATS, OVERFLOWS, ROUNDINGS
+from convcheck.render.convention_words import short_json
+from convcheck.words import describe, differences, headline
 
 PLAIN = "OUT is the cross-correlation of IMG, read as CHW, with W, read as OIHW"
 ALL_AXES = "channels, rows and columns"
@@ -25,21 +30,26 @@ NOT_PADDED = f"{PLAIN}, no padding"
 OTHER_VALUES = {
     "image_layout": "HWC",
     "filter_layout": "HWIO",
-    "output_layout": "NHWO",
+    "output_layout": "NHWC",
+    "channel_order": (2, 1, 0),
+    "output_order": (1, 0),
     "flip": ("H", "W"),
-    "stride": (2, 3),
-    "dilation": (3, 1),
+    "conjugate": True,
+    "image_offset": (1, 2, 3),
+    "image_scale": 0.5,
+    "filter_offset": 128,
     "input_dilation": (2, 2),
     "padding": ((1, 2), (3, -1)),
     "padding_mode": "edge",
     "padding_value": 7,
+    "dilation": (3, 1),
+    "stride": (2, 3),
     "groups": 4,
-    "channel_order": (2, 1, 0),
-    "kernel_transposed": True,
     "scale": 0.5,
     "bias": (1, 2),
     "activation": "relu",
     "arithmetic": "float16",
+    "storage": {"dtype": "uint8"},
 }
 
 
@@ -99,13 +109,29 @@ OTHER_VALUES = {
             ),
         ),
         (
-            {"channel_order": (1, 0, 2), "kernel_transposed": True},
+            {"channel_order": (1, 0, 2), "filter_layout": "OIWH"},
             (
                 "OUT is the cross-correlation of IMG, read as CHW with its channels in the order "
-                "1, 0, 2, with W, read as OIHW with the kernel's rows and columns swapped, "
+                "1, 0, 2, with W, read as OIWH with the kernel's rows and columns swapped, "
                 "no padding"
             ),
         ),
+        (
+            {"image_offset": (123.675, 116.28, 103.53), "image_scale": 1 / 58},
+            (
+                "OUT is the cross-correlation of IMG, read as CHW, its channels minus 123.675, "
+                "116.28 and 103.53, times 1/58, with W, read as OIHW, no padding"
+            ),
+        ),
+        (
+            {"image_offset": 128, "filter_offset": (1,) * 64, "conjugate": True},
+            (
+                "OUT is the cross-correlation of IMG, read as CHW, minus 128, with W, "
+                "read as OIHW, minus a number for each output channel, conjugated, no padding"
+            ),
+        ),
+        ({"output_order": (2, 0, 1)}, f"{NOT_PADDED}, output channels in the order 2, 0, 1"),
+        ({"output_order": (0, 1, 2)}, NOT_PADDED),
         ({"channel_order": (0, 1, 2)}, NOT_PADDED),
         (
             {"stride": (2, 1), "dilation": 3},
@@ -118,83 +144,87 @@ OTHER_VALUES = {
             {"bias": (1, 2), "activation": "relu", "arithmetic": "float32"},
             f"{NOT_PADDED}, plus a bias for each output channel, then ReLU, in float32",
         ),
-        ({"arithmetic": "wrap:uint8"}, f"{NOT_PADDED}, truncated to uint8 modulo 256"),
-        ({"arithmetic": "wrap:int32"}, f"{NOT_PADDED}, truncated to int32 modulo 2^32"),
-        ({"arithmetic": "saturate:uint8"}, f"{NOT_PADDED}, rounded and saturated to uint8"),
+        ({"scale": (1, 2)}, f"{NOT_PADDED}, times a scale for each output channel"),
+        ({"bias": -3}, f"{NOT_PADDED}, plus a bias of -3"),
+        (
+            {"scale": (1, 2), "bias": (3, 4), "activation": {"clip": [0, 4.5]}},
+            (
+                f"{NOT_PADDED}, with a scale and a bias for each output channel, as batch "
+                "normalization has when it is not folded, then cut off below 0 and above 4.5"
+            ),
+        ),
+        (
+            {"storage": {"dtype": "uint8", "zero_point": 121}},
+            f"{NOT_PADDED}, stored as uint8 with zero point 121, halves to even, saturated",
+        ),
+        (
+            {"storage": {"dtype": "int32", "rounding": "toward_zero", "overflow": "wrap"}},
+            f"{NOT_PADDED}, stored as int32, rounded toward zero, wrapped",
+        ),
+        (
+            {"arithmetic": "float32", "storage": {"dtype": "bfloat16"}},
+            f"{NOT_PADDED}, in float32, stored as bfloat16",
+        ),
         ({"arithmetic": "tf32"}, f"{NOT_PADDED}, in TF32"),
-        ({"output_layout": "HWO"}, f"{NOT_PADDED}, written as HWO"),
+        ({"output_layout": "HWC"}, f"{NOT_PADDED}, written as HWC"),
+        (
+            {"image_layout": "HWC", "output_layout": "HWC"},
+            NOT_PADDED.replace("read as CHW", "read as HWC"),
+        ),
+        (
+            {"image_layout": "CW"},
+            "OUT is the 1-D cross-correlation of IMG, read as CW, with W, read as OIW, no padding",
+        ),
+        (
+            {"image_layout": "CW", "flip": "per-channel", "stride": 2},
+            (
+                "OUT is the 1-D per-channel convolution (kernel reversed) of IMG, read as CW, "
+                "with W, read as OIW, stride 2, no padding"
+            ),
+        ),
+        (
+            {"image_layout": "CW", "flip": "flipped"},
+            (
+                "OUT is the N-D convolution, as scipy.signal.convolve (channels and taps of the "
+                "filters reversed), of IMG, read as CW, with W, read as OIW, no padding"
+            ),
+        ),
+        (
+            {"image_layout": "CDHW", "flip": "per-channel", "dilation": (1, 2, 3)},
+            (
+                "OUT is the 3-D per-channel convolution (kernel planes, rows and columns "
+                "reversed) of IMG, read as CDHW, with W, read as OIDHW, "
+                "dilation 1 in depth, 2 down and 3 across, no padding"
+            ),
+        ),
+        (
+            {"image_layout": "CDHW", "flip": ("D",), "input_dilation": 2},
+            (
+                "OUT is the 3-D cross-correlation, with the filters' planes reversed, with zeros "
+                "between the image's samples (input dilation 2), of IMG, read as CDHW, with W, "
+                "read as OIDHW, no padding"
+            ),
+        ),
     ],
 )
 def test_sentences(changes: dict[str, object], sentence: str) -> None:
-    assert describe(Convention(**changes)) == sentence
+    base: dict[str, object] = {"output_layout": changes.get("image_layout", "CHW")}
+    assert describe(Convention(**base | changes)) == sentence
 
 
-@pytest.mark.parametrize(
-    ("padding", "mode", "value", "words"),
-    [
-        (1, "constant", 0, "padded 1 on every side"),
-        (-1, "constant", 0, "cropped by 1 on every side"),
-        (((1, 1), (2, 2)), "constant", 0, "padded 1 above and below, 2 left and right"),
-        (((2, 2), (0, 0)), "constant", 0, "padded 2 above and below"),
-        (((0, 0), (-2, -2)), "constant", 0, "cropped by 2 on the left and right"),
-        (((0, 1), (0, 1)), "constant", 0, "padded 0 before and 1 after"),
-        (((1, 2), (0, 3)), "constant", 0, "padded 1 above, 2 below and 3 right"),
-        (((-1, 0), (0, 0)), "constant", 0, "cropped by 1 at the top"),
-        (((2, -1), (0, -3)), "constant", 0, ("padded 2 above and cropped by 1 at the bottom "
-         "and 3 on the right")),
-        (1, "constant", 128, "padded 1 on every side with the value 128"),
-        (1, "reflect", 0, ("padded 1 on every side by reflection without repeating the edge "
-         "(reflect)")),
-        (1, "symmetric", 0, ("padded 1 on every side by reflection that repeats the edge "
-         "(symmetric)")),
-        (1, "edge", 0, "padded 1 on every side by repeating the edge (edge)"),
-        (((1, 0), (1, 0)), "wrap", 0, ("padded 1 before and 0 after by going round to the other "
-         "side (wrap, circular)")),
-        (-1, "wrap", 0, "cropped by 1 on every side"),
-    ],
-)  # fmt: skip
-def test_padding(padding: object, mode: str, value: float, words: str) -> None:
-    convention = Convention(padding=padding, padding_mode=mode, padding_value=value)
-    assert describe(convention) == f"{PLAIN}, {words}"
-
-
-@pytest.mark.parametrize(
-    ("size", "taps", "stride", "dilation", "padding", "words"),
-    [
-        (8, 3, 1, 1, (0, 0), "no padding (VALID)"),
-        (8, 3, 1, 1, (1, 1), "padded 1 on every side (SAME)"),
-        (8, 3, 2, 1, (0, 1), "padded 0 before and 1 after (SAME_UPPER)"),
-        (8, 3, 2, 1, (1, 0), "padded 1 before and 0 after (SAME_LOWER)"),
-        (8, 2, 1, 1, (0, 1), "padded 0 before and 1 after (SAME_UPPER)"),
-        (8, 2, 1, 3, (1, 2), "padded 1 before and 2 after (SAME_UPPER)"),
-        (8, 3, 1, 1, (2, 2), "padded 2 on every side (FULL)"),
-        (9, 3, 2, 1, (2, 0), "padded 2 before and 0 after"),
-        (8, 5, 2, 1, (1, 2), "padded 1 before and 2 after (SAME_UPPER)"),
-        (8, 5, 2, 1, (0, 3), "padded 0 before and 3 after"),
-        (9, 3, 4, 1, (1, 1), "padded 1 on every side (SAME)"),
-        # A 1x1 kernel with stride 2 needs no padding for SAME; VALID is the plainer name.
-        (8, 1, 2, 1, (0, 0), "no padding (VALID)"),
-    ],
-)
-def test_the_usual_name_of_the_padding(
-    size: int, taps: int, stride: int, dilation: int, padding: tuple[int, int], words: str
-) -> None:
-    convention = Convention(stride=stride, dilation=dilation, padding=(padding, padding))
-    said = describe(convention, image_shape=(3, size, size), filter_shape=(4, 3, taps, taps))
-    assert said.endswith(words)
-
-
-def test_the_name_must_be_true_of_both_axes() -> None:
-    convention = Convention(padding=((1, 1), (0, 0)))
-    said = describe(convention, image_shape=(1, 8, 8), filter_shape=(1, 1, 3, 3))
-    assert said.endswith("padded 1 above and below")
+def test_the_headline() -> None:
+    convention = Convention("NWC", "WIO", "NWC", activation="relu", output_order=(1, 0))
+    assert headline(convention, "zero padding, SAME_UPPER", "float32") == (
+        "the 1-D cross-correlation, NWC, WIO, zero padding, SAME_UPPER, then ReLU, "
+        "output channels in the order 1, 0, float32"
+    )
 
 
 def test_the_example() -> None:
     convention = Convention(
         image_layout="NHWC",
         filter_layout="HWIO",
-        output_layout="NHWO",
+        output_layout="NHWC",
         stride=2,
         padding=((0, 1), (0, 1)),
     )
@@ -221,16 +251,6 @@ def test_groups_of_known_shapes(
     convention = Convention(groups=groups, filter_layout=layout)
     said = describe(convention, image_shape=(channels, 8, 8), filter_shape=shape)
     assert f", {words}, " in said
-
-
-def test_the_padding_of_a_transposed_convolution_as_its_caller_gave_it() -> None:
-    convention = Convention(flip=("H", "W"), input_dilation=2, padding=((1, 2), (1, 2)))
-    said = describe(convention, image_shape=(3, 8, 8), filter_shape=(4, 3, 3, 3))
-    assert said.endswith("padded 1 before and 2 after (the caller's padding 1, output padding 1)")
-    plain = describe(
-        convention.replace(padding=2), image_shape=(3, 8, 8), filter_shape=(4, 3, 3, 3)
-    )
-    assert plain.endswith("padded 2 on every side (the caller's padding 0)")
 
 
 def test_names_of_the_arrays() -> None:
@@ -264,25 +284,44 @@ def test_every_key_changes_the_sentence_and_is_a_difference(key: str) -> None:
         ({}, {"padding": 1}, ["no padding instead of padded 1 on every side"]),
         ({"image_layout": "HWC"}, {}, ["the image read as HWC instead of CHW"]),
         ({"scale": 1 / 9}, {}, ["scale 1/9 instead of 1"]),
-        ({"bias": (1,)}, {}, ["a bias instead of none"]),
-        ({}, {"bias": (1,)}, ["no bias instead of one for each output channel"]),
+        ({"bias": (1,)}, {}, ["a bias for each output channel instead of no bias"]),
+        ({}, {"bias": 1}, ["no bias instead of a bias of 1"]),
         ({"bias": (2,)}, {"bias": (1,)}, ["another bias"]),
+        ({"scale": (2, 3)}, {}, ["scale for each output channel instead of 1"]),
+        ({"image_offset": 2}, {}, ["the image minus 2 instead of 0"]),
+        ({"image_scale": (1, 2)}, {}, ["the image times 1 and 2 instead of 1"]),
+        ({"conjugate": True}, {}, ["the filters conjugated instead of as stored"]),
+        (
+            {"padding_mode": ("edge", "wrap")},
+            {},
+            ["padding mode edge and wrap instead of constant"],
+        ),
         ({}, {"activation": "relu"}, ["activation: none instead of ReLU"]),
         ({}, {"channel_order": (1, 0)}, ["channels in the order as stored instead of 1, 0"]),
         (
-            {"kernel_transposed": True},
+            {"filter_layout": "OIWH"},
             {},
-            ["the kernel's rows and columns swapped instead of as stored"],
+            ["the filters read as OIWH instead of OIHW"],
         ),
         (
-            {"arithmetic": "wrap:uint8"},
+            {"storage": {"dtype": "uint8", "overflow": "wrap"}},
             {},
-            ["truncated to uint8 modulo 256 instead of exact arithmetic"],
+            ["stored as uint8, halves to even, wrapped instead of as computed"],
+        ),
+        ({"arithmetic": "float32"}, {}, ["in float32 instead of exact arithmetic"]),
+        (
+            {"image_layout": "CW", "stride": 2},
+            {"stride": 2},
+            [
+                "the image read as CW instead of CHW",
+                "the filters read as OIW instead of OIHW",
+                "the output written as CW instead of CHW",
+            ],
         ),
         (
             {"groups": 2, "dilation": 2},
             {"padding_mode": "wrap"},
-            ["dilation 2 instead of 1", "padding mode constant instead of wrap",
+            ["padding mode constant instead of wrap", "dilation 2 instead of 1",
              "groups: 2 instead of 1"],
         ),
         ({}, {}, []),
@@ -292,39 +331,105 @@ def test_differences(a: dict[str, object], b: dict[str, object], clauses: list[s
     assert differences(Convention(**a), Convention(**b)) == clauses
 
 
-def pairs(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
-    return st.tuples(st.integers(low, high), st.integers(low, high))
+def conventions(spatial: str) -> st.SearchStrategy[Convention]:
+    rank = len(spatial)
+
+    def each(low: int, high: int) -> st.SearchStrategy[tuple[int, ...]]:
+        return st.tuples(*[st.integers(low, high)] * rank)
+
+    def layouts(others: str) -> st.SearchStrategy[str]:
+        letters = st.sets(st.sampled_from(others)).map(sorted)
+        return letters.flatmap(lambda some: st.permutations([*some, *spatial])).map("".join)
+
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    numbers = finite | st.lists(finite, min_size=1, max_size=6).map(tuple)
+    orders = st.none() | st.permutations(range(4)).map(tuple)
+    return st.builds(
+        Convention,
+        image_layout=layouts("NC"),
+        filter_layout=layouts("OI"),
+        output_layout=layouts("NC"),
+        channel_order=orders,
+        output_order=orders,
+        flip=st.sets(st.sampled_from("I" + spatial)).map(tuple),
+        conjugate=st.booleans(),
+        image_offset=numbers,
+        image_scale=numbers,
+        filter_offset=numbers,
+        input_dilation=each(1, 4),
+        padding=st.tuples(*[st.tuples(st.integers(-4, 9), st.integers(-4, 9))] * rank),
+        padding_mode=st.tuples(*[st.sampled_from(PADDING_MODES)] * rank),
+        padding_value=finite,
+        dilation=each(1, 4),
+        stride=each(1, 8),
+        groups=st.integers(1, 6),
+        scale=numbers,
+        bias=st.none() | numbers,
+        activation=st.none() | st.sampled_from([*ACTIVATIONS]).map(activation),
+        arithmetic=st.sampled_from([*PRECISIONS]),
+        storage=st.none()
+        | st.builds(
+            Storage,
+            st.sampled_from([*INTEGERS, *FLOATS]),
+            st.integers(-9, 200),
+            st.sampled_from(ROUNDINGS),
+            st.sampled_from(OVERFLOWS),
+        ),
+    )
 
 
-CONVENTIONS = st.builds(
-    Convention,
-    image_layout=st.sampled_from(IMAGE_LAYOUTS),
-    filter_layout=st.sampled_from(FILTER_LAYOUTS),
-    output_layout=st.sampled_from(OUTPUT_LAYOUTS),
-    flip=st.sets(st.sampled_from(FLIP_AXES)).map(tuple),
-    stride=pairs(1, 8),
-    dilation=pairs(1, 4),
-    input_dilation=pairs(1, 4),
-    padding=st.tuples(pairs(-4, 9), pairs(-4, 9)),
-    padding_mode=st.sampled_from(PADDING_MODES),
-    padding_value=st.floats(allow_nan=False, allow_infinity=False),
-    groups=st.integers(1, 6),
-    channel_order=st.none() | st.permutations(range(4)).map(tuple),
-    kernel_transposed=st.booleans(),
-    scale=st.floats(allow_nan=False, allow_infinity=False),
-    bias=st.none() | st.lists(st.floats(-9, 9), max_size=4).map(tuple),
-    activation=st.sampled_from([None, "relu"]),
-    arithmetic=st.sampled_from([*PRECISIONS, *INTEGER_ARITHMETICS]),
-)
+def activation(name: str) -> Activation:
+    return Activation(name, (0.25, 4.0)[: len(ACTIVATIONS[name].parameters)])
+
+
+CONVENTIONS = [conventions(spatial) for spatial in ("W", "HW", "DHW")]
+PAIRS = st.one_of(*[st.tuples(one, one) for one in CONVENTIONS])
 SHAPES = st.lists(st.integers(0, 9), max_size=5)
 
 
-@given(CONVENTIONS, CONVENTIONS, SHAPES, SHAPES)
+@given(PAIRS, SHAPES, SHAPES)
 def test_words_for_anything(
-    a: Convention, b: Convention, image_shape: list[int], filter_shape: list[int]
+    pair: tuple[Convention, Convention], image_shape: list[int], filter_shape: list[int]
 ) -> None:
+    a, b = pair
     said = describe(a, image_shape=image_shape, filter_shape=filter_shape)
     assert said.startswith("OUT is the ")
     assert "  " not in said
     assert ", ," not in said
     assert len(differences(a, b)) == sum(getattr(a, key) != getattr(b, key) for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    ("convention", "text"),
+    [
+        (
+            Convention(),
+            '{"image_layout":"CHW","filter_layout":"OIHW","output_layout":"CHW","flip":[]}',
+        ),
+        (
+            Convention("CW", stride=2, activation={"leaky_relu": 0.5}),
+            (
+                '{"image_layout":"CW","filter_layout":"OIW","output_layout":"CW","flip":[],'
+                '"stride":[2],"activation":{"leaky_relu":0.5}}'
+            ),
+        ),
+    ],
+)
+def test_the_json_to_copy_has_what_is_not_the_default(convention: Convention, text: str) -> None:
+    assert short_json(convention) == text
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_has_its_words(name: str) -> None:
+    convention = Convention(activation=activation(name))
+    assert describe(convention) == f"{NOT_PADDED}, then {activation(name).words}"
+
+
+def test_no_activation_is_named_but_in_its_table() -> None:
+    """What knew one by name would know nothing of the next."""
+    package = Path(convcheck.__file__).parent
+    files = [path for part in ("calls", "words") for path in (package / part).glob("*.py")]
+    assert len(files) > 10
+    for path in files:
+        quoted = set(re.findall(r"""["'](\w+)["']""", path.read_text(encoding="utf-8")))
+        assert not quoted & set(ACTIVATIONS), path

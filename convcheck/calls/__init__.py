@@ -33,17 +33,17 @@ def equivalent_calls(
 
     Both are NumPy arrays as they are stored, of these shapes. The code works in ``dtype``
     (``complex128`` for complex arrays; NumPy's in ``int64`` too, the others then in float64; ONNX's
-    in float32, which every runtime takes) and rounds at the end. In ONNX's, ``Conv(...)`` stands
-    for the operator with its attributes. :data:`CANNOT` stands where a library has no such call.
+    in float32, which every runtime takes) and rounds operands and result to the convention's
+    arithmetic. In ONNX's, ``Conv(...)`` stands for the operator with its attributes. :data:`CANNOT`
+    stands where a library has no such call.
 
     Raises:
         InputError: shapes that the convention does not fit.
     """
     g = measure(convention, image_shape, filter_shape)
     inexact = dtype if dtype.startswith(("float", "complex")) else "float64"
-    whole = convention.padding_value == int(convention.padding_value)
     return {
-        "scipy": scipy_code(g, dtype if whole else inexact),
+        "scipy": scipy_code(g, dtype if _is_whole(convention) else inexact),
         "torch": torch_code(g, inexact),
         "onnx": CANNOT if dtype.startswith("complex") else onnx_code(g, "float32"),
         "jax": jax_code(g, inexact),
@@ -57,14 +57,21 @@ def onnx_node(
     filter_shape: Sequence[int],
     *,
     dtype: str = "float32",
-) -> dict[str, Any] | None:
-    """ONNX's node for a convention, or None where it has none.
+) -> dict[str, Any]:
+    """ONNX's node for a convention.
 
     ``op_type`` and ``attributes`` are the node's; ``prepare`` is code that makes its inputs ``x``
     and ``w`` from ``image`` and ``filters``, ``finish`` code that makes ``out`` from its output
-    ``y``; both may use ``np``.
+    ``y``.
 
     Raises:
         InputError: shapes that the convention does not fit.
     """
     return operator(measure(convention, image_shape, filter_shape), dtype)
+
+
+def _is_whole(c: Convention) -> bool:
+    """Whether integers stay integers up to the sums."""
+    before = (c.padding_value, c.image_offset, c.image_scale, c.filter_offset)
+    numbers = [v for n in before for v in (n if isinstance(n, tuple) else (n,))]
+    return c.arithmetic == "exact" and all(v == int(v) for v in numbers)

@@ -5,73 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convcheck.errors import InputError
+import numpy as np
+
+from convcheck.convention.channels import bank_kind, check_order, read_filters, stored_image
+from convcheck.engine import axes_of, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcheck.convention import Convention
-
-DENSE, TRANSPOSED, SHARED = "dense", "transposed", "shared"
-"""Banks: O over all outputs; O over one group's outputs and I over all channels; one kernel."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One spatial axis: ``size`` samples, ``spread`` with the zeros between them."""
-
-    size: int
-    taps: int
-    stride: int
-    dilation: int
-    gap: int
-    before: int
-    after: int
-
-    @property
-    def spread(self) -> int:
-        """The length with ``gap - 1`` zeros between the samples."""
-        return (self.size - 1) * self.gap + 1
-
-    @property
-    def extent(self) -> int:
-        """The length that the filter spans."""
-        return self.dilation * (self.taps - 1) + 1
-
-    @property
-    def out(self) -> int:
-        """The number of outputs."""
-        return self.outputs(self.before, self.after)
-
-    def outputs(self, before: int, after: int) -> int:
-        """The number of outputs under another padding."""
-        return (self.spread + before + after - self.extent) // self.stride + 1
-
-    def is_padded(self, before: int, after: int) -> bool:
-        """Whether this padding makes the same windows: what no window touches does not count."""
-        return self.before == before and self.out == self.outputs(before, after)
-
-    @property
-    def undone(self) -> tuple[int, int]:
-        """Padding and output padding as a framework's transposed convolution is given them."""
-        return self.extent - 1 - self.before, self.after - self.before
-
-    def same(self) -> tuple[int, int]:
-        """What SAME pads in all, as the smaller and the larger half."""
-        total = (-(-self.spread // self.stride) - 1) * self.stride + self.extent - self.spread
-        half = max(total, 0) // 2
-        return half, max(total, 0) - half
-
-    def is_same(self, *, lower: bool = False) -> bool:
-        """Whether the padding is SAME_UPPER (or SAME_LOWER)."""
-        few, many = self.same()
-        steps = -(-self.spread // self.stride)
-        return self.before == (many if lower else few) and self.out == steps
+    from convcheck.convention import Axis, Convention, Pair
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A convention with the sizes of its operands."""
+    """A convention with the sizes of its operands.
+
+    ``outputs`` are all of them, ``inputs`` those of one group; ``bank`` says how the stored
+    filters are dealt out to the groups, as :func:`convcheck.convention.channels.bank_kind` does.
+    """
 
     convention: Convention
     batch: int
@@ -79,7 +30,12 @@ class Geometry:
     outputs: int
     inputs: int
     bank: str
-    axes: tuple[Axis, Axis]
+    axes: tuple[Axis, ...]
+
+    @property
+    def spatial(self) -> str:
+        """The letters of the spatial axes."""
+        return self.convention.spatial
 
     @property
     def groups(self) -> int:
@@ -97,23 +53,17 @@ class Geometry:
         return self.groups == self.channels > 1
 
     @property
-    def filter_axes(self) -> str:
-        """The letters of the stored filters as they are read, swapped H and W included."""
-        return filter_axes(self.convention)
+    def kernel(self) -> tuple[int, ...]:
+        """The taps of a kernel along each spatial axis."""
+        return tuple(axis.taps for axis in self.axes)
 
     @property
-    def kernel(self) -> tuple[int, int]:
-        """Rows and columns of a kernel."""
-        return self.axes[0].taps, self.axes[1].taps
-
-    @property
-    def padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def padding(self) -> tuple[Pair, ...]:
         """What is added before and after each axis; negative crops."""
-        rows, columns = self.axes
-        return (rows.before, rows.after), (columns.before, columns.after)
+        return self.convention.padding
 
     @property
-    def added(self) -> tuple[tuple[int, int], ...]:
+    def added(self) -> tuple[Pair, ...]:
         """The padding without what it crops."""
         return tuple((max(a, 0), max(b, 0)) for a, b in self.padding)
 
@@ -125,25 +75,23 @@ class Geometry:
     @property
     def spreads(self) -> bool:
         """Whether zeros stand between the image's samples."""
-        return any(axis.gap > 1 for axis in self.axes)
+        return any(axis.input_dilation > 1 for axis in self.axes)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The padding modes that add something, each once, in the order of the axes."""
+        padded = zip(self.axes, self.added, strict=True)
+        return tuple(dict.fromkeys(axis.mode for axis, pads in padded if any(pads)))
 
     @property
     def fills(self) -> bool:
         """Whether something other than zeros is padded."""
-        c = self.convention
-        return any(map(any, self.added)) and (c.padding_mode != "constant" or c.padding_value != 0)
+        zeros = ("constant",) if self.convention.padding_value == 0 else ()
+        return not set(self.modes) <= set(zeros)
 
-    def is_padded(self, *pads: tuple[int, int]) -> bool:
+    def is_padded(self, *pads: Pair) -> bool:
         """Whether this padding, one pair an axis, makes the same windows."""
         return all(axis.is_padded(*pad) for axis, pad in zip(self.axes, pads, strict=True))
-
-
-def filter_axes(convention: Convention) -> str:
-    """The filter layout's letters, O for M, with H and W swapped where the kernel is."""
-    letters = convention.filter_layout.replace("M", "O")
-    if convention.kernel_transposed:
-        letters = letters.translate(str.maketrans("HW", "WH"))
-    return letters
 
 
 def measure(
@@ -155,45 +103,13 @@ def measure(
         InputError: shapes that the convention does not fit.
     """
     c = convention
-    image = _sizes("image", c.image_layout, image_shape)
-    filters = _sizes("filters", filter_axes(c), filter_shape, c.filter_layout)
-    channels, outputs, inputs = image["C"], filters["O"], filters["I"]
-    bank = DENSE
-    if c.filter_layout == "HW" and c.groups > 1:
-        bank, outputs = SHARED, c.groups
-    elif inputs == channels and c.groups > 1 and channels % c.groups == 0:
-        bank, outputs, inputs = TRANSPOSED, outputs * c.groups, channels // c.groups
-    axes = tuple(
-        Axis(image[name], filters[name], *rest)
-        for name, *rest in zip(
-            "HW",
-            c.stride,
-            c.dilation,
-            c.input_dilation,
-            (pads[0] for pads in c.padding),
-            (pads[1] for pads in c.padding),
-            strict=True,
-        )
-    )
-    fits = inputs * c.groups == channels and outputs % c.groups == 0
-    if not fits or any(axis.spread + axis.before + axis.after < axis.extent for axis in axes):
-        raise InputError(
-            "the convention does not fit the arrays",
-            got=f"an image {tuple(image_shape)} and filters {tuple(filter_shape)}",
-            expected="filters of the channels of one group, no larger than the padded image",
-        )
-    return Geometry(c, image["N"], channels, outputs, inputs, bank, (axes[0], axes[1]))
-
-
-def _sizes(
-    operand: str, letters: str, shape: Sequence[int], layout: str | None = None
-) -> dict[str, int]:
-    if len(letters) != len(shape) or not all(n > 0 for n in shape):
-        raise InputError(
-            f"the {operand} does not fit the layout {layout or letters}",
-            got=f"shape {tuple(shape)}",
-            expected=f"{len(letters)} axes, none of them empty",
-        )
-    sizes = dict.fromkeys("NCOIHW", 1)
-    sizes.update((name, int(n)) for name, n in zip(letters, shape, strict=True))
-    return sizes
+    output_shape(image_shape, filter_shape, c)
+    x = stored_image(np.broadcast_to(np.uint8(0), tuple(image_shape)), c)
+    batch, channels, *sizes = x.shape
+    w = read_filters(np.broadcast_to(np.uint8(0), tuple(filter_shape)), c, channels)
+    outputs, inputs, *taps = w.shape
+    check_order("channel_order", c.channel_order, channels)
+    check_order("output_order", c.output_order, outputs)
+    stored = dict(zip(c.filter_layout, filter_shape, strict=True)).get("I", 1)
+    bank = bank_kind(c.filter_layout, int(stored), channels, c.groups)
+    return Geometry(c, batch, channels, outputs, inputs, bank, axes_of(c, sizes, taps))

@@ -2,73 +2,65 @@
 
 from __future__ import annotations
 
-from convcheck.calls.geometry import DENSE, Geometry
-from convcheck.calls.text import (
-    CANNOT,
-    arguments,
-    cast,
-    filter_code,
-    finished,
-    flipped,
-    image_code,
-    joined,
+from typing import TYPE_CHECKING
+
+from convcheck.calls.operands import (
+    Bank,
+    dense,
+    filter_lines,
+    image_lines,
     padded,
-    plain,
-    result,
-    rounded,
-    spread_lines,
-    unsaid,
+    spread_image,
 )
+from convcheck.calls.results import Library, result_lines
+from convcheck.calls.text import arguments, brief, program
+from convcheck.convention.channels import DENSE
+
+if TYPE_CHECKING:
+    from convcheck.calls.geometry import Geometry
+
+_JAX = Library("jax", "jnp.array({})", "np.asarray({y})")
 
 
 def jax_code(g: Geometry, dtype: str) -> str:
     """``conv_general_dilated``, which takes the arrays as they are stored."""
     c = g.convention
-    if ":" in c.arithmetic:
-        return CANNOT
-    image_axes = c.image_layout if "C" in c.image_layout else "C" + c.image_layout
-    image_axes = image_axes if "N" in image_axes else "N" + image_axes
-    result_axes = {"HWO": "NHWO", "NHWO": "NHWO"}.get(c.output_layout, "NOHW")
-    lines = ["import jax", 'jax.config.update("jax_enable_x64", True)']
-    lines.append(f"x = {image_code(g, image_axes, dtype)}")
-    gaps = str(c.input_dilation) if g.spreads else None
+    image_axes, result_axes = _all("NC", c.image_layout), _all("NC", c.output_layout)
+    lines = ['jax.config.update("jax_enable_x64", True)', *image_lines(g, image_axes, dtype)]
     if g.fills:
-        if g.spreads:
-            lines[0] = "import jax, numpy as np"
-            lines += spread_lines(g, image_axes)
-            gaps = None
-        lines.append(f"x = {padded(g, 'x', image_axes, 'jax.numpy.pad')}")
-    bank, filter_axes = _bank(g, dtype)
-    names = (image_axes, filter_axes, result_axes.replace("O", "C"))
+        lines += spread_image(g, image_axes)
+        lines.append(f"x = {padded(g, 'x', image_axes, 'jnp.pad')}")
+    filter_axes = _filter_axes(g)
+
+    def arranged(bank: Bank) -> str:
+        return bank.read(filter_axes) if bank.kind == DENSE else dense(g, bank, filter_axes)
+
+    lines += filter_lines(g, dtype, arranged)
+    names = (image_axes, filter_axes, result_axes)
     options = arguments(
-        lhs_dilation=gaps,
-        rhs_dilation=str(c.dilation) if c.dilation != (1, 1) else None,
+        lhs_dilation=str(c.input_dilation) if g.spreads and not g.fills else None,
+        rhs_dilation=str(c.dilation) if brief(c.dilation, 1) else None,
         dimension_numbers="(" + ", ".join(f'"{name}"' for name in names) + ")",
         feature_group_count=g.groups if g.groups > 1 else None,
     )
-    lines.append(f"w = {bank}")
     call = f"jax.lax.conv_general_dilated(x, w, {c.stride}, {_padding(g)}{options})"
-    if not plain(c):
-        lines.append(f"y = {call}")
-        call = "y"
-    text = finished(g, call, result_axes, array="jax.numpy.array({})", relu="jax.nn.relu({})")
-    ready = rounded(g, text, dtype) or text
-    lines.append(f"out = {result(ready, result_axes, c.output_layout)}")
-    return joined([*lines, *unsaid(c)])
+    return program([*lines, *result_lines(g, call, result_axes, dtype, _JAX)])
 
 
-def _bank(g: Geometry, dtype: str) -> tuple[str, str]:
-    """The filters as they are stored where JAX can read them so, and their axes."""
-    stored = g.filter_axes
-    # JAX takes strides and padding in the order of the filters' axes: H comes first throughout.
-    if g.bank != DENSE or len(stored) != 4 or stored.index("H") > stored.index("W"):
-        axes = "OIHW" if g.bank != DENSE or len(stored) != 4 else _rows_first(stored)
-        return filter_code(g, axes, dtype), axes
-    return cast(flipped("filters", stored, g.convention.flip), dtype), stored
+def _all(others: str, layout: str) -> str:
+    """The layout with the axes that it lacks before the others."""
+    return "".join(axis for axis in others if axis not in layout) + layout
 
 
-def _rows_first(axes: str) -> str:
-    return axes.translate(str.maketrans("HW", "WH"))
+def _filter_axes(g: Geometry) -> str:
+    """The axes of the filters as JAX is given them: as they are stored, wherever it can be.
+
+    JAX takes strides and padding in the order of the filters' spatial axes.
+    """
+    spatial = iter(g.spatial)
+    stored = _all("OI", g.convention.filter_layout.replace("M", "O"))
+    rows_first = "".join(next(spatial) if axis in g.spatial else axis for axis in stored)
+    return rows_first if g.bank == DENSE else "OI" + g.spatial
 
 
 def _padding(g: Geometry) -> str:

@@ -109,10 +109,12 @@ def _reach(axis: Axis, part: slice) -> Array:
     return np.arange(first, last + axis.extent)
 
 
-def areas(problem: Problem, convention: Convention, shape: Sequence[int]) -> Iterator[Area]:
+def areas(
+    problem: Problem, convention: Convention, shape: Sequence[int], precision: str | None = None
+) -> Iterator[Area]:
     """Every area of an output of ``shape`` (N,O,*S), one at a time; progress is told of each."""
     for tile in _told(problem, tiled(problem, convention, shape).tiles):
-        yield Area(problem, convention, tile)
+        yield Area(problem, convention, tile, precision)
 
 
 def handed_out(

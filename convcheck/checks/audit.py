@@ -15,10 +15,11 @@ from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.outcome import Step, alike_after
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.unseen import why_after, why_unseen
-from convcheck.convention import Convention, deviations, usual_convention
+from convcheck.convention import Convention, deviations, round_to, usual_convention
 from convcheck.convention.deviations import axis_name
 from convcheck.engine import finish
 from convcheck.errors import ExitCode, InputError
+from convcheck.rounding import largest_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,11 +152,30 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
         )
     # Which raises where the numbers for each channel are not as many.
     finish(np.zeros((1, shape[1], *(1,) * convention.rank)), convention)
-    base = Linear(problem, convention)
+    precision = None if convention.arithmetic == "exact" else convention.arithmetic
+    base = Linear(problem, convention, precision)
+    _check_range(base)
     return tuple(
         _judge(base, convention, shape, *deviation)
         for deviation in deviations(convention, image, filters)
     )
+
+
+def _check_range(base: Linear) -> None:
+    """Raise where the operands overflow the precision that they are rounded to."""
+    c, precision = base.convention, base.precision
+    if precision is None:
+        return
+    offset, scale = (np.max(np.abs(v)) for v in (c.image_offset, c.image_scale))
+    largest = np.array([(largest_magnitude(base.problem.image) + offset) * scale])
+    with np.errstate(over="ignore"):
+        for operand, numbers in (("IMG", round_to(largest, precision)), ("W", base.bank)):
+            if not np.isfinite(numbers).all():
+                raise InputError(
+                    f"{operand} has numbers beyond {precision}",
+                    expected=f"numbers that the arithmetic {precision} can hold",
+                    hint="divide the data by a power of two, or name another arithmetic",
+                )
 
 
 def _judge(
@@ -164,19 +184,21 @@ def _judge(
     try:
         if shape_of(base.problem, other) != shape:
             return Deviation(name, what, other, True, None)
-        base.again(other)
+        base.again(other, base.precision)
     except InputError:
         # An implementation that makes this mistake cannot even run on these shapes.
         return Deviation(name, what, other, True, None)
     large = is_large(base.problem, shape)
-    parts = areas(base.problem, c, shape) if large else [base]
+    parts = areas(base.problem, c, shape, base.precision) if large else [base]
     latest, same = Step.SUMS, True
     for part in parts:
         step, equal = alike_after(part, c, other)
         if step is Step.NEVER:
             return Deviation(name, what, other, True, None)
         latest, same = max(latest, step), same and equal
-    reason = why_after(c, other, latest, same) if latest else why_unseen(base, c, other, shape)
+    reason = (
+        why_after(c, other, latest, same) if latest else why_unseen(base, c, other, shape, same)
+    )
     return Deviation(name, what, other, False, reason)
 
 
@@ -203,7 +225,9 @@ def _drawn(image: Array, filters: Array, c: Convention, longer: Sequence[str]) -
     shape = list(image.shape)
     moved = np.any(c.image_offset) or np.any(c.filter_offset)
     among = ", around the offsets," if moved else ""
-    changes = [f"random integers from -9 to 9{among} in place of the numbers"]
+    rounded = c.storage is not None and c.storage.is_integer and image.dtype.kind in "fc"
+    kind = "multiples of 1/2" if rounded else "integers"  # which show how they are rounded
+    changes = [f"random {kind} from -9 to 9{among} in place of the numbers"]
     for letter in longer:
         place = c.image_layout.index(letter)
         shape[place] += 1
@@ -211,8 +235,8 @@ def _drawn(image: Array, filters: Array, c: Convention, longer: Sequence[str]) -
         changes.append(f"{shape[place]} {name} of the image instead of {image.shape[place]}")
     rng = np.random.default_rng(0)
     drawn = (
-        _integers(rng, shape, image.dtype, c.image_offset),
-        _integers(rng, filters.shape, filters.dtype, c.filter_offset),
+        _numbers(rng, shape, image.dtype, c.image_offset, 2 if rounded else 1),
+        _numbers(rng, filters.shape, filters.dtype, c.filter_offset),
     )
     try:
         judged = _audit(*drawn, c)
@@ -221,13 +245,23 @@ def _drawn(image: Array, filters: Array, c: Convention, longer: Sequence[str]) -
     return Proposal(tuple(changes), sum(d.seen for d in judged), len(judged), *drawn)
 
 
-def _integers(
-    rng: np.random.Generator, shape: Sequence[int], dtype: np.dtype[Any], offset: Numbers
+def _numbers(
+    rng: np.random.Generator,
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    offset: Numbers,
+    parts: int = 1,
 ) -> Array:
-    """Integers near an offset, in a dtype of the same kind that holds them."""
-    drawn = rng.integers(-9, 10, shape) + round(float(np.mean(offset)))
+    """Integers, or whole ``parts`` of 1, near an offset, in a dtype of the same kind."""
+
+    def drawn() -> Array:
+        return rng.integers(-9 * parts, 9 * parts + 1, shape) / parts + round(
+            float(np.mean(offset))
+        )
+
+    numbers = drawn()
     if dtype.kind == "c":
-        return (drawn + 1j * rng.integers(-9, 10, shape)).astype(dtype)
-    if dtype.kind == "b" or (dtype.kind == "u" and drawn.min() < 0):
+        return (numbers + 1j * drawn()).astype(dtype)
+    if dtype.kind == "b" or (dtype.kind == "u" and numbers.min() < 0):
         dtype = np.dtype(f"i{dtype.itemsize}")
-    return drawn.astype(dtype)
+    return numbers.astype(dtype)

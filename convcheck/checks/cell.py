@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import product
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.calls.geometry import Axis, measure
 from convcheck.checks.explain import Block, as_blocks
-from convcheck.checks.patch import patch, source
+from convcheck.checks.inputs import place_names
 from convcheck.comparison import number
-from convcheck.engine import arrange_filters, round_to, to_axes
+from convcheck.convention import VOCABULARY
+from convcheck.convention.axis import BORDER, GAP
+from convcheck.convention.channels import read_filters, read_image
+from convcheck.engine import (
+    axes_of,
+    finish,
+    output_shape,
+    prepare_filters,
+    prepare_image,
+    with_border,
+)
 from convcheck.errors import InputError
 from convcheck.rounding import choose_arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from convcheck.checks.agreement import Agreement, InAreas
     from convcheck.comparison import Number
-    from convcheck.convention import Convention
+    from convcheck.convention import Axis, Convention
 
 Array = NDArray[Any]
 
-FEW_BITS = ("tf32", "bfloat16", "float16")
-"""Arithmetics that hardware multiplies in: identify rounds the operands, not the sum."""
+PAD, BETWEEN = "pad", "gap"
+"""What lies under a tap where it is no sample of the image."""
+STEPS = ("scale", "bias", "activation", "arithmetic", "storage")
+"""What is done to a sum, in this order."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """One element of OUT worked out under a convention.
 
-    ``at`` is its (n, k, y, x) and ``index`` its place in OUT as stored. ``rows`` and ``columns``
-    say what of IMG lies under each of the filter's: a number, or ``pad``, or ``gap`` for a zero
-    that was put between two samples. For each channel: ``image_parts`` and ``filter_parts`` are
-    the subscripts of what meets, ``channels`` and ``partners`` their channels as stored, then the
-    numbers. ``steps`` are what is done to the sum, in order: its name, its number, the result.
+    ``at`` is its (n, k, *place), k as OUT has it, and ``index`` its place in OUT as stored.
+    ``places`` say for each spatial axis what of IMG lies under each tap: a number, or ``pad``, or
+    ``gap`` for a zero that was put between two samples. Then for each channel of the filter, in 3-D
+    for each slice of each channel: ``image_parts`` and ``filter_parts`` are the subscripts of what
+    meets, ``channels`` and ``partners`` their channels as stored, and the numbers: ``window`` and
+    ``applied`` are what is multiplied, ``stored`` is W as it is. ``rounded`` says that the
+    arithmetic rounded some of IMG or W before. ``steps`` are what is done to the sum, in order: the
+    convention's key, its value for this channel, the result.
     """
 
     convention: Convention
     role: str
-    at: tuple[int, int, int, int]
+    at: tuple[int, ...]
     index: tuple[int, ...]
-    rows: tuple[int | str, ...]
-    columns: tuple[int | str, ...]
+    places: tuple[tuple[int | str, ...], ...]
     image_parts: tuple[str, ...]
     filter_parts: tuple[str, ...]
     channels: tuple[int, ...]
@@ -56,7 +70,8 @@ class Cell:
     products: tuple[Block, ...]
     sums: tuple[Number, ...]
     total: Number
-    steps: tuple[tuple[str, Number | str | None, Number], ...]
+    rounded: bool
+    steps: tuple[tuple[str, Any, Number], ...]
     given: Number
     threshold: float
     agrees: bool
@@ -67,16 +82,29 @@ class Cell:
         return self.steps[-1][2] if self.steps else self.total
 
 
-def worst_cell(seen: Agreement | InAreas, axes: tuple[Axis, Axis]) -> tuple[int, ...]:
-    """The element that is most wrong, else the one that differs most, else one at the border."""
-    is_wrong, difference, place = max(map(_worst, seen.parts()))
-    if not is_wrong and not difference:
-        # All are alike: one whose window reaches the padding, if there is one, has most to show.
-        return (0, 0, *(_first_at_the_border(axis) for axis in axes))
-    return tuple(-i for i in place)
+class Held(Protocol):
+    """A part of an output that was held to a convention, as N, K and the spatial axes."""
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """The elements that the convention does not give."""
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """How far each is from what it gives."""
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Where the part begins in the output."""
 
 
-def _worst(part: Agreement) -> tuple[bool, float, tuple[int, ...]]:
+def worst_cell(parts: Iterable[Held]) -> tuple[int, ...] | None:
+    """The element (n, k, *place) that is most wrong, else differs most; None where none does."""
+    is_wrong, difference, place = max(map(_worst, parts))
+    return tuple(-i for i in place) if is_wrong or difference else None
+
+
+def _worst(part: Held) -> tuple[bool, float, tuple[int, ...]]:
     """Whether it is wrong, by how much it differs, and where: negative, so that the first wins."""
     wrong = bool(part.wrong.any())
     of = np.where(part.wrong, part.difference, -1.0) if wrong else part.difference
@@ -85,146 +113,192 @@ def _worst(part: Agreement) -> tuple[bool, float, tuple[int, ...]]:
     return wrong, float(of[at]), place
 
 
+def telling_cell(image: Array, filters: Array, convention: Convention) -> tuple[int, ...]:
+    """The element (n, k, *place) to show where none is wrong: one whose window meets the padding.
+
+    The first of all where there is none.
+    """
+    axes = _axes(image, filters, convention)
+    return (0, 0, *(_first_at_the_border(axis) for axis in axes))
+
+
+def _axes(image: Array, filters: Array, c: Convention) -> tuple[Axis, ...]:
+    x = read_image(image, c)
+    return axes_of(c, x.shape[2:], read_filters(filters, c, x.shape[1]).shape[2:])
+
+
 def _first_at_the_border(axis: Axis) -> int:
-    starts = (i * axis.stride - axis.before for i in range(axis.out))
-    outside = (i for i, start in enumerate(starts) if not 0 <= start <= axis.spread - axis.extent)
-    return next(outside, 0)
+    starts = axis.starts(0, axis.out)
+    outside = (starts < 0) | (starts > axis.spread - axis.extent)
+    return int(np.argmax(outside))
 
 
 def work_out(
-    image: Array, filters: Array, output: Array, seen: Agreement | InAreas, at: Sequence[int] | None
+    image: Array,
+    filters: Array,
+    output: Array,
+    convention: Convention,
+    at: Sequence[int],
+    *,
+    role: str,
+    threshold: float,
+    agrees: bool,
 ) -> Cell:
-    """The element ``at`` (k, y, x) or (n, k, y, x), by default the worst, number by number.
+    """The element ``at`` (k, *place) or (n, k, *place) of OUT, number by number.
+
+    Args:
+        image: IMG as stored.
+        filters: W as stored.
+        output: OUT as stored.
+        convention: by which it is worked out.
+        at: the element; k is the channel as OUT has it.
+        role: what the convention is to the reader, such as "the nearest miss".
+        threshold: what rounding explains there.
+        agrees: whether OUT is judged to be right there.
 
     Raises:
         InputError: the output has no such element.
     """
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
-    c = seen.convention
-    if at is None:
-        n, k, y, left = worst_cell(seen, measure(c, image.shape, filters.shape).axes)
-    else:
-        n, k, y, left = _check(at, seen)
-    x = to_axes(image, c.image_layout, "NCHW")
-    one = seen.alone((n, k, y, left))
-    # Where each number of the applied bank is in the stored one.
-    home = arrange_filters(np.arange(filters.size).reshape(filters.shape), c, x.shape[1])
-    arithmetic = choose_arithmetic(x, filters.reshape(1, -1))
-    inputs = home.shape[1]
-    first = k // (len(home) // c.groups) * inputs
+    c = convention
+    n, k, *place = check_cell(at, image.shape, filters.shape, c)
+    x = read_image(image, c)
+    bank = read_filters(filters, c, x.shape[1])
+    axes = axes_of(c, x.shape[2:], bank.shape[2:])
+    computed = k if c.output_order is None else c.output_order[k]
+    # The inputs of this output channel, of all in the order in which they are read.
+    first = computed // (len(bank) // c.groups) * bank.shape[1]
     spots = [
-        start * step + np.arange(taps) * reach
-        for start, step, taps, reach in zip(
-            (y, left), c.stride, home.shape[2:], c.dilation, strict=True
-        )
+        axis.starts(i, i + 1) + axis.dilation * np.arange(axis.taps)
+        for axis, i in zip(axes, place, strict=True)
     ]
-    order = c.channel_order or range(x.shape[1])
-    channels = [order[i] for i in range(first, first + inputs)]
-    ys, xs = (
-        source(c, axis, x.shape[2 + axis], spot - c.padding[axis][0])
-        for axis, spot in enumerate(spots)
+    met = [
+        replace(axis, reversed=False).source(spot) for axis, spot in zip(axes, spots, strict=True)
+    ]
+    places = tuple(
+        tuple(map(_label, [axis.spread] * axis.taps, spot.tolist(), found.tolist()))
+        for axis, spot, found in zip(axes, spots, met, strict=True)
     )
-    window = np.concatenate(
-        [patch(x[n : n + 1, i : i + 1], ys, xs, c, arithmetic.cast)[0] for i in channels]
+    under: Any = (..., *np.ix_(*(np.maximum(found, 0) for found in met)))
+    samples = x[n : n + 1][under]
+
+    def multiplied(c: Convention) -> tuple[Array, Array]:
+        read = prepare_image(samples, c)[0, first : first + bank.shape[1]]
+        return read, prepare_filters(bank, c)[computed]
+
+    read, weights = multiplied(c)
+    rounded = not all(
+        map(np.array_equal, (read, weights), multiplied(c.replace(arithmetic="exact")))
     )
-    applied = arithmetic.cast(filters.ravel()[home[k]])
+    arithmetic = choose_arithmetic(with_border(read, c), weights[None])
+    window, applied = (
+        _with_padding(arithmetic.cast(read), met, c.padding_value),
+        arithmetic.cast(weights),
+    )
     products: Array = np.multiply(window, applied)
-    sums = products.sum(axis=(1, 2))
-    met = [_part(filters, c.filter_layout, int(flat[0, 0])) for flat in home[k]]
-    letters = c.output_layout
-    index = tuple({"N": n, "O": k, "H": y, "W": left}[letter] for letter in letters)
-    rows, columns = (
-        _labels(spot, before, gap, size)
-        for spot, (before, _), gap, size in zip(
-            spots, c.padding, c.input_dilation, x.shape[2:], strict=True
-        )
-    )
+    blocks = as_blocks(products)
+    sums = products.reshape(len(blocks), -1).sum(axis=1)
+    home = read_filters(np.arange(filters.size).reshape(filters.shape), c, x.shape[1])[computed]
+    stored = [_stored(filters, c, int(block[0])) for block in home.reshape(len(blocks), -1)]
+    order = c.channel_order or range(x.shape[1])
+    channels = [order[i] for i in range(first, first + bank.shape[1])]
+    slices = [{"D": label} for label in places[0]] if c.rank == 3 else [{}]
+    fixed = [{"N": n, "C": i, **one} for i, one in product(channels, slices)]
+    letters = dict(zip("NC" + c.spatial, (n, k, *place), strict=True))
+    index = tuple(letters[letter] for letter in c.output_layout)
     return Cell(
         convention=c,
-        role=seen.role,
-        at=(n, k, y, left),
+        role=role,
+        at=(n, k, *place),
         index=index,
-        rows=rows,
-        columns=columns,
-        image_parts=tuple(_subscripts(c.image_layout, {"N": n, "C": i}) for i in channels),
-        filter_parts=tuple(part for part, _, _ in met),
-        channels=tuple(channels),
-        partners=tuple(partner for _, partner, _ in met),
+        places=places,
+        image_parts=tuple(_subscripts(c.image_layout, one) for one in fixed),
+        filter_parts=tuple(part for part, _, _ in stored),
+        channels=tuple(i for i, _ in product(channels, slices)),
+        partners=tuple(partner for _, partner, _ in stored),
         window=as_blocks(window),
-        stored=as_blocks(arithmetic.cast(np.stack([kernel for _, _, kernel in met]))),
+        stored=tuple(block for _, _, block in stored),
         applied=as_blocks(applied),
-        products=as_blocks(products),
+        products=blocks,
         sums=tuple(s.item() for s in sums),
         total=sums.sum().item(),
-        steps=_steps(sums.sum(), c, k, one.predicted[0, 0, 0, 0]),
+        rounded=rounded,
+        steps=_steps(sums.sum(), c, len(bank), computed),
         given=number(output[index]),
-        threshold=float(one.threshold[0, 0, 0, 0]),
-        agrees=not bool(one.wrong[0, 0, 0, 0]),
+        threshold=threshold,
+        agrees=agrees,
     )
 
 
-def _check(at: Sequence[int], seen: Agreement | InAreas) -> tuple[int, ...]:
-    shape = seen.shape
-    whole = (0, *at) if len(at) == 3 else tuple(at)
-    if not all(0 <= i < size for i, size in zip(whole, shape, strict=True)):
-        names = "nkyx" if shape[0] > 1 or len(at) == 4 else "kyx"
-        sizes = dict(zip("nkyx", shape, strict=True))
+def check_cell(
+    at: Sequence[int], image: Sequence[int], filters: Sequence[int], c: Convention
+) -> tuple[int, ...]:
+    """The element (k, *place) or (n, k, *place) as (n, k, *place), for arrays of these shapes.
+
+    Raises:
+        InputError: the output has no such element.
+    """
+    sizes = dict(zip(c.output_layout, output_shape(image, filters, c), strict=True))
+    shape = [sizes.get(letter, 1) for letter in "NC" + c.spatial]
+    names = "n" + place_names(c.rank)
+    whole = (0,) * (len(shape) - len(at)) + tuple(at)
+    if len(at) not in (len(shape) - 1, len(shape)) or not all(
+        0 <= i < size for i, size in zip(whole, shape, strict=True)
+    ):
+        of = list(zip(names, shape, strict=True))[shape[0] == 1 and len(at) < len(shape) :]
         raise InputError(
             "the output has no such cell",
-            got=f"({', '.join('nkyx'[-len(at) :])}) = ({', '.join(map(str, at))})",
-            expected=", ".join(f"{axis} from 0 to {sizes[axis] - 1}" for axis in names),
+            got=f"({', '.join(map(str, at))})",
+            expected=", ".join(f"{name} from 0 to {size - 1}" for name, size in of),
             hint=f"--at {','.join(str(n // 2) for n in shape[1:])} is in the middle",
         )
     return whole
 
 
-def _labels(spots: Array, before: int, gap: int, size: int) -> tuple[int | str, ...]:
-    """What of the image lies under each tap along one axis."""
-
-    def label(spot: int) -> int | str:
-        place = spot - before
-        if not 0 <= place <= (size - 1) * gap:
-            return "pad"
-        return "gap" if place % gap else place // gap
-
-    return tuple(label(int(spot)) for spot in spots)
+def _label(spread: int, spot: int, sample: int) -> int | str:
+    """What of the image lies under a tap."""
+    if not 0 <= spot < spread:
+        return PAD
+    return BETWEEN if sample == GAP else sample
 
 
-def _part(filters: Array, layout: str, flat: int) -> tuple[str, int, Array]:
-    """The stored kernel that holds an element: its subscripts, its channel, its numbers (H, W)."""
-    place = dict(zip(layout, (int(i) for i in np.unravel_index(flat, filters.shape)), strict=True))
-    fixed = {letter: i for letter, i in place.items() if letter not in "HW"}
-    kernel: Any = filters[tuple(fixed.get(letter, slice(None)) for letter in layout)]
-    if layout.index("H") > layout.index("W"):
-        kernel = kernel.T
-    return _subscripts(layout, fixed), place.get("I", 0), kernel
+def _with_padding(read: Array, met: Sequence[Array], value: float) -> Array:
+    """The window (I,*F): ``read``, with zeros in the gaps and ``value`` beyond the border."""
+    window = read.copy()
+    window[:, reduce(np.logical_or.outer, [found == GAP for found in met])] = 0
+    window[:, reduce(np.logical_or.outer, [found == BORDER for found in met])] = value
+    return window
 
 
-def _subscripts(layout: str, fixed: dict[str, int]) -> str:
+def _stored(filters: Array, c: Convention, flat: int) -> tuple[str, int, Block]:
+    """The stored rows and columns that hold an element: subscripts, channel, numbers."""
+    layout = c.filter_layout
+    place = dict(zip(layout, map(int, np.unravel_index(flat, filters.shape)), strict=True))
+    fixed = {letter: i for letter, i in place.items() if letter not in c.spatial[-2:]}
+    kernel = filters[tuple(fixed.get(letter, slice(None)) for letter in layout)]
+    kernel = kernel.astype(np.int64) if kernel.dtype.kind == "b" else kernel
+    (block,) = as_blocks(kernel[None])
+    return _subscripts(layout, fixed), place.get("I", 0), block
+
+
+def _subscripts(layout: str, fixed: Mapping[str, int | str]) -> str:
     """[0, :, :, 2]; nothing where the whole array is meant."""
     inside = ", ".join(str(fixed.get(letter, ":")) for letter in layout)
     return f"[{inside}]" if any(letter in fixed for letter in layout) else ""
 
 
 def _steps(
-    total: Any, convention: Convention, k: int, predicted: Any
-) -> tuple[tuple[str, Number | str | None, Number], ...]:
-    """What the convention does to a sum, in its order."""
-    c = convention
-    steps: list[tuple[str, Number | str | None, Number]] = []
-    value = np.atleast_1d(total)
-    if c.scale != 1.0:
-        value = value * c.scale
-        steps.append(("scale", c.scale, value[0].item()))
-    if c.bias is not None:
-        value = value + c.bias[k]
-        steps.append(("bias", c.bias[k], value[0].item()))
-    if c.activation == "relu":
-        value = np.maximum(value, 0)
-        steps.append(("relu", None, value[0].item()))
-    if c.arithmetic in FEW_BITS:
-        steps.append(("operands", c.arithmetic, predicted.item()))
-    elif c.arithmetic != "exact":
-        value = round_to(value, c.arithmetic)
-        steps.append(("arithmetic", c.arithmetic, value[0].item()))
+    total: Any, convention: Convention, outputs: int, k: int
+) -> tuple[tuple[str, Any, Number], ...]:
+    """What the convention does to a sum of computed channel ``k``, in its order."""
+    steps: list[tuple[str, Any, Number]] = []
+    done = convention.replace(**{key: VOCABULARY[key].default for key in STEPS})
+    sums = np.full((1, outputs, *(1 for _ in convention.spatial)), total)
+    for key in STEPS:
+        given = getattr(convention, key)
+        if given == VOCABULARY[key].default:
+            continue
+        done = done.replace(**{key: given})
+        one = given[k] if key in ("scale", "bias") and isinstance(given, tuple) else given
+        steps.append((key, one, finish(sums, done)[0, k].item()))
     return tuple(steps)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.blindness import Blindness, why_equal
-from convcheck.checks.inputs import image_and_bank
+from convcheck.checks.blindness import AXIS_WORDS, Blindness, why_equal
+from convcheck.checks.inputs import image_and_bank, other_reading
 from convcheck.checks.one_tile import Part, distinct, judge_tile
 from convcheck.checks.tiles import parts, plan
-from convcheck.convention import FLIP_AXES, NAMED
+from convcheck.convention import NAMED, SYNONYMS, named
+from convcheck.convention.channels import spatial
 from convcheck.errors import ExitCode, InputError
 from convcheck.pool import run
 from convcheck.reference import NAME, choose_method
@@ -29,19 +30,24 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _FORMULAS = {
-    "per-channel": "Σ_c conv2d(x[c], w[k,c])",
-    "flipped": "Σ_c conv2d(x[c], w[k,C-1-c])",
-    "correlation": "Σ_c correlate2d(x[c], w[k,c])",
+    "per-channel": "Σ_c conv{rank}d(x[c], w[k,c])",
+    "flipped": "Σ_c conv{rank}d(x[c], w[k,C-1-c])",
+    "correlation": "Σ_c correlate{rank}d(x[c], w[k,c])",
 }
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """One row of the table: a way to compute the result channel by channel, and how it fared."""
+    """One row of the table: a way to compute the result channel by channel, and how it fared.
+
+    Of the axes in ``flip`` those in ``operation`` are longer than one: reversing the others does
+    nothing, and rows with the same ``operation`` are the same operation on these shapes.
+    """
 
     name: str
     formula: str
     flip: tuple[str, ...]
+    operation: tuple[str, ...]
     comparison: Comparison
 
     @property
@@ -51,20 +57,32 @@ class Decomposition:
 
 
 @dataclass(frozen=True)
+class SameOperation:
+    """Rows that no data of these shapes could tell apart, and the shapes' reason for it."""
+
+    names: tuple[str, ...]
+    because: str
+    """It completes "the same operation": "on one channel"."""
+
+
+@dataclass(frozen=True)
 class CompareResult:
     """Which decompositions equal the oracle, and which the data cannot tell apart.
 
-    ``shape`` is that of the output, (K, H-Fh+1, W-Fw+1); ``dtype`` is what both sides worked in;
+    ``rank`` is the number of spatial axes that the arrays were read with. ``shape`` is that of the
+    output, (K,*S-F+1); ``dtype`` is what both sides worked in;
     ``exact`` says that neither has any rounding error, so that thresholds are zero.
     """
 
     image_shape: tuple[int, ...]
     filters_shape: tuple[int, ...]
+    rank: int
     method: str
     shape: tuple[int, ...]
     dtype: str
     exact: bool
     decompositions: tuple[Decomposition, ...]
+    same_operation: tuple[SameOperation, ...]
     indistinguishable: tuple[Blindness, ...]
     expect: str | None
     strict: bool
@@ -82,7 +100,8 @@ class CompareResult:
         """``match``, ``ambiguous`` or ``mismatch``."""
         if not self.matching or (self.expect is not None and self.expect not in self.matching):
             return "mismatch"
-        return "ambiguous" if len(self.matching) > 1 else "match"
+        operations = {d.operation for d in self.decompositions if d.matches}
+        return "ambiguous" if len(operations) > 1 else "match"
 
     @property
     def exit_code(self) -> ExitCode:
@@ -98,6 +117,7 @@ def compare(
     image: Array,
     filters: Array,
     *,
+    rank: int | None = None,
     method: str = "auto",
     expect: str | None = None,
     all_flips: bool = False,
@@ -109,11 +129,13 @@ def compare(
     """Judge each decomposition of the valid convolution against ``scipy.signal.convolve``.
 
     Args:
-        image: (C,H,W), or (H,W) for one channel.
-        filters: (K,C,Fh,Fw), (C,Fh,Fw) for one filter, (Fh,Fw) for one filter of one channel.
+        image: (C,*S), or (*S) for one channel; S has 1, 2 or 3 axes.
+        filters: (K,C,*F), (C,*F) for one filter, (*F) for one filter of one channel.
+        rank: how many axes S and F have; None where the shapes are to tell, 2 where they can be
+            read so.
         method: scipy's ``auto``, ``direct`` or ``fft``.
         expect: the decomposition that is claimed to match; any, where it is None.
-        all_flips: judge all eight flips of the filter's axes, not only the three named ones.
+        all_flips: judge every flip of the filter's axes, eight in 2-D, not the named ones alone.
         strict: a match that the data cannot tell from another does not count.
         memory: bytes that all processes may take beside the inputs, 256 MiB by default.
         workers: who computes the tiles of a large comparison; this process, where it is None.
@@ -123,19 +145,23 @@ def compare(
         InputError: arrays or options that do not fit.
         OracleError: scipy failed.
     """
-    rows = _rows(all_flips)
-    if expect is not None and expect not in rows:
-        raise InputError(
-            f"no decomposition is named {expect!r}", expected=f"one of {', '.join(rows)}"
-        )
     image, filters = np.asarray(image), np.asarray(filters)
-    x, w = image_and_bank(image, filters)
+    x, w = image_and_bank(image, filters, rank)
+    letters = "I" + spatial(x.ndim - 1)
+    rows = rows_of(x.ndim - 1, all_flips=all_flips)
+    if expect is not None:
+        expect = SYNONYMS.get(expect, expect)
+        if expect not in rows:
+            raise InputError(
+                f"no decomposition is named {expect!r}", expected=f"one of {', '.join(rows)}"
+            )
+    axes = {name: tuple(map(letters.index, flip)) for name, flip in rows.items()}
     arithmetic = choose_arithmetic(x, w)
     chosen = choose_method(x, w, arithmetic, method)
     prepared = plan(
         x.shape,
         w.shape,
-        distinct(rows, w.shape),
+        len(distinct(axes, w.shape)),
         complex_data=arithmetic.is_complex,
         direct=chosen == "direct",
         memory=memory,
@@ -147,7 +173,7 @@ def compare(
     executor = None
     if workers and len(prepared.tiles) > 1:
         executor = workers.executor(prepared.jobs, prepared.seconds)
-    same = (arithmetic, chosen, rows, _limits(x, w))
+    same = (arithmetic, chosen, axes, _limits(x, w))
     work = ((*part, *same) for part in parts(x, w, prepared.tiles))
     total: Part | None = None
     interrupted = False
@@ -162,48 +188,77 @@ def compare(
         interrupted = True
     if total is None:
         raise AssertionError("a comparison has at least one tile")
+    long = [axis for axis, length in zip(letters, w.shape[1:], strict=True) if length > 1]
     decompositions = tuple(
-        Decomposition(name, _formula(name, flip), flip, comparison)
-        for (name, flip), comparison in zip(rows.items(), total.rows, strict=True)
+        Decomposition(
+            name, _formula(name, flip, letters), flip, tuple(a for a in flip if a in long), judged
+        )
+        for (name, flip), judged in zip(rows.items(), total.rows, strict=True)
     )
+    other = other_reading(image.shape, filters.shape) if rank is None and x.ndim == 3 else None
     return CompareResult(
         image_shape=image.shape,
         filters_shape=filters.shape,
+        rank=x.ndim - 1,
         method=chosen,
-        shape=(w.shape[0], x.shape[1] - w.shape[2] + 1, x.shape[2] - w.shape[3] + 1),
+        shape=(len(w), *(n - f + 1 for n, f in zip(x.shape[1:], w.shape[2:], strict=True))),
         dtype=str(arithmetic.dtype),
         exact=total.exact,
         decompositions=decompositions,
+        same_operation=tuple(_same_operation(decompositions, x.ndim - 1)),
         # Of a part there is nothing to conclude, and whoever has interrupted does not wait for it.
         indistinguishable=()
         if interrupted
         else tuple(_indistinguishable(x, w, decompositions, total.apart, total.exact)),
         expect=expect,
         strict=strict,
-        warnings=_dtype_warning(x, w, total.wrapped, total.rows[0].total),
+        warnings=(
+            *([] if other is None else [other]),
+            *_dtype_warning(x, w, total.wrapped, total.rows[0].total),
+        ),
         interrupted=interrupted,
     )
 
 
-def _rows(all_flips: bool) -> dict[str, tuple[str, ...]]:
-    """Name → flip, the named decompositions first."""
-    rows = {name: convention.flip for name, convention in NAMED.items()}
+def rows_of(rank: int, *, all_flips: bool = False) -> dict[str, tuple[str, ...]]:
+    """The rows over so many spatial axes, name → flip: the named decompositions, then all."""
+    rows = {name: named(name, rank).flip for name in NAMED}
+    axes = "I" + spatial(rank)
     if all_flips:
-        for size in range(len(FLIP_AXES) + 1):
-            for flip in combinations(FLIP_AXES, size):
+        for size in range(len(axes) + 1):
+            for flip in combinations(axes, size):
                 if flip not in rows.values():
                     rows["flip-" + "".join(flip).lower()] = flip
     return rows
 
 
-def _formula(name: str, flip: tuple[str, ...]) -> str:
+def _formula(name: str, flip: tuple[str, ...], letters: str) -> str:
+    rank = len(letters) - 1
     if name in _FORMULAS:
-        return _FORMULAS[name]
+        return _FORMULAS[name].format(rank=rank)
     channel = "C-1-c" if "I" in flip else "c"
-    spatial = {(): "", ("H",): ",::-1", ("W",): ",:,::-1", ("H", "W"): ",::-1,::-1"}[
-        tuple(axis for axis in flip if axis != "I")
-    ]
-    return f"Σ_c correlate2d(x[c], w[k,{channel}{spatial}])"
+    last = max(letters.index(axis) for axis in flip)
+    sliced = (",::-1" if axis in flip else ",:" for axis in letters[1 : last + 1])
+    return f"Σ_c correlate{rank}d(x[c], w[k,{channel}{''.join(sliced)}])"
+
+
+def _same_operation(rows: Sequence[Decomposition], rank: int) -> Iterator[SameOperation]:
+    """Groups of rows that reverse the same axes, but for some of length one."""
+    groups: dict[tuple[str, ...], list[Decomposition]] = {}
+    for row in rows:
+        groups.setdefault(row.operation, []).append(row)
+    for group in groups.values():
+        if len(group) > 1:
+            either = frozenset[str]().union(*(row.flip for row in group))
+            differ = [a for a in either if not all(a in row.flip for row in group)]
+            yield SameOperation(tuple(row.name for row in group), _because(differ, rank))
+
+
+def _because(short: Sequence[str], rank: int) -> str:
+    """What axes of length one make of an operation."""
+    kernel = [f"one {AXIS_WORDS[rank][axis]}" for axis in spatial(rank) if axis in short]
+    said = ["on one channel"] if "I" in short else []
+    return " ".join([*said, *([f"with kernels of {' and '.join(kernel)}"] if kernel else [])])
 
 
 def _indistinguishable(
@@ -226,7 +281,7 @@ def _indistinguishable(
         else:
             home.append(row)
     for group in groups:
-        if len(group) > 1:
+        if len({row.operation for row in group}) > 1:
             names = tuple(row.name for row in group)
             if apart.isdisjoint(combinations(names, 2)):
                 why = why_equal(x, w, [row.flip for row in group], exact)

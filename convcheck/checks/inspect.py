@@ -90,17 +90,35 @@ def _range(array: Array) -> tuple[Number | None, Number | None, int]:
 
 def guess(shape: tuple[int, ...]) -> tuple[str, ...]:
     """The layouts that an array of this shape may have, the likeliest first."""
-    if len(shape) == 2:
-        return ("filter HW",) if max(shape) <= KERNEL else ("image HW",)
-    if len(shape) == 3:
-        if max(shape[1:]) <= KERNEL < shape[0]:
-            return ("filter IHW",)
-        found = [("image CHW", shape[0] in COLORS), ("image HWC", shape[2] in COLORS)]
-        likely = [name for name, fits in found if fits] or [name for name, _ in found]
-        small = max(shape[1:]) <= KERNEL
-        return (*likely, "filter IHW") if small else tuple(likely)
-    if len(shape) != 4:
-        return ()
+    known = {1: _one_axis, 2: _two_axes, 3: _three_axes, 4: _four_axes, 5: _five_axes}
+    return known[len(shape)](shape) if len(shape) in known else ()
+
+
+def _one_axis(shape: tuple[int, ...]) -> tuple[str, ...]:
+    return ("bias", "filter W") if shape[0] <= KERNEL else ("bias", "image W")
+
+
+def _two_axes(shape: tuple[int, ...]) -> tuple[str, ...]:
+    if max(shape) <= KERNEL:
+        return ("filter HW",)
+    if min(shape) > KERNEL:
+        return ("image HW",)
+    return ("image CW" if shape[0] <= KERNEL else "image WC", "image HW")
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[str, ...]:
+    if max(shape[1:]) <= KERNEL < shape[0]:
+        return ("filter IHW",)
+    found = [("image CHW", shape[0] in COLORS), ("image HWC", shape[2] in COLORS)]
+    likely = [name for name, fits in found if fits] or [name for name, _ in found]
+    if max(shape[1:]) <= KERNEL:
+        likely.append("filter IHW")
+    elif shape[2] <= KERNEL < min(shape[:2]):
+        likely.append("filters OIW")
+    return tuple(likely)
+
+
+def _four_axes(shape: tuple[int, ...]) -> tuple[str, ...]:
     if max(shape[2:]) <= KERNEL and shape[2:] != (1, 1):
         return ("filters OIHW", "images NCHW") if min(shape[:2]) > 1 else ("filters OIHW",)
     if max(shape[:2]) <= KERNEL < min(shape[2:]):
@@ -108,4 +126,15 @@ def guess(shape: tuple[int, ...]) -> tuple[str, ...]:
         return (*likely, "filters HWIO")
     if shape[2:] == (1, 1):
         return ("filters OIHW",)
-    return ("images NHWC",) if shape[3] in COLORS else ("images NCHW", "images NHWC")
+    if shape[3] in COLORS:
+        return ("images NHWC",)
+    volume = ("image CDHW",) if shape[0] in COLORS and min(shape[1:]) > KERNEL else ()
+    return ("images NCHW", "images NHWC", *volume)
+
+
+def _five_axes(shape: tuple[int, ...]) -> tuple[str, ...]:
+    if max(shape[2:]) <= KERNEL:
+        return ("filters OIDHW",)
+    if max(shape[:3]) <= KERNEL < min(shape[3:]):
+        return ("filters DHWIO",)
+    return ("images NDHWC",) if shape[4] in COLORS else ("images NCDHW", "images NDHWC")

@@ -61,7 +61,7 @@ def alike_after(base: Linear, c: Convention, other: Convention) -> tuple[Step, b
     elif all(getattr(c, key) == getattr(other, key) for key in KEYS if key not in AFTER):
         right = left
     else:
-        right = _sums([base.again(other)])
+        right = _sums([base.again(other, base.precision)])
     some, others = _of(c, places), _of(other, moved)
     apart = np.abs(left.values - right.values) > left.error + right.error
     if not apart.any() and all(getattr(c, key) == getattr(other, key) for key in AFTER):
@@ -84,7 +84,8 @@ def alike_after(base: Linear, c: Convention, other: Convention) -> tuple[Step, b
             differ &= _integers_apart(a, b, c.storage, other.storage)
     if differ.any():
         return Step.NEVER, False
-    one, another = stages[last]
+    # What is done otherwise after the sums shows in the end alone.
+    one, another = stages[-1] if last is Step.SUMS else stages[last]
     return last, np.array_equal(one.values, another.values)
 
 
@@ -112,7 +113,7 @@ def _one_by_one(base: Linear, other: Convention, channels: Sequence[int]) -> lis
         (base.tile.first, base.tile.sizes) if isinstance(base, Area) else (whole.first, whole.sizes)
     )
     tiles = (Tile((n, channel, *at), (images, 1, *sizes)) for channel in channels)
-    return [Area(base.problem, other, tile) for tile in tiles]
+    return [Area(base.problem, other, tile, base.precision) for tile in tiles]
 
 
 def _sums(parts: Sequence[Linear]) -> Stage:

@@ -1,6 +1,6 @@
 """One comparison in tiles: each is judged alone, and the judgements merge in any order.
 
-A tile is a rectangle of the output for a slice of filters. The grid follows from the shapes alone,
+A tile is a box of the output for a slice of filters. The grid follows from the shapes alone,
 never from the memory or the workers, because an FFT rounds differently in another tile: so the
 report is the same, byte for byte, however it was computed.
 """
@@ -8,7 +8,7 @@ report is the same, byte for byte, however it was computed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any, Protocol
@@ -36,7 +36,7 @@ DEFAULT_MEMORY = 256 * MIB
 
 @dataclass(frozen=True)
 class Tile:
-    """Where a tile begins in the output (K, H, W) or (N, K, H, W), and its size there."""
+    """Where a tile begins in the output (K,*out) or (N,K,*out), and its size there."""
 
     first: tuple[int, ...]
     sizes: tuple[int, ...]
@@ -82,7 +82,7 @@ def plan(
     jobs: int = 1,
     remote: bool = False,
 ) -> Plan:
-    """The tiles for an image (C,H,W) and a bank (K,C,Fh,Fw), and how many workers fit in memory.
+    """The tiles for an image (C,*S) and a bank (K,C,*F), and how many workers fit in memory.
 
     ``remote`` workers take none of this machine's.
 
@@ -90,62 +90,61 @@ def plan(
         InputError: less memory than one tile takes.
     """
     count, channels, *kernel = bank_shape
-    height, width = (n - f + 1 for n, f in zip(image_shape[1:], kernel, strict=True))
-    taps = channels * kernel[0] * kernel[1]
+    outputs = tuple(n - f + 1 for n, f in zip(image_shape[1:], kernel, strict=True))
+    taps = channels * math.prod(kernel)
     item = 16 if complex_data else 8
-    margins = (0, 0) if direct else tuple(2 * (f - 1) for f in kernel)
+    margins = [0 if direct else 2 * (f - 1) for f in kernel]
 
-    def peak(filters: int, rows: int, columns: int) -> int:
-        """Bytes: image and oracle's results, beside scipy's transforms, or the rows and their S."""
-        outputs = rows * columns
-        area, padded = (
-            (rows + n * (kernel[0] - 1)) * (columns + n * (kernel[1] - 1)) for n in (1, 2)
-        )
-        transforms = 0 if direct else (5 * (2 * channels - 1) + 2) * padded
-        at_once = together(filters, direct=direct)
-        results = decompositions * filters + (2 * decompositions + 2) * at_once
-        results += filters // 2 + 6
-        bank = 4 * decompositions * filters * taps
-        if by_fft(filters, rows, columns):
-            sums = (6 * channels + 4) * area
+    def peak(filters: int, *sizes: int) -> int:
+        """Bytes: the image twice, the filters and the oracle's results; its transforms, or ours."""
+        area, elements = math.prod(image(sizes)), math.prod(sizes)
+        transforms = 0 if direct else 5 * space(sizes) + elements
+        if by_fft(filters, sizes):
+            made = (6 * channels + 4) * area + (decompositions + 3) * elements
         else:
-            sums = min(block(taps), taps * outputs) + 4 * channels * area
-        made = sums + results * outputs + bank
-        return item * (channels * area + filters * outputs + max(transforms, made))
+            column = taps + decompositions * filters
+            at_once = band(column, sizes) * math.prod(sizes[1:])
+            made = (column + 4 * filters) * at_once
+        bank = (decompositions + 3) * filters * taps
+        held = 2 * channels * area + bank + filters * elements + filters * elements // 8
+        return item * (held + max(transforms, made))
 
-    def by_fft(filters: int, rows: int, columns: int) -> bool:
+    def image(sizes: Sequence[int]) -> tuple[int, ...]:
+        return tuple(n + f - 1 for n, f in zip(sizes, kernel, strict=True))
+
+    def space(sizes: Sequence[int]) -> int:
+        """Points of the oracle's transforms, of which all channels but one are dropped."""
+        return (2 * channels - 1) * math.prod(n + m for n, m in zip(sizes, margins, strict=True))
+
+    def by_fft(filters: int, sizes: Sequence[int]) -> bool:
         if direct or complex_data:
             return False  # as rows are mostly sums there, which take more
-        image = (channels, rows + kernel[0] - 1, columns + kernel[1] - 1)
-        return wins(image, (filters, *bank_shape[1:]), decompositions)
+        return wins((channels, *image(sizes)), (filters, *bank_shape[1:]), decompositions)
 
     def cut(filters: int) -> Grid:
-        """Tiles of so many filters each, as large as fit, and as square."""
-        side = largest(max(height, width), lambda n: peak(filters, *limited(n)) <= TILE_BYTES)
-        rows, columns = limited(side)
-        rows = largest(height, lambda n: peak(filters, n, columns) <= TILE_BYTES)
-        columns = largest(width, lambda n: peak(filters, rows, n) <= TILE_BYTES)
-        return (
-            split(count, filters),
-            split(height, rows, margins[0]),
-            split(width, columns, margins[1]),
-        )
+        """Tiles of so many filters each, as large as fit, and as near to cubes."""
 
-    def limited(side: int) -> tuple[int, int]:
-        return min(side, height), min(side, width)
+        def fits(*sizes: int) -> bool:
+            return peak(filters, *map(min, sizes, outputs)) <= TILE_BYTES
+
+        side = largest(max(outputs), lambda n: fits(*(n for _ in outputs)))
+        sizes = [min(side, length) for length in outputs]
+        for axis, length in enumerate(outputs):
+
+            def along(n: int, axis: int = axis) -> bool:
+                return fits(*sizes[:axis], n, *sizes[axis + 1 :])
+
+            sizes[axis] = largest(length, along)
+        return (split(count, filters), *map(split, outputs, sizes, margins))
 
     def taken(grid: Grid) -> float:
         """About how many nanoseconds of one core a grid takes, where it matters which it is."""
         filters, *sizes = (parts[-1][1] for parts in grid)
         tile = 2e5 * filters + 5e5
         if not direct:
-            # Most of a filter is zeros, and all channels but one are dropped on the way back.
-            plane = math.prod(n + m for n, m in zip(sizes, margins, strict=True))
-            space = (2 * channels - 1) * plane
-            back = transform(plane) + 0.5 * space * math.log2(2 * channels - 1)
-            tile += transform(space) + filters * (0.6 * transform(space) + back)
-        if by_fft(filters, *sizes):
-            one = transform(math.prod(n + f - 1 for n, f in zip(sizes, kernel, strict=True)))
+            tile += 3 * filters * transform(space(sizes))
+        if by_fft(filters, sizes):
+            one = transform(math.prod(image(sizes)))
             tile += one * (1.5 * channels + filters * (0.75 * channels + decompositions + 0.5))
         else:
             tile += 1.5 * taps * math.prod(sizes)
@@ -154,18 +153,18 @@ def plan(
     def transform(points: int) -> float:
         return 0.5 * points * math.log2(points + 1)
 
-    # Filters share the transform of a tile and its windows; fewer of them leave a larger tile.
+    # Filters share the windows of a tile; fewer of them leave a larger tile.
     halves = dict.fromkeys(-(-count >> n) for n in range(count.bit_length()))
-    kept, tall, wide = min((cut(filters) for filters in halves), key=taken)
+    filters, *axes = min((cut(filters) for filters in halves), key=taken)
     tiles = tuple(
-        Tile((k, y, x), (n, h, w)) for (y, h), (x, w), (k, n) in product(tall, wide, kept)
+        Tile(*map(tuple, zip(part, *place, strict=True)))
+        for *place, part in product(*axes, filters)
     )
     each = max(peak(*tile.sizes) for tile in tiles)
-    outputs = count * height * width
     # Nanoseconds of one core of a machine of these years; nobody relies on more than their order.
     oracle = taps if direct else 35 * channels
-    seconds = 1e-9 * outputs * (oracle + decompositions * (0.25 * taps + 15)) * (item // 8)
-    return within(tiles, each, seconds, memory=memory, jobs=jobs, remote=remote)
+    work = count * math.prod(outputs) * (oracle + decompositions * (0.25 * taps + 15))
+    return within(tiles, each, 1e-9 * work * (item // 8), memory=memory, jobs=jobs, remote=remote)
 
 
 def within(
@@ -208,14 +207,6 @@ def largest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def together(filters: int, *, direct: bool) -> int:
-    """How many filters of a tile are judged together where that takes every S.
-
-    Beside a direct sum that is the rule, and then they share the windows; beside an FFT it is rare.
-    """
-    return filters if direct else -(-filters // 8)
-
-
 def split(length: int, most: int, margin: int = 0) -> list[tuple[int, int]]:
     """Starts and sizes of parts that are as equal as can be, each of at most ``most``.
 
@@ -232,6 +223,14 @@ def split(length: int, most: int, margin: int = 0) -> list[tuple[int, int]]:
         parts = min(range(least, least + 2 + least // 4), key=taken)
     edges = [length * i // parts for i in range(parts + 1)]
     return [(a, b - a) for a, b in pairwise(edges)]
+
+
+def band(column: int, sizes: Sequence[int]) -> int:
+    """How many rows of a tile of such sizes are summed and judged at once, to stay in the cache.
+
+    ``column`` is how many numbers there are to each of its elements: samples, and results.
+    """
+    return min(sizes[0], max(1, 2 * block(column) // (column * math.prod(sizes[1:]))))
 
 
 def keep_freed_memory() -> None:

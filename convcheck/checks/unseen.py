@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,23 +25,29 @@ Array = NDArray[Any]
 
 MOST = 1 << 21
 """Samples of an image with its border above which two borders are not compared."""
+ROUNDED = "on these numbers the results differ by no more than rounding can explain"
 CONSTANT = "W is constant: every kernel is the same number throughout"
 
 
-def why_unseen(base: Linear, c: Convention, other: Convention, shape: Sequence[int]) -> str:
+def why_unseen(
+    base: Linear, c: Convention, other: Convention, shape: Sequence[int], same: bool
+) -> str:
     """Why the numbers of ``c`` and ``other`` are the same; ``shape`` is the output's, (N,O,*S).
 
-    ``base`` has the sums of ``c``.
+    ``base`` has the sums of ``c``. Where not ``same`` they are so but for rounding.
     """
-    return next(words for holds, words in _facts(base, c, other, shape) if holds)
+    facts = _facts(base, c, other, shape)
+    if any(getattr(c, key) != getattr(other, key) for key in AFTER):
+        facts = chain([(not same, ROUNDED)], _after_facts(base, c, other), facts)
+    return next(words for holds, words in facts if holds)
 
 
 def why_after(c: Convention, other: Convention, step: Step, same: bool) -> str:
     """Why outputs are the same after a later step, or where not ``same``, but for rounding."""
-    sums = {key for key in AFTER if getattr(c, key) != getattr(other, key)} <= {"output_order"}
-    if sums and not np.any(c.scale):
+    later = {key for key in AFTER if getattr(c, key) != getattr(other, key)}
+    if step is Step.SCALED and not np.any(c.scale):
         return "a scale of 0 makes the same of all sums"
-    differ = "the sums differ" if sums else "the numbers differ first"
+    differ = "the numbers differ first" if later else "the sums differ"
     left = "the same of both" if same else "no more of it than rounding can explain"
     if step is Step.SCALED:
         return f"{differ}, but scale and bias leave {left}"
@@ -60,7 +67,6 @@ def _facts(
     image, filters = base.problem.image, base.problem.filters
     x, y = stored_image(image, c), stored_image(image, other)
     axes = axes_of(c, x.shape[2:], base.bank.shape[2:])
-    yield from _after_facts(base, c, other)
     w, v = (
         prepare_filters(read_filters(filters, k, z.shape[1]), k) for k, z in ((c, x), (other, y))
     )
@@ -80,8 +86,8 @@ def _facts(
     elif other.channel_order != c.channel_order:
         yield constant and c.groups == 1, CONSTANT
         trade = _trading(c, other, x.shape[1])
-        alike = all(_same(x[:, i], x[:, j]) for i, j in trade) or _bank_alike(w, c, other)
-        yield alike, "IMG or W is alike across the channels that trade places"
+        same = all(_same(x[:, i], x[:, j]) for i, j in trade) or _bank_alike(w, c, other)
+        yield same, "IMG or W is alike across the channels that trade places"
     elif other.stride != c.stride:
         yield (
             shape[2 + _axis(c.stride, other.stride)] == 1,
@@ -104,8 +110,12 @@ def _facts(
         sums = np.sum(w, axis=tuple(range(2, w.ndim)))
         yield not bordered and not sums.any(), "every kernel adds up to 0, which no offset moves"
     # Windows that meet but one number a channel are alike wherever they start, and reach.
-    reads = ("channel_order", "image_layout", "filter_layout", *steps, "image_scale")
-    if all(getattr(c, key) == getattr(other, key) for key in reads):
+    reads = ("channel_order", "image_layout", *steps, "image_scale")
+    alike = [
+        [(place, letter) for place, letter in enumerate(k.filter_layout) if letter in "OIM"]
+        for k in (c, other)
+    ]
+    if all(getattr(c, key) == getattr(other, key) for key in reads) and alike[0] == alike[1]:
         spread = axes_of(other, y.shape[2:], v.shape[2:])
         flat = is_flat(x) and not bordered and not meets_more(other, spread, shape)
         first = np.array([channel.flat[0] for one in x for channel in one])
@@ -113,7 +123,7 @@ def _facts(
         yield one, "IMG is constant: every window sees the same numbers"
         yield flat, "each channel of IMG is constant: all of its windows see the same numbers"
     yield exact, "on these numbers the results come out the same"
-    yield True, "on these numbers the results differ by no more than rounding can explain"
+    yield True, ROUNDED
 
 
 def _after_facts(base: Linear, c: Convention, other: Convention) -> Iterator[tuple[bool, str]]:

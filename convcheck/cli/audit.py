@@ -62,6 +62,12 @@ def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     "or a JSON object of a convention's keys.",
 )
 @click.option(
+    "--rank",
+    type=click.IntRange(1, 3),
+    metavar="1|2|3",
+    help="The number of spatial axes, where the shapes of IMG and W leave a choice.",
+)
+@click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     callback=_share,
@@ -78,6 +84,7 @@ def audit(
     img: str,
     w: str,
     convention: str,
+    rank: int | None,
     min_score: float | None,
     fix: str | None,
     **output: Any,
@@ -87,7 +94,10 @@ def audit(
     An implementation may reverse a filter, read an axis as another one, pad on the wrong side.
     Each such mistake is made here, one at a time. One that leaves the result as it was is a blind
     spot: a test with this data passes with it. The report says why, and the smallest change with
-    which every mistake would show. IMG and W are given as for identify.
+    which every mistake would show.
+
+    IMG is CHW, HW or a batch NCHW, W is OIHW, IHW or HW, unless --as names other layouts. They may
+    have one spatial axis, W, or three, DHW, as well: the shapes say which, and two where both fit.
 
     Without --min-score the claim is that there is no blind spot.
     """
@@ -102,7 +112,7 @@ def audit(
     from convcheck.render.report import Operand, Report
 
     started = perf_counter()
-    result = check(image.array, filters.array, keys, min_score=min_score)
+    result = check(image.array, filters.array, keys, rank=rank, min_score=min_score)
     seconds = perf_counter() - started
     warnings = (*image.warnings, *filters.warnings)
     saved = None
@@ -113,6 +123,7 @@ def audit(
         why = "is found that sees more" if result.blind_spots else "is needed: nothing is unseen"
         warnings = (*warnings, f"--fix: no other case {why}; nothing was written")
     options = [] if convention == "correlation" else ["--as", convention]
+    options += [] if rank is None else ["--rank", str(rank)]
     options += [] if min_score is None else ["--min-score", f"{min_score:g}"]
     report = Report(
         command="audit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -144,34 +144,6 @@ def output_options(function: F) -> F:
     )
 
 
-def judge_options(function: F) -> F:
-    """The options of compare that random shares."""
-    return with_options(
-        function,
-        [
-            click.option(
-                "--expect",
-                type=click.Choice(
-                    ["per-channel", "flipped", "correlation"],
-                ),
-                help="Claim that this decomposition matches: exit 1 if it does not.",
-            ),
-            click.option(
-                "--strict",
-                is_flag=True,
-                help="A match that the data cannot tell from another row is exit 1.",
-            ),
-            click.option("--all-flips", is_flag=True, help="Judge all eight flips of (I, H, W)."),
-            click.option(
-                "--method",
-                type=click.Choice(["auto", "direct", "fft"]),
-                default="auto",
-                help="scipy.signal.convolve's own method.",
-            ),
-        ],
-    )
-
-
 def load_operands(*named: tuple[str, str]) -> list[Tensor]:
     """The arrays of (operand, file) pairs; at most one of them may be stdin."""
     if sum(spec == "-" for _, spec in named) > 1:
@@ -183,14 +155,6 @@ def load_operands(*named: tuple[str, str]) -> list[Tensor]:
 
     outlive_faults()
     return [load(name, spec) for name, spec in named]
-
-
-def judging_words(judging: Mapping[str, Any]) -> list[str]:
-    """The options of ``judge_options`` that are not at their defaults, as they are typed."""
-    words = [f"--{key.replace('_', '-')}" for key in ("strict", "all_flips") if judging[key]]
-    if judging["expect"] is not None:
-        words += ["--expect", judging["expect"]]
-    return [*words, "--method", judging["method"]] if judging["method"] != "auto" else words
 
 
 def again(command: str, options: Sequence[str], *files: str) -> str:

@@ -12,12 +12,11 @@ from convcheck.cli.base import (
     again,
     check_output,
     emit,
-    judge_options,
-    judging_words,
     load_operands,
     output_options,
 )
 from convcheck.cli.figures import figure_options, figures
+from convcheck.cli.judging import judge_options, judging_words
 from convcheck.cli.work import Bar, Work, work_options, workers
 
 
@@ -48,6 +47,7 @@ def compare(
     expect: str | None,
     strict: bool,
     all_flips: bool,
+    rank: int | None,
     method: str,
     jobs: int | None,
     memory: int | None,
@@ -57,8 +57,9 @@ def compare(
     """Say which decomposition of a convolution equals scipy.signal.convolve.
 
     IMG is an array (C, H, W), or (H, W) for one channel. W is a bank of filters (K, C, Fh, Fw), one
-    filter (C, Fh, Fw), or (Fh, Fw) for one channel. Each is a .npy file, FILE.npz::NAME, an image,
-    FILE.safetensors::NAME, MODEL.onnx::NAME, or - for a .npy on stdin.
+    filter (C, Fh, Fw), or (Fh, Fw) for one channel. In 1-D both have an axis less, in 3-D one more:
+    (C, D, H, W). Each is a .npy file, FILE.npz::NAME, an image, FILE.safetensors::NAME,
+    MODEL.onnx::NAME, or - for a .npy on stdin.
 
     Without --expect the claim is that some decomposition matches.
     """
@@ -67,13 +68,14 @@ def compare(
     from convcheck.checks.compare import compare as check
     from convcheck.render.report import Operand, Report
 
-    judging = {"expect": expect, "strict": strict, "all_flips": all_flips, "method": method}
+    judging: dict[str, Any] = {"expect": expect, "strict": strict, "all_flips": all_flips}
+    judging |= {"rank": rank, "method": method}
     started = perf_counter()
     work = Work(jobs=jobs, memory=memory, dask=dask)
     with workers(work) as team, Bar("tiles", verbose=output["verbose"]) as bar:
         result = check(
             *(image.array, filters.array),
-            **judging,  # type: ignore[arg-type]
+            **judging,
             memory=memory,
             workers=team,
             progress=bar,

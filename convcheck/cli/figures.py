@@ -21,7 +21,7 @@ def _cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
         return None
     parts = value.replace("(", "").replace(")", "").split(",")
     batched = ctx.info_name == "identify"  # the only command whose arrays may be batches
-    if len(parts) not in {3, 3 + batched} or not all(_is_index(p.strip()) for p in parts):
+    if not 2 <= len(parts) <= 4 + batched or not all(_is_index(p.strip()) for p in parts):
         forms = "k,y,x or n,k,y,x" if batched else "k,y,x"
         raise click.BadParameter(
             f"{value!r} is not a cell: expected {forms}, such as 0,1,2.", ctx=ctx, param=param
@@ -45,7 +45,8 @@ def figure_options(function: F) -> F:
                 "--at",
                 callback=_cell,
                 metavar="K,Y,X",
-                help="The cell that --explain works out; that of the worst difference by default.",
+                help="The cell that --explain works out, K,X in 1-D and K,Z,Y,X in 3-D; by default "
+                "that of the worst difference.",
             ),
             click.option(
                 "--picture", is_flag=True, help="Draw where on the output the difference lies."
@@ -73,18 +74,22 @@ def figures(
         from convcheck.checks import explain as worked
 
         cell = worked.worst_cell(result) if at is None else at
-        made["explanation"] = worked.explain(image, filters, flips, cell)
+        made["explanation"] = worked.explain(image, filters, flips, cell, result.rank)
     if options.get("impulse"):
         from convcheck.checks.explain import follow_impulse
 
-        made["impulse"] = follow_impulse(image, filters, flips)
+        made["impulse"] = follow_impulse(image, filters, flips, rank=result.rank)
     if options["picture"] or only is not None:
         from convcheck.checks.picture import difference_map
 
         worst = max(result.decompositions, key=lambda row: row.comparison.max_abs_diff)
         name = result.expect or worst.name
         made["picture"] = difference_map(
-            image, filters, flips[name], name=name, method=result.method, only=only
+            *(image, filters, flips[name]),
+            name=name,
+            method=result.method,
+            only=only,
+            rank=result.rank,
         )
     return made
 
@@ -99,7 +104,7 @@ def identify_figures(
     if not explained and not pictured:
         return {}, ()
     from convcheck.checks import agreement as checked
-    from convcheck.checks.cell import work_out
+    from convcheck.checks.cell import check_cell, telling_cell, work_out, worst_cell
 
     image, filters, output = arrays
     seen = checked.agreement(image, filters, output, result)
@@ -107,7 +112,16 @@ def identify_figures(
         return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
     if explained:
-        made["cell"] = work_out(image, filters, output, seen, at)
+        c = seen.convention
+        at = at or worst_cell(seen.parts()) or telling_cell(image, filters, c)
+        at = check_cell(at, image.shape, filters.shape, c)
+        one = seen.alone(at)
+        made["cell"] = work_out(
+            *(image, filters, output, c, at),
+            role=seen.role,
+            threshold=float(one.threshold.item()),
+            agrees=not one.wrong.item(),
+        )
     if pictured:
         made["picture"] = checked.agreement_map(seen, only=only)
     return made, ()

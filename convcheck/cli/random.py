@@ -14,12 +14,11 @@ from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
     emit,
-    judge_options,
-    judging_words,
     make_folder,
     output_options,
 )
 from convcheck.cli.figures import figure_options, figures
+from convcheck.cli.judging import judge_options, judging_words
 from convcheck.cli.work import Bar, Work, work_options, workers
 
 if TYPE_CHECKING:
@@ -30,10 +29,13 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape | None]:
-    """A callback that reads sizes joined by x, as many as ``form`` has, each from 1 up."""
-    ranks = {form.count("x") + 1, (optional + form).count("x") + 1}
-    wanted = f"expected {optional and f'[{optional}]'}{form}, such as {sample}"
+SHAPES = {1: ("CxW", "3x40"), 2: ("CxHxW", "3x5x5"), 3: ("CxDxHxW", "2x6x9x8")}
+FILTERS = {1: ("CxFw", "3x5"), 2: ("CxFhxFw", "3x2x2"), 3: ("CxFdxFhxFw", "2x2x3x3")}
+"""How shapes are given, by the number of spatial axes, and a sample."""
+
+
+def _sizes(form: str, sample: str, least: int, most: int) -> Callable[..., Shape | None]:
+    """A callback that reads ``least`` to ``most`` sizes joined by x, each from 1 up."""
 
     def parse(ctx: click.Context, param: click.Parameter, value: str | None) -> Shape | None:
         if value is None:
@@ -44,16 +46,22 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
             found = "is not a shape"
         elif max(map(len, parts)) > 18:
             found = "is larger than any memory"
-        elif len(parts) not in ranks:
-            found = "has 1 axis" if len(parts) == 1 else f"has {len(parts)} axes"
+        elif not least <= len(parts) <= most:
+            found = _axes(len(parts))
         elif 0 in map(int, parts):
             found = "has an axis of length 0"
         if found is not None:
             shown = value if len(value) <= 80 else f"{value[:77]}..."
-            raise click.BadParameter(f"{shown!r} {found}: {wanted}.", ctx=ctx, param=param)
+            raise click.BadParameter(
+                f"{shown!r} {found}: expected {form}, such as {sample}.", ctx=ctx, param=param
+            )
         return tuple(map(int, parts))
 
     return parse
+
+
+def _axes(count: int) -> str:
+    return "has 1 axis" if count == 1 else f"has {count} axes"
 
 
 @click.command(
@@ -70,27 +78,29 @@ def _shape(form: str, sample: str, *, optional: str = "") -> Callable[..., Shape
             "convcheck random --shape 64x56x56 --filters 64x64x3x3 --values normal",
         ),
         ("a thousand cases, reproducible", "convcheck random --shape 3x9x8 --trials 1000 --seed 1"),
+        ("1-D; the kernel says so", "convcheck random --shape 3x40 --kernel 5"),
         ("keep the arrays", "convcheck random --shape 3x5x5 --save case"),
     ],
 )
 @click.option(
     "--shape",
-    callback=_shape("CxHxW", "3x5x5"),
+    callback=_sizes(*SHAPES[2], 2, 4),
     metavar="CxHxW",
     required=True,
-    help="The image's shape.",
+    help="The image's shape; CxW or CxDxHxW with a --kernel of as many axes beside C.",
 )
 @click.option(
     "--filters",
-    callback=_shape("CxFhxFw", "3x2x2", optional="Kx"),
+    callback=_sizes(f"[Kx]{FILTERS[2][0]}", FILTERS[2][1], 2, 5),
     metavar="[Kx]CxFhxFw",
     help="The filters' shape; one 2x2 filter by default.",
 )
 @click.option(
     "--kernel",
-    callback=_shape("FhxFw", "2x2"),
+    callback=_sizes("FhxFw", "2x2", 1, 3),
     metavar="FhxFw",
-    help="The size of the filters; 2x2 by default.",
+    help="The size of the filters, and with it how many spatial axes there are: 5 for 1-D, 2x3x3 "
+    "for 3-D; 2x2 by default.",
 )
 @click.option(
     "--count", type=click.IntRange(min=1), metavar="K", help="How many filters; 1 by default."
@@ -138,6 +148,7 @@ def random(
     expect: str | None,
     strict: bool,
     all_flips: bool,
+    rank: int | None,
     method: str,
     jobs: int | None,
     memory: int | None,
@@ -149,11 +160,12 @@ def random(
     The drawn data separates the decompositions whenever its shape allows that. With --trials the
     report shows the first case that fails, or else the first.
     """
-    bank = _bank_shape(shape, filters, kernel, count)
+    rank, bank = _bank_shape(shape, filters, kernel, count, rank)
     check_output(output["output"])
     if seed is None:
         seed = int.from_bytes(os.urandom(4))
-    judging = {"expect": expect, "strict": strict, "all_flips": all_flips, "method": method}
+    judging: dict[str, Any] = {"expect": expect, "strict": strict, "all_flips": all_flips}
+    judging |= {"method": method}
 
     from convcheck.cases import draw
     from convcheck.checks.compare import compare
@@ -173,7 +185,8 @@ def random(
                 drawn = (impulse_like(drawn[0]), drawn[1])
             judged = compare(
                 *drawn,
-                **judging,  # type: ignore[arg-type]
+                **judging,
+                rank=rank,
                 memory=memory,
                 workers=team,
                 progress=None if trials else bar,
@@ -197,7 +210,7 @@ def random(
     replay += ["--dtype", dtype] if dtype != "float32" else []
     replay += ["--values", values] if values != "ints" else []
     replay += ["--impulse"] if output["impulse"] else []
-    replay += [*judging_words(judging), "--seed"]
+    replay += [*judging_words({**judging, "rank": None}), "--seed"]  # the shapes say the rank
     report = Report(
         command="random",
         image=Operand(paths[0], arrays[0].shape, str(arrays[0].dtype)),
@@ -222,13 +235,33 @@ def random(
 
 
 def _bank_shape(
-    shape: Shape, filters: Shape | None, kernel: Shape | None, count: int | None
-) -> Shape:
+    shape: Shape, filters: Shape | None, kernel: Shape | None, count: int | None, rank: int | None
+) -> tuple[int, Shape]:
+    """How many spatial axes there are, and the shape (K,C,*F) of the filters."""
     if filters is None:
-        return (count or 1, shape[0], *(kernel or (2, 2)))
+        rank = rank or len(kernel or (2, 2))
+        if kernel is not None and len(kernel) != rank:
+            raise click.UsageError(
+                f"--kernel {_text(kernel)} {_axes(len(kernel))}: not --rank {rank}."
+            )
+        _check_axes("--shape", shape, {rank + 1}, *SHAPES[rank])
+        return rank, (count or 1, shape[0], *(kernel or (2,) * rank))
     if kernel is not None or count is not None:
         raise click.UsageError("--filters says the kernel and the count: leave out the other two.")
-    return filters if len(filters) == 4 else (1, *filters)
+    rank = rank or len(shape) - 1
+    _check_axes("--shape", shape, {rank + 1}, *SHAPES[rank])
+    form, sample = FILTERS[rank]
+    _check_axes("--filters", filters, {rank + 1, rank + 2}, f"[Kx]{form}", sample)
+    return rank, filters if len(filters) == rank + 2 else (1, *filters)
+
+
+def _check_axes(option: str, shape: Shape, fitting: set[int], form: str, sample: str) -> None:
+    if len(shape) not in fitting:
+        raise click.BadParameter(
+            f"{_text(shape)!r} {_axes(len(shape))}: expected {form}, such as {sample}; "
+            f"{'--kernel' if option == '--shape' else '--shape'} says how many.",
+            param_hint=f"'{option}'",
+        )
 
 
 def _text(shape: Shape) -> str:

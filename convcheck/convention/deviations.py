@@ -144,19 +144,19 @@ def _orders(c: Convention, arrays: _Arrays) -> Found:
 
 def _layouts(c: Convention, arrays: _Arrays) -> Found:
     """Other readings of the stored axes that the sizes allow."""
-    for key, operand, array in (
-        ("image_layout", "image", arrays.image),
-        ("filter_layout", "filters", arrays.filters),
-    ):
+    for key, operand in (("image_layout", "image"), ("filter_layout", "filters")):
         current = getattr(c, key)
         readings = _moved(current)
         if key == "image_layout":  # of the kernel's axes that is a deviation of its own
-            readings += [_swapped(current, a, b) for a, b in combinations(c.spatial, 2)]
-        told = {_told(current, array)}
+            for a, b in combinations(c.spatial, 2):
+                swapped = _swapped(current, a, b)
+                readings += [swapped, *_moved(swapped)]
+        told = {_reading(c, key, arrays)}
         for layout in readings:
+            other = c.replace(**{key: layout})
             # What differs in axes of length 1 alone is the same reading.
-            if _told(layout, array) not in told and _fits(c.replace(**{key: layout}), arrays):
-                told.add(_told(layout, array))
+            if _fits(other, arrays) and _reading(other, key, arrays) not in told:
+                told.add(_reading(other, key, arrays))
                 yield f"{operand} as {layout}", f"the {operand} read as {layout}", {key: layout}
 
 
@@ -239,9 +239,10 @@ def _after(c: Convention, _: _Arrays) -> Found:
         return
     words, kind = c.activation.words, ACTIVATIONS[c.activation.name]
     yield "no activation", f"{words} left out", {"activation": None}
-    for name, other in ACTIVATIONS.items():
-        alike = (other.smooth, len(other.parameters)) == (kind.smooth, len(kind.parameters))
-        if alike and name != c.activation.name and not kind.parameters:
+    plain = [n for n, k in ACTIVATIONS.items() if not k.parameters]
+    for name in plain if c.activation.name in plain else ():
+        if name != c.activation.name and _limits(name) == _limits(c.activation.name):
+            other = ACTIVATIONS[name]
             yield (
                 f"activation {name}",
                 f"{other.words} instead of {words}",
@@ -257,7 +258,7 @@ def _after(c: Convention, _: _Arrays) -> Found:
         )
 
 
-def _storage(c: Convention, _: _Arrays) -> Found:
+def _storage(c: Convention, arrays: _Arrays) -> Found:
     s = c.storage
     if s is None or not s.is_integer:
         return
@@ -267,8 +268,11 @@ def _storage(c: Convention, _: _Arrays) -> Found:
             "the output's zero point one too large",
             {"storage": replace(s, zero_point=s.zero_point + 1)},
         )
+    whole = all(array.dtype.kind in "biu" for array in (arrays.image, arrays.filters))
+    numbers = (c.image_offset, c.image_scale, c.filter_offset, c.padding_value, c.scale, c.bias)
+    whole &= all(np.array_equal(n, np.rint(n)) for n in numbers if n is not None)
     for rounding in ROUNDINGS:
-        if rounding != s.rounding:
+        if rounding != s.rounding and not whole:  # integers are not rounded
             yield (
                 f"rounding {rounding}",
                 f"numbers rounded {rounding} instead of {s.rounding}",
@@ -297,6 +301,12 @@ _TABLE: tuple[Callable[[Convention, _Arrays], Found], ...] = (
 )
 
 
+def _limits(activation: str) -> list[float]:
+    """What it makes of numbers far from 0: those that are taken for each other agree there."""
+    limits: list[float] = Activation(activation).apply(np.array([-100.0, 100.0])).round(9).tolist()
+    return limits
+
+
 def _swapped(layout: str, a: str, b: str) -> str:
     return layout.translate(str.maketrans(a + b, b + a))
 
@@ -308,9 +318,14 @@ def _moved(layout: str) -> list[str]:
     return [o for o in orders if "".join(a for a in o if a in SPATIAL) == among and o != layout]
 
 
-def _told(layout: str, array: Array) -> tuple[str, ...]:
-    """The axes that are longer than 1, in the order in which they are stored."""
-    return tuple(a for a, n in zip(layout, array.shape, strict=True) if n > 1)
+def _reading(c: Convention, key: str, arrays: _Arrays) -> object:
+    """The same for layouts that read an image, or filters, of this shape alike."""
+    if key == "image_layout":
+        sizes = zip(c.image_layout, arrays.image.shape, strict=True)
+        return tuple(axis for axis, n in sizes if n > 1)
+    places = np.arange(arrays.filters.size).reshape(arrays.filters.shape)
+    read = read_filters(places, c, arrays.channels)
+    return read.shape, hash(read.tobytes())
 
 
 def _fits(other: Convention, arrays: _Arrays) -> bool:

@@ -143,11 +143,11 @@ def parse_partial(text: str) -> dict[str, Any]:
     Raises:
         InputError: neither a slug nor a JSON object of the vocabulary's keys.
     """
-    slug = _SYNONYMS.get(text.strip(), text.strip())
+    slug = SYNONYMS.get(text.strip(), text.strip())
     if slug in NAMED:
         return {"flip": slug}
     if not text.lstrip().startswith("{"):
-        close = get_close_matches(slug, [*NAMED, *_SYNONYMS], cutoff=0.5)
+        close = get_close_matches(slug, [*NAMED, *SYNONYMS], cutoff=0.5)
         raise InputError(
             f"no convention is named {text!r}",
             expected=f"one of {', '.join(NAMED)}, or a JSON object of a convention's keys",
@@ -160,6 +160,7 @@ def parse_partial(text: str) -> dict[str, Any]:
             "the convention is not JSON",
             got=str(error),
             expected='a JSON object such as {"stride": [2, 2], "flip": []}',
+            hint="in a shell single quotes stand around all of it, double ones around names",
         ) from None
     Convention.from_dict(mapping)
     return dict(mapping)
@@ -233,7 +234,10 @@ PER_CHANNEL = Convention(flip=("H", "W"))
 FLIPPED = Convention(flip=("I", "H", "W"))
 """``scipy.signal.convolve`` on N-D arrays: every axis of the filter is reversed."""
 NAMED: Mapping[str, Convention] = MappingProxyType({slug: named(slug) for slug in DECOMPOSITIONS})
-_SYNONYMS = {"convolution": "per-channel", "cross-correlation": "correlation"}
+SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {"convolution": "per-channel", "cross-correlation": "correlation"}
+)
+"""Other names of the decompositions."""
 
 if tuple(f.name for f in fields(Convention)) != KEYS:  # pragma: no cover
     raise TypeError("the record and its vocabulary have other keys")

@@ -38,6 +38,11 @@ class Activation(NamedTuple):
             return ACTIVATIONS[self.name].preimage(low, high, *self.values)
 
     @property
+    def evaluated(self) -> float:
+        """The units of roundoff that evaluating it takes."""
+        return ACTIVATIONS[self.name].evaluated
+
+    @property
     def steepest(self) -> float:
         """The largest ratio of two results' difference to that of their arguments."""
         return ACTIVATIONS[self.name].steepest(*self.values)
@@ -64,7 +69,8 @@ class Kind:
     """An entry: the functions take arrays and the values of the parameters.
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
-    values. Where there are values, ``rough`` is the preimage before they are known, and ``values``
+    values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what chooses and multiplies
+    alone. Where there are values, ``rough`` is the preimage before they are known, and ``values``
     reads them off results and their arguments.
     """
 
@@ -74,6 +80,7 @@ class Kind:
     code: Mapping[str, str]
     parameters: tuple[str, ...] = ()
     steepest: Callable[..., float] = field(default=lambda *_: 1.0)
+    evaluated: float = 0.0
     rough: Callable[[Array, Array], Interval] | None = None
     values: Callable[[Array, Array], tuple[float, ...]] | None = None
 
@@ -112,7 +119,6 @@ def _magnitude(v: Array) -> Array:
 
 def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., Interval]:
     """The preimage under what falls to its least value at ``lowest`` and increases from there."""
-    least = float(apply(np.array(lowest)))
 
     def right(y: Array) -> Array:
         low = np.full(y.shape, lowest)
@@ -125,6 +131,7 @@ def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., In
 
     def preimage(low: Array, high: Array) -> Interval:
         low, high = np.atleast_1d(low), np.atleast_1d(high)
+        least = float(apply(np.array(lowest)))  # not before: an activation may need scipy
         below = np.where(low <= 0.0, -np.inf, right(np.maximum(low, least)))
         return np.where(high < least, np.inf, below), right(np.maximum(high, least))
 
@@ -239,12 +246,13 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _sigmoid,
             _increasing(lambda y: np.log(y) - np.log1p(-y), 0.0, 1.0),
             {
-                "numpy": "1 / (1 + np.exp(-{y}))",
+                "numpy": "scipy.special.expit({y})",
                 "torch": "torch.sigmoid({y})",
                 "jax": "jax.nn.sigmoid({y})",
                 "tensorflow": "tf.nn.sigmoid({y})",
                 "onnx": "Sigmoid",
             },
+            evaluated=4.0,
             steepest=lambda: 0.25,
         ),
         "tanh": Kind(
@@ -258,18 +266,20 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.tanh({y})",
                 "onnx": "Tanh",
             },
+            evaluated=4.0,
         ),
         "silu": Kind(
             "SiLU (swish)",
             _silu,
             _dipping(_silu, -1.2784645427610738),
             {
-                "numpy": "{y} / (1 + np.exp(-{y}))",
+                "numpy": "{y} * scipy.special.expit({y})",
                 "torch": "F.silu({y})",
                 "jax": "jax.nn.silu({y})",
                 "tensorflow": "tf.nn.silu({y})",
                 "onnx": "Swish",
             },
+            evaluated=4.0,
             steepest=lambda: 1.1,
         ),
         "gelu": Kind(
@@ -283,6 +293,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.gelu({y})",
                 "onnx": "Gelu",
             },
+            evaluated=4.0,
             steepest=lambda: 1.13,
         ),
         "gelu_tanh": Kind(
@@ -290,12 +301,14 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _gelu_tanh,
             _dipping(_gelu_tanh, -0.7524614220710162),
             {
-                "numpy": "0.5 * {y} * (1 + np.tanh(0.7978845608 * ({y} + 0.044715 * {y}**3)))",
+                "numpy": "0.5 * {y} * "
+                "(1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
                 "torch": 'F.gelu({y}, approximate="tanh")',
                 "jax": "jax.nn.gelu({y})",
                 "tensorflow": "tf.nn.gelu({y}, approximate=True)",
                 "onnx": 'Gelu(approximate="tanh")',
             },
+            evaluated=4.0,
             steepest=lambda: 1.13,
         ),
         "hard_sigmoid": Kind(
@@ -309,6 +322,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.relu6({y} + 3) / 6",
                 "onnx": "HardSigmoid(alpha=1/6, beta=0.5)",
             },
+            evaluated=4.0,
             steepest=lambda: 1 / 6,
         ),
         "hard_swish": Kind(
@@ -322,6 +336,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "{y} * tf.nn.relu6({y} + 3) / 6",
                 "onnx": "HardSwish",
             },
+            evaluated=4.0,
             steepest=lambda: 1.5,
         ),
         "elu": Kind(
@@ -329,12 +344,13 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _elu,
             _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0.0))), -1.0),
             {
-                "numpy": "np.where({y} > 0, {y}, np.expm1({y}))",
+                "numpy": "np.where({y} > 0, {y}, np.expm1(np.minimum({y}, 0)))",
                 "torch": "F.elu({y})",
                 "jax": "jax.nn.elu({y})",
                 "tensorflow": "tf.nn.elu({y})",
                 "onnx": "Elu",
             },
+            evaluated=4.0,
         ),
         "abs": Kind(
             "the absolute value",

@@ -83,10 +83,11 @@ def _channels_agree(image_shape: Sequence[int], filter_shape: Sequence[int], c: 
 
 
 def _unfit(image_shape: Sequence[int], filter_shape: Sequence[int], rank: int | None) -> InputError:
+    axes = {None: "1, 2 or 3 spatial axes", 1: "1 spatial axis"}.get(rank, f"{rank} spatial axes")
     shapes = ("x".join(map(str, shape)) or "scalar" for shape in (image_shape, filter_shape))
     return InputError(
         "IMG and W do not have the axes of one convolution",
         got="IMG {} and W {}".format(*shapes),
         expected="IMG as (C, *S), (*S) or a batch (N, C, *S), W as (O, I, *S), (I, *S) or (*S), "
-        f"S the same {'1, 2 or 3' if rank is None else rank} spatial axes in both",
+        f"S the same {axes} in both",
     )

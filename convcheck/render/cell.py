@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from convcheck.checks.inputs import place_names
 from convcheck.render.explain import (
     CHANNELS,
     CUT,
@@ -18,14 +19,15 @@ from convcheck.render.explain import (
     square,
     sum_of,
 )
-from convcheck.render.words import enumerate_words, number, size
+from convcheck.render.words import enumerate_words, filter_words, number, size, spatial_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.text import Text
 
     from convcheck.checks.cell import Cell
+    from convcheck.convention import Numbers
     from convcheck.render.report import Style
 
 AROUND = {"pad": ("(", ")"), "gap": ("[", "]")}
@@ -40,46 +42,72 @@ def render(cell: Cell, style: Style) -> list[Text]:
 
 
 def _lines(cell: Cell, width: int) -> Iterator[str]:
-    n, k, y, x = cell.at
-    batch = f", of image {n} of the batch" if "N" in cell.convention.output_layout else ""
+    c = cell.convention
+    n, k, *place = cell.at
+    batch = f", of image {n} of the batch" if "N" in c.output_layout else ""
+    spatial = spatial_words(c.rank)
+    where = [
+        f"{word[:-1]} {letter} = {i}"
+        for word, letter, i in zip(spatial, place_names(c.rank)[1:], place, strict=True)
+    ]
+    met = [f"{word} {_places(p)}" for word, p in zip(spatial, cell.places, strict=True)]
     yield ""
     yield f"One cell of OUT worked out by {cell.role}: OUT[{', '.join(map(str, cell.index))}]"
-    yield f"It is filter k = {k}, row y = {y}, column x = {x}{batch}."
-    yield (
-        f"Its window lies on rows {_places(cell.rows)} and columns {_places(cell.columns)} of IMG."
-    )
-    if "pad" in cell.rows + cell.columns:
+    yield f"It is filter k = {k}, {', '.join(where)}{batch}."
+    yield f"Its window lies on {enumerate_words(met)} of IMG."
+    if any("pad" in places for places in cell.places):
         yield "Numbers in (round) brackets are padding: they are not in IMG."
-    if "gap" in cell.rows + cell.columns:
+    if any("gap" in places for places in cell.places):
         yield "Numbers in [square] brackets are zeros put between the samples of IMG."
+    yield from _before(cell)
     if is_rounded([*cell.window, *cell.stored]):
         yield ROUNDED
     shown = range(min(len(cell.window), CHANNELS))
     marks = _marks(cell)
+    left = len(cell.window) - len(shown)
+    rest = [more(left, "slice" if c.rank == 3 else "channel")] if left else []
     yield ""
     yield "The window, and the filter as it is stored:"
     yield from _stored(cell, shown, marks, width)
-    if len(cell.window) > len(shown):
-        yield more(len(cell.window) - len(shown))
+    yield from rest
     yield ""
     yield f"Window times filter, {_how(cell)}:"
-    for c in shown:
-        blocks = (cell.window[c], cell.applied[c], cell.products[c])
-        pair = f"x[{cell.channels[c]}] {_filter_name(cell, c)}"
-        yield from products(pair, blocks, cell.sums[c], width, marks)
-    if len(cell.window) > len(shown):
-        yield more(len(cell.window) - len(shown))
+    for i in shown:
+        blocks = (cell.window[i], cell.applied[i], cell.products[i])
+        pair = f"x[{cell.channels[i]}] {_filter_name(cell, i)}"
+        yield from products(pair, blocks, cell.sums[i], width, marks(i))
+    yield from rest
     yield f"  {sum_of(cell.sums, cell.total)}"
     for name, given, result in cell.steps:
         yield f"  {_step(name, given)} = {number(result)}"
     yield f"OUT has {number(cell.given)} there: {_verdict(cell)}."
 
 
-def _stored(cell: Cell, shown: range, marks: Marks, width: int) -> Iterator[str]:
-    """Each channel's window and filter, side by side where there is room."""
+def _before(cell: Cell) -> Iterator[str]:
+    """What is done to the numbers before they meet."""
+    c = cell.convention
+    image = [
+        f"{word} {_of_channels(value)}"
+        for word, value, neutral in (("minus", c.image_offset, 0), ("times", c.image_scale, 1))
+        if value != neutral
+    ]
+    if image:
+        yield f"The window's numbers are IMG {', then '.join(image)}."
+    if c.filter_offset != 0:
+        yield f"The filter is W minus {_of_channels(c.filter_offset)}."
+    if cell.rounded:
+        yield f"Both are rounded to {c.arithmetic} before they meet."
+
+
+def _of_channels(value: Numbers) -> str:
+    return "a number for each channel" if isinstance(value, tuple) else number(value)
+
+
+def _stored(cell: Cell, shown: range, marks: Callable[[int], Marks], width: int) -> Iterator[str]:
+    """Each block of the and filter, side by side where there is room."""
     pairs = []
     for c in shown:
-        window = square(cell.window[c], marks=marks)
+        window = square(cell.window[c], marks=marks(c))
         image = f"x[{cell.channels[c]}] = IMG{cell.image_parts[c]}"
         stored = f"{_filter_name(cell, c)} = W{cell.filter_parts[c]}"
         pairs.append((_named(image, window), _named(stored, square(cell.stored[c]))))
@@ -102,14 +130,20 @@ def _filter_name(cell: Cell, c: int) -> str:
     return f"w[{cell.partners[c]}]"
 
 
-def _marks(cell: Cell) -> Marks:
-    """Around each number of the window: nothing where it is one of the image's."""
+def _marks(cell: Cell) -> Callable[[int], Marks]:
+    """Around each number of a block of the window: nothing where it is one of the image's."""
 
-    def around(row: int | str, column: int | str) -> tuple[str, str]:
-        kinds = {place for place in (row, column) if isinstance(place, str)}
+    def around(*places: int | str) -> tuple[str, str]:
+        kinds = {place for place in places if isinstance(place, str)}
         return AROUND["pad" if "pad" in kinds else "gap"] if kinds else ("", "")
 
-    return tuple(tuple(around(row, column) for column in cell.columns) for row in cell.rows)
+    *slices, rows, columns = ((0,), (0,), *cell.places)[-max(2, len(cell.places)) :]
+
+    def of(block: int) -> Marks:
+        depth = [places[block % len(places)] for places in slices]
+        return tuple(tuple(around(*depth, row, column) for column in columns) for row in rows)
+
+    return of
 
 
 def _places(places: tuple[int | str, ...]) -> str:
@@ -121,22 +155,27 @@ def _places(places: tuple[int | str, ...]) -> str:
 
 def _how(cell: Cell) -> str:
     c = cell.convention
-    reversed_axes = [{"I": "channels", "H": "rows", "W": "columns"}[axis] for axis in c.flip]
+    words = filter_words(c.rank)
+    reversed_axes = [words[axis] for axis in c.flip]
     parts = [f"{enumerate_words(reversed_axes)} of the filter reversed"] if reversed_axes else []
-    if c.kernel_transposed:
-        parts.insert(0, "rows and columns of the filter swapped")
+    stored = [axis for axis in c.filter_layout if axis in c.spatial]
+    if stored != list(c.spatial):
+        read = enumerate_words([words[axis] for axis in c.spatial])
+        parts.insert(0, f"{read} where {c.filter_layout} has them")
+    if c.conjugate:
+        parts.append("the filter conjugated")
     return " and ".join(parts) or "nothing reversed"
 
 
-def _step(name: str, given: object) -> str:
-    if name == "relu":
-        return "ReLU, which makes what is below 0 a 0:"
-    if name == "operands":
-        return f"with IMG and W rounded to {given} before all that"
+def _step(name: str, given: Any) -> str:
+    if name == "activation":
+        return f"activation ({given.words})"
     if name == "arithmetic":
         return f"in {given}"
-    shown = number(given) if isinstance(given, (int, float, complex)) else str(given)
-    return f"times the scale {shown}" if name == "scale" else f"plus the bias {shown}"
+    if name == "storage":
+        zero = f" plus {given.zero_point}" if given.zero_point else ""
+        return f"stored{zero} as {given.dtype}"
+    return f"{'times the scale' if name == 'scale' else 'plus the bias'} {number(given)}"
 
 
 def _verdict(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convcheck.calls import equivalent_calls
-from convcheck.convention import Convention
+from convcheck.convention import Convention, usual_convention
 from convcheck.words import describe
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from convcheck.render.report import Report
 
-_DEFAULT = Convention().to_dict()
 _ALWAYS = ("image_layout", "filter_layout", "output_layout", "flip")
 """Keys that are said even where they are the default: a bare {} would say nothing."""
 
@@ -36,7 +35,8 @@ def sentence(convention: Convention, report: Report, output: str = "OUT") -> str
 def short_json(convention: Convention) -> str:
     """The convention as one line of JSON; what is left out is the default."""
     keys = convention.to_dict()
-    return compact({key: v for key, v in keys.items() if key in _ALWAYS or v != _DEFAULT[key]})
+    usual = Convention(filter_layout="OI" + convention.spatial).to_dict()
+    return compact({key: v for key, v in keys.items() if key in _ALWAYS or v != usual[key]})
 
 
 def compact(mapping: Mapping[str, Any]) -> str:
@@ -57,13 +57,13 @@ def calls(convention: Convention, report: Report) -> dict[str, str]:
 
 def audit_command(report: Report, convention: Convention, *more: str) -> str:
     """The command that audits these operands for a convention."""
-    from convcheck.checks.audit import full_convention
-
     shapes = (report.image.shape, report.filters.shape)
-    image, filters = (np.broadcast_to(0, shape) for shape in shapes)
-    usual = full_convention(image, filters, {}).to_dict()
+    rank = convention.rank
+    usual = usual_convention(*shapes, rank=rank).to_dict()
     unusual = {key: v for key, v in convention.to_dict().items() if v != usual[key]}
     keys = ["--as", compact(unusual)] if unusual else []
+    if usual_convention(*shapes, unusual).rank != rank:
+        keys += ["--rank", str(rank)]
     paths = [report.image.path, report.filters.path]
     dashes = ["--"] if any(p.startswith("-") and p != "-" for p in paths) else []
     return shlex.join(["convcheck", "audit", *keys, *more, *dashes, *paths])

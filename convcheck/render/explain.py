@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from convcheck.checks.inputs import place_names
 from convcheck.render.terminal import PIPE_WIDTH, text
-from convcheck.render.words import number
+from convcheck.render.words import enumerate_words, filter_words, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
 CHANNELS = 4
 ROWS = 4
 NUMBERS = 4
-"""What is shown of a window at most: channels, rows, and numbers in a row."""
+SLICES = 4
+"""What is shown of a window at most: blocks, which are channels or their slices; rows, numbers."""
 CUT = "…"
 Marks = tuple[tuple[tuple[str, str], ...], ...]
 """What stands before and after each number of a block."""
@@ -35,21 +40,28 @@ def render(explanation: Explanation, style: Style) -> list[Text]:
 
 
 def _lines(found: Explanation, limit: int) -> Iterator[str]:
-    k, y, x = found.at
-    height, width = len(found.window[0]), len(found.window[0][0])
+    k, *place = found.at
+    rank = len(found.taps)
+    names = ", ".join(place_names(rank))
+    reach = ", ".join(f"{i}:{i + n}" for i, n in zip(place, found.taps, strict=True))
     yield ""
-    yield f"One output cell worked out: (k, y, x) = ({k}, {y}, {x})"
+    yield f"One output cell worked out: ({names}) = ({', '.join(map(str, found.at))})"
     yield (
-        f"The window is x[:, {y}:{y + height}, {x}:{x + width}]; the filter is "
-        f"{'w' if len(found.filters_shape) < 4 else f'w[{k}]'}, as it is stored:"
+        f"The window is x[:, {reach}]; the filter is "
+        f"{'w' if len(found.filters_shape) < rank + 2 else f'w[{k}]'}, as it is stored:"
     )
+    if rank == 3:
+        yield "Both are shown slice by slice: x[c,d] is slice d of the window's channel c."
     if is_rounded([*found.window, *found.stored]):
         yield ROUNDED
     yield ""
     yield from _stacked(
-        [(f"x[{c}]", f"w[{c}]", found.window[c], found.stored[c]) for c in _shown(found)],
-        len(found.window),
+        [
+            (f"x[{_name(found, i)}]", f"w[{_name(found, i)}]", found.window[i], found.stored[i])
+            for i in _shown(found)
+        ]
     )
+    yield from _rest(found)
     for working in found.workings:
         yield ""
         yield from _working(found, working, limit)
@@ -65,28 +77,37 @@ def is_rounded(blocks: Sequence[Block]) -> bool:
     return any(short(value) != number(value) for block in blocks for row in block for value in row)
 
 
-def _stacked(channels: list[tuple[str, str, Block, Block]], count: int) -> Iterator[str]:
-    """Each channel's window beside the filter's channel of the same number."""
-    for image_name, filter_name, window, stored in channels:
+def _name(found: Explanation, block: int) -> str:
+    """The channel of a block, or in 3-D channel and slice."""
+    channel, depth = divmod(block, found.slices)
+    return f"{channel},{depth}" if len(found.taps) == 3 else str(channel)
+
+
+def _stacked(blocks: list[tuple[str, str, Block, Block]]) -> Iterator[str]:
+    """Each block of the window beside the filter's block of the same number."""
+    for image_name, filter_name, window, stored in blocks:
         left, right = square(window), square(stored)
         for i, (a, b) in enumerate(zip(left, right, strict=True)):
             names = (image_name, filter_name) if i == 0 else ("", "")
             yield f"  {names[0]:6} {a}      {names[1]:6} {b}".rstrip()
-    if count > len(channels):
-        yield more(count - len(channels))
+
+
+def _rest(found: Explanation) -> Iterator[str]:
+    left = len(found.window) - len(_shown(found))
+    if left:
+        yield more(left, "slice" if len(found.taps) == 3 else "channel")
 
 
 def _working(found: Explanation, working: Working, width: int) -> Iterator[str]:
-    reversed_axes = [{"I": "channels", "H": "rows", "W": "columns"}[axis] for axis in working.flip]
+    words = filter_words(len(found.taps))
+    reversed_axes = [words[axis] for axis in working.flip]
     how = f"{', '.join(reversed_axes)} reversed" if reversed_axes else "nothing reversed"
     yield f"{working.name}: {how}"
-    shown = _shown(found)
-    for c in shown:
-        blocks = (found.window[c], working.applied[c], working.products[c])
-        names = f"x[{c}] w[{working.partners[c]}]"
-        yield from products(names, blocks, working.sums[c], width)
-    if len(working.sums) > len(shown):
-        yield more(len(working.sums) - len(shown))
+    for i in _shown(found):
+        blocks = (found.window[i], working.applied[i], working.products[i])
+        names = f"x[{_name(found, i)}] w[{_name(found, working.partners[i])}]"
+        yield from products(names, blocks, working.sums[i], width)
+    yield from _rest(found)
     agrees = "as scipy" if found.matches(working) else f"scipy: {number(found.reference)}"
     total = f"  {sum_of(working.sums, working.total)}"
     if len(total) + len(agrees) + 5 <= width:
@@ -102,7 +123,7 @@ def products(
     width: int,
     marks: Marks | None = None,
 ) -> Iterator[str]:
-    """A channel's window times the filter there, number by number, and what they add up to."""
+    """A block of the window times the filter there, number by number, and what they add up to."""
     for most, tight in ((NUMBERS, False), (NUMBERS, True), (3, True), (2, True)):
         squares = [
             square(block, most, tight=tight, marks=mark)
@@ -137,7 +158,7 @@ def room(style: Style) -> int:
 
 
 def sum_of(sums: Sequence[Number], total: Number) -> str:
-    """What the channels' sums add up to."""
+    """What the blocks' sums add up to."""
     terms = [short(value) for value in sums[:CHANNELS]] + [CUT] * (len(sums) > CHANNELS)
     equal = f"{' + '.join(terms).replace('+ -', '- ')} = " if len(sums) > 1 else ""
     return f"total {equal}{number(total)}"
@@ -145,12 +166,14 @@ def sum_of(sums: Sequence[Number], total: Number) -> str:
 
 def _why(found: Explanation) -> Iterator[str]:
     """The arithmetic of N-D convolution along the channel axis."""
-    channels = len(found.window)
+    channels = len(found.window) // found.slices
     last = channels - 1
     yield "Why scipy pairs channel c with C-1-c: an N-D convolution adds the products"
     yield "x[i] w[j] whose indices add up to the same number, i + j = n, on every axis."
     if channels == 1:
-        yield "With one channel there is nothing to pair: only rows and columns are reversed."
+        _, *spatial = filter_words(len(found.taps)).values()
+        rest = enumerate_words(spatial)
+        yield f"With one channel there is nothing to pair: only {rest} are reversed."
         return
     yield "Filter and image have C channels each, so one n alone uses all of them, and"
     yield f"'valid' keeps only that: n = C-1 = {last}. So image channel c meets channel C-1-c:"
@@ -189,9 +212,9 @@ def square(
     ]
 
 
-def more(left: int) -> str:
-    """How many channels are not shown."""
-    return f"  {CUT} and {left} channel{'s' * (left > 1)} more"
+def more(left: int, what: str = "channel") -> str:
+    """How many channels, or slices of them, are not shown."""
+    return f"  {CUT} and {left} {what}{'s' * (left > 1)} more"
 
 
 def short(value: Number, *, tight: bool = False) -> str:
@@ -209,39 +232,48 @@ def render_impulse(impulse: Impulse, style: Style) -> list[Text]:
 
 
 def _impulse_lines(impulse: Impulse) -> Iterator[str]:
-    c, y, x = impulse.at
-    top, left = impulse.origin
+    one = ", ".join(map(str, impulse.at))
     yield ""
-    yield f"IMG is 0 but for a single 1, x[{c}, {y}, {x}]. The filter comes out around it:"
+    yield f"IMG is 0 but for a single 1, x[{one}]. The filter comes out around it:"
+    if len(impulse.origin) == 3:
+        yield "The slices of a channel, or of the output, stand below each other."
     yield ""
     for channel in range(min(len(impulse.stored), CHANNELS)):
         yield from _named(f"w[{channel}] as stored", impulse.stored[channel])
     if len(impulse.stored) > CHANNELS:
         yield more(len(impulse.stored) - CHANNELS)
-    yield ""
-    yield f"out[{top}:, {left}:], by"
-    for name, block in impulse.outputs.items():
-        yield from _named(name, block, _origin(block, impulse))
+    if len(impulse.origin) < 3:  # after slices there is an empty line already
+        yield ""
+    yield f"out[{', '.join(f'{i}:' for i in impulse.origin)}], by"
+    for name, blocks in impulse.outputs.items():
+        yield from _named(name, blocks, _origin(blocks, impulse))
     yield from _named("scipy", impulse.reference, _origin(impulse.reference, impulse))
 
 
-def _named(name: str, block: Block, note: str = "") -> Iterator[str]:
-    for i, row in enumerate(square(block)):
-        yield f"  {name if i == 0 else '':20} {row}{f'   {note}' if note and i == 0 else ''}"
+def _named(name: str, blocks: Sequence[Block], note: str = "") -> Iterator[str]:
+    for depth, block in enumerate(blocks[:SLICES]):
+        for i, row in enumerate(square(block)):
+            first = depth == 0 and i == 0
+            yield f"  {name if first else '':20} {row}{f'   {note}' if note and first else ''}"
+        if len(blocks) > 1:
+            yield ""
+    if len(blocks) > SLICES:
+        yield more(len(blocks) - SLICES, "slice")
 
 
-def _origin(block: Block, impulse: Impulse) -> str:
+def _origin(blocks: tuple[Block, ...], impulse: Impulse) -> str:
     """Which channel of the filter this is, and how it lies."""
-    ways = (
-        ("as stored", lambda b: b),
-        ("reversed", lambda b: tuple(row[::-1] for row in b[::-1])),
-        ("its rows reversed", lambda b: b[::-1]),
-        ("its columns reversed", lambda b: tuple(row[::-1] for row in b)),
-    )
-    found: Sequence[str] = [
-        f"w[{channel}], {how}"
-        for channel, stored in enumerate(impulse.stored)
-        for how, way in ways
-        if way(stored) == block
-    ]
-    return found[0] if found else ""
+    words = filter_words(len(impulse.origin))
+    letters = "DHW"[-len(impulse.origin) :]
+    made = np.array(blocks)
+    for channel, stored in enumerate(impulse.stored):
+        kernel = np.array(stored)
+        for count in (0, len(letters), *range(1, len(letters))):
+            for axes in combinations(letters, count):
+                # A block has rows in 1-D too, one; the slices are along the first axis.
+                turned = np.flip(kernel, tuple("DHW".index(axis) for axis in axes))
+                if np.array_equal(turned, made):
+                    how = f"its {enumerate_words([words[axis] for axis in axes])} reversed"
+                    how = "reversed" if count == len(letters) else how
+                    return f"w[{channel}], {how if count else 'as stored'}"
+    return ""

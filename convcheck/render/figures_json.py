@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from convcheck.convention import Activation, Storage
+from convcheck.convention.channels import spatial
 from convcheck.render.json_parts import number
 
 if TYPE_CHECKING:
-    from convcheck.calls.geometry import Axis
     from convcheck.checks.cell import Cell
     from convcheck.checks.explain import Block, Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
+    from convcheck.convention import Axis
     from convcheck.render.report import Report
 
 
@@ -26,8 +28,10 @@ def figures(report: Report) -> dict[str, Any]:
     if report.cell is not None:
         made["cell"] = _cell(report.cell)
     if report.windows is not None:
-        rows, columns = report.windows
-        made["windows"] = {"rows": _axis(rows), "columns": _axis(columns)}
+        letters = spatial(len(report.windows))
+        made["windows"] = {
+            letter: _axis(axis) for letter, axis in zip(letters, report.windows, strict=True)
+        }
     return made
 
 
@@ -56,9 +60,9 @@ def _impulse(impulse: Impulse) -> dict[str, Any]:
     return {
         "at": list(impulse.at),
         "origin": list(impulse.origin),
-        "stored": _blocks(impulse.stored),
-        "outputs": {name: _block(block) for name, block in impulse.outputs.items()},
-        "reference": _block(impulse.reference),
+        "stored": [_blocks(channel) for channel in impulse.stored],
+        "outputs": {name: _blocks(blocks) for name, blocks in impulse.outputs.items()},
+        "reference": _blocks(impulse.reference),
     }
 
 
@@ -66,6 +70,7 @@ def _picture(shown: DifferenceMap) -> dict[str, Any]:
     return {
         "name": shown.name,
         "filter": shown.filter,
+        "slice": None if shown.slice is None else shown.slice[0],
         "shape": list(shown.shape),
         "reference": shown.reference,
         "share": shown.share,
@@ -80,8 +85,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "index": list(cell.index),
         "by": cell.role,
         "convention": cell.convention.to_dict(),
-        "rows": list(cell.rows),
-        "columns": list(cell.columns),
+        "places": [list(places) for places in cell.places],
         "channels": list(cell.channels),
         "partners": list(cell.partners),
         "window": _blocks(cell.window),
@@ -90,9 +94,9 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "products": _blocks(cell.products),
         "sums": [number(s) for s in cell.sums],
         "total": number(cell.total),
+        "rounded": cell.rounded,
         "steps": [
-            {"name": name, "with": given if isinstance(given, str | None) else number(given)}
-            | {"result": number(result)}
+            {"name": name, "with": _plain(given), "result": number(result)}
             for name, given, result in cell.steps
         ],
         "value": number(cell.value),
@@ -102,10 +106,18 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _plain(given: Any) -> Any:
+    if isinstance(given, Activation):
+        return given.plain()
+    if isinstance(given, Storage):
+        return given.to_dict()
+    return given if isinstance(given, str) else number(given)
+
+
 def _axis(axis: Axis) -> dict[str, int]:
     return {
         "size": axis.size,
-        "input_dilation": axis.gap,
+        "input_dilation": axis.input_dilation,
         "before": axis.before,
         "after": axis.after,
         "taps": axis.taps,

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import platform
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convcheck._version import __version__
-from convcheck.render import audit_table, identify_words, inspect_table, verify_words, words
+from convcheck.render import words
 
 if TYPE_CHECKING:
     from convcheck.render.report import Report
 
 _MORE = {
-    "identify": identify_words.how,
-    "audit": audit_table.how,
-    "verify": verify_words.how,
-    "inspect": inspect_table.how,
+    "identify": "identify_words",
+    "audit": "audit_table",
+    "verify": "verify_words",
+    "inspect": "inspect_table",
 }
+"""The modules that say more of their command than versions."""
 
 
 def how(report: Report) -> list[str]:
@@ -28,4 +30,5 @@ def how(report: Report) -> list[str]:
     versions = (
         f"convcheck {__version__}, numpy {np.__version__}, Python {platform.python_version()}"
     )
-    return [versions, *_MORE[report.command](report)]
+    more = import_module(f"convcheck.render.{_MORE[report.command]}")
+    return [versions, *more.how(report)]

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convcheck.reference import NAME
-from convcheck.render import audit_json, identify_json, inspect_json, verify_json
 from convcheck.render.figures_json import figures
 from convcheck.render.json_parts import head, number
+from convcheck.render.report import OTHERS
 
 if TYPE_CHECKING:
     from convcheck.checks.compare import CompareResult, Decomposition
     from convcheck.render.report import Report
-
-_OTHERS = {
-    "identify": identify_json.document,
-    "audit": audit_json.document,
-    "verify": verify_json.document,
-    "inspect": inspect_json.document,
-}
-"""The commands whose document is not compare's."""
 
 
 def render(report: Report) -> str:
@@ -30,13 +23,17 @@ def render(report: Report) -> str:
 
 def to_dict(report: Report) -> dict[str, Any]:
     """The object that :func:`render` writes; ``convcheck/schemas`` says what it holds."""
-    return _OTHERS.get(report.command, _document)(report)
+    if report.command not in OTHERS:
+        return _document(report)
+    own: dict[str, Any] = import_module(f"convcheck.render.{report.command}_json").document(report)
+    return own
 
 
 def _document(report: Report) -> dict[str, Any]:
     result: CompareResult = report.result
     document: dict[str, Any] = {
         **head(report),
+        "rank": result.rank,
         "partial": result.interrupted,
         "expect": result.expect,
         "strict": result.strict,
@@ -49,6 +46,9 @@ def _document(report: Report) -> dict[str, Any]:
         },
         "decompositions": [_decomposition(row) for row in result.decompositions],
         "matching": list(result.matching),
+        "same_operation": [
+            {"names": list(same.names), "because": same.because} for same in result.same_operation
+        ],
         "indistinguishable": [list(blind.names) for blind in result.indistinguishable],
         "blindness": [
             {"names": list(b.names), "reason": b.reason, "remedy": b.remedy}

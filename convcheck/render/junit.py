@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from convcheck.render import table, verify_words
+from convcheck.render import table
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text
 from convcheck.render.words import explanation, verdict_line, verdict_name
@@ -118,6 +118,8 @@ def _audit(report: Report) -> Iterator[TestCase]:
 
 def _verify(report: Report) -> Iterator[TestCase]:
     """The cases that passed as one, each finding, and each reason for which cases were skipped."""
+    from convcheck.render import verify_words
+
     result: VerifyResult = report.result
     name = result.target
     replay = report.campaign.again if report.campaign else ""

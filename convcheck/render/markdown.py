@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from convcheck.render import audit_table, figures, identify_table, table, verify_table
+from convcheck.render import figures, table
 from convcheck.render.export import title
 from convcheck.render.report import Style
 from convcheck.render.terminal import path_text, to_string
@@ -13,6 +13,7 @@ from convcheck.render.words import (
     explanation,
     number,
     oracle_call,
+    reading,
     size,
     verdict_line,
     verdict_name,
@@ -89,7 +90,7 @@ def _operands(report: Report) -> list[str]:
 
 def _compare(report: Report) -> Iterator[str]:
     result: CompareResult = report.result
-    yield f"Judged against {code(oracle_call(result))}."
+    yield " ".join([f"Judged against {code(oracle_call(result))}.", *map(prose, reading(result))])
     yield ""
     yield "| decomposition | verdict | elements that differ | largest difference | threshold |"
     yield "|---|---|---|---|---|"
@@ -122,11 +123,15 @@ def fence_figures(report: Report) -> list[str]:
 
 
 def _identify(report: Report) -> Iterator[str]:
+    from convcheck.render import identify_table
+
     yield from paragraphs(identify_table.lines(report))
     yield from fence_figures(report)
 
 
 def _audit(report: Report) -> Iterator[str]:
+    from convcheck.render import audit_table
+
     result: AuditResult = report.result
     yield prose(audit_table.verdict_line(result))
     yield ""
@@ -146,6 +151,8 @@ def _audit(report: Report) -> Iterator[str]:
 
 
 def _verify(report: Report) -> Iterator[str]:
+    from convcheck.render import verify_table
+
     yield from paragraphs(verify_table.lines(report))
 
 

@@ -27,7 +27,10 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
     """What it is, the map, and the scale."""
     over = "the worst of all filters" if shown.filter is None else f"filter {shown.filter}"
     height, width = shown.shape
-    size_text = f"{height} rows by {width} columns"
+    size_text = f"{height} rows by {width} columns" if height > 1 else f"{width} in a row"
+    if shown.slice is not None:
+        number, count = shown.slice
+        size_text = f"slice {number} of {count}, which has the largest: {size_text}"
     title = f"|{shown.name} - {shown.reference}| over the output, {size_text}, {over}:"
     lines = [Text(), text(title, style)]
     nothing = "Nothing differs by more than rounding can explain."

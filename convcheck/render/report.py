@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from convcheck.convention.record import SCHEMA
+
 if TYPE_CHECKING:
-    from convcheck.calls.geometry import Axis
     from convcheck.checks.cell import Cell
     from convcheck.checks.compare import CompareResult
     from convcheck.checks.explain import Explanation, Impulse
     from convcheck.checks.picture import DifferenceMap
+    from convcheck.convention import Axis
     from convcheck.errors import ExitCode
     from convcheck.tensors import Tensor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = SCHEMA
+OTHERS = ("identify", "audit", "verify", "inspect")
+"""The commands whose report is no diff table: each has a NAME_table and a NAME_json."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Report:
     """``--picture``: where the difference lies."""
     cell: Cell | None = None
     """``identify --explain``: one element of OUT worked out."""
-    windows: tuple[Axis, Axis] | None = None
+    windows: tuple[Axis, ...] | None = None
     """``identify --explain`` or ``--picture``: how the windows lie, where that is not plain."""
 
     @property

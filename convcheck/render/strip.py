@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convcheck.render.terminal import PIPE_WIDTH, text
-from convcheck.render.words import enumerate_words
+from convcheck.render.words import enumerate_words, spatial_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.text import Text
 
-    from convcheck.calls.geometry import Axis
+    from convcheck.convention import Axis
     from convcheck.render.report import Style
 
 DATA, PAD, GAP, CROPPED, START, TAP, CUT = "█▒·x▲■┄"
@@ -29,11 +29,11 @@ NOTE = 30
 """Columns that are left for what is said beside a line."""
 
 
-def render(axes: tuple[Axis, Axis], style: Style) -> list[Text]:
-    """A strip for the rows and one for the columns."""
+def render(axes: Sequence[Axis], style: Style) -> list[Text]:
+    """A strip for each spatial axis."""
     room = max(12, min(style.width or PIPE_WIDTH, PIPE_WIDTH) - NOTE - len(INDENT))
     lines = [""]
-    for name, axis in zip(("rows", "columns"), axes, strict=True):
+    for name, axis in zip(spatial_words(len(axes)), axes, strict=True):
         lines += _strip(name, axis, room)
     return [text(line if style.unicode else line.translate(PLAIN), style) for line in lines]
 
@@ -59,7 +59,7 @@ def _sort(axis: Axis, place: int) -> str:
         return PAD
     if not -axis.before <= place < axis.spread + axis.after:
         return CROPPED
-    return GAP if place % axis.gap else DATA
+    return GAP if place % axis.input_dilation else DATA
 
 
 def _marks(places: range, marked: set[int], mark: str) -> str:
@@ -73,7 +73,9 @@ def _words(axis: Axis) -> str:
         for n, side in ((axis.before, "before"), (axis.after, "after"))
         if n
     ]
-    held = f"{axis.size} of IMG{f', {axis.gap} apart' if axis.gap > 1 else ''}"
+    held = (
+        f"{axis.size} of IMG{f', {axis.input_dilation} apart' if axis.input_dilation > 1 else ''}"
+    )
     windows = f"{axis.out} window{'s' * (axis.out > 1)} of {axis.taps}"
     if axis.dilation > 1:
         windows += f", its taps {axis.dilation} apart"

@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from convcheck.checks.inputs import place_names
 from convcheck.render import figures
-from convcheck.render.report import Operand, Report, Style, Trials
+from convcheck.render.report import OTHERS, Operand, Report, Style, Trials
 from convcheck.render.terminal import (
     ASCII_BOX,
     natural_width,
@@ -23,6 +24,7 @@ from convcheck.render.words import (
     explanation,
     number,
     oracle_call,
+    reading,
     size,
     verdict_line,
     verdict_name,
@@ -39,13 +41,11 @@ LOOKS = {
     "mismatch": "bold red",
     "partial": "bold red",
 }
-_OTHERS = ("identify", "audit", "verify", "inspect")
-"""The commands whose report is no diff table; each has a module of its own."""
 
 
 def render(report: Report, style: Style) -> str:
     """The whole report, or its verdict alone where quiet was asked for."""
-    if report.command not in _OTHERS:
+    if report.command not in OTHERS:
         return _render(report, style)
     own: str = import_module(f"convcheck.render.{report.command}_table").render(report, style)
     return own
@@ -63,6 +63,7 @@ def _render(report: Report, style: Style) -> str:
     if style.quiet:
         return to_string([verdict], style)
     parts: list[RenderableType] = _heading(report, result, style)
+    parts += [text(line, style) for line in reading(result)]
     table = _table(result, style)
     fits = style.width is None or natural_width(table) <= style.width
     parts.extend([table] if fits else _records(result, style))
@@ -102,12 +103,10 @@ def _cells(row: Decomposition, style: Style) -> tuple[Text, Text, Text]:
     )
 
 
-_HEADERS = ("decomposition", "differ", "largest difference, at (k, y, x)")
-
-
 def _table(result: CompareResult, style: Style) -> Table:
     table = Table(box=box.SIMPLE if style.unicode else ASCII_BOX, pad_edge=False)
-    for header in _HEADERS:
+    place = f"({', '.join(place_names(result.rank))})"
+    for header in ("decomposition", "differ", f"largest difference, at {place}"):
         table.add_column(Text(header), no_wrap=True, overflow="fold")  # a str would load emoji
     for row in result.decompositions:
         table.add_row(*_cells(row, style), end_section=True)

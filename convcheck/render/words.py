@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from convcheck.checks.blindness import AXIS_WORDS
+from convcheck.convention.channels import spatial
 from convcheck.reference import NAME
 
 if TYPE_CHECKING:
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 def shape_text(shape: Sequence[int]) -> str:
     """3x5x5."""
     return "x".join(map(str, shape))
+
+
+def filter_words(rank: int) -> dict[str, str]:
+    """What lies along each axis of a filter with so many spatial axes, by the axis's letter."""
+    return {axis: f"{word}s" for axis, word in AXIS_WORDS[rank].items()}
+
+
+def spatial_words(rank: int) -> list[str]:
+    """What lies along each spatial axis of an image: slices, rows, columns."""
+    words = filter_words(rank)
+    return [words[axis] for axis in spatial(rank)] if rank > 1 else ["samples"]
 
 
 def enumerate_words(words: Sequence[str], last: str = "and") -> str:
@@ -72,6 +85,9 @@ def verdict_line(result: CompareResult) -> str:
         )
     how = "to the last digit" if result.exact else "within proven rounding bounds"
     names = enumerate_words(result.matching)
+    if len(result.matching) > 1 and result.verdict == "match":
+        same = next(s for s in result.same_operation if result.matching[0] in s.names)
+        names += f", the same operation {same.because},"
     return f"{names} {_match(result.matching)} {NAME} {how}, {_elements(total, 'all ')}."
 
 
@@ -84,10 +100,11 @@ def explanation(result: CompareResult) -> list[str]:
         return []
     lines = []
     if "flipped" in result.matching:
-        channels = result.image_shape[0] if len(result.image_shape) == 3 else 1
+        channels = result.image_shape[0] if len(result.image_shape) > result.rank else 1
+        _, *spatial = filter_words(result.rank).values()
         lines.append(
-            "Why: scipy's N-D convolution reverses every axis of the filter: rows, columns and "
-            "the channel axis too. "
+            "Why: scipy's N-D convolution reverses every axis of the filter: "
+            f"{', '.join(spatial)} and the channel axis too. "
             + (
                 f"So image channel c meets filter channel C-1-c (here {_pairs(channels)})."
                 if channels > 1
@@ -106,6 +123,16 @@ def explanation(result: CompareResult) -> list[str]:
         width = max(map(len, calls))
         lines.extend(f"  {name:{width}}  {call}" for name, call in calls.items())
     return lines
+
+
+def reading(result: CompareResult) -> list[str]:
+    """What the axes are, where they are not those of 2-D images and filters."""
+    if result.rank == 2:
+        return []
+    sizes = spatial(result.rank)
+    image = ("C", *sizes)[-len(result.image_shape) :]
+    filters = ("K", "C", *(f"F{axis.lower()}" for axis in sizes))[-len(result.filters_shape) :]
+    return [f"Read as {result.rank}-D: IMG ({', '.join(image)}), W ({', '.join(filters)})."]
 
 
 def oracle_call(result: CompareResult) -> str:
@@ -150,14 +177,14 @@ def _pairs(channels: int) -> str:
 
 def _image(result: CompareResult) -> str:
     # An image without a channel axis is what filters without one meet as they are.
-    flat = len(result.filters_shape) == 2 and len(result.image_shape) == 3
+    flat = len(result.filters_shape) == result.rank < len(result.image_shape)
     return "x[0]" if flat else "x"
 
 
 def _filter(result: CompareResult, channels: str = "", conjugate: bool = False) -> str:
     """One filter, as scipy must be given it; ``channels`` is how its first axis is sliced."""
-    subscripts = ["k"] if len(result.filters_shape) == 4 else []
-    if len(result.image_shape) == 2 and len(result.filters_shape) > 2:
+    subscripts = ["k"] if len(result.filters_shape) == result.rank + 2 else []
+    if len(result.image_shape) == result.rank < len(result.filters_shape):
         subscripts.append("0")
     elif channels:
         subscripts.append(channels)

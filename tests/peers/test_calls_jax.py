@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 jax = pytest.importorskip("jax")
 
-COUNT = 150
+COUNT = 100
 
 
 @pytest.fixture(autouse=True)
@@ -28,25 +28,24 @@ def compiled_plainly() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_jax_agrees_wherever_it_has_a_call() -> None:
+def test_jax_agrees_on_every_convention() -> None:
     kinds = [
         '"SAME"',
         '"SAME_LOWER"',
         '"VALID"',
         "lhs_dilation",
         "feature_group",
-        "numpy.pad",
+        "jnp.pad",
     ]
     said, left_out = agree("jax", range(COUNT), kinds)
-    assert all(":" in convention.arithmetic for convention in left_out)
-    assert len(left_out) < 0.4 * COUNT
-    assert min(said.values()) >= 5, said
+    assert not left_out
+    assert min(said.values()) > 0, said
 
 
 def test_complex_arrays() -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(-9, 10, (3, 6, 7)) + 1j * rng.integers(-9, 10, (3, 6, 7))
     filters = rng.integers(-9, 10, (2, 3, 2, 3)) + 1j * rng.integers(-9, 10, (2, 3, 2, 3))
-    drawn = Drawn(image, filters, Convention(flip=("I", "W"), stride=2, padding=1))
+    drawn = Drawn(image, filters, Convention(flip=("I", "W"), stride=2, padding=1, conjugate=True))
     code = equivalent_calls(drawn.convention, image.shape, filters.shape, dtype="complex128")["jax"]
     assert np.array_equal(run(code, drawn), expected(drawn))

@@ -15,12 +15,13 @@ COUNT = 500
 
 
 def test_tensorflow_agrees_wherever_it_has_a_call() -> None:
-    kinds = ["tf.nn.conv2d(", "depthwise_conv2d(", "conv2d_transpose(", "tf.pad(", "np.zeros("]
+    calls = [f"tf.nn.conv{rank}d{name}(" for name in ("", "_transpose") for rank in (1, 2, 3)]
+    kinds = [*calls, "depthwise_conv2d(", "tf.pad(", "np.zeros("]
     parts = [*kinds, '"SAME"', '"VALID"', "padding=[", "dilations="]
-    said, left_out = agree("tensorflow", range(COUNT), parts)
-    assert all(":" in c.arithmetic or c.padding_mode != "constant" for c in left_out), left_out
-    assert len(left_out) < 0.4 * COUNT
-    assert min(said.values()) >= 5, said
+    # TensorFlow's GELU has constants of single precision, whatever it is applied to.
+    said, left_out = agree("tensorflow", range(COUNT), parts, activated=2.0**-20)
+    assert all(c.rank == 3 and c.groups > 1 for c in left_out), left_out
+    assert min(said.values()) > 0, said
 
 
 @pytest.mark.parametrize("strides", [(2, 2), (3, 2), (1, 2)])
@@ -46,7 +47,7 @@ def test_a_transposed_convolution_of_tensorflow_is_said_as_it_was_called(
     convention = Convention(
         image_layout="NHWC",
         filter_layout="HWOI",
-        output_layout="NHWO",
+        output_layout="NHWC",
         flip=("H", "W"),
         input_dilation=strides,
         padding=pads,
@@ -66,7 +67,7 @@ def divided(total: int) -> tuple[int, int]:
 def test_what_depthwise_conv2d_does_otherwise_is_left_to_conv2d(changes: dict[str, int]) -> None:
     rng = np.random.default_rng(5)
     image, filters = rng.integers(-9, 10, (1, 9, 10, 3)), rng.integers(-9, 10, (3, 2, 3, 2))
-    plain = Convention("NHWC", "HWIM", "NHWO", groups=3)
+    plain = Convention("NHWC", "HWIM", "NHWC", groups=3)
     calls = [
         equivalent_calls(c, image.shape, filters.shape)["tensorflow"]
         for c in (plain, plain.replace(**changes))

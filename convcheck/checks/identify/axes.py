@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -120,17 +121,18 @@ def met_by(source: Array, size: int) -> tuple[Array, Array]:
     return np.flatnonzero(met), (np.cumsum(met) - 1)[source]
 
 
+@lru_cache(1024)
 def ways(
     size: int,
     kernel: int,
     outputs: int,
     *,
-    dilations: Sequence[int] = DILATIONS,
+    dilations: tuple[int, ...] = DILATIONS,
     wide: bool = False,
     circular: bool = False,
     outside: bool = False,
     mixed: bool = False,
-) -> list[Way]:
+) -> tuple[Way, ...]:
     """The ways of one axis: an image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
     Ordinarily every window touches the image and crops no more than about its own extent; ``wide``
@@ -140,9 +142,12 @@ def ways(
     the sizes allow.
     """
     beyond = MAX_OUTSIDE if outside else 0
-    dilations = [1] if kernel == 1 else [d for d in dilations if d == 1 or kernel <= LONG or wide]
+    if kernel == 1:
+        dilations = (1,)
+    elif kernel > LONG and not wide:
+        dilations = tuple(d for d in dilations if d == 1)
     if circular:
-        return [Way(1, d, 1, 1 - size, size) for d in dilations if outputs == size]
+        return tuple(Way(1, d, 1, 1 - size, size) for d in dilations if outputs == size)
     apart = wide or size == 1 or kernel > VERY_LONG
     most = MAX_MIXED if mixed else outputs // max(size - 1, 1) + 2
     gaps = range(1, 2 if apart else max(most, 2) + 1)
@@ -161,7 +166,7 @@ def ways(
             high = min(crop, length + gap - 2 - reach + beyond)
             if low <= high:
                 found.append(Way(gap, dilation, stride, low, high - low + 1))
-    return found
+    return tuple(found)
 
 
 def _strides(
@@ -174,20 +179,20 @@ def _strides(
     return range(1, (length + 2 * extent + crop) // (outputs - 1) + 2)
 
 
-def wide_dilations(size: int, kernel: int, outputs: int) -> list[int]:
+@lru_cache(256)
+def wide_dilations(size: int, kernel: int, outputs: int) -> tuple[int, ...]:
     """The dilations above the common ones that the sizes allow, while options are not too many."""
     if not 1 < kernel <= VERY_LONG:
-        return []
-    found, options = [], 0
+        return ()
+    found: list[int] = []
+    options = 0
     for dilation in range(DILATIONS[-1] + 1, 2 * size):
         extent = dilation * (kernel - 1) + 1
-        options += sum(
-            w.count for w in ways(size, kernel, outputs, dilations=[dilation], wide=False)
-        )
+        options += sum(w.count for w in ways(size, kernel, outputs, dilations=(dilation,)))
         if options > OPTIONS or extent > 2 * size + outputs:
             break
         found.append(dilation)
-    return found
+    return tuple(found)
 
 
 def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:

@@ -87,7 +87,7 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
     best = Range(start, start, -1)
     for _ in range(4):
         tried = start + around * np.linspace(-1, 1, GRID)
-        counts = np.array([meeting(low - a * p, high - a * p).count for a in tried])
+        counts = _most_meeting(low - tried[:, None] * p, high - tried[:, None] * p)
         most = np.flatnonzero(counts == counts.max())
         # The longest run of the best slopes is the one that the elements leave open.
         runs = np.split(most, np.flatnonzero(np.diff(most) > 1) + 1)
@@ -98,6 +98,17 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
         if len(run) > GRID // 2:
             break
     return best
+
+
+def _most_meeting(low: Array, high: Array) -> Array:
+    """How many of the intervals of each row meet at most."""
+    low, high = np.sort(low, axis=1), np.sort(high, axis=1)
+    counts = np.empty(len(low), np.int64)
+    for row, (a, b) in enumerate(zip(low, high, strict=True)):
+        # At the place where one opens: those that have opened, less those that have closed.
+        opened = np.arange(1, len(a) + 1)
+        counts[row] = int((opened - np.searchsorted(b, a, side="left")).max())
+    return counts
 
 
 def plain_numbers(most: float) -> list[float]:

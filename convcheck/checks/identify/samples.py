@@ -2,59 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.traits import a_part, telling
+
 Array = NDArray[Any]
-
-PART = 1 << 16
-"""Elements of an output that are enough to count what it is made of."""
-SHARE = 0.02
-"""A least or greatest value of so many of the elements is where something was cut off."""
-
-
-def a_part(output: Array) -> Array:
-    """The output (N,O,*S), or of a large one so many places, evenly spaced, as a view."""
-    step = output.size / PART
-    index: list[slice] = []
-    for size in reversed(output.shape[2:]):
-        some = min(size, max(1, math.ceil(step)))
-        index.append(slice(None, None, some))
-        step /= some
-    kept: tuple[Any, ...] = (slice(None), slice(None), *reversed(index))
-    part: Array = output[kept]
-    return part
-
-
-def ends(output: Array) -> tuple[float, float]:
-    """The least and the greatest value where so many elements have it that they were cut off.
-
-    Infinite where nothing was: zeros of a ReLU, limits of a dtype and of a clip are such ends.
-    """
-    some = a_part(output)
-    if some.dtype.kind == "c":
-        return -np.inf, np.inf
-    some = some[np.isfinite(some)]
-    found = [-np.inf, np.inf]
-    if some.size:
-        for side, value in enumerate((some.min(), some.max())):
-            count = int(np.count_nonzero(some == value))
-            if count > max(2, SHARE * some.size):
-                found[side] = float(value)
-    if found[0] == found[1]:
-        return -np.inf, np.inf
-    return found[0], found[1]
-
-
-def telling(values: Array, limits: tuple[float, float]) -> Array:
-    """Which values are finite and no end."""
-    marked: Array = np.isfinite(values)
-    if values.dtype.kind != "c":
-        marked = marked & (values > limits[0]) & (values < limits[1])
-    return marked
 
 
 def choose(
@@ -64,13 +20,15 @@ def choose(
     *,
     groups: int = 4,
     everywhere: bool = False,
+    upper: bool = False,
     seed: int = 0,
 ) -> Array:
     """(samples, axes): elements (N,O,*S) that say much, in ``groups`` of one channel each.
 
     They have different values as far as there are any, and lie towards the middle unless
     ``everywhere``: there a window lies inside the image, so that the border's treatment does not
-    matter. A channel that has few telling elements gives fewer.
+    matter. A channel that has few telling elements gives fewer. ``upper``: half of a channel's are
+    of its larger values, where most activations leave a line.
     """
     rng = np.random.default_rng([seed, *output.shape])
     counts = telling(a_part(output), limits).sum(axis=(0, *range(2, output.ndim)))
@@ -84,12 +42,38 @@ def choose(
         # Channels with few elements are too many to be asked one by one.
         enough = np.sort(counts[good])[::-1][: max(groups, len(good) // 2)].min()
         order = order[np.argsort(counts[order] < enough, kind="stable")]
-    for channel in order:
+    for nth, channel in enumerate(order):
         if len(chosen) >= count:
             break
         wanted = count - len(chosen) if len(order) == 1 else min(each, count - len(chosen))
-        chosen += _of_channel(rng, output, int(channel), wanted, limits, everywhere=everywhere)
+        found = _of_channel(
+            rng,
+            output,
+            int(channel),
+            2 * wanted if upper else wanted,
+            limits,
+            everywhere=everywhere,
+        )
+        chosen += _mixed(output, found, wanted, high_first=nth % 2 == 0) if upper else found
     return np.array(chosen, np.int64).reshape(-1, output.ndim)
+
+
+def _mixed(
+    output: Array, found: list[tuple[int, ...]], count: int, *, high_first: bool
+) -> list[tuple[int, ...]]:
+    """Of twice as many elements half from the larger values, half from all, eight by turns."""
+    values = output[tuple(np.array(found, np.int64).reshape(-1, output.ndim).T)]
+    high = [found[i] for i in np.flatnonzero(values >= np.median(values))] if found else []
+    mixed: dict[tuple[int, ...], None] = {}
+    sources = [iter(high), iter(found)] if high_first else [iter(found), iter(high)]
+    while len(mixed) < min(count, len(found)):
+        before = len(mixed)
+        for source in sources:
+            fresh = (place for place in source if place not in mixed)
+            mixed.update(dict.fromkeys(islice(fresh, min(8, count - len(mixed)))))
+        if len(mixed) == before:
+            break
+    return list(mixed)
 
 
 def _of_channel(

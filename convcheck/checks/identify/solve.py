@@ -8,38 +8,37 @@ take in bits. Nothing here knows a framework or a case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.intervals import factor, line_of, meeting, plain_numbers, slope
+from convcheck.check import Claim, Judged, Numbers, judge
+from convcheck.checks.identify.intervals import (
+    factor,
+    line_of,
+    meeting,
+    plain_numbers,
+    slope,
+    weighted_median,
+)
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.convention.storage import spacing
-from convcheck.noise import ALGORITHM, DIRECT, Noise, residual_bits
-from convcheck.score import MARGIN, Score, choose_bits, key_bits, numbers_bits, plainest
+from convcheck.noise import ALGORITHM, DIRECT, Noise
+from convcheck.score import Score, choose_bits, key_bits, number_bits, numbers_bits, plainest
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
-    from convcheck.checks.identify.traits import Traits
     from convcheck.convention import Convention
+    from convcheck.traits import Traits
 
 Array = NDArray[Any]
 
 INLIER = 4.0
 """Typical errors on either side of a result that an element's interval has while it is fitted."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """How results were made: operands rounded to ``precision`` first, sums in ``unit``, storage."""
-
-    precision: str | None
-    unit: float
-    storage: Storage | None
-    arithmetic: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,11 @@ class Form:
     def total(self) -> float:
         """What it takes in bits."""
         return self.score.total
+
+    @property
+    def share(self) -> float:
+        """How many of the sampled elements it gives."""
+        return 1.0 - float(self.wrong.mean())
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,6 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
         yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
         if narrow in fine:
             yield Claim(None, 2.0**-24, Storage(narrow), "exact")
-        yield Claim(narrow if narrow in fine else None, PRECISIONS[narrow], Storage(narrow), narrow)
     yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
     if own == "float32":
         for few in ("tf32", "bfloat16", "float16"):
@@ -123,7 +126,7 @@ def solve(
     values = elements.values()
     if values.dtype.kind != "c":
         values = values.astype(np.float64)
-    literal = traits.literal(values)
+    literal = traits.bits(values)
     best: Form | None = None
     for claim in every:
         some = sums if claim.precision is None else elements.sums(c, claim.precision)
@@ -139,41 +142,71 @@ def solve(
             literal,
             traits.size,
         )
+        # Sums that are half of the output as they are have no other scale or bias.
+        settled = best is not None and best.score.numbers == 0 and best.share >= HALF
+        of_claim: Form | None = None
         for activation in _activations(traits, claim, plain=plain):
-            for form in _forms(ground, claim, activation, traits, plain=plain):
-                if best is None or form.total < best.total:
-                    best = form
-            if best is not None and not best.wrong.any() and _is_fine(best, literal):
-                return best
+            numbers = None
+            if of_claim is not None and of_claim.share >= MOSTLY:
+                numbers = of_claim.convention.scale, of_claim.convention.bias
+            elif settled:
+                numbers = 1.0, None
+            for form in _forms(ground, claim, activation, traits, numbers, plain=plain):
+                if of_claim is None or form.total < of_claim.total:
+                    of_claim = form
+            if of_claim is not None and _is_fine(of_claim):
+                break
+        if of_claim is not None and (best is None or of_claim.total < best.total):
+            best = of_claim
+        if best is not None and best.score.numbers == 0 and _is_fine(best):
+            break
     return best
 
 
-def _is_fine(form: Form, literal: Array) -> bool:
-    """Whether hardly anything is left to be explained."""
-    return form.score.residual <= 0.25 * max(form.score.literal, 1.0) and bool(literal.size)
+HALF, MOSTLY = 0.5, 0.9
+"""Shares of the elements that are given: with so many, numbers are not looked for again."""
 
 
-def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Iterator[str | None]:
+def _is_fine(form: Form) -> bool:
+    """Whether all is given, and hardly anything is left to be said of any element."""
+    return not form.wrong.any() and form.score.residual <= 0.5 * max(form.score.literal, 1.0)
+
+
+def _activations(traits: Traits, claim: Claim, *, plain: bool) -> Sequence[str | None]:
     """Those whose results reach as far as the output does; none at all first."""
-    yield None
     if plain or not np.isfinite(traits.least) or not np.isfinite(traits.most):
-        return
-    zero = claim.storage.zero_point if claim.storage is not None else 0
-    ends = np.array([traits.least, traits.most]) - zero
-    slack = 1e-6 * (1 + np.abs(ends)) + (0.5 if claim.storage and claim.storage.is_integer else 0)
+        return (None,)
+    storage = claim.storage
+    zero = storage.zero_point if storage is not None else 0
+    loose = 0.5 if storage is not None and storage.is_integer else 0.0
+    return (None, *_reaching(traits.least - zero, traits.most - zero, loose))
+
+
+@lru_cache(256)
+def _reaching(least: float, most: float, loose: float) -> tuple[str, ...]:
+    """The activations that have results from ``least`` to ``most``."""
+    ends = np.array([least, most])
+    slack = 1e-6 * (1 + np.abs(ends)) + loose
+    found = []
     for name, kind in ACTIVATIONS.items():
-        preimage = kind.preimage if not kind.parameters else kind.rough
-        if preimage is None:
-            continue
+        preimage = kind.rough or kind.preimage
         with np.errstate(all="ignore"):
             low, high = preimage(ends - slack, ends + slack)
         if np.all(low <= high):
-            yield name
+            found.append(name)
+    return tuple(found)
 
 
 def _forms(
-    ground: Ground, claim: Claim, name: str | None, traits: Traits, *, plain: bool
+    ground: Ground,
+    claim: Claim,
+    name: str | None,
+    traits: Traits,
+    known: tuple[Any, Any] | None,
+    *,
+    plain: bool,
 ) -> Iterator[Form]:
+    """Forms with an activation; with the ``known`` scale and bias alone where there are some."""
     y = ground.values
     if y.dtype.kind == "c" or ground.sums.values.dtype.kind == "c":
         yield from _complex_forms(ground, claim, traits, plain=plain)
@@ -183,7 +216,7 @@ def _forms(
     activation = None if name is None or ACTIVATIONS[name].parameters else Activation(name)
     if name is None:
         yield _assess(ground, claim, None, 1.0, None, traits)
-        if plain:
+        if plain or known is not None:
             return
     if claim.storage is not None and claim.storage.overflow == "wrap" and name is None:
         yield from _wrapped_forms(ground, claim, traits)
@@ -195,18 +228,22 @@ def _forms(
         assert preimage is not None
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
-    for scale, bias in _numbers(ground, low, high):
+    for scale, bias in _numbers(ground, low, high) if known is None else [known]:
+        v = _beside(scale, ground.channels) * ground.sums.values + _beside(
+            0.0 if bias is None else bias, ground.channels
+        )
+        if np.mean((low <= v) & (v <= high)) < LEAST and activation is not None:
+            continue
         if name is None:
             yield _assess(ground, claim, None, scale, bias, traits)
             continue
         used = activation
         if used is None:
-            v = _beside(scale, ground.channels) * ground.sums.values + _beside(
-                0.0 if bias is None else bias, ground.channels
-            )
             read = ACTIVATIONS[name].values
             assert read is not None
             values = read(y, v)
+            if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
+                continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
             used = Activation(
                 name, tuple(plainest(x - w, x + w) for x, w in zip(values, width, strict=True))
@@ -251,10 +288,8 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
             slopes[o] = slope(p[some], z[some], rng)
             weights[o] = len(some)
     known = weights > 0
-    if not known.any():
+    if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
         return
-    from convcheck.checks.identify.intervals import weighted_median
-
     shared = weighted_median(slopes[known], weights[known])
     for a in _refined(p, low, high, told, members, shared):
         yield a, _biases(p, low, high, members, np.full(count, a))
@@ -270,6 +305,26 @@ def _numbers(ground: Ground, low: Array, high: Array) -> Iterator[tuple[Any, Any
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.count for r in ratios):
             yield tuple(r.plainest for r in ratios), None
+
+
+LEAST = 0.1
+"""A line that fewer of the elements are near is none, however its numbers are chosen."""
+
+
+def _share_on_lines(
+    p: Array, z: Array, room: Array, told: Array, members: list[Array], slopes: Array
+) -> float:
+    """How many of the telling elements are about on a line of their channel."""
+    near = total = 0
+    for a, these in zip(slopes, members, strict=True):
+        some = these[told[these]]
+        if len(some) >= 2:
+            rest = z[some] - a * p[some]
+            away = np.abs(rest - np.median(rest))
+            loose = 2 * room[some] + 0.02 * np.median(np.abs(z[some] - np.median(z[some])))
+            near += int(np.count_nonzero(away <= loose))
+            total += len(some)
+    return near / max(total, 1)
 
 
 def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
@@ -430,8 +485,8 @@ def _assess(
     best: tuple[float, Array, Noise, Array] | None = None
     for growth in _growths(ground, claim, c):
         noise = Noise(claim.unit, growth, ground.terms, ground.lossless)
-        bits = element_bits(ground, claim, c, noise, traits)
-        apart = bits > ground.literal + np.log2(max(len(bits), 2)) + MARGIN
+        found = judged(ground, claim, c, noise, traits)
+        bits, apart = found.bits, found.wrong
         total = float(np.where(apart, ground.literal, bits).sum())
         total += choose_bits(int(apart.sum()), len(bits))
         if best is None or total < best[0] - 1e-9:
@@ -447,9 +502,9 @@ def _assess(
         values = np.atleast_1d(np.asarray(bias, float))
         numbers += numbers_bits(values, _widths(ground, noise, values, of_scale=False))
     if activation is not None:
-        numbers += sum(map(_value_bits, activation.values))
+        numbers += sum(map(number_bits, activation.values))
     score = Score(
-        keys=key_bits(c),
+        keys=key_bits(c) + _storage_bits(claim, traits),
         numbers=numbers,
         exceptions=share
         * (float(ground.literal[apart].sum()) + choose_bits(int(apart.sum()), len(bits))),
@@ -457,6 +512,12 @@ def _assess(
         literal=share * float(ground.literal.sum()),
     )
     return Form(c, claim, noise, score, apart)
+
+
+def _storage_bits(claim: Claim, traits: Traits) -> float:
+    """What it takes to say that integers are stored, where the output's dtype does not say it."""
+    stored = claim.storage is not None and claim.storage.is_integer
+    return 6.0 if stored and traits.format != "integer" else 0.0
 
 
 def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
@@ -475,12 +536,6 @@ def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
         share = float(np.nanmedian((residual / np.abs(scale * own))[lossy])) / 0.6745
     around = 2.0 ** np.clip(np.rint(np.log2(max(share, 2.0**-9))), -8, np.log2(most))
     return sorted({min(float(around) * f, most) for f in (0.5, 1.0, 2.0)})
-
-
-def _value_bits(value: float) -> float:
-    from convcheck.score import number_bits
-
-    return number_bits(value)
 
 
 def _plain_tuple(scale: Any) -> Any:
@@ -506,73 +561,39 @@ def spacing_of(ground: Ground, noise: Noise) -> Array:
     return spacing(np.maximum(sizes, 1e-30), "float32")
 
 
-def element_bits(
-    ground: Ground, claim: Claim, c: Convention, noise: Noise, traits: Traits
-) -> Array:
-    """The bits of every element beside what a convention with its numbers predicts."""
-    scale = _beside(c.scale, ground.channels)
-    bias = _beside(0.0 if c.bias is None else c.bias, ground.channels)
-    return bits_of(
+def judged(ground: Ground, claim: Claim, c: Convention, noise: Noise, traits: Traits) -> Judged:
+    """The sampled elements beside what a convention with its numbers predicts."""
+    return judge(
         ground.sums.values,
-        noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude),
+        ground.sums.squares,
+        ground.sums.magnitude,
         ground.values,
-        scale,
-        bias,
-        c.activation,
+        c,
+        Numbers(
+            _beside(c.scale, ground.channels),
+            _beside(0.0 if c.bias is None else c.bias, ground.channels),
+        ),
         claim,
         noise,
         traits,
     )
 
 
-def bits_of(
-    sums: Array,
-    own: Array,
-    values: Array,
-    scale: Array,
-    bias: Array,
-    activation: Activation | None,
-    claim: Claim,
-    noise: Noise,
-    traits: Traits,
-) -> Array:
-    """The bits of elements beside ``activation(scale * sums + bias)``, stored as claimed."""
-    predicted = scale * sums + bias
-    steepest = None
-    if activation is not None:
-        steepest = activation.steepest
-        predicted = activation.apply(predicted)
-    sigma = noise.of_result(sums, own, scale, bias, steepest, predicted)
-    finite = np.isfinite(values)
-    if claim.storage is None:
-        residual = np.abs(values - predicted)
-        steps = traits.steps(values)
-        if traits.format == "integer":
-            steps = np.where(sigma > 0, 1.0, 2.0**-20)
-        bits = residual_bits(residual, sigma, np.minimum(steps, steps))
-    else:
-        residual = _beyond(values, predicted, claim.storage)
-        bits = residual_bits(residual, sigma, np.full(values.shape, 2.0**-60))
-        # Within a stored number's interval nothing is left to be said, near its ends a choice.
-        bits = np.where(
-            residual <= 0, 0.0, np.minimum(bits, 1.0 + (residual / np.maximum(sigma, 1e-300)) ** 2)
-        )
-    return np.where(finite, bits, 1e6)
-
-
-def _beyond(values: Array, predicted: Array, storage: Storage) -> Array:
-    """How far a prediction is from all that is stored as the value: 0 where it is stored so."""
-    if storage.is_integer and storage.overflow == "wrap":
-        size = 2.0 ** np.iinfo(storage.dtype).bits
-        low, high = storage.interval(values)
-        turns = np.rint((predicted - 0.5 * (low + high)) / size)
-        predicted = predicted - size * turns
-    else:
-        low, high = storage.interval(values)
-    found: Array = np.maximum(np.maximum(low - predicted, predicted - high), 0.0)
-    return found
-
-
-def replaced(form: Form, **keys: Any) -> Form:
-    """The same form of another convention."""
-    return replace(form, convention=form.convention.replace(**keys))
+def fits(elements: Elements, form: Form, traits: Traits) -> bool:
+    """Whether a form's convention gives all of some elements, with the numbers that it has."""
+    c = form.convention
+    sums = elements.sums(c, form.claim.precision)
+    values = elements.values()
+    values = values.astype(np.result_type(values, np.float64))
+    ground = Ground(
+        c,
+        sums,
+        values,
+        elements.index[:, 1],
+        form.noise.terms,
+        form.noise.lossless,
+        elements.reading.output.shape[1],
+        traits.bits(values),
+        traits.size,
+    )
+    return not judged(ground, form.claim, c, form.noise, traits).wrong.any()

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify import votes
-from convcheck.checks.identify.axes import DILATIONS, Table, met_by, table, ways, wide_dilations
+from convcheck.checks.identify.axes import (
+    DILATIONS,
+    Table,
+    Way,
+    met_by,
+    table,
+    ways,
+    wide_dilations,
+)
 from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.samples import choose
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.layouts import Reading
-    from convcheck.checks.identify.traits import Traits
     from convcheck.convention import Convention
+    from convcheck.traits import Traits
 
 Array = NDArray[Any]
 
@@ -112,8 +122,19 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
     return not (one.judge == "folded" and traits.least < 0)
 
 
+def volume(one: Pass, reading: Reading) -> int:
+    """How many hypotheses a pass has of a reading."""
+    each = [Counter[int]() for _ in reading.taps]
+    for a, taps in enumerate(reading.taps):
+        for way in _ways(one, reading, a):
+            each[a][way.dilation if one.far else 0] += way.count * (2 if taps > 1 else 1)
+    together = set.intersection(*(set(counts) for counts in each))
+    count = sum(math.prod(counts[d] for counts in each) for d in together)
+    return count * len(one.modes) * len(_channels(one, reading))
+
+
 def search(
-    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0
+    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0, ends: float = math.inf
 ) -> tuple[list[Found], int]:
     """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
     few = traits.size < 4 * SAMPLES
@@ -123,6 +144,7 @@ def search(
         traits.limits,
         everywhere=one.everywhere or few,
         groups=1 if one.outputs else 4,
+        upper=one.judge == "line" and not traits.is_complex,
         seed=seed,
     )
     if len(samples) < 1 or (one.judge != "plain" and len(samples) < 4):
@@ -142,7 +164,7 @@ def search(
             tables = [*depth, (rows, r), (columns, c)]
             convention = _convention(one, reading, channels[k], tables, mode)
             found.append(Found(reading, convention, voted))
-        if len(found) > CROWD:
+        if len(found) > CROWD or time.perf_counter() > ends:
             break
     return sorted(found, key=lambda f: -f.votes), considered
 
@@ -176,7 +198,7 @@ def _channels(one: Pass, reading: Reading) -> list[Channels]:
     flips: list[tuple[str, ...]] = [()]
     if inputs > 1 and (grouped or channels > ALL_ORDERS):
         flips.append(("I",))  # with few channels and one group it is one of the orders
-    shifts = range(1, reading.output.shape[1]) if one.outputs else (0,)
+    shifts = range(reading.output.shape[1]) if one.outputs else (0,)
     return [Channels(o, f, s) for o in orders for f in flips for s in shifts]
 
 
@@ -219,13 +241,22 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
         if not all(len(t) for t in some):
             continue
         if len(some) == 2:
-            for rows, columns in _pairs(one, some[0], some[1], mode, reading.image.shape[1]):
-                yield images, bank, [], rows, columns, mode
+            for tall, wide in _alike(some[0], some[1]) if one.far else [(some[0], some[1])]:
+                for rows, columns in _pairs(one, tall, wide, mode, reading.image.shape[1]):
+                    yield images, bank, [], rows, columns, mode
             continue
         for d in range(len(some[0])):
             planes, taps = _deep(images, bank, some[0].part(np.array([d])))
             for rows, columns in _pairs(one, some[1], some[2], mode, len(planes[0])):
                 yield planes, taps, [(some[0], d)], rows, columns, mode
+
+
+def _alike(rows: Table, columns: Table) -> Iterator[tuple[Table, Table]]:
+    """Rows and columns of one dilation at a time; a single row goes with any."""
+    for dilation in np.unique(columns.dilation):
+        tall = rows if rows.size == 1 else rows.part(np.flatnonzero(rows.dilation == dilation))
+        if len(tall):
+            yield tall, columns.part(np.flatnonzero(columns.dilation == dilation))
 
 
 def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], Array]:
@@ -241,13 +272,21 @@ def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], 
 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
+    options = _ways(one, reading, a)
+    size, kernel = reading.image.shape[2 + a], reading.taps[a]
+    if not options:
+        return _empty(size, kernel)
+    return table(options, samples[:, 2 + a].tolist(), size, kernel)
+
+
+def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
     size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
-    dilations: Sequence[int] = DILATIONS
+    dilations: tuple[int, ...] = DILATIONS
     if one.far:
-        dilations = (1, *wide_dilations(size, kernel, outputs))
+        dilations = wide_dilations(size, kernel, outputs)
     elif len(reading.taps) == 3:
         dilations = DILATIONS[:2]
-    options = ways(
+    return ways(
         size,
         kernel,
         outputs,
@@ -257,9 +296,6 @@ def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
         outside=one.outside,
         mixed=one.mixed,
     )
-    if not options:
-        return _empty(size, kernel)
-    return table(options, samples[:, 2 + a].tolist(), size, kernel)
 
 
 def _empty(size: int, kernel: int) -> Table:
@@ -326,11 +362,3 @@ def _convention(
         padding=[(a.before, a.after) for a in axes],
         padding_mode=mode if touches else "constant",
     )
-
-
-def hypotheses_bits(considered: int) -> float:
-    """What it takes to say which of so many hypotheses it is."""
-    return math.log2(max(considered, 2))
-
-
-__all__ = ["PASSES", "Found", "Pass", "applies", "hypotheses_bits", "product", "search"]

@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.samples import a_part, ends, telling
 from convcheck.convention import INTEGERS, PRECISIONS, representable
 from convcheck.convention.storage import spacing
 from convcheck.rounding import blocks
-from convcheck.score import literal_bits
+from convcheck.score import Literal
 
 Array = NDArray[Any]
+
+
+PART = 1 << 16
+"""Elements of an output that are enough to count what it is made of."""
+SHARE = 0.02
+"""A least or greatest value of so many of the elements is where something was cut off."""
+
+
+def a_part(output: Array) -> Array:
+    """The output (N,O,*S), or of a large one so many places, evenly spaced, as a view."""
+    step = output.size / PART
+    index: list[slice] = []
+    for size in reversed(output.shape[2:]):
+        some = min(size, max(1, math.ceil(step)))
+        index.append(slice(None, None, some))
+        step /= some
+    kept: tuple[Any, ...] = (slice(None), slice(None), *reversed(index))
+    part: Array = output[kept]
+    return part
+
+
+def ends(output: Array) -> tuple[float, float]:
+    """The least and the greatest value where so many elements have it that they were cut off.
+
+    Infinite where nothing was: zeros of a ReLU, limits of a dtype and of a clip are such ends.
+    """
+    some = a_part(output)
+    if some.dtype.kind == "c":
+        return -np.inf, np.inf
+    some = some[np.isfinite(some)]
+    found = [-np.inf, np.inf]
+    if some.size:
+        for side, value in enumerate((some.min(), some.max())):
+            count = int(np.count_nonzero(some == value))
+            if count > max(2, SHARE * some.size):
+                found[side] = float(value)
+    if found[0] == found[1]:
+        return -np.inf, np.inf
+    return found[0], found[1]
+
+
+def telling(values: Array, limits: tuple[float, float]) -> Array:
+    """Which values are finite and no end."""
+    marked: Array = np.isfinite(values)
+    if values.dtype.kind != "c":
+        marked = marked & (values > limits[0]) & (values < limits[1])
+    return marked
 
 
 @dataclass(frozen=True)
@@ -28,6 +75,7 @@ class Traits:
     """
 
     format: str
+    is_complex: bool
     narrow: tuple[str, ...]
     whole: bool
     limits: tuple[float, float]
@@ -37,6 +85,7 @@ class Traits:
     integer: str | None
     size: int
     finite: bool
+    literal: Literal
 
     @property
     def unit(self) -> float:
@@ -50,9 +99,9 @@ class Traits:
         sizes = np.abs(np.where(np.isfinite(values), values, 0))
         return spacing(sizes.astype(np.float64), self.format)
 
-    def literal(self, values: Array) -> Array:
-        """The bits of every element as it is."""
-        return literal_bits(values, self.steps(values))
+    def bits(self, values: Array) -> Array:
+        """What every element takes as it is."""
+        return self.literal.bits(values, self.steps(values))
 
 
 def traits(output: Array) -> Traits:
@@ -80,6 +129,7 @@ def traits(output: Array) -> Traits:
     told = some[telling(some, limits)] if kind != "c" else np.abs(some[np.isfinite(some)])
     return Traits(
         format="integer" if kind in "biu" else formats[0],
+        is_complex=kind == "c",
         narrow=() if kind in "biu" else formats[1],
         whole=whole,
         limits=limits,
@@ -89,6 +139,7 @@ def traits(output: Array) -> Traits:
         integer=_integer(output, least, most) if whole else None,
         size=output.size,
         finite=finite,
+        literal=Literal.of(some),
     )
 
 

@@ -1,0 +1,193 @@
+"""Which other conventions give the same output, why, and what data would tell them apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.areas import shape_of
+from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.layouts import Reading
+from convcheck.checks.identify.solve import Form, fits
+from convcheck.checks.identify.whole import Held, hold
+from convcheck.checks.sums import Linear, Problem
+from convcheck.checks.unseen import why_unseen
+from convcheck.convention.channels import read_filters, stored_image, to_axes
+from convcheck.convention.deviations import deviations
+from convcheck.errors import InputError
+from convcheck.rounding import blocks
+from convcheck.score import MARGIN, key_bits
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.explore import Explored
+    from convcheck.convention import Convention
+
+Array = NDArray[Any]
+
+FEW, MORE = 16, 512
+"""Elements that a deviation is looked at with, before the whole output is."""
+LISTED = 48
+AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
+
+
+def alike(problem: Problem, held: Held, explored: Explored) -> tuple[list[Held], bool]:
+    """Forms of other operations that give the whole output too, within the margin; and a crowd.
+
+    They are those that the search came upon, and the single deviations of the best.
+    """
+    best = held.convention
+    found = [held]
+    for form in explored.forms:
+        if form.convention != best and form.total <= held.form.total + MARGIN + 1e-9:
+            _add(problem, found, form, explored)
+    single = (
+        d.convention
+        for d in deviations(best, problem.image, problem.filters)
+        if any(getattr(d.convention, k) != getattr(best, k) for k in _KEYS)
+    )
+    for c in single:
+        if len(found) > LISTED:
+            break
+        if _gives(problem, c, held.form, explored, FEW) and _gives(
+            problem, c, held.form, explored, MORE
+        ):
+            keys = held.form.score.keys + key_bits(c) - key_bits(best)
+            form = replace(
+                held.form, convention=c, score=replace(held.form.score, keys=max(keys, 0.0))
+            )
+            _add(problem, found, form, explored)
+    crowded = len(found) > LISTED or only_copies(problem, best)
+    return found[1:LISTED], crowded
+
+
+_KEYS = (
+    "image_layout",
+    "filter_layout",
+    "output_layout",
+    "channel_order",
+    "output_order",
+    "flip",
+    "conjugate",
+    "input_dilation",
+    "padding",
+    "padding_mode",
+    "padding_value",
+    "dilation",
+    "stride",
+    "groups",
+)
+"""What sums are made of."""
+
+
+def _add(problem: Problem, found: list[Held], form: Form, explored: Explored) -> None:
+    try:
+        if any(same_operation(problem, form.convention, h.convention) for h in found):
+            return
+        held = hold(problem, form, explored.traits)
+    except InputError:
+        return
+    if not held.wrong_count:
+        found.append(held)
+
+
+def _gives(problem: Problem, c: Convention, form: Form, explored: Explored, count: int) -> bool:
+    """Whether a convention gives some elements as the form's does."""
+    try:
+        if shape_of(problem, c) != shape_of(problem, form.convention):
+            return False
+        x = stored_image(problem.image, c)
+        read_filters(problem.filters, c, x.shape[1])
+    except InputError:
+        return False
+    y = to_axes(problem.output, c.output_layout, "NC" + c.spatial)
+    reading = Reading(c, 0.0, x, problem.filters, y)
+    size = math.prod(y.shape)
+    flat = np.arange(size)
+    if size > count:
+        flat = np.unique(np.random.default_rng(count).integers(0, size, count))
+    elements = Elements(reading, np.stack(np.unravel_index(flat, y.shape), axis=1))
+    return fits(elements, replace(form, convention=c), explored.traits)
+
+
+def same_operation(problem: Problem, a: Convention, b: Convention) -> bool:
+    """Whether two conventions' sums of these filters are the same, whatever the image.
+
+    An image of random integers tells every two operations apart that differ at all; where the
+    filters are alike either way, as a symmetric kernel is reversed, no image could.
+    """
+    if all(getattr(a, key) == getattr(b, key) for key in _KEYS):
+        return True
+    try:
+        if shape_of(problem, a) != shape_of(problem, b):
+            return False
+        rng = np.random.default_rng(0)
+        image = rng.integers(-99, 100, problem.image.shape)
+        probe = Problem.of(image, problem.filters, problem.output)
+        plain = {"scale": 1.0, "bias": None, "activation": None, "storage": None}
+        one, other = (_written(probe, c.replace(arithmetic="exact", **plain)) for c in (a, b))
+    except InputError:
+        return False
+    if one.shape != other.shape:
+        return False
+    sizes = np.abs(one).max()
+    return bool(np.abs(one - other).max() <= 2.0**-30 * sizes)
+
+
+def _written(probe: Problem, c: Convention) -> Array:
+    from convcheck.convention.channels import write_output
+
+    return write_output(Linear(probe, c).values, c)
+
+
+def only_copies(problem: Problem, c: Convention) -> bool:
+    """Whether each filter multiplies one element of a window alone, though windows have more.
+
+    Then any dilation does, and the axes in another order, beyond what is searched at once.
+    """
+    channels = stored_image(problem.image, c).shape[1]
+    w = read_filters(problem.filters, c, channels)
+    axes = tuple(range(1, w.ndim))
+    return math.prod(w.shape[2:]) > 1 and bool((np.count_nonzero(w, axis=axes) <= 1).all())
+
+
+def degenerate(problem: Problem) -> list[str]:
+    """Which arrays are the same number throughout, and what that means."""
+    reasons = []
+    for name, array in (("IMG", problem.image), ("W", problem.filters), ("OUT", problem.output)):
+        if array.size > 1 and all((part == array.flat[0]).all() for part in blocks(array)):
+            what = "all zeros" if array.flat[0] == 0 else "constant"
+            if name != "W" or array.flat[0] == 0:
+                reasons.append(f"{name} is {what}, and says nothing about order or place")
+    return reasons
+
+
+def why(problem: Problem, conventions: Sequence[Convention], crowded: bool) -> tuple[str, ...]:
+    """Reasons, one for each convention after the first."""
+    reasons = list(dict.fromkeys(degenerate(problem)))
+    if conventions and not reasons:
+        first = conventions[0]
+        shape = shape_of(problem, first)
+        base = Linear(problem, first)
+        reasons = [why_unseen(base, first, other, shape, same=False) for other in conventions[1:]]
+        if only_copies(problem, first):
+            reasons.append(
+                "no filter has more than one number that is not zero: OUT shows where each element "
+                "was copied from, and nothing else that a window met"
+            )
+    if crowded:
+        reasons.append("so many conventions give this output that only the plainest are listed")
+    return tuple(dict.fromkeys(reasons))
+
+
+def remedy() -> str:
+    """The data that would tell conventions apart."""
+    return (
+        "use random integers for both, at least 3 channels, another number of filters than of "
+        "channels, and heights that differ from widths, such as those that convcheck random "
+        "--shape 3x9x8 --kernel 3x2 --count 4 --save case draws"
+    )

@@ -1,0 +1,185 @@
+"""The search by rising cost, ended by the score: no hypothesis that is left can win."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.solve import HALF, Form, claims, solve
+from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
+from convcheck.checks.identify.variants import variants
+from convcheck.convention import representable
+from convcheck.traits import Traits, traits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from convcheck.check import Claim
+    from convcheck.checks.identify.layouts import Reading
+    from convcheck.checks.sums import Problem
+
+Array = NDArray[Any]
+
+BUDGET = 8.0
+"""Seconds that a search takes at most, by default."""
+EFFORT, MORE = 28.0, 34.0
+"""Bits that it takes to name a hypothesis of the parts of the space that are tried by default; and
+where nothing gives half of the output yet."""
+PRODUCTS = 1 << 19
+"""Products that solving for one hypothesis takes, about."""
+LOOKED_AT = 6
+"""Survivors of one pass over one reading that are solved for, those with the most votes."""
+KEPT = 8
+PROMISING = 0.6
+"""Of the most votes that any hypothesis had: with fewer, another is no better."""
+
+
+@dataclass
+class Explored:
+    """What a search found: the forms, the cheapest first, and what it left out, in words."""
+
+    traits: Traits
+    forms: list[Form] = field(default_factory=list)
+    readings: dict[int, Reading] = field(default_factory=dict)
+    voted: list[Found] = field(default_factory=list)
+    votes: dict[str, float] = field(default_factory=dict)
+    considered: int = 0
+    parts: int = 0
+    left_out: str | None = None
+
+    @property
+    def effort(self) -> float:
+        """The bits up to which the space is tried, by default."""
+        return EFFORT if self.forms and self.forms[0].share >= HALF else MORE
+
+    def add(self, form: Form) -> None:
+        """Keep a form among the best."""
+        if any(form.convention == other.convention for other in self.forms):
+            return
+        self.forms.append(form)
+        self.forms.sort(key=lambda f: f.total)
+        del self.forms[KEPT:]
+
+
+def explore(problem: Problem, found: Sequence[Reading], budget: float | None) -> Explored:
+    """Run the passes over the readings by rising cost until the best form cannot be beaten."""
+    ends = math.inf if budget is None else time.perf_counter() + budget
+    explored = Explored(traits(found[0].output))
+    every = list(claims(explored.traits, _finer(problem)))
+    lossless = _quantum(problem)
+    plan = sorted(_plan(found, explored.traits))
+    explored.parts = len(plan)
+    sampled: dict[int, Elements] = {}
+    best_cost = math.inf
+    for at, (cost, p, r) in enumerate(plan):
+        if cost > best_cost:
+            break
+        if time.perf_counter() > ends:
+            rest = len({q for _, q, _ in plan[at:]})
+            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were not tried"
+            break
+        one, reading = PASSES[p], found[r]
+        if budget is not None and cost > explored.effort:
+            break
+        if cost > _left(explored):
+            continue
+        survivors, considered = search(one, reading, explored.traits, ends=ends)
+        explored.considered += considered
+        if not survivors:
+            continue
+        if r not in sampled:
+            sampled[r] = Elements(reading, _elements(reading))
+        _solve(explored, one, survivors, sampled[r], every, lossless, ends)
+        if explored.forms and _is_final(explored.forms[0]):
+            best_cost = cost
+    return explored
+
+
+def _plan(found: Sequence[Reading], traits: Traits) -> Iterator[tuple[float, int, int]]:
+    """What it takes to name a hypothesis of each pass and reading, with the numbers of both."""
+    for r, reading in enumerate(found):
+        for p, one in enumerate(PASSES):
+            many = volume(one, reading) if applies(one, reading, traits) else 0
+            if many:
+                yield one.bits + reading.bits + math.log2(many), p, r
+
+
+def _left(explored: Explored) -> float:
+    """The bits that another hypothesis could save at most: it must be said in fewer."""
+    if not explored.forms:
+        return math.inf
+    score = explored.forms[0].score
+    return score.keys + score.numbers + score.exceptions
+
+
+def _solve(
+    explored: Explored,
+    one: Pass,
+    survivors: list[Found],
+    elements: Elements,
+    every: list[Claim],
+    lossless: float,
+    ends: float,
+) -> None:
+    """The forms of the survivors, those with the most votes first."""
+    explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
+    most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
+    done = set()
+    for found in survivors[:LOOKED_AT]:
+        if found.votes < PROMISING * most or time.perf_counter() > ends:
+            break
+        for c in variants(found.convention, elements, one):
+            if c in done:
+                continue
+            done.add(c)
+            sums = elements.sums(c)
+            form = solve(elements, c, sums, explored.traits, every, lossless=lossless)
+            if form is None:
+                continue
+            explored.add(form)
+        # Others of the pass can be no better than what is right throughout, and as plain.
+        if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
+            break
+
+
+def _is_final(form: Form) -> bool:
+    """Whether a form gives all elements, and hardly anything is left to be said of any."""
+    return not form.wrong.any() and form.score.residual + form.score.numbers <= 0.5 * max(
+        form.score.literal, 1.0
+    )
+
+
+def _elements(reading: Reading) -> Array:
+    """The elements that hypotheses are solved on: all of a small output, else some everywhere."""
+    shape = reading.output.shape
+    size = math.prod(shape)
+    count = max(256, min(8192, PRODUCTS // max(reading.terms, 1)))
+    count = max(count, min(4 * shape[1], 4096))
+    if size <= count:
+        flat = np.arange(size)
+    else:
+        flat = (
+            np.sort(np.random.default_rng(1).choice(size, count, replace=False))
+            if size < 1 << 24
+            else (np.unique(np.random.default_rng(1).integers(0, size, count)))
+        )
+    return np.stack(np.unravel_index(flat, shape), axis=1)
+
+
+def _quantum(problem: Problem) -> float:
+    """Sums of absolute products up to this, over the unit roundoff, lose nothing: their quantum."""
+    work = problem.arithmetic
+    return work.quantum if work.exact else 0.0
+
+
+def _finer(problem: Problem) -> tuple[str, ...]:
+    """The precisions that image or filters have more bits than."""
+    names = ("tf32", "bfloat16", "float16")
+    operands = [a.ravel()[:4096] for a in (problem.image, problem.filters) if a.dtype.kind == "f"]
+    return tuple(n for n in names if not all(representable(a, n) for a in operands))

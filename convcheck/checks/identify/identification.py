@@ -1,0 +1,244 @@
+"""Which convention makes an output from an image and filters: the cheapest explanation, weighed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
+from convcheck.checks.identify.explore import BUDGET, Explored, explore
+from convcheck.checks.identify.layouts import readings
+from convcheck.checks.identify.nearest import Miss, miss_of
+from convcheck.checks.identify.places import where
+from convcheck.checks.identify.refusals import no_reading, no_size
+from convcheck.checks.identify.whole import Held, hold
+from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.sums import Problem
+from convcheck.errors import ExitCode, InputError
+from convcheck.score import MARGIN, Score
+
+if TYPE_CHECKING:
+    from convcheck.checks.audit import AuditResult
+    from convcheck.checks.tiles import Progress
+    from convcheck.comparison import Comparison
+    from convcheck.convention import Convention
+    from convcheck.pool import Workers
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A convention and how the output fares under it; indices are the output's own.
+
+    ``wrong`` marks the elements that it does not give, in OUT's layout; None of an output that is
+    too large to be held. ``where`` says in words where they lie, ``score`` what the explanation
+    takes in bits, ``algorithm`` whose bound the residuals keep.
+    """
+
+    convention: Convention
+    comparison: Comparison
+    score: Score
+    wrong: Array | None = field(repr=False, default=None)
+    where: str | None = None
+    algorithm: str | None = None
+
+
+@dataclass(frozen=True)
+class IdentifyResult:
+    """The answer: ``identified``, ``ambiguous``, ``near-match`` or ``unexplained``.
+
+    ``candidates`` explain the output, the cheapest first, one for each class of conventions that
+    are the same operation; a near match has its one candidate there too. ``nearest`` is the best
+    that was found where nothing explains the output.
+    """
+
+    verdict: str
+    candidates: tuple[Candidate, ...]
+    nearest: Miss | None
+    hypotheses: int
+    elapsed: float
+    reasons: tuple[str, ...]
+    remedy: str | None
+    expect: Mapping[str, Any] | None
+    expect_met: bool | None
+    strict: bool
+    warnings: tuple[str, ...]
+    audit: AuditResult | None = None
+    """What else the data cannot tell, where it is too blind for one answer."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 where the output is explained, and as it was expected to be."""
+        explained = self.verdict == "identified" or (
+            self.verdict == "ambiguous" and not self.strict
+        )
+        return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
+
+
+def identify(
+    image: Array,
+    filters: Array,
+    output: Array,
+    *,
+    expect: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    budget: float | None = BUDGET,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+    memory: int | None = None,
+) -> IdentifyResult:
+    """Name the convention under which ``image`` and ``filters`` give ``output``.
+
+    Args:
+        image: 1 to 5 axes, in any layout of the vocabulary.
+        filters: 1 to 5 axes, likewise.
+        output: 1 to 5 axes, likewise; NaN and infinities are exceptions like others.
+        expect: keys of a convention that the answer must have.
+        strict: several conventions that explain the output do not count as an answer.
+        budget: seconds after which the search ends; None for as long as it takes.
+        progress: told how far the search is, and of every part of a large output that was judged.
+        workers: who judges the parts of a large output; this process, where it is None.
+        memory: bytes that they all may take beside the arrays, 256 MiB by default.
+
+    Raises:
+        InputError: arrays that hold no finite numbers, or shapes that no convention connects.
+    """
+    # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
+    with np.errstate(all="ignore"):
+        return _identify(image, filters, output, expect, strict, budget, progress, workers, memory)
+
+
+def _identify(
+    image: Array,
+    filters: Array,
+    output: Array,
+    expect: Mapping[str, Any] | None,
+    strict: bool,
+    budget: float | None,
+    progress: Progress | None,
+    workers: Workers | None,
+    memory: int | None,
+) -> IdentifyResult:
+    begun = time.perf_counter()
+    image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
+    _check(image, filters, output)
+    if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
+        output = output.astype(np.complex128)
+    found = readings(image, filters, output)
+    if not found:
+        raise no_reading(image, filters, output)
+    problem = Problem.of(image, filters, output, progress, workers, memory)
+    explored = explore(problem, found, budget)
+    if not explored.parts:
+        raise no_size(image, filters, output)
+    warnings: tuple[str, ...] = ()
+    if explored.left_out:
+        warnings += (f"the search ended after {budget:g} seconds: {explored.left_out}",)
+    mute = degenerate(problem)
+    held = _best(problem, explored)
+    verdict, candidates, miss = "unexplained", (), None
+    reasons: tuple[str, ...] = ()
+    advice = blindness = None
+    if held is not None and _is_worth(held, explored):
+        if held.wrong_count:
+            verdict = "near-match"
+            candidates = (_candidate(problem, held),)
+            verdict = "unexplained" if mute else verdict
+        else:
+            others, crowded = alike(problem, held, explored)
+            verdict = "ambiguous" if others or crowded or mute else "identified"
+            candidates = tuple(_candidate(problem, h) for h in (held, *others))
+            if verdict == "ambiguous":
+                from convcheck.checks.audit import audit
+
+                reasons = why(problem, [c.convention for c in candidates], crowded)
+                advice = remedy()
+                blindness = audit(image, filters, candidates[0].convention.to_dict(), propose=False)
+    if verdict == "unexplained":
+        candidates = ()
+        warnings += tuple(mute)
+        if held is not None or explored.forms:
+            miss = miss_of(problem, explored)
+    expect_met = None
+    if expect is not None:
+        from convcheck.checks.identify.expectation import meets
+
+        expect_met = any(meets(problem, c, expect, len(candidates) == 1) for c in candidates)
+    return IdentifyResult(
+        verdict=verdict,
+        candidates=candidates,
+        nearest=miss,
+        hypotheses=explored.considered,
+        elapsed=time.perf_counter() - begun,
+        reasons=reasons,
+        remedy=advice,
+        expect=expect,
+        expect_met=expect_met,
+        strict=strict,
+        warnings=warnings,
+        audit=blindness,
+    )
+
+
+FULL = 3
+"""So many forms are held to the whole output."""
+
+
+def _best(problem: Problem, explored: Explored) -> Held | None:
+    """Of the best forms by the samples the one that is the cheapest by the whole output."""
+    best: Held | None = None
+    for form in explored.forms[:FULL]:
+        held = hold(problem, form, explored.traits)
+        if best is None or held.score.total < best.score.total:
+            best = held
+        if not held.wrong_count:
+            break
+    return best
+
+
+WORTH = 0.2
+"""Of the output's bits: what an explanation must save at least, if it is to be one."""
+
+
+def _is_worth(held: Held, explored: Explored) -> bool:
+    """Whether an explanation is shorter than the output, by more than luck among so many."""
+    luck = math.log2(max(explored.considered, 2)) + MARGIN
+    return held.score.gain > max(luck, WORTH * held.score.literal)
+
+
+def _candidate(problem: Problem, held: Held) -> Candidate:
+    return Candidate(
+        held.convention,
+        held.comparison,
+        held.score,
+        held.wrong,
+        where(held) if held.wrong_count else None,
+        held.algorithm,
+    )
+
+
+def _check(image: Array, filters: Array, output: Array) -> None:
+    check_numbers("IMG", image)
+    check_numbers("W", filters)
+    for operand, array in (("IMG", image), ("W", filters), ("OUT", output)):
+        if not 1 <= array.ndim <= 5:
+            raise InputError(
+                f"{operand} has the wrong number of axes",
+                got=f"shape {shape_text(array.shape)}, {array.ndim} axes",
+                expected="1 to 5 axes: batch, channels and 1 to 3 spatial axes in some order",
+            )
+    if output.size == 0 or output.dtype.kind not in "biufc":
+        check_numbers("OUT", output)
+    if output.dtype.kind in "fc" and not np.isfinite(output).any():
+        raise InputError(
+            "OUT holds no finite value",
+            got=f"{output.size} of {output.size} elements are NaN or infinite",
+            expected="some finite elements to judge",
+        )

@@ -1,0 +1,269 @@
+"""A convention in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convcheck.calls.geometry import Geometry, measure
+from convcheck.convention import KEYS, Convention
+from convcheck.convention.channels import SHARED, bank_kind
+from convcheck.errors import InputError
+from convcheck.words.padding import padding, padding_name, padding_words
+from convcheck.words.plain import along, listed, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from convcheck.convention import Numbers, Storage
+
+__all__ = ["describe", "differences", "headline", "padding_words"]
+
+_ROUNDINGS = {
+    "half_even": "halves to even",
+    "half_away": "halves away from zero",
+    "half_up": "halves up",
+    "toward_zero": "rounded toward zero",
+    "down": "rounded down",
+}
+_OVERFLOWS = {"saturate": "saturated", "wrap": "wrapped"}
+_FEW = 4
+"""Numbers that are told one by one: as many as a picture has channels."""
+
+
+def describe(
+    convention: Convention,
+    *,
+    image: str = "IMG",
+    filters: str = "W",
+    output: str = "OUT",
+    image_shape: Sequence[int] | None = None,
+    filter_shape: Sequence[int] | None = None,
+) -> str:
+    """The convention in one sentence.
+
+    With the shapes of both arrays as stored, the padding's usual name is said too, where it has
+    one (PyTorch's arguments, VALID, SAME_UPPER, SAME_LOWER, SAME where these two agree, FULL), and
+    depthwise is told from groups.
+    """
+    c = convention
+    g = _measured(c, image_shape, filter_shape)
+    clauses = [
+        f"{output} is the {_kind(c)} of {image}",
+        f"read as {c.image_layout}{_channels(c)}",
+        *_shifted(c.image_offset, c.image_scale, "channel", "its channels "),
+        f"with {filters}",
+        f"read as {c.filter_layout}{_swapped(c)}",
+        *_shifted(c.filter_offset, 1.0, "output channel", "its filters "),
+        *(["conjugated"] if c.conjugate else []),
+        *_groups(c, g),
+        *_steps(c),
+        padding(c) + padding_name(g),
+        *_after(c),
+        *_written(c),
+    ]
+    return ", ".join(clauses)
+
+
+def headline(convention: Convention, padding: str, dtype: str) -> str:
+    """What a convention is whatever the sizes and the parameters: its kind and its layouts."""
+    c = convention
+    steps = [f"the {_kind(c)}".rstrip(","), f"{c.image_layout}{_channels(c)}"]
+    steps += [f"{c.filter_layout}{_swapped(c)}", padding]
+    return ", ".join([*steps, *_after(c), *_written(c), dtype])
+
+
+def differences(a: Convention, b: Convention) -> list[str]:
+    """What differs between two conventions: a clause for each key, what ``a`` says first."""
+    clauses = []
+    for key in KEYS:
+        before, say = _SAID[key]
+        one, other = say(a), say(b)
+        if one != other:
+            clauses.append(f"{before}{one} instead of {other}")
+        elif getattr(a, key) != getattr(b, key) and a.rank == b.rank:
+            clauses.append(f"another {key.replace('_', ' ')}")
+    return clauses
+
+
+def _measured(
+    convention: Convention, image_shape: Sequence[int] | None, filter_shape: Sequence[int] | None
+) -> Geometry | None:
+    if image_shape is None or filter_shape is None:
+        return None
+    try:
+        return measure(convention, image_shape, filter_shape)
+    except InputError:
+        return None
+
+
+def _kind(c: Convention) -> str:
+    """What is computed, with a comma where it has to end with one."""
+    rank = "" if c.rank == 2 else f"{c.rank}-D "
+    gaps, kernel = along(c, c.input_dilation), tuple(c.spatial)
+    spread = max(c.input_dilation) > 1
+    if spread and c.flip == kernel:
+        return f"{rank}transposed convolution, stride {gaps} (zeros between the image's samples),"
+    zeros = f", with zeros between the image's samples (input dilation {gaps})," if spread else ""
+    if c.flip == kernel:
+        reversed_axes = "" if c.rank == 1 else f" {_axes(c, kernel)}"
+        return f"{rank}per-channel convolution (kernel{reversed_axes} reversed){zeros}"
+    if not c.flip:
+        return f"{rank}cross-correlation{zeros}"
+    said = f"{rank}cross-correlation, with the filters' {_axes(c, c.flip)} reversed"
+    if c.flip == ("I", *kernel):
+        of = f"({_axes(c, c.flip)} of the filters reversed)"
+        said = f"N-D convolution, as scipy.signal.convolve {of}"
+    return said + (zeros or ",")
+
+
+def _axes(c: Convention, letters: Sequence[str]) -> str:
+    last = "columns" if c.rank > 1 else "taps"
+    names = {"I": "channels", "D": "planes", "H": "rows", "W": last}
+    return listed([names[letter] for letter in letters])
+
+
+def _channels(c: Convention) -> str:
+    order = c.channel_order
+    if order is None or order == tuple(range(len(order))):
+        return ""
+    if order == tuple(reversed(range(len(order)))):
+        bgr = " (BGR for RGB)" if len(order) == 3 else ""
+        return f" with its channels in reverse order{bgr}"
+    return f" with its channels in the order {_order(order)}"
+
+
+def _order(order: Sequence[int] | None) -> str:
+    return "as stored" if order is None else ", ".join(map(str, order))
+
+
+def _shifted(offset: Numbers, scale: Numbers, channel: str, each: str) -> list[str]:
+    """What is done to an operand before the sums."""
+    clauses = []
+    for verb, value, neutral in (("minus", offset, 0), ("times", scale, 1)):
+        if value != neutral:
+            few = isinstance(value, tuple) and len(value) <= _FEW
+            clauses.append(f"{each if few else ''}{verb} {_numbers(value, channel)}")
+    return clauses
+
+
+def _numbers(value: Numbers, channel: str) -> str:
+    if not isinstance(value, tuple):
+        return number(value)
+    if len(value) <= _FEW:
+        return listed([number(v) for v in value])
+    return f"a number for each {channel}"
+
+
+def _swapped(c: Convention) -> str:
+    stored = [axis for axis in c.filter_layout if axis in c.spatial]
+    return " with the kernel's rows and columns swapped" if stored == ["W", "H"] else ""
+
+
+def _groups(c: Convention, g: Geometry | None) -> list[str]:
+    if c.groups == 1:
+        return []
+    if bank_kind(c.filter_layout, 1, c.groups, c.groups) == SHARED:
+        return [f"one kernel shared by all {c.groups} channels"]
+    if g is None or not g.depthwise:
+        return [f"in {c.groups} groups"]
+    more = f" with multiplier {g.per_group}" if g.per_group > 1 else ""
+    return [f"depthwise{more} (in {c.groups} groups)"]
+
+
+def _steps(c: Convention) -> list[str]:
+    clauses = []
+    if max(c.stride) > 1:
+        # A transposed convolution's own stride is another.
+        name = "stride" if max(c.input_dilation) == 1 else "then stride"
+        clauses.append(f"{name} {along(c, c.stride)}")
+    if max(c.dilation) > 1:
+        clauses.append(f"dilation {along(c, c.dilation)}")
+    return clauses
+
+
+def _after(c: Convention) -> list[str]:
+    clauses = []
+    if isinstance(c.scale, tuple) and isinstance(c.bias, tuple):
+        clauses.append(
+            "with a scale and a bias for each output channel, as batch normalization has "
+            "when it is not folded"
+        )
+    else:
+        if isinstance(c.scale, tuple):
+            clauses.append("times a scale for each output channel")
+        elif c.scale != 1:
+            clauses.append(f"times {number(c.scale)}")
+        if c.bias is not None:
+            clauses.append(f"plus {_bias(c)}")
+    if c.activation is not None:
+        clauses.append(f"then {c.activation.words}")
+    if c.arithmetic != "exact":
+        clauses.append(_arithmetic(c))
+    if c.storage is not None:
+        clauses.append(f"stored {_stored(c.storage)}")
+    return clauses
+
+
+def _written(c: Convention) -> list[str]:
+    """The output's channels and layout, where they do not go without saying."""
+    order = c.output_order
+    plain = order is None or order == tuple(range(len(order)))
+    clauses = [] if plain else [f"output channels in the order {_order(order)}"]
+    return clauses + (
+        [] if c.output_layout == c.image_layout else [f"written as {c.output_layout}"]
+    )
+
+
+def _bias(c: Convention) -> str:
+    if isinstance(c.bias, tuple):
+        return "a bias for each output channel"
+    return "no bias" if c.bias is None else f"a bias of {number(c.bias)}"
+
+
+def _arithmetic(c: Convention) -> str:
+    if c.arithmetic == "exact":
+        return "exact arithmetic"
+    return f"in {'TF32' if c.arithmetic == 'tf32' else c.arithmetic}"
+
+
+def _stored(s: Storage | None) -> str:
+    if s is None:
+        return "as computed"
+    zero = f" with zero point {s.zero_point}" if s.zero_point else ""
+    how = f", {_ROUNDINGS[s.rounding]}, {_OVERFLOWS[s.overflow]}" if s.is_integer else ""
+    return f"as {s.dtype}{zero}{how}"
+
+
+def _amounts_only(c: Convention) -> str:
+    return padding(Convention(filter_layout="OI" + c.spatial, padding=c.padding))
+
+
+def _scale(c: Convention) -> str:
+    return "for each output channel" if isinstance(c.scale, tuple) else number(c.scale)
+
+
+_SAID: dict[str, tuple[str, Callable[[Convention], Any]]] = {
+    "image_layout": ("the image read as ", lambda c: c.image_layout),
+    "filter_layout": ("the filters read as ", lambda c: c.filter_layout),
+    "output_layout": ("the output written as ", lambda c: c.output_layout),
+    "channel_order": ("channels in the order ", lambda c: _order(c.channel_order)),
+    "output_order": ("output channels in the order ", lambda c: _order(c.output_order)),
+    "flip": ("reversed axes of the filters: ", lambda c: _axes(c, c.flip) if c.flip else "none"),
+    "conjugate": ("the filters ", lambda c: "conjugated" if c.conjugate else "as stored"),
+    "image_offset": ("the image minus ", lambda c: _numbers(c.image_offset, "channel")),
+    "image_scale": ("the image times ", lambda c: _numbers(c.image_scale, "channel")),
+    "filter_offset": ("the filters minus ", lambda c: _numbers(c.filter_offset, "output channel")),
+    "input_dilation": ("input dilation ", lambda c: along(c, c.input_dilation)),
+    "padding": ("", _amounts_only),
+    "padding_mode": ("padding mode ", lambda c: listed(list(dict.fromkeys(c.padding_modes)))),
+    "padding_value": ("padding with the value ", lambda c: number(c.padding_value)),
+    "dilation": ("dilation ", lambda c: along(c, c.dilation)),
+    "stride": ("stride ", lambda c: along(c, c.stride)),
+    "groups": ("groups: ", lambda c: c.groups),
+    "scale": ("scale ", _scale),
+    "bias": ("", _bias),
+    "activation": ("activation: ", lambda c: c.activation.words if c.activation else "none"),
+    "arithmetic": ("", _arithmetic),
+    "storage": ("stored ", lambda c: _stored(c.storage)),
+}
+"""How two values of a key are said side by side: what stands before them, and each of them."""

@@ -1,0 +1,198 @@
+"""The single deviations of a convention, and the convention that shapes are usually meant in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convcheck.convention import KEYS, Convention, deviations, usual_convention
+from convcheck.engine import convolve
+from convcheck.errors import InputError
+
+RNG = np.random.default_rng(3)
+
+
+def names(keys: dict[str, Any], image: tuple[int, ...], filters: tuple[int, ...]) -> set[str]:
+    c = usual_convention(image, filters, keys)
+    return {d.name for d in deviations(c, np.zeros(image), np.zeros(filters))}
+
+
+WAYS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
+    "1-D": ({"padding": 1, "stride": 2}, (3, 23), (4, 3, 3)),
+    "1-D, one channel": ({}, (19,), (4,)),
+    "2-D": ({"padding": [[0, 1], [1, 1]]}, (3, 9, 11), (4, 3, 3, 2)),
+    "2-D, one channel": ({}, (9, 11), (3, 3)),
+    "2-D, pointwise": ({}, (3, 9, 8), (4, 3, 1, 1)),
+    "2-D, groups": ({"groups": 2, "bias": [1, 2, 3, 4, 5, 6]}, (2, 4, 7, 8), (6, 2, 3, 3)),
+    "2-D, depthwise": ({"groups": 4, "padding": 1}, (4, 7, 8), (4, 1, 3, 3)),
+    "2-D, quantised": (
+        {"image_offset": 1, "filter_offset": 2, "scale": 0.5, "padding": 1,
+         "storage": {"dtype": "int8", "zero_point": 3}},
+        (3, 9, 8),
+        (4, 3, 3, 3),
+    ),
+    "2-D, activation": ({"activation": {"leaky_relu": 0.1}}, (3, 9, 8), (4, 3, 3, 3)),
+    "3-D": ({"padding": 1, "padding_value": 2}, (2, 5, 6, 7), (3, 2, 2, 3, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_each_differs_in_one_thing_and_has_a_name_of_its_own(name: str) -> None:
+    keys, image, filters = WAYS[name]
+    c = usual_convention(image, filters, keys)
+    found = list(deviations(c, np.zeros(image), np.zeros(filters)))
+    assert len({d.name for d in found}) == len({d.convention for d in found}) == len(found) > 2
+    for deviation in found:
+        changed = {k for k in KEYS if getattr(deviation.convention, k) != getattr(c, k)}
+        # Another mode of padding has no constant of its own.
+        assert len(changed) == 1 or changed == {"padding_mode", "padding_value"}, deviation
+        assert deviation.what
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_random_numbers_show_every_one(name: str) -> None:
+    """What the shapes could never show is none: each changes the output on numbers of any kind."""
+    keys, image_shape, filter_shape = WAYS[name]
+    c = usual_convention(image_shape, filter_shape, keys)
+    image, filters = RNG.integers(-9, 10, image_shape), RNG.integers(-9, 10, filter_shape)
+    right = convolve(image, filters, c)
+    for deviation in deviations(c, image, filters):
+        try:
+            wrong = convolve(image, filters, deviation.convention)
+        except InputError:
+            continue
+        assert not np.array_equal(right, wrong), deviation
+
+
+def test_what_one_channel_and_one_tap_cannot_show_is_no_mistake() -> None:
+    said = names({}, (9, 11), (3, 3))
+    assert not any("channel" in name or "outputs" in name or "I" in name for name in said)
+    assert {"flip H", "flip W", "flip H+W", "kernel rows and columns swapped"} <= said
+    said = names({"flip": ["W"]}, (3, 9, 8), (4, 3, 1, 3))
+    assert {name for name in said if "flip" in name} == {"flip nothing", "flip I", "flip I+W"}
+    assert "dilation of rows" not in said
+    assert "dilation of columns" in said
+    said = names({}, (3, 9, 8), (4, 3, 1, 1))
+    assert not any("kernel" in name or "dilation" in name for name in said)
+
+
+@pytest.mark.parametrize(
+    ("keys", "more"),
+    [
+        ({"image_offset": 3}, {"no image offset", "image offset off by one"}),
+        ({"image_offset": 0.5, "image_scale": 2}, {"no image offset", "no image scale"}),
+        ({"filter_offset": [1, 0, 0, 2]}, {"no filter offset", "filter offset off by one"}),
+        ({"scale": 2}, {"no scale"}),
+        ({"bias": 1}, {"no bias"}),
+        ({"activation": {"leaky_relu": 0.1}}, {"no activation", "activation's slope"}),
+        ({"activation": {"clip": [0, 4]}},
+         {"no activation", "activation's low", "activation's high"}),
+        ({"activation": "sigmoid"}, {"no activation", "activation hard_sigmoid"}),
+        ({"storage": {"dtype": "uint8", "zero_point": 5}},
+         {"zero point off by one", "overflow wrap", "rounding half_away", "rounding half_up",
+          "rounding toward_zero", "rounding down"}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_step_that_is_set_can_be_left_out_or_mistaken(
+    keys: dict[str, Any], more: set[str]
+) -> None:
+    shapes = (3, 9, 8), (4, 3, 3, 2)
+    assert names(keys, *shapes) - names({}, *shapes) == more
+
+
+def test_zeros_around_an_image_whose_offset_comes_after() -> None:
+    """The usual mistake with a zero point: padding with the number 0 instead of the zero point."""
+    c = Convention(image_offset=128, padding=1)
+    image, filters = RNG.integers(0, 256, (3, 5, 6)), RNG.integers(-9, 10, (2, 3, 3, 3))
+    (early,) = [
+        d.convention for d in deviations(c, image, filters) if d.name == "padded before the offset"
+    ]
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+    expected = convolve(padded, filters, Convention(image_offset=128))
+    assert np.array_equal(convolve(image, filters, early), expected)
+
+
+# --- the usual layouts --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "filters", "layouts"),
+    [
+        ((7, 9), (3, 3), ("HW", "HW", "CHW")),
+        ((3, 7, 9), (3, 3, 3), ("CHW", "IHW", "CHW")),
+        ((3, 7, 9), (4, 3, 3, 3), ("CHW", "OIHW", "CHW")),
+        ((2, 3, 7, 9), (4, 3, 3, 3), ("NCHW", "OIHW", "NCHW")),
+        ((40,), (5,), ("W", "W", "CW")),
+        ((3, 40), (4, 3, 5), ("CW", "OIW", "CW")),
+        ((3, 40), (3, 5), ("HW", "HW", "CHW")),
+        ((8, 3, 40), (4, 3, 5), ("NCW", "OIW", "NCW")),
+        ((2, 6, 9, 8), (3, 2, 2, 3, 2), ("CDHW", "OIDHW", "CDHW")),
+        ((6, 9, 8), (2, 3, 2), ("DHW", "DHW", "CDHW")),
+        ((5, 2, 6, 9, 8), (3, 2, 2, 3, 2), ("NCDHW", "OIDHW", "NCDHW")),
+    ],
+)
+def test_the_shapes_say_how_many_axes_there_are(
+    image: tuple[int, ...], filters: tuple[int, ...], layouts: tuple[str, ...]
+) -> None:
+    c = usual_convention(image, filters)
+    assert (c.image_layout, c.filter_layout, c.output_layout) == layouts
+
+
+@pytest.mark.parametrize(
+    ("keys", "rank", "layouts"),
+    [
+        ({}, 1, ("NCW", "OIW")),
+        ({}, 3, ("DHW", "DHW")),
+        ({"stride": [2]}, None, ("NCW", "OIW")),
+        ({"padding": [[1, 1], [0, 1], [2, 2]]}, None, ("DHW", "DHW")),
+        ({"image_layout": "NWC"}, None, ("NWC", "OIW")),
+        ({"filter_layout": "HWI", "image_layout": "HWC"}, None, ("HWC", "HWI")),
+    ],
+    ids=str,
+)
+def test_what_is_asked_for_comes_first(
+    keys: dict[str, Any], rank: int | None, layouts: tuple[str, str]
+) -> None:
+    c = usual_convention((3, 3, 3), (3, 3, 3), keys, rank)
+    assert (c.image_layout, c.filter_layout) == layouts
+    assert all(getattr(c, key) == getattr(c.replace(**{key: v}), key) for key, v in keys.items())
+
+
+@pytest.mark.parametrize(
+    ("image", "filters", "keys", "rank", "words"),
+    [
+        ((7,), (4, 3, 3, 3), {}, None, "1, 2 or 3 spatial axes"),
+        ((2, 3, 7, 7, 7, 7), (3, 3), {}, None, "1, 2 or 3 spatial axes"),
+        ((3, 7, 9), (4, 3, 3, 3), {}, 1, "1 spatial axis"),
+        ((3, 7, 9), (4, 3, 3, 3), {"stride": 0}, None, "stride"),
+        ((3, 7, 9), (4, 3, 3, 3), {"stride": [1, 2, 3, 4]}, None, "stride"),
+    ],
+)
+def test_what_cannot_be_read_is_said(
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    keys: dict[str, Any],
+    rank: int | None,
+    words: str,
+) -> None:
+    with pytest.raises(InputError) as error:
+        usual_convention(image, filters, keys, rank)
+    assert words in f"{error.value} {error.value.expected}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_arrays_that_fit_are_read_with_two_axes_or_as_they_are(data: Any) -> None:
+    rank = data.draw(st.integers(1, 3))
+    channels, outputs = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    batch = data.draw(st.sampled_from([(), (2,)]))
+    image = (*batch, channels, *(data.draw(st.integers(4, 6)) for _ in range(rank)))
+    filters = (outputs, channels, *(data.draw(st.integers(1, 4)) for _ in range(rank)))
+    c = usual_convention(image, filters)
+    assert c.rank in (2, rank) or rank == 3
+    convolve(np.ones(image), np.ones(filters), c.replace(padding=4))
