@@ -14,7 +14,7 @@ from convcheck.checks.inputs import shape_text
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as compare_outputs
 from convcheck.convention import INTEGERS, PRECISIONS, Convention, Storage
-from convcheck.convention.storage import OVERFLOWS
+from convcheck.convention.storage import FLOATS, OVERFLOWS
 from convcheck.engine import convolve, magnitude, operands, output_shape
 from convcheck.rounding import FFT_STAGE, gamma, norm
 
@@ -124,13 +124,20 @@ def _judgement(seen: Comparison, wrong: Array, note: str | None = None) -> Judge
 
 
 def in_precision_of(convention: Convention, *arrays: Array) -> Convention:
-    """The convention, in the coarsest of the arrays' dtypes where its arithmetic is exact."""
+    """The convention in the coarsest of the arrays' dtypes, stored in the last one's.
+
+    One that says its arithmetic is left as it is.
+    """
     floats = [a.dtype for a in arrays if a.dtype.kind in "fc"]
     if convention.arithmetic != "exact" or not floats:
         return convention
     names = {2: "float16", 4: "float32"}
     narrow = min(d.itemsize // (2 if d.kind == "c" else 1) for d in floats)
-    return convention.replace(arithmetic=names.get(narrow, "float64"))
+    found = convention.replace(arithmetic=names.get(narrow, "float64"))
+    given = arrays[-1].dtype.name
+    if convention.storage is None and given in FLOATS:
+        return found.replace(storage=Storage(given))
+    return found
 
 
 @dataclass(frozen=True)

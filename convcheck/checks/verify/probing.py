@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.guessing import guess, usual
-from convcheck.checks.verify.learning import BASE, VARIED, Called, Nearest, Probe, learn
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
 from convcheck.convention import KEYS, VOCABULARY, Convention, Numbers
 from convcheck.errors import ConvcheckError, InputError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from convcheck.campaign import Case
     from convcheck.checks.identify import IdentifyResult
+    from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
 LOST = 1
@@ -149,7 +150,7 @@ class _Layout:
     """Whether no other layout is to be tried."""
     idle: bool = False
     """Whether other numbers in its arrays gave the same output."""
-    nearest: Nearest | None = None
+    nearest: Miss | None = None
 
     @property
     def answered(self) -> bool:
@@ -267,8 +268,7 @@ def _identified(seen: _Layout, budget: float) -> None:
                 f"nothing explains its output of {shape_text(output.shape)} for an image "
                 f"{shape_text(image.shape)} and filters {shape_text(filters.shape)}"
             )
-            if result is not None and result.nearest is not None and seen.nearest is None:
-                seen.nearest = Nearest(result.nearest.convention, result.nearest.comparison)
+            seen.nearest = seen.nearest or (result.nearest if result else None)
             unexplained += 1
         else:
             # A coarse arithmetic explains much: it must not outvote what gives every digit.
