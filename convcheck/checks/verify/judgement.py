@@ -101,19 +101,20 @@ def _floats(image: Array, filters: Array, output: Array, convention: Convention)
     with np.errstate(over="ignore"):
         off = np.abs(wide - expected)
         bound = rounding.bound(off, sums)
-    wrong = seen.wrong & (~(off <= bound) | lost)
+    # What check allows is right, however little is allowed for here.
+    doubted = np.ones(output.shape, bool) if seen.wrong is None else seen.wrong
+    wrong = doubted & (~(off <= bound) | lost)
     if lost.any():
         detail = (
             f"{np.count_nonzero(lost)} of {output.size} elements are NaN or infinite where the "
             "result is not"
         )
         return Judgement("not finite", detail, wrong=wrong)
-    # What check allows is right, however little is allowed for here.
-    bound = np.where(seen.wrong, bound, np.maximum(bound, off))
+    bound = np.where(doubted, bound, np.maximum(bound, off))
     return _judgement(compare_outputs(wide, expected, bound, sums), wrong, note)
 
 
-def _judgement(seen: Comparison, wrong: Array, note: str | None = None) -> Judgement:
+def _judgement(seen: Comparison, wrong: Array | None, note: str | None = None) -> Judgement:
     if seen.mismatched == 0:
         return Judgement("pass", comparison=seen, wrong=wrong, note=note)
     detail = (

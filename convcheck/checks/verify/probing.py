@@ -15,6 +15,7 @@ from convcheck.checks.verify.guessing import guess, usual
 from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
 from convcheck.convention import KEYS, VOCABULARY, Convention, Numbers
+from convcheck.convention.channels import SPATIAL
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.worker import Request
 
@@ -303,7 +304,9 @@ def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array)
 
 def _in_layout(result: IdentifyResult | None, layouts: tuple[str, str]) -> Convention | None:
     """The answer, in the layouts in which the arrays were handed over if there is such a one."""
+    rank = sum(axis in SPATIAL for axis in layouts[0])
     named = [c.convention for c in result.candidates] if result else []
+    named = [c for c in named if c.rank == rank]
     same = [c for c in named if (c.image_layout, c.filter_layout) == layouts]
     return next(iter([*same, *named]), None)
 
