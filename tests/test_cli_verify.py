@@ -154,6 +154,7 @@ class TestVerify:
         for file in saved.iterdir():
             assert np.array_equal(np.load(file), np.load(here / "again" / file.name))
 
+    @pytest.mark.slow
     def test_every_case_of_every_target_has_a_folder_of_its_own(self, here: Path) -> None:
         targets = ["mine:even", "mine:groups"] * 2
         places = [report(name, "--cases", "20")[1]["saved"] for name in targets]
@@ -193,6 +194,7 @@ class TestVerify:
         assert "It has the padding SAME_UPPER instead of VALID." in ended.stdout
         assert run("mine:right", "--cases", "20", "--expect", claimed).returncode == 0
 
+    @pytest.mark.slow
     def test_fail_fast_shards_and_seed(self) -> None:
         code, first = report("mine:even", "--cases", "20", "--fail-fast", "--seed", "5")
         assert (code, first["failed"], first["seed"]) == (1, 1, 5)
@@ -204,6 +206,7 @@ class TestVerify:
         ids = {f["id"] for p in parts for f in p["findings"]}
         assert ids == {f["id"] for f in whole["findings"]}
 
+    @pytest.mark.slow
     def test_a_hang_is_a_finding(self) -> None:
         code, document = report("stuck:hangs", "--layout", "HW", "--timeout", "0.5")
         assert code == 1
@@ -270,7 +273,10 @@ class TestVerify:
             assert "interrupted, partial: " in out
             assert "mine:slow is the cross-correlation" in out
 
-    @pytest.mark.parametrize(("columns", "shard"), [(80, []), (40, ["--shard", "1/2"])])
+    @pytest.mark.parametrize(
+        ("columns", "shard"),
+        [(80, []), pytest.param(40, ["--shard", "1/2"], marks=pytest.mark.slow)],
+    )
     def test_a_terminal_sees_a_bar_with_the_count_of_failures(
         self, columns: int, shard: list[str]
     ) -> None:
@@ -393,6 +399,7 @@ int main(int argc, char **argv) {
 CC = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CC is None, reason="no C compiler")
 def test_a_c_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -81,7 +81,13 @@ def said(result: VerifyResult) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "fail_fast"), [("even", False), ("even", True), ("dies", False), ("hangs", True)]
+    ("name", "fail_fast"),
+    [
+        ("even", False),
+        ("even", True),
+        pytest.param("dies", False, marks=pytest.mark.slow),
+        ("hangs", True),
+    ],
 )
 def test_nobody_sees_who_did_it(name: str, fail_fast: bool) -> None:
     target = CallableTarget(f"sharded:{name}")
@@ -90,6 +96,7 @@ def test_nobody_sees_who_did_it(name: str, fail_fast: bool) -> None:
     assert said(together) == said(alone)
 
 
+@pytest.mark.slow
 def test_the_report_of_processes_is_the_same_to_the_byte() -> None:
     reports = set()
     for more in ([], ["--jobs", "2"]):

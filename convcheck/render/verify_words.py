@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from convcheck.checks.verify.model import PADDINGS
 from convcheck.render.convention_words import compact
-from convcheck.render.words import enumerate_words
+from convcheck.render.words import enumerate_words, size
 from convcheck.words import describe, differences, headline, padding_words
 
 if TYPE_CHECKING:
@@ -157,10 +157,9 @@ def nearest(result: VerifyResult) -> list[str]:
     if miss is None:
         return []
     said = describe(miss.convention, output="The nearest miss")
-    right = miss.comparison.total - miss.comparison.mismatched
-    return [
-        f"{said}. This is not an answer: it gives {right} of the {miss.comparison.total} elements."
-    ]
+    right = f"{miss.total - miss.mismatched} of the {miss.total} elements"
+    correlated = f"correlation {size(miss.correlation)}"
+    return [f"{said}. This is not an answer: it gives {right} ({correlated})."]
 
 
 def how(report: Report) -> list[str]:

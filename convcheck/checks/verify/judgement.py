@@ -14,7 +14,7 @@ from convcheck.checks.inputs import shape_text
 from convcheck.comparison import Comparison
 from convcheck.comparison import compare as compare_outputs
 from convcheck.convention import INTEGERS, PRECISIONS, Convention, Storage
-from convcheck.convention.storage import OVERFLOWS
+from convcheck.convention.storage import FLOATS, OVERFLOWS
 from convcheck.engine import convolve, magnitude, operands, output_shape
 from convcheck.rounding import FFT_STAGE, gamma, norm
 
@@ -101,19 +101,20 @@ def _floats(image: Array, filters: Array, output: Array, convention: Convention)
     with np.errstate(over="ignore"):
         off = np.abs(wide - expected)
         bound = rounding.bound(off, sums)
-    wrong = seen.wrong & (~(off <= bound) | lost)
+    # What check allows is right, however little is allowed for here.
+    doubted = np.ones(output.shape, bool) if seen.wrong is None else seen.wrong
+    wrong = doubted & (~(off <= bound) | lost)
     if lost.any():
         detail = (
             f"{np.count_nonzero(lost)} of {output.size} elements are NaN or infinite where the "
             "result is not"
         )
         return Judgement("not finite", detail, wrong=wrong)
-    # What check allows is right, however little is allowed for here.
-    bound = np.where(seen.wrong, bound, np.maximum(bound, off))
+    bound = np.where(doubted, bound, np.maximum(bound, off))
     return _judgement(compare_outputs(wide, expected, bound, sums), wrong, note)
 
 
-def _judgement(seen: Comparison, wrong: Array, note: str | None = None) -> Judgement:
+def _judgement(seen: Comparison, wrong: Array | None, note: str | None = None) -> Judgement:
     if seen.mismatched == 0:
         return Judgement("pass", comparison=seen, wrong=wrong, note=note)
     detail = (
@@ -124,13 +125,20 @@ def _judgement(seen: Comparison, wrong: Array, note: str | None = None) -> Judge
 
 
 def in_precision_of(convention: Convention, *arrays: Array) -> Convention:
-    """The convention, in the coarsest of the arrays' dtypes where its arithmetic is exact."""
+    """The convention in the coarsest of the arrays' dtypes, stored in the last one's.
+
+    One that says its arithmetic is left as it is.
+    """
     floats = [a.dtype for a in arrays if a.dtype.kind in "fc"]
     if convention.arithmetic != "exact" or not floats:
         return convention
     names = {2: "float16", 4: "float32"}
     narrow = min(d.itemsize // (2 if d.kind == "c" else 1) for d in floats)
-    return convention.replace(arithmetic=names.get(narrow, "float64"))
+    found = convention.replace(arithmetic=names.get(narrow, "float64"))
+    given = arrays[-1].dtype.name
+    if convention.storage is None and given in FLOATS:
+        return found.replace(storage=Storage(given))
+    return found
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ from convcheck.worker import Outcome, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from convcheck.comparison import Comparison
-    from convcheck.convention import Convention
+    from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
 Called = tuple[Case, Outcome]
@@ -56,20 +55,12 @@ _EVEN: tuple[dict[str, int], ...] = (
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """What comes nearest to an output that nothing explains."""
-
-    convention: Convention
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
 class Probe:
     """What probing found: a model, or why there is none, and what comes nearest."""
 
     model: Model | None
     notes: tuple[str, ...] = ()
-    nearest: Nearest | None = None
+    nearest: Miss | None = None
     assumed: bool = False
     """Whether nothing explains the target, so that the model is that of what is expected."""
     findings: tuple[Finding, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.convention import INTEGERS, Convention, Storage
@@ -78,6 +79,7 @@ def _phases(c: Convention) -> Iterator[Said]:
 
 
 def _stored(c: Convention, output: Array) -> Iterator[Said]:
-    if output.dtype.kind in "iu":
-        for name, how in product(INTEGERS, OVERFLOWS):
+    for name, how in product(INTEGERS if output.dtype.kind in "iu" else (), OVERFLOWS):
+        limits = np.iinfo(name)
+        if limits.min <= output.min() and output.max() <= limits.max:
             yield f"its sums {how} at {name}", c.replace(storage=Storage(name, overflow=how))

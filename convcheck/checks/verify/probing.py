@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.guessing import guess, usual
-from convcheck.checks.verify.learning import BASE, VARIED, Called, Nearest, Probe, learn
+from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
 from convcheck.convention import KEYS, VOCABULARY, Convention, Numbers
+from convcheck.convention.channels import SPATIAL
 from convcheck.errors import ConvcheckError, InputError
 from convcheck.worker import Request
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from convcheck.campaign import Case
     from convcheck.checks.identify import IdentifyResult
+    from convcheck.checks.identify.nearest import Miss
 
 Array = NDArray[Any]
 LOST = 1
@@ -149,7 +151,7 @@ class _Layout:
     """Whether no other layout is to be tried."""
     idle: bool = False
     """Whether other numbers in its arrays gave the same output."""
-    nearest: Nearest | None = None
+    nearest: Miss | None = None
 
     @property
     def answered(self) -> bool:
@@ -267,8 +269,7 @@ def _identified(seen: _Layout, budget: float) -> None:
                 f"nothing explains its output of {shape_text(output.shape)} for an image "
                 f"{shape_text(image.shape)} and filters {shape_text(filters.shape)}"
             )
-            if result is not None and result.nearest is not None and seen.nearest is None:
-                seen.nearest = Nearest(result.nearest.convention, result.nearest.comparison)
+            seen.nearest = seen.nearest or (result.nearest if result else None)
             unexplained += 1
         else:
             # A coarse arithmetic explains much: it must not outvote what gives every digit.
@@ -303,7 +304,9 @@ def _plausible(case: Case, image_layout: str, filter_layout: str, output: Array)
 
 def _in_layout(result: IdentifyResult | None, layouts: tuple[str, str]) -> Convention | None:
     """The answer, in the layouts in which the arrays were handed over if there is such a one."""
+    rank = sum(axis in SPATIAL for axis in layouts[0])
     named = [c.convention for c in result.candidates] if result else []
+    named = [c for c in named if c.rank == rank]
     same = [c for c in named if (c.image_layout, c.filter_layout) == layouts]
     return next(iter([*same, *named]), None)
 

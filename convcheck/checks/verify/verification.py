@@ -12,7 +12,7 @@ from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
 from convcheck.checks.verify.examination import KINDS, Finding
 from convcheck.checks.verify.explaining import PATIENCE, explained
-from convcheck.checks.verify.learning import Nearest, Probe
+from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import BUDGET, probe
 from convcheck.checks.verify.remarks import remarks
@@ -23,6 +23,7 @@ from convcheck.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from convcheck.checks.identify.nearest import Miss
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.convention import Convention
 
@@ -37,7 +38,7 @@ class VerifyResult:
     model: Model | None
     convention: Convention | None
     """The convention that the target follows where every parameter is at its default."""
-    nearest: Nearest | None
+    nearest: Miss | None
     """The nearest miss, where no convention explains the target."""
     ran: int
     passed: int
