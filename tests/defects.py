@@ -26,14 +26,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import defect_kinds as d
 import numpy as np
+from differential import answer
 from drawn_layers import Unfit
 from drawn_parts import pick
 from outputs import KINDS, Made, draw, missing
 from plain_convolution import Array, Truth, before_storage
 from same_operation import alike, coarser, departures, right
-
-import convcheck
-from convcheck.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,7 +226,7 @@ def _of_truth(made: Made, truth: Truth) -> Made:
 
 
 class Verdict(NamedTuple):
-    """What came of a case: right, false, missed, unexplained or small; how a near match did."""
+    """What came of a case, one of ``COLUMNS``, and whether a near match's exceptions are right."""
 
     result: str
     said: str
@@ -240,11 +238,7 @@ def judged(case: Case) -> Verdict:
     """Ask, and hold the answer against the truth."""
     begun = time.perf_counter()
     made = case.made
-    try:
-        found = convcheck.identify(made.image, made.filters, made.output)
-        verdict, answers = found.verdict, found.candidates
-    except InputError:
-        verdict, answers = "refused", ()
+    verdict, answers = answer(made)
     seconds = time.perf_counter() - begun
     keys = [c.convention.to_dict() for c in answers]
     claims = verdict in ("identified", "ambiguous")
@@ -253,6 +247,8 @@ def judged(case: Case) -> Verdict:
     )
     defective = bool(case.far.any())
     said = verdict if true or not keys else f"{verdict}: {departures(keys[0])}"
+    if verdict.startswith("error"):
+        return Verdict("error", said, None, seconds)
     if (answers and not true) or (claims and defective):
         return Verdict("false", said, None, seconds)
     if not defective:
@@ -306,17 +302,17 @@ def main(arguments: list[str]) -> int:
             counts[defect]["masks"] += 1
             counts[defect]["exact"] += verdict.exceptions
         longest = max(longest, verdict.seconds)
-        if verdict.result in ("false", "missed") or verdict.exceptions is False:
+        if verdict.result in ("false", "missed", "error") or verdict.exceptions is False:
             how = "exceptions" if verdict.exceptions is False else verdict.result
             print(f"{how.upper()} {words}: {verdict.said}", flush=True)
     _table(counts)
     total = sum(counts.values(), Counter[str]())
     print(f"{given.cases} cases, seed {given.seed}, {time.perf_counter() - begun:.0f} s, ", end="")
     print(f"longest {longest:.1f} s: {total['false']} false claims")
-    return int(total["false"] > 0)
+    return int(total["false"] + total["error"] > 0)
 
 
-COLUMNS = ("right", "false", "missed", "unexplained", "small")
+COLUMNS = ("right", "false", "missed", "unexplained", "small", "error")
 
 
 def _table(counts: dict[str, Counter[str]]) -> None:

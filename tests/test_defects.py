@@ -14,7 +14,7 @@ import convcheck
 
 def test_no_defect_is_explained_away() -> None:
     results = list(defects.attack(40, seed=1))
-    assert [(words, v.said) for _, words, v in results if v.result == "false"] == []
+    assert [(words, v.said) for _, words, v in results if v.result in ("false", "error")] == []
     assert sum(v.result == "missed" for _, _, v in results) <= 1
 
 
