@@ -6,8 +6,9 @@ another truth: a bias of one channel, two channels swapped, GELU.
 
 A false claim is an output that is explained though elements are off by more than 8 times the
 typical error of its arithmetic and storage (by one unit or more, where they are integers), or any
-answer, a near match too, that names another operation than the truth. A miss is an output without
-defect that is not identified. Where nothing is off by so much, nothing is counted but a false name.
+answer, a near match too, that names another operation than the truth; of a channel that is altered
+as a whole a near match may say what it likes. A miss is an output without defect that is not
+identified. Where nothing is off by so much, nothing is counted but a false name.
 
     python tests/defects.py [CASES] [SEED] [--kind WORDS] [--workers W]
 """
@@ -29,7 +30,7 @@ import numpy as np
 from differential import answer
 from drawn_layers import Unfit
 from drawn_parts import pick
-from outputs import KINDS, Made, draw, missing
+from outputs import KINDS, Made, draw, missing, shows
 from plain_convolution import Array, Truth, before_storage
 from same_operation import alike, coarser, departures, right
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 FAR = 8
 """Typical errors that a defect has to be larger than to count."""
+LOCAL = 0.5
+"""The part of an output up to which a defect leaves enough of it to tell what made it."""
 
 
 # ---- what the vocabulary has a step for
@@ -210,8 +213,9 @@ def drawn(seed: int, number: int, words: str = "") -> Case:
                     return Case(number, name, made, made.output)
         except Unfit:
             continue
-        if (changed != made.output).any():
-            return Case(number, name, replace(made, output=changed), made.output)
+        case = Case(number, name, replace(made, output=changed), made.output)
+        if case.altered.any() and (case.altered.mean() > LOCAL or shows(made, ~case.altered)):
+            return case
 
 
 def _of_truth(made: Made, truth: Truth) -> Made:
@@ -243,7 +247,9 @@ def judged(case: Case) -> Verdict:
     keys = [c.convention.to_dict() for c in answers]
     claims = verdict in ("identified", "ambiguous")
     true = right(made, verdict, keys) or (
-        verdict == "near-match" and alike(made, keys[0], made.truth) and not coarser(made, keys[0])
+        verdict == "near-match"
+        and alike(made, keys[0], made.truth, told=~case.altered)
+        and not coarser(made, keys[0])
     )
     defective = bool(case.far.any())
     said = verdict if true or not keys else f"{verdict}: {departures(keys[0])}"
