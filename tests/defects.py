@@ -6,8 +6,8 @@ another truth: a bias of one channel, two channels swapped, GELU.
 
 A false claim is an output that is explained though elements are off by more than 8 times the
 typical error of its arithmetic and storage (by one unit or more, where they are integers), or any
-answer, a near match too, that names another operation than the truth; of a channel that is altered
-as a whole a near match may say what it likes. A miss is an output without defect that is not
+answer, a near match too, that names another operation than the truth; a near match is asked only
+for what elements show that are as they were. A miss is an output without defect that is not
 identified. Where nothing is off by so much, nothing is counted but a false name.
 
     python tests/defects.py [CASES] [SEED] [--kind WORDS] [--workers W]
@@ -30,7 +30,7 @@ import numpy as np
 from differential import answer
 from drawn_layers import Unfit
 from drawn_parts import pick
-from outputs import KINDS, Made, draw, missing, shows
+from outputs import KINDS, Made, draw, ends, missing, shows
 from plain_convolution import Array, Truth, before_storage
 from same_operation import alike, coarser, departures, right
 
@@ -182,6 +182,15 @@ class Case:
         return mask
 
     @property
+    def clean(self) -> Array:
+        """Elements that are as they were, and not cut off: those by which an answer is known."""
+        original = replace(self.made, output=self.original)
+        told = ~self.altered & original.telling()
+        for end in ends(self.made.truth):
+            told &= original.before != end
+        return told
+
+    @property
     def far(self) -> Array:
         """Elements that are off by more than 8 typical errors, integers by one at least."""
         with np.errstate(invalid="ignore"):
@@ -248,7 +257,7 @@ def judged(case: Case) -> Verdict:
     claims = verdict in ("identified", "ambiguous")
     true = right(made, verdict, keys) or (
         verdict == "near-match"
-        and alike(made, keys[0], made.truth, told=~case.altered)
+        and alike(made, keys[0], made.truth, told=case.clean)
         and not coarser(made, keys[0])
     )
     defective = bool(case.far.any())

@@ -6,7 +6,7 @@ the plain loops of :mod:`plain_convolution`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from plain_convolution import ROUNDINGS, UNITS, Array, Truth, before_storage, whole
@@ -37,30 +37,30 @@ def alike(
 
     The numbers are those of the data, so that activations and limits are met as they were there.
     Zero points are told from biases by other filters alone: with one of either, the filters stay.
-    ``told`` marks elements of the output; channels with hardly any are not compared.
+    ``told`` marks the elements that are compared; of channels with hardly any, none is.
     """
     offsets = any(np.any(c.get(k, 0)) for c in (one, other) for k in _OFFSETS)
-    channels = slice(None) if told is None else _with_some(made, told)
-    return _alike(made, one, other, apply, channels, shuffled=True) or (
-        offsets and _alike(made, one, other, apply, channels, shuffled=False)
+    kept = np.ones(made.output.shape, bool) if told is None else _enough(made, told)
+    return _alike(made, one, other, apply, kept, shuffled=True) or (
+        offsets and _alike(made, one, other, apply, kept, shuffled=False)
     )
 
 
-def _with_some(made: Made, told: Array) -> Any:
-    """The part of an output that its channels with some marks are."""
+def _enough(made: Made, told: Array) -> Array:
+    """The marks without those of channels that have hardly any."""
     layout = made.truth.get("output_layout", "CHW")
     if "C" not in layout:
-        return slice(None)
-    axis = layout.index("C")
-    some = told.sum(axis=tuple(a for a in range(told.ndim) if a != axis)) >= SOME
-    return (*(slice(None) for _ in range(axis)), some)
+        return told
+    others = tuple(a for a in range(told.ndim) if a != layout.index("C"))
+    kept: Array = told & (told.sum(axis=others, keepdims=True) >= SOME)
+    return kept
 
 
 _OFFSETS = ("image_offset", "filter_offset")
 
 
 def _alike(
-    made: Made, one: Truth, other: Truth, apply: Apply, channels: Any, *, shuffled: bool
+    made: Made, one: Truth, other: Truth, apply: Apply, kept: Array, *, shuffled: bool
 ) -> bool:
     rng = np.random.default_rng(0)
     for _ in range(2):
@@ -72,9 +72,9 @@ def _alike(
             a, b = (apply(image, filters, _numbers_alone(c)) for c in (one, other))
         except ValueError:  # convcheck's InputError is one too: it fits other shapes
             return False
-        if a.shape != b.shape:
+        if a.shape != b.shape or a.shape != kept.shape:
             return False
-        a, b = a[channels], b[channels]
+        a, b = a[kept], b[kept]
         if made.output.dtype.kind in "iu":
             same = _same_stored(a, one, b, other)
         else:
