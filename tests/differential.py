@@ -20,7 +20,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outputs import Made, draw, missing
 from same_operation import alike, departures, right
@@ -95,13 +95,15 @@ def engine(image: Array, filters: Array, convention: Truth) -> Array:
     return convcheck.convolve(image, filters, convcheck.Convention.from_dict(convention))
 
 
-def answer(made: Made) -> tuple[str, list[Truth]]:
-    """The verdict and the candidates of today."""
+def answer(made: Made) -> tuple[str, list[Any]]:
+    """The verdict and the candidates of today; of an error that no user should see, what it is."""
     try:
         found = convcheck.identify(made.image, made.filters, made.output)
     except InputError:
         return "refused", []
-    return found.verdict, [c.convention.to_dict() for c in found.candidates]
+    except Exception as error:  # noqa: BLE001 — one of them must not end a campaign
+        return f"error: {error!r}", []
+    return found.verdict, list(found.candidates)
 
 
 def outcome(was: Frozen) -> Outcome:
@@ -111,8 +113,9 @@ def outcome(was: Frozen) -> Outcome:
     if fingerprint(made) != was.fingerprint:
         raise AssertionError(f"{name} is another output than the one whose answer was frozen")
     begun = time.perf_counter()
-    verdict, candidates = answer(made)
+    verdict, answers = answer(made)
     seconds = time.perf_counter() - begun
+    candidates = [c.convention.to_dict() for c in answers]
     now = right(made, verdict, candidates, engine)
     if now and was.right:
         first = was.candidate or made.truth
@@ -151,7 +154,7 @@ def main(arguments: list[str]) -> int:
     for result in outcomes(answers, given.workers):
         counts[result.status] += 1
         longest = max(longest, result.seconds)
-        if result.status not in ("same", "open"):
+        if result.status not in ("same", "open") or result.now.startswith("error"):
             print(f"{result.status:8} {result.name}: was {result.was}, is {result.now}", flush=True)
     print(
         f"{counts.total()} outputs in {time.perf_counter() - begun:.0f} s, longest {longest:.1f} s"

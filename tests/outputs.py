@@ -41,6 +41,11 @@ class Made:
     exact: Array
 
     @property
+    def before(self) -> Array:
+        """The numbers before any storage, without a zero point."""
+        return before_storage(self.image, self.filters, self.truth)
+
+    @property
     def unit(self) -> float:
         """Unit roundoff of the precision that the output is in, 0 for integers."""
         kept = {"f2": 2.0**-11, "f4": 2.0**-24, "c8": 2.0**-24}.get(self.output.dtype.str[1:], 0)
@@ -101,7 +106,7 @@ def draw(kind: str, seed: int) -> Made:
     while True:
         try:
             image, filters, output, truth = KINDS[kind](rng)
-            exact = before = before_storage(image, filters, truth)
+            exact = before_storage(image, filters, truth)
             if "storage" in truth:
                 exact = exact + truth["storage"]["zero_point"]
                 limits = np.iinfo(truth["storage"]["dtype"])
@@ -111,12 +116,19 @@ def draw(kind: str, seed: int) -> Made:
                     exact = output
         except (Unfit, ValueError):  # shapes that do not fit one another
             continue
-        told = telling(output, truth)
-        enough = np.count_nonzero(told) >= TOLD and least_told(told, truth) >= EACH_TOLD
-        enough = enough and all(np.count_nonzero(before == end) >= CUT for end in ends(truth))
+        made = Made(kind, seed, image, filters, output, truth, exact)
+        told = least_told(made.telling(), truth) >= EACH_TOLD and shows(made, np.True_)
         varied = len(np.unique(output)) > min(10, output.size // 4)
-        if LEAST <= output.size <= MOST and enough and varied and np.isfinite(output).all():
-            return Made(kind, seed, image, filters, output, truth, exact)
+        if LEAST <= output.size <= MOST and told and varied and np.isfinite(output).all():
+            return made
+
+
+def shows(made: Made, seen: Array) -> bool:
+    """Whether the elements that are seen are enough to tell how all were made."""
+    cut = (made.before == end for end in ends(made.truth))
+    return np.count_nonzero(made.telling() & seen) >= TOLD and all(
+        np.count_nonzero(there & seen) >= CUT for there in cut
+    )
 
 
 def missing(kind: str) -> str | None:

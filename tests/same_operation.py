@@ -22,23 +22,46 @@ CLOSE = 1e-5
 TIES = 0.15
 """The part of whole numbers that may be rounded to a neighbour: a scale off by 1 in 1000 does."""
 
+SOME = 4
+"""Elements by which a channel's numbers can be told."""
 
-def alike(made: Made, one: Truth, other: Truth, apply: Apply = before_storage) -> bool:
+
+def alike(
+    made: Made,
+    one: Truth,
+    other: Truth,
+    apply: Apply = before_storage,
+    told: Array | None = None,
+) -> bool:
     """Whether both do the same to the numbers of ``made``'s arrays in a new order.
 
     The numbers are those of the data, so that activations and limits are met as they were there.
     Zero points are told from biases by other filters alone: with one of either, the filters stay.
+    ``told`` marks the elements that are compared; of channels with hardly any, none is.
     """
     offsets = any(np.any(c.get(k, 0)) for c in (one, other) for k in _OFFSETS)
-    return _alike(made, one, other, apply, shuffled=True) or (
-        offsets and _alike(made, one, other, apply, shuffled=False)
+    kept = np.ones(made.output.shape, bool) if told is None else _enough(made, told)
+    return _alike(made, one, other, apply, kept, shuffled=True) or (
+        offsets and _alike(made, one, other, apply, kept, shuffled=False)
     )
+
+
+def _enough(made: Made, told: Array) -> Array:
+    """The marks without those of channels that have hardly any."""
+    layout = made.truth.get("output_layout", "CHW")
+    if "C" not in layout:
+        return told
+    others = tuple(a for a in range(told.ndim) if a != layout.index("C"))
+    kept: Array = told & (told.sum(axis=others, keepdims=True) >= SOME)
+    return kept
 
 
 _OFFSETS = ("image_offset", "filter_offset")
 
 
-def _alike(made: Made, one: Truth, other: Truth, apply: Apply, *, shuffled: bool) -> bool:
+def _alike(
+    made: Made, one: Truth, other: Truth, apply: Apply, kept: Array, *, shuffled: bool
+) -> bool:
     rng = np.random.default_rng(0)
     for _ in range(2):
         image = rng.permutation(made.image.ravel()).reshape(made.image.shape)
@@ -49,8 +72,9 @@ def _alike(made: Made, one: Truth, other: Truth, apply: Apply, *, shuffled: bool
             a, b = (apply(image, filters, _numbers_alone(c)) for c in (one, other))
         except ValueError:  # convcheck's InputError is one too: it fits other shapes
             return False
-        if a.shape != b.shape:
+        if a.shape != b.shape or a.shape != kept.shape:
             return False
+        a, b = a[kept], b[kept]
         if made.output.dtype.kind in "iu":
             same = _same_stored(a, one, b, other)
         else:
