@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from convcheck.checks.identify import Candidate, IdentifyResult
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
+    from convcheck.score import Score
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def document(report: Report) -> dict[str, Any]:
     result: IdentifyResult = report.result
     return {
         **head(report),
+        "found": result.verdict,
         "candidates": [_candidate(c, report) for c in result.candidates],
         "nearest": None if result.nearest is None else _nearest(result.nearest, report),
         "hypotheses": result.hypotheses,
@@ -58,8 +60,16 @@ def _candidate(candidate: Candidate, report: Report) -> dict[str, Any]:
         "expected": number(seen.expected),
         "threshold": number(seen.threshold),
         "agreement_bits": round(seen.agreement_bits, 3),
+        "algorithm": candidate.algorithm,
         "where": candidate.where,
+        "score": _score(candidate.score),
     }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    """The bits of each part, the sum and what the output takes as it is."""
+    names = ("keys", "numbers", "exceptions", "residual", "total", "literal", "gain")
+    return {name: round(getattr(score, name), 3) for name in names}
 
 
 def _nearest(miss: Miss, report: Report) -> dict[str, Any]:

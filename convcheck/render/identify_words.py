@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 def verdict_line(report: Report) -> str:
     """The answer, in one sentence."""
     result: IdentifyResult = report.result
-    name = result.verdict
-    if result.expect_met is False and result.candidates:
-        name += ", and not as expected"
-    return f"{name}: {_answer(report, result)}."
+    found = result.verdict if report.verdict == "not-as-expected" else ""
+    return f"{report.verdict}: {found and f'{found}, '}{_answer(report, result)}."
 
 
 def _answer(report: Report, result: IdentifyResult) -> str:
@@ -57,6 +55,14 @@ def expectation(result: IdentifyResult) -> list[str]:
     return ["Expected:", asked, one]
 
 
+def score(result: IdentifyResult) -> str:
+    """What the answer takes in bits, beside the next one and OUT as it is."""
+    first, *others = (candidate.score for candidate in result.candidates)
+    costs = f"{'The first' if others else 'It'} costs {first.total:.0f} bits"
+    beside = f"; the next {others[0].total:.0f}" if others else ""
+    return f"{costs}{beside}; OUT itself {first.literal:.0f}."
+
+
 def evidence(candidate: Candidate) -> list[str]:
     """How many elements fit, how well, and which of them fits worst."""
     seen = candidate.comparison
@@ -76,12 +82,10 @@ def evidence(candidate: Candidate) -> list[str]:
             f"Where it does not fit: {candidate.where}.",
             f"{worst} At worst {bits}.",
         ]
-    if ":" in candidate.convention.arithmetic:
-        worst += (
-            " The sum is all but at the middle between two integers, or an end of a range: code "
-            "that adds in another order may give either."
-        )
-    return [f"{fits}, within what rounding explains: {bits}.", worst]
+    explained = "within what rounding explains"
+    if candidate.algorithm is not None:
+        explained = f"within the bound of {candidate.algorithm}"
+    return [f"{fits}, {explained}: {bits}.", worst]
 
 
 def nearest(miss: Miss, report: Report) -> list[str]:
@@ -104,12 +108,25 @@ def nearest(miss: Miss, report: Report) -> list[str]:
 def how(report: Report) -> list[str]:
     """How the answer was come by."""
     result: IdentifyResult = report.result
+    explain = "none explains"
+    if result.verdict in {"identified", "ambiguous"}:
+        count = len(result.candidates)
+        explain = f"{count} {'explains' if count == 1 else 'explain'}"
     return [
-        f"{result.hypotheses} hypotheses considered, {len(result.candidates)} explain OUT"
-        if result.verdict in {"identified", "ambiguous"}
-        else f"{result.hypotheses} hypotheses considered, none explains OUT",
+        f"{result.hypotheses} hypotheses considered, {explain} OUT",
+        *_parts(result),
         f"time: {result.elapsed:.2g} s",
     ]
+
+
+def _parts(result: IdentifyResult) -> list[str]:
+    """What the best explanation's bits are for."""
+    if not result.candidates:
+        return []
+    score = result.candidates[0].score
+    names = ("keys", "numbers", "exceptions", "residual")
+    parts = ", ".join(f"{name} {getattr(score, name):.1f}" for name in names)
+    return [f"bits: {parts}; {score.gain:.0f} fewer than OUT itself"]
 
 
 def _elements(count: int) -> str:

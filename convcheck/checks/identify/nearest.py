@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from convcheck.convention.channels import read_output
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.explore import Explored
+    from convcheck.checks.identify.solve import Form
     from convcheck.checks.sums import Problem
     from convcheck.convention import Convention
 
@@ -26,6 +27,7 @@ class Miss:
     """The convention that comes nearest to an output that none explains.
 
     ``correlation`` is Pearson's, between the output and the sums, within each output channel.
+    ``form`` is what it was judged by; None where nothing was solved for.
     """
 
     convention: Convention
@@ -35,6 +37,7 @@ class Miss:
     total: int
     max_abs_diff: float
     where: str
+    form: Form | None = field(repr=False, default=None)
 
 
 def miss_of(problem: Problem, explored: Explored) -> Miss | None:
@@ -64,6 +67,7 @@ def miss_of(problem: Problem, explored: Explored) -> Miss | None:
         total=problem.output.size,
         max_abs_diff=held.comparison.max_abs_diff,
         where=place,
+        form=form,
     )
 
 
