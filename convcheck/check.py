@@ -194,8 +194,8 @@ def judge_part(
     bias = 0.0 if c.bias is None else c.bias
     return judge(
         linear.values,
-        np.sqrt(linear.squares),
-        linear.magnitude,
+        noise.flatness * linear.reach,
+        linear.reach,
         given.astype(np.result_type(given, np.float64)),
         c,
         Numbers(numbers(c.scale), numbers(bias)),
@@ -231,7 +231,7 @@ def tally(
         and bool((values == values[0]).all() or np.isnan(values.astype(np.float64)).all())
     )
     return Tally(
-        comparison=_comparison(given, found, claim, linear.magnitude, first),
+        comparison=_comparison(given, found, claim, linear.reach, first),
         met=tuple(met),
         inside=bool(wrong[..., linear.interior].any()),
         value=float(values[0]) if one else None,

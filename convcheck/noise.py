@@ -38,13 +38,15 @@ class Noise:
     """The typical error of a result, relative to what it is made of.
 
     ``unit`` is the unit roundoff in which sums are made, ``growth`` what of a running sum's error
-    they show, ``terms`` the products of one. ``lossless`` sums of absolute products lose nothing.
+    they show, ``terms`` the products of one. Up to ``lossless`` sums of absolute products lose
+    nothing; ``flatness`` is about the root of the squares' sum beside that of absolute products.
     """
 
     unit: float
     growth: float
     terms: int
     lossless: float = 0.0
+    flatness: float = 1.0
 
     @property
     def uneven(self) -> bool:

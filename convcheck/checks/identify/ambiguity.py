@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-FEW, MORE = 16, 512
+FEW, MORE = 8, 128
 """Elements that a deviation is looked at with, before the whole output is."""
 LISTED = 48
 AFTER = ("scale", "bias", "activation", "arithmetic", "storage")

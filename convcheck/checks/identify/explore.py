@@ -82,7 +82,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             break
         if time.perf_counter() > ends:
             rest = len({q for _, q, _ in plan[at:]})
-            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were not tried"
+            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were left out"
             break
         one, reading = PASSES[p], found[r]
         if budget is not None and cost > explored.effort:
@@ -134,11 +134,10 @@ def _solve(
     for found in survivors[:LOOKED_AT]:
         if found.votes < PROMISING * most or time.perf_counter() > ends:
             break
-        for c in variants(found.convention, elements, one):
+        for c, sums in variants(found.convention, elements, one):
             if c in done:
                 continue
             done.add(c)
-            sums = elements.sums(c)
             form = solve(elements, c, sums, explored.traits, every, lossless=lossless)
             if form is None:
                 continue

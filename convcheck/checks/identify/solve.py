@@ -2,8 +2,8 @@
 
 A claim says how results were stored and in what they were summed; with an activation, every element
 of the output is an interval for ``scale * sum + bias``. What most of the intervals allow is solved
-for (:mod:`intervals`), the plainest numbers of it are taken, and the forms are compared by what they
-take in bits. Nothing here knows a framework or a case.
+for (:mod:`intervals`), the plainest numbers of it are taken, and the forms are compared by what
+they take in bits. Nothing here knows a framework or a case.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ def solve(
             for form in _forms(ground, claim, activation, traits, numbers, plain=plain):
                 if of_claim is None or form.total < of_claim.total:
                     of_claim = form
+                if of_claim.score.numbers == 0 and _is_fine(of_claim):
+                    break
             if of_claim is not None and _is_fine(of_claim):
                 break
         if of_claim is not None and (best is None or of_claim.total < best.total):
@@ -483,8 +485,11 @@ def _assess(
     }
     c = ground.convention.replace(**keys)
     best: tuple[float, Array, Noise, Array] | None = None
+    sizes = ground.sums.magnitude
+    some = sizes > 0
+    flatness = float(np.median(ground.sums.squares[some] / sizes[some])) if some.any() else 1.0
     for growth in _growths(ground, claim, c):
-        noise = Noise(claim.unit, growth, ground.terms, ground.lossless)
+        noise = Noise(claim.unit, growth, ground.terms, ground.lossless, flatness)
         found = judged(ground, claim, c, noise, traits)
         bits, apart = found.bits, found.wrong
         total = float(np.where(apart, ground.literal, bits).sum())

@@ -1,4 +1,4 @@
-"""What a hypothesis of the search leaves open: what stands beyond the edge, who is written where."""
+"""What a hypothesis leaves open: what stands beyond the edge, and who is written where."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from convcheck.convention import PADDING_MODES
 from convcheck.score import plainest
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.elements import Elements
+    from convcheck.checks.identify.elements import Elements, Sums
     from convcheck.checks.identify.space import Pass
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
 
-def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[Convention]:
-    """The convention, and those that differ where its samples could not tell.
+def variants(c: Convention, elements: Elements, one: Pass) -> Iterator[tuple[Convention, Sums]]:
+    """The convention, and those that differ where its samples could not tell, with their sums.
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
     """
-    if one.outputs or _some_channels(c, elements):
-        ordered = _ordered(c, elements)
-        if ordered != c:
-            yield ordered
-    if one.outputs:
-        return
-    yield c
-    padded = [max(pads) > 0 for pads in c.padding]
-    if not any(padded) or one.circular or max(c.input_dilation) > 1:
-        return
     sums = elements.sums(c)
     y = elements.values()
-    if y.dtype.kind == "c" or sums.values.dtype.kind == "c":
+    real = y.dtype.kind != "c" and sums.values.dtype.kind != "c"
+    if one.outputs or (real and _some_channels(sums, y, elements)):
+        ordered = _ordered(c, elements)
+        if ordered != c:
+            yield ordered, elements.sums(ordered)
+    if one.outputs:
+        return
+    yield c, sums
+    padded = [max(pads) > 0 for pads in c.padding]
+    if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
     y = y.astype(np.float64)
     if _fits(sums.values, y, sums.inside, ~sums.inside):
         return
-    constant = _constant(sums.values, sums.edge, y, sums.inside)
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     for mode in product(*modes):
         if len(set(mode) - {"constant"}) == 1:
             other = c.replace(padding_mode=mode)
             there = elements.sums(other)
             if _fits(there.values, y, sums.inside, ~sums.inside):
-                yield other
+                yield other, there
                 return
+    constant = _constant(sums.values, sums.edge, y, sums.inside)
     if constant is not None and c.padding_value == 0:
-        yield c.replace(padding_value=constant)
+        bordered = c.replace(padding_value=constant)
+        yield bordered, elements.sums(bordered)
 
 
 def _line(p: Array, y: Array) -> tuple[float, float]:
@@ -104,14 +104,11 @@ def _constant(p: Array, edge: Array, y: Array, inside: Array) -> float | None:
     return plainest(middle - width, middle + width)
 
 
-def _some_channels(c: Convention, elements: Elements) -> bool:
+def _some_channels(sums: Sums, y: Array, elements: Elements) -> bool:
     """Whether some output channels follow their sums closely, and others not at all."""
-    count = elements.reading.output.shape[1]
-    y = elements.values()
-    if count == 1 or y.dtype.kind == "c":
+    if elements.reading.output.shape[1] == 1:
         return False
-    p = elements.sums(c).values
-    followed = [_followed(p[m], y[m]) for m in _channels(elements, y)]
+    followed = [_followed(sums.values[m], y[m]) for m in _channels(elements, y)]
     return max(followed) > FOLLOWS and min(followed) < 0.5
 
 
