@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.check import Claim, judge_part
+from convcheck.check import judge_part
 from convcheck.checks.areas import Area, areas, is_large
 from convcheck.checks.cell import worst_cell
 from convcheck.checks.picture import DifferenceMap, check_filter, gather
@@ -17,14 +17,15 @@ from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.tiles import Tile
 from convcheck.convention.channels import read_filters, read_output, stored_image
 from convcheck.engine import axes_of
-from convcheck.noise import DIRECT, Noise
 from convcheck.traits import traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convcheck.check import Claim
     from convcheck.checks.identify import IdentifyResult
     from convcheck.convention import Axis, Convention
+    from convcheck.noise import Noise
     from convcheck.traits import Traits
 
 Array = NDArray[Any]
@@ -65,7 +66,6 @@ class Agreement:
     claim: Claim
     noise: Noise
     traits: Traits
-    proven: bool
 
     @cached_property
     def given(self) -> Array:
@@ -113,7 +113,7 @@ class Agreement:
     def _part(self, linear: Linear, given: Array, first: tuple[int, ...]) -> Part:
         c, claim = self.convention, self.claim
         with np.errstate(all="ignore"):
-            found = judge_part(linear, given, c, claim, self.noise, self.traits, proven=self.proven)
+            found = judge_part(linear, given, c, claim, self.noise, self.traits)
             stored = found.predicted
             if claim.storage is not None:
                 stored = claim.storage.apply(stored)
@@ -129,18 +129,13 @@ def agreement(
     """The output beside the best convention that was found; None where there is none."""
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     best = result.candidates[0] if result.candidates else result.nearest
-    if best is None:
+    if best is None or best.form is None:
         return None
     if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
         output = output.astype(np.complex128)
     problem, c = Problem.of(image, filters, output), best.convention
     role, seen = ROLES[result.verdict], traits(read_output(output, c))
-    if best.form is not None:
-        return Agreement(problem, c, role, best.form.claim, best.form.noise, seen, proven=False)
-    # What nothing was solved for is held to plain sums.
-    claim = Claim(None, seen.unit, None, "exact")
-    noise = Noise(claim.unit, DIRECT, Linear(problem, c).terms)
-    return Agreement(problem, c, role, claim, noise, seen, proven=True)
+    return Agreement(problem, c, role, best.form.claim, best.form.noise, seen)
 
 
 def agreement_map(seen: Agreement, *, only: int | None = None) -> DifferenceMap:

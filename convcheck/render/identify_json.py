@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.render.convention_words import calls, sentence
 from convcheck.render.figures_json import figures
+from convcheck.render.identify_words import claim
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def document(report: Report) -> dict[str, Any]:
         "nearest": None if result.nearest is None else _nearest(result.nearest, report),
         "hypotheses": result.hypotheses,
         "elapsed_s": round(result.elapsed, 6),
-        "expect": None if result.expect is None else dict(result.expect),
+        "expect": claim(result),
         "expect_met": result.expect_met,
         "strict": result.strict,
         "reasons": list(result.reasons),
@@ -73,12 +74,13 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def _nearest(miss: Miss, report: Report) -> dict[str, Any]:
+    seen = miss.comparison
     return {
         "convention": miss.convention.to_dict(),
         "in_words": sentence(miss.convention, report, output="The nearest miss"),
-        "mismatched": miss.mismatched,
-        "total": miss.total,
-        "max_abs_diff": number(miss.max_abs_diff),
+        "mismatched": seen.mismatched,
+        "total": seen.total,
+        "max_abs_diff": number(seen.max_abs_diff),
         "correlation": number(miss.correlation),
         "scale": number(miss.scale),
         "where": miss.where,
