@@ -42,7 +42,7 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
     room = (style.width or PIPE_WIDTH) - 2 * len(INDENT)
     cells = _fitted(shown, room)
     depth = len(COLORS) if style.color and style.unicode else len(_ramp(style))
-    largest = _largest_finite(shown)
+    largest = _largest_finite(shown) or 1.0
     levels = [[_level(min(value / largest, 1), depth) for value in row] for row in cells]
     if 2 * max(len(levels), len(levels[0])) <= min(LARGE, room):
         levels = [[level for level in row for _ in "xx"] for row in levels for _ in "xx"]
@@ -70,8 +70,8 @@ def _fitted(shown: DifferenceMap, width: int) -> list[list[float]]:
 
 
 def _largest_finite(shown: DifferenceMap) -> float:
-    """What the end of the scale is; 1 where no difference is finite."""
-    return max((v for row in shown.cells for v in row if 0 < v < inf), default=1.0)
+    """What the end of the scale is; 0 where no difference is finite."""
+    return max((v for row in shown.cells for v in row if v < inf), default=0.0)
 
 
 def _level(share: float, depth: int) -> int:
@@ -106,7 +106,7 @@ def _scale(shown: DifferenceMap, depth: int, style: Style) -> Text:
         else:
             line.append(_ramp(style)[level])
     largest = _largest_finite(shown)
-    most = f"{size(100 * largest)} %" if shown.share else size(largest)
-    most += " or not finite" if shown.largest == inf else ""
+    ends = [f"{size(100 * largest)} %" if shown.share else size(largest)] if largest else []
+    most = " or ".join([*ends, *(["not finite"] if shown.largest == inf else [])])
     line.append(f" {most}{cell}")
     return line

@@ -243,7 +243,10 @@ def _forms(
         if used is None:
             read = ACTIVATIONS[name].values
             assert read is not None
-            values = read(y, v)
+            told = np.isfinite(y)
+            if not told.any():
+                continue
+            values = read(y[told], v[told])
             if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
                 continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
