@@ -71,7 +71,7 @@ TESTS = {
     "rounding": "test_rounding",
     "comparison": "test_comparison",
     "reference": "test_compare",
-    "checks.one_tile": "test_compare test_tiles test_lies",
+    "checks.one_tile": "test_one_tile test_compare test_tiles test_lies",
     "mapping": "test_mapping",
     **{f"checks.identify.{name}": tests for tests, names in IDENTIFY.items() for name in names},
 }

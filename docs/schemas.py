@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from convcheck.checks.compare import rows_of  # noqa: E402 - the tree that this script is in
-from convcheck.convention import convention_schema  # noqa: E402
+from convcheck.convention import NAMED, convention_schema  # noqa: E402
 from convcheck.convention.record import SCHEMA  # noqa: E402
 
 SCHEMAS = ROOT / "convcheck" / "schemas"
@@ -27,16 +27,29 @@ RULES = ("SAME_UPPER", "SAME_LOWER", "VALID", "FULL")
 def definitions() -> dict[str, dict[str, Any]]:
     """The definitions that are generated, by the name that a schema gives them."""
     whole = convention_schema()
-    partial = {key: value for key, value in whole.items() if key != "required"}
-    padding = {"anyOf": [partial["properties"]["padding"], {"enum": list(RULES)}]}
+    partial = given(whole)
+    either = partial["properties"]["padding"]["anyOf"]
+    padding = {"anyOf": [*either, {"enum": list(RULES)}]}
     ruled = partial | {"properties": partial["properties"] | {"padding": padding}}
     rows = [row for rank in (1, 2, 3) for row in rows_of(rank, all_flips=True)]
     return {
         "convention": {"description": "Every key of a convention."} | whole,
-        "claim": {"description": "The keys that were claimed, each with its value."} | partial,
+        "claim": {"description": "The keys that were claimed, as they were given."} | partial,
         "claim_with_rule": {"description": "The same; the padding may be a rule."} | ruled,
         "name": {"enum": list(dict.fromkeys(rows))},
     }
+
+
+def given(whole: dict[str, Any]) -> dict[str, Any]:
+    """The schema of some keys as a user gives them: one value for all axes, a decomposition."""
+    keys = dict(whole["properties"])
+    for name in ("stride", "dilation", "input_dilation"):
+        keys[name] = {"anyOf": [keys[name], keys[name]["items"]]}
+    keys["padding"] = {"anyOf": [keys["padding"], keys["padding"]["items"]["items"]]}
+    keys["flip"] = {"anyOf": [keys["flip"], {"enum": list(NAMED)}]}
+    null, stored = keys["storage"]["anyOf"]
+    keys["storage"] = {"anyOf": [null, stored | {"required": ["dtype"]}]}
+    return {key: value for key, value in whole.items() if key != "required"} | {"properties": keys}
 
 
 def updated(schema: dict[str, Any]) -> dict[str, Any]:

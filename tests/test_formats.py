@@ -145,20 +145,19 @@ def test_each_trial_is_a_case_with_its_own_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    trials = ["random", "--shape", "1x5x5", "--seed", "7", "--trials", "4", "--strict"]
-    suite = junit(written(tmp_path, "a.xml", *trials))
-    # One channel cannot tell per-channel from flipped.
+    trials = ["random", "--shape", "2x5x5", "--seed", "7", "--trials", "4"]
+    suite = junit(written(tmp_path, "a.xml", *trials, "--expect", "correlation"))
     assert suite.attrib["failures"] == "4"
-    line = "convcheck random --shape 1x5x5 --filters 1x1x2x2 --strict --seed "
+    line = "convcheck random --shape 2x5x5 --filters 1x2x2x2 --expect correlation --seed "
     for case, seed in zip(suite.findall("testcase"), range(7, 11), strict=True):
         assert case.attrib["name"] == case.findtext("system-out") == f"{line}{seed}"
         failure = case.find("failure")
         assert failure is not None
-        assert failure.attrib["type"] == "ambiguous"
+        assert failure.attrib["type"] == "mismatch"
         assert str(failure.text).endswith(f"\n{line}{seed}")
     # The line is true: alone, the case fails as it did among the others.
     assert cli.run(f"{line}9".split()[1:]) == 1
-    passing = junit(written(tmp_path, "b.xml", *trials[:-1]))
+    passing = junit(written(tmp_path, "b.xml", *trials))
     assert (passing.attrib["tests"], passing.attrib["failures"]) == ("4", "0")
 
 

@@ -102,6 +102,12 @@ def test_arrays_that_do_not_fit(image: Shape, filters: Shape, rank: int | None, 
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("rank", [0, 4, -1, "2"])
+def test_there_are_no_other_ranks(rank: int) -> None:
+    with pytest.raises(InputError, match="spatial axes"):
+        read((3, 5, 6), (3, 2, 2), rank)
+
+
 def test_another_reading_is_said() -> None:
     assert "--rank 1 reads them as 1-D, 3 channels of 40" in str(other_reading((3, 40), (3, 5)))
     assert other_reading((5, 6), (2, 2)) is None

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from convcheck.cli import judging
-from convcheck.convention import NAMED, SYNONYMS, Convention
+from convcheck.convention import NAMED, SYNONYMS, Convention, parse_partial
 from convcheck.convention.record import SCHEMA
 from convcheck.errors import InputError
 
@@ -83,6 +83,8 @@ def test_a_claim_may_leave_keys_out() -> None:
     validator = jsonschema.Draft202012Validator(claim)
     assert validator.is_valid({})
     assert validator.is_valid({"stride": [2, 2], "flip": []})
+    for text in ("convolution", '{"stride": 2, "padding": 1, "storage": {"dtype": "uint8"}}'):
+        assert validator.is_valid(parse_partial(text))
     assert not validator.is_valid({"strides": [2, 2]})
     assert not validator.is_valid({"padding": "SAME_UPPER"})
 

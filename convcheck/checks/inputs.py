@@ -81,6 +81,13 @@ def image_and_bank(image: Array, filters: Array, rank: int | None = None) -> tup
     """
     check_numbers("IMG", image)
     check_numbers("W", filters)
+    if rank not in (None, 1, 2, 3):
+        raise InputError(
+            "the number of spatial axes is unfit",
+            got=repr(rank),
+            expected="1, 2 or 3",
+            hint="leave the rank out: the shapes tell",
+        )
     found = choose_rank(image.shape, filters.shape) if rank is None else rank
     x_shape, w_shape = read_shapes(image.shape, filters.shape, found)
     return image.reshape(x_shape), filters.reshape(w_shape)
