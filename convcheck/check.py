@@ -251,6 +251,11 @@ def _comparison(
     predicted = found.predicted[worst]
     if claim.storage is not None and wrong[worst]:
         predicted = claim.storage.apply(np.asarray(predicted)[None])[0]
+    apart = float(residual[worst])
+    if wrong[worst] and math.isfinite(
+        apart
+    ):  # how far beyond its interval says nothing to a reader
+        apart = float(np.abs(given[worst].astype(np.result_type(given, np.float64)) - predicted))
     agreement = FULL_BITS
     right = ~wrong
     if residual[right].any():
@@ -259,7 +264,7 @@ def _comparison(
     return Comparison(
         mismatched=int(np.count_nonzero(wrong)),
         total=int(wrong.size),
-        max_abs_diff=float(residual[worst]),
+        max_abs_diff=apart,
         worst_index=tuple(int(i) + int(o) for i, o in zip(worst, first, strict=True)),
         actual=number(given[worst]),
         expected=number(predicted),

@@ -40,7 +40,8 @@ class DifferenceMap:
     ``cells`` are rows of maxima: cell (r, c) is the largest difference in its part of an output of
     ``shape`` (rows, columns). ``filter`` is the one that is shown, None for the worst of several.
     ``name`` was held to ``reference``. With ``share``, where nothing differs, the numbers are
-    differences as a share of what rounding explains. In 3-D ``slice`` is the number of the slice
+    differences as a share of what rounding explains. Where what is shown is not finite, the
+    difference is infinite. In 3-D ``slice`` is the number of the slice
     that is shown, the first where nothing differs, and how many there are.
     """
 

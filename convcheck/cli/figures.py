@@ -104,7 +104,7 @@ def identify_figures(
     if not explained and not pictured:
         return {}, ()
     from convcheck.checks import agreement as checked
-    from convcheck.checks.cell import check_cell, telling_cell, work_out, worst_cell
+    from convcheck.checks.cell import check_cell, telling_cell, work_out
 
     image, filters, output = arrays
     seen = checked.agreement(image, filters, output, result)
@@ -113,7 +113,7 @@ def identify_figures(
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}
     if explained:
         c = seen.convention
-        at = at or worst_cell(seen.parts()) or telling_cell(image, filters, c)
+        at = at or seen.worst() or telling_cell(image, filters, c)
         at = check_cell(at, image.shape, filters.shape, c)
         one = seen.alone(at)
         made["cell"] = work_out(

@@ -57,9 +57,10 @@ from convcheck.cli.work import Bar, Work, work_options, workers
 )
 @click.option("--strict", is_flag=True, help="An answer that is not the only one is exit 1.")
 @click.option(
-    "--ignore-nonfinite",
-    is_flag=True,
-    help="Judge the other elements of an OUT that holds NaN or infinity.",
+    "--effort",
+    type=click.Choice(["default", "thorough"]),
+    default="default",
+    help="How long to search: about ten seconds at most, or until all has been tried.",
 )
 @work_options
 @figure_options
@@ -70,7 +71,7 @@ def identify(
     out: str,
     expect: str | None,
     strict: bool,
-    ignore_nonfinite: bool,
+    effort: str,
     jobs: int | None,
     memory: int | None,
     dask: str | None,
@@ -80,11 +81,12 @@ def identify(
 
     A convention says what is reversed, how the axes are laid out, stride, dilation, padding,
     groups, and what is done to the sums. The answer comes in words, as JSON, and as code for SciPy,
-    PyTorch, ONNX, JAX and TensorFlow. Each of the three is a .npy file of 2 to 4 axes in any
-    layout, FILE.npz::NAME, or - for a .npy on stdin.
+    PyTorch, ONNX, JAX and TensorFlow. Each of the three is a .npy file of 1 to 5 axes in any
+    layout, FILE.npz::NAME, or - for a .npy on stdin. NaN and infinities in OUT are elements that
+    nothing gives.
 
     --explain and --picture show the best convention that was found; where the arrays are batches,
-    --at takes n,k,y,x too.
+    --at takes n before k too.
 
     Without --expect the claim is that some convention makes all of OUT.
     """
@@ -94,6 +96,7 @@ def identify(
     check_output(output["output"], img, w, out)
     loaded = load_operands(("IMG", img), ("W", w), ("OUT", out))
     from convcheck.checks.identify import identify as check
+    from convcheck.checks.identify.explore import BUDGET
     from convcheck.render.report import Operand, Report
 
     arrays = [tensor.array for tensor in loaded]
@@ -104,7 +107,7 @@ def identify(
             *arrays,
             expect=claim,
             strict=strict,
-            ignore_nonfinite=ignore_nonfinite,
+            budget=None if effort == "thorough" else BUDGET,
             progress=bar,
             workers=team,
             memory=memory,
@@ -114,7 +117,7 @@ def identify(
     drawn, notes = identify_figures(arrays, result, output)
     options = [] if expect is None else ["--expect", expect]
     options += ["--strict"] if strict else []
-    options += ["--ignore-nonfinite"] if ignore_nonfinite else []
+    options += ["--effort", effort] if effort != "default" else []
     report = Report(
         command="identify",
         image=image,

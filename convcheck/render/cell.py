@@ -180,7 +180,7 @@ def _step(name: str, given: Any) -> str:
 
 def _verdict(cell: Cell) -> str:
     if cell.given != cell.given:  # NaN
-        return "it is not judged"
+        return "it is no number, where the convention gives one"
     apart = abs(cell.given - cell.value)
     if apart == 0:
         return "the same number"

@@ -90,7 +90,7 @@ def svg(report: Report, quiet: bool = False) -> str:
 
 def title(report: Report) -> str:
     """The report in three words, none of them the user's."""
-    return f"convcheck {report.command}: {report.result.verdict}"
+    return f"convcheck {report.command}: {report.verdict}"
 
 
 def _recorded(report: Report, quiet: bool) -> Console:

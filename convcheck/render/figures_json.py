@@ -74,8 +74,8 @@ def _picture(shown: DifferenceMap) -> dict[str, Any]:
         "shape": list(shown.shape),
         "reference": shown.reference,
         "share": shown.share,
-        "largest": shown.largest,
-        "cells": [list(row) for row in shown.cells],
+        "largest": number(shown.largest),
+        "cells": [[number(value) for value in row] for row in shown.cells],
     }
 
 

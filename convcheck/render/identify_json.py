@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.render.convention_words import calls, sentence
 from convcheck.render.figures_json import figures
+from convcheck.render.identify_words import claim
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from convcheck.checks.identify import Candidate, IdentifyResult
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
+    from convcheck.score import Score
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -20,11 +22,12 @@ def document(report: Report) -> dict[str, Any]:
     result: IdentifyResult = report.result
     return {
         **head(report),
+        "found": result.verdict,
         "candidates": [_candidate(c, report) for c in result.candidates],
         "nearest": None if result.nearest is None else _nearest(result.nearest, report),
         "hypotheses": result.hypotheses,
         "elapsed_s": round(result.elapsed, 6),
-        "expect": None if result.expect is None else dict(result.expect),
+        "expect": claim(result),
         "expect_met": result.expect_met,
         "strict": result.strict,
         "reasons": list(result.reasons),
@@ -58,17 +61,26 @@ def _candidate(candidate: Candidate, report: Report) -> dict[str, Any]:
         "expected": number(seen.expected),
         "threshold": number(seen.threshold),
         "agreement_bits": round(seen.agreement_bits, 3),
+        "algorithm": candidate.algorithm,
         "where": candidate.where,
+        "score": _score(candidate.score),
     }
 
 
+def _score(score: Score) -> dict[str, Any]:
+    """The bits of each part, the sum and what the output takes as it is."""
+    names = ("keys", "numbers", "exceptions", "residual", "total", "literal", "gain")
+    return {name: round(getattr(score, name), 3) for name in names}
+
+
 def _nearest(miss: Miss, report: Report) -> dict[str, Any]:
+    seen = miss.comparison
     return {
         "convention": miss.convention.to_dict(),
         "in_words": sentence(miss.convention, report, output="The nearest miss"),
-        "mismatched": miss.mismatched,
-        "total": miss.total,
-        "max_abs_diff": number(miss.max_abs_diff),
+        "mismatched": seen.mismatched,
+        "total": seen.total,
+        "max_abs_diff": number(seen.max_abs_diff),
         "correlation": number(miss.correlation),
         "scale": number(miss.scale),
         "where": miss.where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -9,19 +10,22 @@ from rich.text import Text
 from convcheck.calls import CANNOT
 from convcheck.render import figures
 from convcheck.render.convention_words import audit_command, calls, sentence, short_json
-from convcheck.render.identify_words import evidence, expectation, nearest, verdict_line
+from convcheck.render.identify_words import evidence, expectation, nearest, score, verdict_line
 from convcheck.render.terminal import operand_lines, text, to_string
 from convcheck.words import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.checks.identify import IdentifyResult
     from convcheck.convention import Convention
     from convcheck.render.report import Report, Style
 
 LISTED = 8
 """How many of the conventions that cannot be told apart are listed; JSON has them all."""
+LONG = 8
+"""How many numbers of a list a terminal is shown; every other place has them all."""
+CUT = "Long lists are cut on a terminal; --json, -o FILE and a pipe have them whole."
 LIBRARIES = {
     "scipy": "NumPy and SciPy",
     "torch": "PyTorch",
@@ -42,10 +46,25 @@ def render(report: Report, style: Style) -> str:
     parts = [verdict, *(text(line, style) for line in expectation(result)), Text()]
     parts += operand_lines(report.operands, style)
     parts.append(Text())
-    body = _BODIES[result.verdict]
-    parts += [text(line, style) for line in body(report, result)]
+    body = list(_BODIES[result.verdict](report, result))
+    cut = [_cut(line) for line in body] if style.width is not None else body
+    parts += [text(line, style) for line in cut]
+    if cut != body:
+        parts.append(text(CUT, style))
     parts += figures.render(report, style)
     return to_string(parts, style)
+
+
+def _cut(line: str) -> str:
+    """A line of code with its long lists of numbers cut, and how many there are."""
+
+    def short(found: re.Match[str]) -> str:
+        numbers = found[2].split(",")
+        if len(numbers) <= LONG:
+            return found[0]
+        return f"{found[1]}{','.join(numbers[:3])}, ... {len(numbers)} numbers{found[3]}"
+
+    return re.sub(r"([\[(])([-+.,\sejn\d]+)([\])])", short, line) if line.startswith("  ") else line
 
 
 def lines(report: Report) -> list[str]:
@@ -55,9 +74,11 @@ def lines(report: Report) -> list[str]:
     return [*said, *_BODIES[result.verdict](report, result)]
 
 
-def _identified(report: Report, result: IdentifyResult) -> Iterator[str]:
+def _one(report: Report, result: IdentifyResult) -> Iterator[str]:
     candidate = result.candidates[0]
     yield from evidence(candidate)
+    yield score(result)
+    yield from (f"{reason[:1].upper()}{reason[1:]}." for reason in result.reasons)
     yield from _said(candidate.convention)
     yield from _code(candidate.convention, report)
 
@@ -73,6 +94,7 @@ def _ambiguous(report: Report, result: IdentifyResult) -> Iterator[str]:
             yield f"Unlike 1: {'; '.join(differences(candidate.convention, first))}."
         yield f"  {short_json(candidate.convention)}"
     yield ""
+    yield score(result)
     if len(result.candidates) > len(listed):
         yield f"And {len(result.candidates) - len(listed)} more, which --json lists."
     yield from (f"Why: {reason}." for reason in result.reasons)
@@ -92,13 +114,6 @@ def _ambiguous(report: Report, result: IdentifyResult) -> Iterator[str]:
         yield "With --strict an answer that is not the only one is a failure."
 
 
-def _near(report: Report, result: IdentifyResult) -> Iterator[str]:
-    candidate: Candidate = result.candidates[0]
-    yield from evidence(candidate)
-    yield from _said(candidate.convention)
-    yield from _code(candidate.convention, report)
-
-
 def _unexplained(report: Report, result: IdentifyResult) -> Iterator[str]:
     if result.nearest is None:
         yield "Nothing comes near it."
@@ -108,10 +123,10 @@ def _unexplained(report: Report, result: IdentifyResult) -> Iterator[str]:
     yield ""
     yield (
         "To do: check that OUT was made from these two arrays, by one convolution, with nothing "
-        "after it but a factor, a bias and a ReLU."
+        "after it but a scale, a bias, an activation and rounding."
     )
     if report.filters.dtype == "uint8":
-        yield "If W is quantised, subtract its zero point first: no convention does."
+        yield "If W is quantized, subtract its zero point first: it is not looked for."
 
 
 def _said(convention: Convention) -> Iterator[str]:
@@ -132,8 +147,8 @@ def _code(convention: Convention, report: Report) -> Iterator[str]:
 
 
 _BODIES = {
-    "identified": _identified,
+    "identified": _one,
     "ambiguous": _ambiguous,
-    "near-match": _near,
+    "near-match": _one,
     "unexplained": _unexplained,
 }

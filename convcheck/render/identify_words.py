@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from convcheck.convention import Convention
+from convcheck.errors import InputError
 from convcheck.render.convention_words import compact, sentence
 from convcheck.render.words import number, size
 from convcheck.words import differences
@@ -17,10 +19,7 @@ if TYPE_CHECKING:
 def verdict_line(report: Report) -> str:
     """The answer, in one sentence."""
     result: IdentifyResult = report.result
-    name = result.verdict
-    if result.expect_met is False and result.candidates:
-        name += ", and not as expected"
-    return f"{name}: {_answer(report, result)}."
+    return f"{report.verdict}: {_answer(report, result)}."
 
 
 def _answer(report: Report, result: IdentifyResult) -> str:
@@ -41,20 +40,49 @@ def _answer(report: Report, result: IdentifyResult) -> str:
     return "convcheck found no convention that makes OUT from IMG and W"
 
 
+def claim(result: IdentifyResult) -> dict[str, Any] | None:
+    """What --expect asked for as JSON has it, over as many spatial axes as what was found."""
+    if result.expect is None:
+        return None
+    wanted = _wanted(result) or Convention.from_dict(dict(result.expect))
+    keys = wanted.to_dict()
+    return {key: keys[key] for key in result.expect}
+
+
+def _wanted(result: IdentifyResult) -> Convention | None:
+    """What was found with the expected keys; None where they do not go together."""
+    best = result.candidates[0] if result.candidates else result.nearest
+    if best is None or result.expect is None:
+        return None
+    try:
+        return best.convention.replace(**result.expect)
+    except InputError:
+        return None
+
+
 def expectation(result: IdentifyResult) -> list[str]:
     """What --expect asked for, and what is otherwise; a line of two spaces and JSON is code."""
-    if result.expect is None:
+    wanted = claim(result)
+    if wanted is None:
         return []
-    asked = f"  {compact(result.expect)}"
+    asked = f"  {compact(wanted)}"
     if result.expect_met:
         who = "" if result.verdict != "ambiguous" else " by at least one of them"
         return [f"As expected{who}:", asked]
-    if not result.candidates:
+    other = _wanted(result)
+    if not result.candidates or other is None:
         return ["Expected:", asked]
-    convention = result.candidates[0].convention
-    found = "; ".join(differences(convention, convention.replace(**result.expect)))
+    found = "; ".join(differences(result.candidates[0].convention, other))
     one = f"It has {found}." if len(result.candidates) == 1 else f"The first has {found}."
     return ["Expected:", asked, one]
+
+
+def score(result: IdentifyResult) -> str:
+    """What the answer takes in bits, beside the next one and OUT as it is."""
+    first, *others = (candidate.score for candidate in result.candidates)
+    costs = f"{'The first' if others else 'It'} costs {first.total:.0f} bits"
+    beside = f"; the next {others[0].total:.0f}" if others else ""
+    return f"{costs}{beside}; OUT itself {first.literal:.0f}."
 
 
 def evidence(candidate: Candidate) -> list[str]:
@@ -74,25 +102,24 @@ def evidence(candidate: Candidate) -> list[str]:
         return [
             f"{fits}.",
             f"Where it does not fit: {candidate.where}.",
-            f"{worst} At worst {bits}.",
+            f"{worst} In the others {bits}.",
         ]
-    if ":" in candidate.convention.arithmetic:
-        worst += (
-            " The sum is all but at the middle between two integers, or an end of a range: code "
-            "that adds in another order may give either."
-        )
-    return [f"{fits}, within what rounding explains: {bits}.", worst]
+    explained = "within what rounding explains"
+    if candidate.algorithm is not None:
+        explained = f"within the bound of {candidate.algorithm}"
+    return [f"{fits}, {explained}: {bits}.", worst]
 
 
 def nearest(miss: Miss, report: Report) -> list[str]:
     """The nearest miss, never to be taken for an answer."""
     said = sentence(miss.convention, report, output="The nearest miss")
-    given = miss.total - miss.mismatched
+    seen = miss.comparison
+    given = seen.total - seen.mismatched
     return [
         f"{said}. This is not an answer.",
         (
-            f"It gives {given} of the {_elements(miss.total)}. Where it differs: {miss.where}. The "
-            f"largest difference is {size(miss.max_abs_diff)}."
+            f"It gives {given} of the {_elements(seen.total)}. Where it differs: {miss.where}. The "
+            f"largest difference is {size(seen.max_abs_diff)}."
         ),
         (
             f"Correlation with OUT: {size(miss.correlation)}, where 1 would be the same numbers "
@@ -104,12 +131,25 @@ def nearest(miss: Miss, report: Report) -> list[str]:
 def how(report: Report) -> list[str]:
     """How the answer was come by."""
     result: IdentifyResult = report.result
+    explain = "none explains"
+    if result.verdict in {"identified", "ambiguous"}:
+        count = len(result.candidates)
+        explain = f"{count} {'explains' if count == 1 else 'explain'}"
     return [
-        f"{result.hypotheses} hypotheses considered, {len(result.candidates)} explain OUT"
-        if result.verdict in {"identified", "ambiguous"}
-        else f"{result.hypotheses} hypotheses considered, none explains OUT",
+        f"{result.hypotheses} hypotheses considered, {explain} OUT",
+        *_parts(result),
         f"time: {result.elapsed:.2g} s",
     ]
+
+
+def _parts(result: IdentifyResult) -> list[str]:
+    """What the best explanation's bits are for."""
+    if not result.candidates:
+        return []
+    score = result.candidates[0].score
+    names = ("keys", "numbers", "exceptions", "residual")
+    parts = ", ".join(f"{name} {getattr(score, name):.1f}" for name in names)
+    return [f"bits: {parts}; {score.gain:.0f} fewer than OUT itself"]
 
 
 def _elements(count: int) -> str:

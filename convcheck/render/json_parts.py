@@ -18,7 +18,7 @@ def head(report: Report) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
-        "verdict": report.result.verdict,
+        "verdict": report.verdict,
         "exit_code": int(report.exit_code),
         "inputs": {_NAMES[name]: operand(given) for name, given in report.operands.items()},
     }

@@ -83,8 +83,9 @@ def _claim(report: Report) -> Iterator[TestCase]:
     name = " ".join(path_text(operand.path) for operand in report.operands.values())
     if report.exit_code:
         message = table.render(report, Style(quiet=True)).strip()
-        verdict = report.result.verdict
-        yield TestCase(name, "failure", verdict, message, _table(report), report.replay or "")
+        yield TestCase(
+            name, "failure", report.verdict, message, _table(report), report.replay or ""
+        )
     else:
         yield TestCase(name, replay=report.replay or "")
 

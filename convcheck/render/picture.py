@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -42,7 +42,8 @@ def render(shown: DifferenceMap, style: Style) -> list[Text]:
     room = (style.width or PIPE_WIDTH) - 2 * len(INDENT)
     cells = _fitted(shown, room)
     depth = len(COLORS) if style.color and style.unicode else len(_ramp(style))
-    levels = [[_level(value / shown.largest, depth) for value in row] for row in cells]
+    largest = _largest_finite(shown) or 1.0
+    levels = [[_level(min(value / largest, 1), depth) for value in row] for row in cells]
     if 2 * max(len(levels), len(levels[0])) <= min(LARGE, room):
         levels = [[level for level in row for _ in "xx"] for row in levels for _ in "xx"]
     if len(levels) % 2:
@@ -66,6 +67,11 @@ def _fitted(shown: DifferenceMap, width: int) -> list[list[float]]:
         ]
         for top in range(0, len(rows), merge)
     ]
+
+
+def _largest_finite(shown: DifferenceMap) -> float:
+    """What the end of the scale is; 0 where no difference is finite."""
+    return max((v for row in shown.cells for v in row if v < inf), default=0.0)
 
 
 def _level(share: float, depth: int) -> int:
@@ -99,6 +105,8 @@ def _scale(shown: DifferenceMap, depth: int, style: Style) -> Text:
             line.append("█", f"color({COLORS[level]})")
         else:
             line.append(_ramp(style)[level])
-    most = f"{size(100 * shown.largest)} %" if shown.share else size(shown.largest)
+    largest = _largest_finite(shown)
+    ends = [f"{size(100 * largest)} %" if shown.share else size(largest)] if largest else []
+    most = " or ".join([*ends, *(["not finite"] if shown.largest == inf else [])])
     line.append(f" {most}{cell}")
     return line

@@ -100,6 +100,13 @@ class Report:
     """``identify --explain`` or ``--picture``: how the windows lie, where that is not plain."""
 
     @property
+    def verdict(self) -> str:
+        """The result's, or that it is not what ``--expect`` said of identify's."""
+        met = getattr(self.result, "expect_met", None)
+        found: str = self.result.verdict
+        return "not-as-expected" if self.command == "identify" and met is False else found
+
+    @property
     def operands(self) -> dict[str, Operand]:
         """The arrays that were given, by the names that the command line gives them."""
         named = {"IMG": self.image, "W": self.filters, "OUT": self.output}

@@ -25,6 +25,7 @@ from convcheck.score import MARGIN, Score
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
+    from convcheck.checks.identify.solve import Form
     from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
     from convcheck.convention import Convention
@@ -39,7 +40,7 @@ class Candidate:
 
     ``wrong`` marks the elements that it does not give, in OUT's layout; None of an output that is
     too large to be held. ``where`` says in words where they lie, ``score`` what the explanation
-    takes in bits, ``algorithm`` whose bound the residuals keep.
+    takes in bits, ``algorithm`` whose bound the residuals keep. ``form`` is what it was judged by.
     """
 
     convention: Convention
@@ -48,6 +49,7 @@ class Candidate:
     wrong: Array | None = field(repr=False, default=None)
     where: str | None = None
     algorithm: str | None = None
+    form: Form | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ def _candidate(problem: Problem, held: Held) -> Candidate:
         held.wrong,
         where(held) if held.wrong_count else None,
         held.algorithm,
+        held.form,
     )
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.check import Claim
 from convcheck.checks.identify.places import where
+from convcheck.checks.identify.solve import Form
 from convcheck.checks.identify.whole import hold
 from convcheck.checks.sums import Linear
 from convcheck.convention.channels import read_output
+from convcheck.noise import DIRECT, Noise
+from convcheck.score import Score, key_bits
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.explore import Explored
     from convcheck.checks.sums import Problem
+    from convcheck.comparison import Comparison
     from convcheck.convention import Convention
+    from convcheck.traits import Traits
 
 Array = NDArray[Any]
 
@@ -26,15 +32,15 @@ class Miss:
     """The convention that comes nearest to an output that none explains.
 
     ``correlation`` is Pearson's, between the output and the sums, within each output channel.
+    ``form`` is what it was judged by.
     """
 
     convention: Convention
     correlation: float
     scale: float
-    mismatched: int
-    total: int
-    max_abs_diff: float
+    comparison: Comparison
     where: str
+    form: Form = field(repr=False)
 
 
 def miss_of(problem: Problem, explored: Explored) -> Miss | None:
@@ -50,21 +56,22 @@ def miss_of(problem: Problem, explored: Explored) -> Miss | None:
         return None
     followed, factor, c = best
     form = next((f for f in explored.forms if _same_sums(f.convention, c)), None)
-    if form is None:
-        return Miss(
-            c, followed, factor, problem.output.size, problem.output.size, np.inf, "everywhere"
-        )
-    held = hold(problem, form, explored.traits)
-    place = where(held) if held.wrong_count else "nowhere"
+    held = hold(problem, form or _plain(problem, c, explored.traits), explored.traits)
     return Miss(
-        convention=form.convention,
+        convention=held.convention,
         correlation=followed,
         scale=factor,
-        mismatched=held.wrong_count,
-        total=problem.output.size,
-        max_abs_diff=held.comparison.max_abs_diff,
-        where=place,
+        comparison=held.comparison,
+        where=where(held) if held.wrong_count else "nowhere",
+        form=held.form,
     )
+
+
+def _plain(problem: Problem, c: Convention, traits: Traits) -> Form:
+    """A convention of which no numbers were solved for: its sums as they are."""
+    claim = Claim(None, traits.unit, None, "exact")
+    noise = Noise(claim.unit, DIRECT, Linear(problem, c).terms)
+    return Form(c, claim, noise, Score(key_bits(c), 0.0, 0.0, 0.0, 0.0), np.ones(1, bool))
 
 
 def _same_sums(a: Convention, b: Convention) -> bool:

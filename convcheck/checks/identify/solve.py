@@ -249,7 +249,8 @@ def _forms(
             continue
         used = activation
         if used is None:
-            values = ACTIVATIONS[name].read(y, v)
+            told = np.isfinite(y)
+            values = ACTIVATIONS[name].read(y[told], v[told])
             if np.allclose(Activation(name, values).apply(v), v, rtol=1e-6):
                 continue  # which is no activation at all
             width = [1e-3 * abs(x) for x in values]
