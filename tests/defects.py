@@ -32,7 +32,7 @@ from drawn_layers import Unfit
 from drawn_parts import pick
 from outputs import KINDS, Made, draw, ends, missing, shows
 from plain_convolution import Array, Truth, before_storage
-from same_operation import alike, coarser, departures, right
+from same_operation import alike, coarser, departures, right, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -277,11 +277,15 @@ def judged(case: Case) -> Verdict:
 
 
 def _exceptions(case: Case, candidate: Any) -> bool | None:
-    """Whether a near match blames every element that is far off and none that is as it was."""
+    """Whether a near match blames every element that is far off and none that is as it was.
+
+    Where nothing clean is left of a channel, what was zero before and after may be blamed with it.
+    """
     wrong = getattr(candidate, "wrong", None)
     if wrong is None:
         return None
-    return not (case.far & ~wrong).any() and not (wrong & ~case.altered).any()
+    spared = ~case.altered & ~silent(case.made, case.clean)
+    return not (case.far & ~wrong).any() and not (wrong & spared).any()
 
 
 def _one(number: int, seed: int, words: str) -> tuple[str, str, Verdict]:
