@@ -29,7 +29,7 @@ _LAYOUT_BITS = {
     | {"*IM": 2, "*O": 3, "*OI": 4, "I*O": 5},
 }
 """Layouts that software has; ``*`` stands for the spatial axes in their order."""
-_RARE_LAYOUT = 7.0
+_RARE_LAYOUT = 9.0
 _MODE_BITS = {"constant": 0.0, "reflect": 3.0, "edge": 3.0, "symmetric": 4.0, "wrap": 4.0}
 
 

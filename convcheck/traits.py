@@ -94,10 +94,10 @@ class Traits:
 
     def steps(self, values: Array) -> Array:
         """How far numbers of the output's kind are apart, near each of the values."""
-        if self.whole:
-            return np.ones(values.shape)
-        sizes = np.abs(np.where(np.isfinite(values), values, 0))
-        return spacing(sizes.astype(np.float64), self.format)
+        sizes = np.abs(np.where(np.isfinite(values), values, 0)).astype(np.float64)
+        if self.whole:  # large integers are judged in float64
+            return np.maximum(spacing(sizes, "float64"), 1.0)
+        return spacing(sizes, self.format)
 
     def bits(self, values: Array) -> Array:
         """What every element takes as it is."""

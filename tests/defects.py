@@ -6,8 +6,8 @@ another truth: a bias of one channel, two channels swapped, GELU.
 
 A false claim is an output that is explained though elements are off by more than 8 times the
 typical error of its arithmetic and storage (by one unit or more, where they are integers), or any
-answer, a near match too, that names another operation than the truth; a near match is asked only
-for what elements show that are as they were. A miss is an output without defect that is not
+answer, a near match too, that names another operation than the truth; where a part is altered, a
+near match is asked only for what the rest shows. A miss is an output without defect that is not
 identified. Where nothing is off by so much, nothing is counted but a false name.
 
     python tests/defects.py [CASES] [SEED] [--kind WORDS] [--workers W]
@@ -32,7 +32,7 @@ from drawn_layers import Unfit
 from drawn_parts import pick
 from outputs import KINDS, Made, draw, ends, missing, shows
 from plain_convolution import Array, Truth, before_storage
-from same_operation import alike, coarser, departures, right
+from same_operation import alike, coarser, departures, right, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,11 +253,12 @@ def judged(case: Case) -> Verdict:
     made = case.made
     verdict, answers = answer(made)
     seconds = time.perf_counter() - begun
+    clean = case.clean if case.altered.mean() <= LOCAL else None
     keys = [c.convention.to_dict() for c in answers]
     claims = verdict in ("identified", "ambiguous")
     true = right(made, verdict, keys) or (
         verdict == "near-match"
-        and alike(made, keys[0], made.truth, told=case.clean)
+        and alike(made, keys[0], made.truth, told=clean)
         and not coarser(made, keys[0])
     )
     defective = bool(case.far.any())
@@ -276,11 +277,15 @@ def judged(case: Case) -> Verdict:
 
 
 def _exceptions(case: Case, candidate: Any) -> bool | None:
-    """Whether a near match blames every element that is far off and none that is as it was."""
+    """Whether a near match blames every element that is far off and none that is as it was.
+
+    Where nothing clean is left of a channel, what was zero before and after may be blamed with it.
+    """
     wrong = getattr(candidate, "wrong", None)
     if wrong is None:
         return None
-    return not (case.far & ~wrong).any() and not (wrong & ~case.altered).any()
+    spared = ~case.altered & ~silent(case.made, case.clean)
+    return not (case.far & ~wrong).any() and not (wrong & spared).any()
 
 
 def _one(number: int, seed: int, words: str) -> tuple[str, str, Verdict]:

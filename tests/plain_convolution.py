@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, expit
 
 Array = np.ndarray[Any, Any]
 Truth = dict[str, Any]
@@ -50,17 +50,12 @@ UNITS = {
 }
 """Unit roundoff of each precision."""
 
-
-def _sigmoid(y: Array) -> Array:
-    return 1 / (1 + np.exp(-y))
-
-
 ACTIVATIONS: dict[str, Any] = {
     "relu": lambda y: np.maximum(y, 0),
     "relu6": lambda y: np.clip(y, 0, 6),
-    "sigmoid": _sigmoid,
+    "sigmoid": expit,
     "tanh": np.tanh,
-    "silu": lambda y: y * _sigmoid(y),
+    "silu": lambda y: y * expit(y),
     "gelu": lambda y: y * (1 + erf(y / np.sqrt(2))) / 2,
     "gelu_tanh": lambda y: y * (1 + np.tanh(np.sqrt(2 / np.pi) * (y + 0.044715 * y**3))) / 2,
     "hard_swish": lambda y: y * np.clip(y + 3, 0, 6) / 6,

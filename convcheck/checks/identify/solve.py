@@ -37,6 +37,7 @@ from convcheck.score import (
     numbers_bits,
     plainest,
 )
+from convcheck.traits import telling
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Elements, Sums
@@ -99,7 +100,7 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
             zero = int(traits.limits[0])
             if np.isfinite(traits.limits[0]):
                 yield Claim(None, 2.0**-24, Storage(dtype, zero, "half_even", "saturate"), "exact")
-        if traits.format == "integer":
+        if traits.format == "integer" and np.iinfo(dtype).bits <= 32:
             for rounding in ("toward_zero", "half_even"):
                 yield Claim(None, 2.0**-53, Storage(dtype, 0, rounding, "wrap"), "exact")
     if traits.format == "integer":
@@ -238,7 +239,8 @@ def _forms(
         preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
-    for scale, bias in _numbers(ground, low, high) if known is None else [known]:
+    numbers = _numbers(ground, low, high) if known is None else {known, (1.0, None)}
+    for scale, bias in numbers:
         v = _beside(scale, ground.channels) * ground.sums.values + _beside(
             0.0 if bias is None else bias, ground.channels
         )
@@ -485,7 +487,7 @@ def _assess(
     some = sizes > 0
     flatness = float(np.median(ground.sums.squares[some] / sizes[some])) if some.any() else 1.0
     tried = []
-    for growth in _growths(ground, claim, c):
+    for growth in _growths(ground, claim, c, traits):
         noise = Noise(claim.unit, growth, ground.terms, ground.lossless, flatness)
         found = judged(ground, claim, c, noise, traits)
         took = float(np.where(found.wrong, ground.literal, found.bits).sum())
@@ -520,20 +522,22 @@ def _storage_bits(claim: Claim, traits: Traits) -> float:
     return 6.0 if stored and traits.format != "integer" else 0.0
 
 
-def _growths(ground: Ground, claim: Claim, c: Convention) -> list[float]:
+def _growths(ground: Ground, claim: Claim, c: Convention, traits: Traits) -> list[float]:
     """What of a running sum's error the residuals show, about; as much as the claim allows."""
     most = ALGORITHM if claim.storage is None else DIRECT
-    own = Noise(claim.unit, 1.0, ground.terms, ground.lossless).of_sums(
-        ground.sums.values, ground.sums.squares, ground.sums.magnitude
-    )
-    lossy = (own > 0) & np.isfinite(ground.values)
-    if not lossy.any() or c.activation is not None or claim.storage is not None:
-        return [1.0]
+    noise = Noise(claim.unit, 1.0, ground.terms, ground.lossless)
+    p = ground.sums.values
+    own = noise.of_sums(p, ground.sums.squares, ground.sums.magnitude)
+    lossy = (own > 0) & telling(ground.values, traits.limits)
+    if not lossy.any() or claim.storage is not None:
+        return [min(1.0, most)]
     scale = _beside(c.scale, ground.channels)
-    bias = _beside(0.0 if c.bias is None else c.bias, ground.channels)
-    residual = np.abs(ground.values - scale * ground.sums.values - bias)
+    made = scale * p + _beside(0.0 if c.bias is None else c.bias, ground.channels)
+    error = np.abs(scale) * own
+    if c.activation is not None:
+        made, error = noise.activated(c.activation, made, error)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = float(np.nanmedian((residual / np.abs(scale * own))[lossy])) / 0.6745
+        share = float(np.nanmedian((np.abs(ground.values - made) / error)[lossy])) / 0.6745
     around = 2.0 ** np.clip(np.rint(np.log2(max(share, 2.0**-9))), -8, np.log2(most))
     return sorted({0.125, 0.5, *(min(float(around) * f, most) for f in (0.5, 1.0, 2.0))})
 

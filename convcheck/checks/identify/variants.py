@@ -49,7 +49,12 @@ def variants(
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
     continued = [(other, elements.sums(other)) for other in others]
-    best = max(continued, key=lambda pair: lines.share(pair[1].values), default=None)
+    best = max(
+        continued,
+        # Of modes that do as well, one and the same for all axes.
+        key=lambda pair: (lines.share(pair[1].values), isinstance(pair[0].padding_mode, str)),
+        default=None,
+    )
     if best is not None and lines.share(best[1].values) > lines.share(sums.values):
         yield best
     if c.padding_value == 0:
