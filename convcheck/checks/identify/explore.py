@@ -87,7 +87,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         one, reading = PASSES[p], found[r]
         if budget is not None and cost > explored.effort:
             break
-        if cost > _left(explored):
+        settled = explored.forms and explored.forms[0].share >= HALF
+        if cost > _left(explored) or (one.seed and settled):
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered

@@ -143,7 +143,7 @@ def solve(
             c,
             some,
             values,
-            elements.index[:, 1],
+            elements.channels(c),
             elements.reading.terms,
             # Operands that were rounded are no longer multiples of what divides the data.
             lossless / claim.unit if claim.precision is None else 0.0,
@@ -167,11 +167,41 @@ def solve(
                     break
             if of_claim is not None and _is_fine(of_claim):
                 break
-        if of_claim is not None and (best is None or of_claim.total < best.total):
-            best = of_claim
+        if of_claim is not None:
+            of_claim = _supported(of_claim, ground, traits)
+            if best is None or of_claim.total < best.total:
+                best = of_claim
         if best is not None and best.score.numbers == 0 and _is_fine(best):
             break
     return best
+
+
+def _supported(form: Form, ground: Ground, traits: Traits) -> Form:
+    """The form without numbers of channels that hardly any element is given by.
+
+    A bias fits any one element, a scale beside it any two: evidence that is only exceptions is no
+    evidence, and such a channel has what the others have, or nothing.
+    """
+    c = form.convention
+    scales, biases = (np.asarray(v, float) for v in (c.scale, 0.0 if c.bias is None else c.bias))
+    unknown = int(scales.ndim > 0) + int(biases.ndim > 0)
+    if not unknown or not form.wrong.any():
+        return form
+    right = ~form.wrong & telling(ground.values, traits.limits)
+    given, wrong = (
+        np.bincount(ground.channels[marks], minlength=ground.count) for marks in (right, form.wrong)
+    )
+    idle = (given < 2 * unknown + 1) & (wrong > given)
+    if not idle.any() or idle.all():
+        return form
+    scale: Any = c.scale
+    if scales.ndim:
+        scale = tuple(np.where(idle, np.median(scales[~idle]), scales).tolist())
+    bias: Any = c.bias
+    if biases.ndim:
+        kept = np.where(idle, 0.0, biases)
+        bias = tuple(kept.tolist()) if kept.any() else None
+    return _assess(ground, form.claim, c.activation, scale, bias, traits)
 
 
 HALF, MOSTLY = 0.5, 0.9
@@ -593,7 +623,7 @@ def fits(elements: Elements, form: Form, traits: Traits) -> bool:
         c,
         sums,
         values,
-        elements.index[:, 1],
+        elements.channels(c),
         form.noise.terms,
         form.noise.lossless,
         elements.reading.output.shape[1],
