@@ -36,13 +36,13 @@ def alike(
     """Whether both do the same to the numbers of ``made``'s arrays in a new order.
 
     The numbers are those of the data, so that activations and limits are met as they were there.
-    Zero points are told from biases by other filters alone: with one of either, the filters stay.
+    Zero points are told from biases by other filters alone, and a symmetric kernel is its own
+    reverse: two that do the same with these filters to any image are alike, too.
     ``told`` marks the elements that are compared; of channels with hardly any, none is.
     """
-    offsets = any(np.any(c.get(k, 0)) for c in (one, other) for k in _OFFSETS)
     kept = np.ones(made.output.shape, bool) if told is None else told & ~silent(made, told)
-    return _alike(made, one, other, apply, kept, shuffled=True) or (
-        offsets and _alike(made, one, other, apply, kept, shuffled=False)
+    return any(
+        _alike(made, one, other, apply, kept, shuffled=shuffled) for shuffled in (True, False)
     )
 
 
@@ -52,9 +52,6 @@ def silent(made: Made, told: Array) -> Array:
     others = tuple(a for a in range(told.ndim) if "C" not in layout or a != layout.index("C"))
     few: Array = told.sum(axis=others, keepdims=True) < SOME
     return np.broadcast_to(few, told.shape)
-
-
-_OFFSETS = ("image_offset", "filter_offset")
 
 
 def _alike(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import shape_of
 from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.forms import Form, fits
 from convcheck.checks.identify.layouts import Reading
-from convcheck.checks.identify.solve import Form, fits
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.unseen import why_unseen

@@ -49,6 +49,11 @@ class Elements:
         found: Array = self.reading.output[tuple(self.index.T)]
         return found
 
+    def channels(self, c: Convention) -> Array:
+        """The output channel of each as it is computed, which the numbers of a convention count."""
+        stored: Array = self.index[:, 1]
+        return stored if c.output_order is None else np.asarray(c.output_order)[stored]
+
     def sums(self, c: Convention, precision: str | None = None) -> Sums:
         """The sums of a convention of the reading's layouts before scale and bias.
 

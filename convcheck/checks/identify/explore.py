@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.elements import Elements, Sums
-from convcheck.checks.identify.solve import HALF, Form, claims, solve
+from convcheck.checks.identify.solve import HALF, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from convcheck.check import Claim
+    from convcheck.checks.identify.forms import Form
     from convcheck.checks.identify.layouts import Reading
     from convcheck.checks.sums import Problem
 
@@ -72,7 +73,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     ends = math.inf if budget is None else time.perf_counter() + budget
     explored = Explored(traits(found[0].output))
     every = list(claims(explored.traits, _finer(problem)))
-    lossless = _quantum(problem)
+    quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
     sampled: dict[int, Elements] = {}
@@ -82,12 +83,13 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             break
         if time.perf_counter() > ends:
             rest = len({q for _, q, _ in plan[at:]})
-            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, were left out"
+            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, are not tried"
             break
         one, reading = PASSES[p], found[r]
         if budget is not None and cost > explored.effort:
             break
-        if cost > _left(explored):
+        settled = explored.forms and explored.forms[0].share >= HALF
+        if cost > _left(explored) or (one.seed and settled):
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered
@@ -95,7 +97,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             continue
         if r not in sampled:
             sampled[r] = Elements(reading, _elements(reading))
-        _solve(explored, one, survivors, sampled[r], every, lossless, ends)
+        _solve(explored, one, survivors, sampled[r], every, quantum, ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     return explored
@@ -124,7 +126,7 @@ def _solve(
     survivors: list[Found],
     elements: Elements,
     every: list[Claim],
-    lossless: float,
+    quantum: float,
     ends: float,
 ) -> None:
     """The forms of the survivors, those with the most votes first."""
@@ -140,7 +142,7 @@ def _solve(
             done.add(c)
             if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
                 continue
-            form = solve(elements, c, sums, explored.traits, every, lossless=lossless)
+            form = solve(elements, c, sums, explored.traits, every, quantum=quantum)
             if form is None:
                 continue
             explored.add(form)

@@ -166,8 +166,7 @@ def _identify(
     if verdict == "unexplained":
         candidates = ()
         warnings += tuple(mute)
-        if held is not None or explored.forms:
-            miss = miss_of(problem, explored)
+        miss = miss_of(problem, explored)
     expect_met = None
     if expect is not None:
         from convcheck.checks.identify.expectation import meets

@@ -48,7 +48,8 @@ class Pass:
 
     ``bits`` is what a hypothesis of it takes at least, beside its reading. ``orders`` tries other
     orders of the channels, ``outputs`` every filter for each output channel, ``far`` dilations
-    above the common ones; ``modes`` are the paddings'. The others are those of :func:`axes.ways`.
+    above the common ones; ``modes`` are the paddings', ``seed`` draws other samples, where those of
+    before may have been damaged. The others are those of :func:`axes.ways`.
     """
 
     bits: float
@@ -63,6 +64,7 @@ class Pass:
     outside: bool = False
     mixed: bool = False
     conjugate: bool = False
+    seed: int = 0
 
 
 OTHERS = ("edge", "reflect", "symmetric", "wrap")
@@ -71,18 +73,19 @@ PASSES = (
     Pass(2, "plain", conjugate=True),
     Pass(4, "line"),
     Pass(5, "plain", modes=OTHERS, everywhere=True),
+    *(Pass(4 + seed, "line", seed=seed) for seed in (1, 2, 3, 4)),
     Pass(6, "plain", circular=True, modes=("wrap",)),
     Pass(6, "plain", far=True),
+    Pass(6, "plain", outside=True),
     Pass(7, "plain", orders=True),
     Pass(8, "line", far=True),
+    Pass(9, "line", outside=True),
     Pass(9, "line", modes=OTHERS, everywhere=True),
     Pass(10, "line", orders=True),
     Pass(10, "line", outputs=True),
-    Pass(11, "plain", outside=True),
     Pass(12, "folded"),
     Pass(12, "plain", mixed=True),
     Pass(13, "plain", wide=True),
-    Pass(14, "line", outside=True),
     Pass(14, "line", mixed=True),
     Pass(15, "line", wide=True),
     Pass(15, "line", circular=True, modes=("wrap",)),
@@ -134,7 +137,7 @@ def volume(one: Pass, reading: Reading) -> int:
 
 
 def search(
-    one: Pass, reading: Reading, traits: Traits, *, seed: int = 0, ends: float = math.inf
+    one: Pass, reading: Reading, traits: Traits, *, ends: float = math.inf
 ) -> tuple[list[Found], int]:
     """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
     few = traits.size < 4 * SAMPLES
@@ -145,7 +148,7 @@ def search(
         everywhere=one.everywhere or few,
         groups=1 if one.outputs else 4,
         upper=one.judge == "line" and not traits.is_complex,
-        seed=seed,
+        seed=one.seed,
     )
     if len(samples) < 1 or (one.judge != "plain" and len(samples) < 4):
         return [], 0

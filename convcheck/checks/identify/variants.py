@@ -38,7 +38,8 @@ def variants(
         if ordered != c:
             yield ordered, elements.sums(ordered)
     if one.outputs:
-        return
+        c = c.replace(output_order=None)
+        sums = elements.sums(c)
     yield c, sums
     padded = [max(pads) > 0 for pads in c.padding]
     if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:

@@ -13,7 +13,7 @@ from convcheck.checks.sums import Linear
 from convcheck.score import Score, place_bits
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.solve import Form
+    from convcheck.checks.identify.forms import Form
     from convcheck.checks.sums import Problem
     from convcheck.comparison import Comparison
     from convcheck.convention import Convention

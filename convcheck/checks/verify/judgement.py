@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcheck.check import check
 from convcheck.checks.inputs import shape_text
-from convcheck.comparison import Comparison
+from convcheck.comparison import Comparison, Number
 from convcheck.comparison import compare as compare_outputs
 from convcheck.convention import INTEGERS, PRECISIONS, Convention, Storage
 from convcheck.convention.storage import FLOATS, OVERFLOWS
@@ -117,11 +117,17 @@ def _floats(image: Array, filters: Array, output: Array, convention: Convention)
 def _judgement(seen: Comparison, wrong: Array | None, note: str | None = None) -> Judgement:
     if seen.mismatched == 0:
         return Judgement("pass", comparison=seen, wrong=wrong, note=note)
+    actual, expected = map(_shortly, (seen.actual, seen.expected))
     detail = (
         f"{seen.mismatched} of {seen.total} elements differ, the most at {seen.worst_index}: "
-        f"{seen.actual} instead of {seen.expected}, threshold {seen.threshold:.3g}"
+        f"{actual} instead of {expected}, threshold {seen.threshold:.3g}"
     )
     return Judgement("wrong values", detail, seen, wrong)
+
+
+def _shortly(value: Number) -> Number:
+    """The number, a whole one without its zero."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def in_precision_of(convention: Convention, *arrays: Array) -> Convention:

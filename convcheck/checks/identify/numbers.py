@@ -1,0 +1,157 @@
+"""Scales and biases that most of the elements allow, fewer numbers first.
+
+``p`` are sums, ``low`` and ``high`` the ends between which ``scale * p + bias`` was, element by
+element; ``members`` has the elements of each output channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.identify.intervals import factor, line_of, meeting, slope, weighted_median
+from convcheck.score import likeliest, plainest
+
+Array = NDArray[Any]
+Numbers = tuple[float | tuple[float, ...], tuple[float, ...] | None]
+
+LEAST = 0.1
+"""A line that fewer of the elements are near is none, however its numbers are chosen."""
+WIDEST = 8
+"""So many channels, those with the most elements, say a scale that all have."""
+
+
+def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator[Numbers]:
+    """Scales and biases that most intervals allow: one for all channels, then one for each."""
+    count = len(members)
+    told = np.isfinite(low) & np.isfinite(high) & (low <= high)
+    z = np.where(told, 0.5 * (low + high), 0.0)
+    rng = np.random.default_rng(0)
+    # A bias for each channel beside the sums as they are.
+    yield 1.0, _biases(p, low, high, members, np.ones(count))
+    one = factor(p[told], low[told], high[told])
+    if one.count:
+        for a in _plain_or_exact(one.low, one.high, p, z, told):
+            yield a, None
+    slopes, weights = np.zeros(count), np.zeros(count)
+    for o, these in enumerate(members):
+        some = these[told[these]]
+        if len(some) >= 2 and np.ptp(p[some]) > 0:
+            slopes[o] = slope(p[some], z[some], rng)
+            weights[o] = len(some)
+    known = weights > 0
+    if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
+        return
+    shared = weighted_median(slopes[known], weights[known])
+    for a in _refined(p, low, high, told, members, shared):
+        yield a, _biases(p, low, high, members, np.full(count, a))
+    if count > 1:
+        scales = np.where(known, slopes, shared)
+        alone = np.array(
+            [
+                _one_scale(p[m], low[m], high[m], told[m], s) if len(m) else s
+                for m, s in zip(members, scales, strict=True)
+            ]
+        )
+        yield tuple(alone.tolist()), _biases(p, low, high, members, alone)
+        ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
+        if all(r.count for r in ratios):
+            yield tuple(likeliest(r.low, r.high) for r in ratios), None
+
+
+def _share_on_lines(
+    p: Array, z: Array, room: Array, told: Array, members: list[Array], slopes: Array
+) -> float:
+    """How many of the telling elements are about on a line of their channel."""
+    near = total = 0
+    for a, these in zip(slopes, members, strict=True):
+        some = these[told[these]]
+        if len(some) >= 2:
+            rest = z[some] - a * p[some]
+            away = np.abs(rest - np.median(rest))
+            loose = 2 * room[some] + 0.02 * np.median(np.abs(z[some] - np.median(z[some])))
+            near += int(np.count_nonzero(away <= loose))
+            total += len(some)
+    return near / max(total, 1)
+
+
+def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
+    """One channel's scale, whatever its bias."""
+    if np.count_nonzero(told) < 3:
+        return start
+    found = next(iter(_refined(p, low, high, told, [np.arange(len(p))], start)), start)
+    return float(found)
+
+
+def _refined(
+    p: Array, low: Array, high: Array, told: Array, members: list[Array], start: float
+) -> Iterator[float]:
+    """A slope near ``start`` in plain numbers, and as exactly as the elements tell it."""
+    groups = [m[told[m]] for m in members if np.count_nonzero(told[m]) >= 2]
+    groups = sorted(groups, key=len, reverse=True)[:WIDEST]
+    if not groups or start == 0:
+        return
+    some = np.concatenate(groups)
+    wide = float(np.median((high - low)[some])) / max(float(np.std(p[some])), 1e-300)
+    around = 2 * wide + 1e-9 * abs(start)
+    ranges = [line_of(p[g], low[g], high[g], start, around) for g in groups]
+    a, b = max(r.low for r in ranges), min(r.high for r in ranges)
+    if a > b:
+        middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
+        spread = float(np.median([r.width for r in ranges]))
+        a, b = middle - spread, middle + spread
+    yield likeliest(a, b)
+    middle = 0.5 * (a + b)
+    top = bottom = 0.0
+    for g in groups:
+        t = 0.5 * (low[g] + high[g])
+        rest = t - middle * p[g]
+        near = np.abs(rest - np.median(rest)) <= 0.5 * (high[g] - low[g]) + 1e-300
+        if np.count_nonzero(near) >= 2:
+            x = p[g][near] - p[g][near].mean()
+            top += float(np.dot(x, t[near] - t[near].mean()))
+            bottom += float(np.dot(x, x))
+    if bottom > 0:
+        fine, error = top / bottom, wide / np.sqrt(len(some))
+        yield plainest(fine - error / 4, fine + error / 4)
+
+
+def _plain_or_exact(low: float, high: float, p: Array, z: Array, told: Array) -> Iterator[float]:
+    """The likeliest factor that is allowed, and the one that fits best, to the digits that tell."""
+    yield likeliest(low, high)
+    x, t = p[told], z[told]
+    inside = np.abs(t - 0.5 * (low + high) * x) <= np.abs(x) * (high - low) + 1e-300
+    power = float(np.dot(x[inside], x[inside]))
+    if power > 0 and high > low:
+        fine = float(np.dot(x[inside], t[inside])) / power
+        error = (high - low) / np.sqrt(max(np.count_nonzero(inside), 1))
+        yield plainest(max(low, fine - error), min(high, fine + error))
+
+
+def _biases(
+    p: Array, low: Array, high: Array, members: list[Array], scales: Array
+) -> tuple[float, ...] | None:
+    """A bias for each channel: one and the same where all allow it, else each channel's likeliest."""
+    found = [
+        meeting(low[m] - a * p[m], high[m] - a * p[m]) for m, a in zip(members, scales, strict=True)
+    ]
+    a, b = max(r.low for r in found), min(r.high for r in found)
+    if a <= b:
+        same = likeliest(a, b)
+        return None if same == 0 else (same,) * len(members)
+    chosen = tuple(
+        0.0 if r.low == -np.inf and r.high == np.inf else likeliest(r.low, r.high) for r in found
+    )
+    return chosen if any(chosen) else None
+
+
+def circular(gap: Array, width: Array, size: float) -> float:
+    """The plainest offset that takes most numbers between two ends, modulo a size."""
+    if not len(gap):
+        return 0.0
+    low = np.concatenate([gap - size, gap])
+    found = meeting(low, low + np.concatenate([width, width]))
+    return found.plainest
