@@ -30,17 +30,16 @@ def variants(
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
     """
+    if one.outputs:
+        c = c.replace(output_order=None)
     sums = elements.sums(c)
+    yield c, sums
     y = elements.values()
     real = y.dtype.kind != "c" and sums.values.dtype.kind != "c"
-    if one.outputs or (real and _some_channels(sums, y, elements)):
+    if real and (one.outputs or _some_channels(sums, y, elements)):
         ordered = _ordered(c, elements)
         if ordered != c:
             yield ordered, elements.sums(ordered)
-    if one.outputs:
-        c = c.replace(output_order=None)
-        sums = elements.sums(c)
-    yield c, sums
     padded = [max(pads) > 0 for pads in c.padding]
     if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
