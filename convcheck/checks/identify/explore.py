@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.elements import Elements, Sums
+from convcheck.checks.identify.elements import Elements, Sums, drawn
 from convcheck.checks.identify.solve import HALF, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.variants import variants
@@ -84,8 +84,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         if cost > best_cost:
             break
         if time.perf_counter() > ends:
-            rest = len({q for _, q, _ in plan[at:]})
-            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, are not tried"
+            explored.left_out = f"of {len(plan)} parts of the space {len(plan) - at} are not tried"
             break
         one, reading = PASSES[p], found[r]
         if budget is not None and cost > explored.effort:
@@ -212,18 +211,8 @@ def _is_final(form: Form) -> bool:
 def _elements(reading: Reading) -> Array:
     """The elements that hypotheses are solved on: all of a small output, else some everywhere."""
     shape = reading.output.shape
-    size = math.prod(shape)
     count = max(256, min(8192, PRODUCTS // max(reading.terms, 1)))
-    count = max(count, min(4 * shape[1], 4096))
-    if size <= count:
-        flat = np.arange(size)
-    else:
-        flat = (
-            np.sort(np.random.default_rng(1).choice(size, count, replace=False))
-            if size < 1 << 24
-            else (np.unique(np.random.default_rng(1).integers(0, size, count)))
-        )
-    return np.stack(np.unravel_index(flat, shape), axis=1)
+    return drawn(shape, max(count, min(4 * shape[1], 4096)))
 
 
 def _quantum(problem: Problem) -> float:

@@ -126,7 +126,7 @@ class _Lines:
         asked = self._away(sums.values)[some] / edge[some]
         loose = self.room[self.channels][some] / np.abs(edge[some])
         found = meeting(asked - loose, asked + loose)
-        if found.count < 0.3 * len(asked):
+        if found.met < 0.3 * len(asked):
             return []
         middle = 0.5 * (found.low + found.high)
         near = asked[np.abs(asked - middle) <= 2 * loose]

@@ -103,7 +103,7 @@ def test_a_few_elements_by_luck() -> None:
 def test_a_gaussian_cut_at_other_taps_is_not_in_single_precision() -> None:
     from scipy.ndimage import gaussian_filter1d
 
-    taps = np.exp(-np.arange(-5, 6) ** 2 / 4.5)
+    taps = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
     x = np.random.default_rng(0).random(60) * 255
     y = gaussian_filter1d(x, 1.5, truncate=8.0)
     assert identify(x, taps / taps.sum(), y).verdict == "unexplained"
