@@ -77,6 +77,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
+    tried = (volume(PASSES[p], found[r]) for cost, p, r in plan if budget is None or cost <= MORE)
+    most = sum(tried)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):
@@ -93,6 +95,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered
+        if problem.progress is not None:
+            problem.progress.searched(explored.considered, most)
         if not survivors:
             continue
         if r not in sampled:
