@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,17 +13,19 @@ from hypothesis import strategies as st
 
 from convcheck.convention import (
     CORRELATION,
-    FILTER_LAYOUTS,
     FLIPPED,
-    IMAGE_LAYOUTS,
-    INTEGER_ARITHMETICS,
+    INTEGERS,
     KEYS,
     NAMED,
-    OUTPUT_LAYOUTS,
     PADDING_MODES,
     PER_CHANNEL,
     PRECISIONS,
+    Activation,
     Convention,
+    Storage,
+    convention_schema,
+    named,
+    normalized,
     parse_partial,
 )
 from convcheck.errors import InputError
@@ -33,47 +36,87 @@ SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
 FIXED_DEFAULTS = {
     "image_layout": "CHW",
     "filter_layout": "OIHW",
-    "output_layout": "OHW",
+    "output_layout": "CHW",
+    "channel_order": None,
+    "output_order": None,
     "flip": [],
-    "stride": [1, 1],
-    "dilation": [1, 1],
+    "conjugate": False,
+    "image_offset": 0.0,
+    "image_scale": 1.0,
+    "filter_offset": 0.0,
     "input_dilation": [1, 1],
     "padding": [[0, 0], [0, 0]],
     "padding_mode": "constant",
     "padding_value": 0.0,
+    "dilation": [1, 1],
+    "stride": [1, 1],
     "groups": 1,
-    "channel_order": None,
-    "kernel_transposed": False,
     "scale": 1.0,
     "bias": None,
     "activation": None,
     "arithmetic": "exact",
+    "storage": None,
 }
 
 sizes = st.integers(1, 9)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-conventions = st.fixed_dictionaries(
-    {},
-    optional={
-        "image_layout": st.sampled_from(IMAGE_LAYOUTS),
-        "filter_layout": st.sampled_from(FILTER_LAYOUTS),
-        "output_layout": st.sampled_from(OUTPUT_LAYOUTS),
-        "flip": st.lists(st.sampled_from("IHW"), unique=True),
-        "stride": st.tuples(sizes, sizes),
-        "dilation": st.tuples(sizes, sizes),
-        "input_dilation": st.tuples(sizes, sizes),
-        "padding": st.tuples(*[st.tuples(*[st.integers(-9, 9)] * 2)] * 2),
-        "padding_mode": st.sampled_from(PADDING_MODES),
-        "padding_value": numbers,
-        "groups": sizes,
-        "channel_order": st.none() | st.integers(1, 5).flatmap(lambda n: st.permutations(range(n))),
-        "kernel_transposed": st.booleans(),
-        "scale": numbers,
-        "bias": st.none() | st.lists(numbers, max_size=4),
-        "activation": st.sampled_from([None, "relu"]),
-        "arithmetic": st.sampled_from([*PRECISIONS, *INTEGER_ARITHMETICS]),
-    },
-)
+numbers_or_one_a_channel = numbers | st.lists(numbers, min_size=1, max_size=4)
+orders = st.none() | st.integers(1, 5).flatmap(lambda n: st.permutations(range(n)))
+
+
+def layouts(rank: int, others: str) -> st.SearchStrategy[str]:
+    """Every order of the spatial axes and of some of the others."""
+    axes = "DHW"[3 - rank :]
+    some = st.lists(st.sampled_from(others), unique=True)
+    return some.flatmap(lambda kept: st.permutations([*axes, *kept])).map("".join)
+
+
+@st.composite
+def mappings(draw: st.DrawFn) -> dict[str, object]:
+    """Some keys of a convention over any number of spatial axes, with JSON's own types."""
+    rank = draw(st.integers(1, 3))
+    each = st.lists(sizes, min_size=rank, max_size=rank)
+    pads = st.lists(st.integers(-9, 9), min_size=2, max_size=2)
+    keys = draw(
+        st.fixed_dictionaries(
+            {"image_layout": layouts(rank, "NC")},
+            optional={
+                "filter_layout": layouts(rank, "OI") | layouts(rank, "IM"),
+                "output_layout": layouts(rank, "NC"),
+                "channel_order": orders,
+                "output_order": orders,
+                "flip": st.lists(st.sampled_from("I" + "DHW"[3 - rank :]), unique=True),
+                "conjugate": st.booleans(),
+                "image_offset": numbers_or_one_a_channel,
+                "image_scale": numbers_or_one_a_channel,
+                "filter_offset": numbers_or_one_a_channel,
+                "stride": each,
+                "dilation": each,
+                "input_dilation": each,
+                "padding": st.lists(pads, min_size=rank, max_size=rank),
+                "padding_mode": st.sampled_from(PADDING_MODES)
+                | st.lists(st.sampled_from(PADDING_MODES), min_size=rank, max_size=rank),
+                "padding_value": numbers,
+                "groups": sizes,
+                "scale": numbers_or_one_a_channel,
+                "bias": st.none() | numbers_or_one_a_channel,
+                "activation": st.sampled_from(
+                    [None, "relu", "silu", {"leaky_relu": 0.1}, {"clip": [-1.0, 2.0]}]
+                ),
+                "arithmetic": st.sampled_from([*PRECISIONS]),
+                "storage": st.none()
+                | st.fixed_dictionaries(
+                    {
+                        "dtype": st.sampled_from([*INTEGERS, "bfloat16", "float16"]),
+                        "zero_point": st.integers(-200, 200),
+                        "rounding": st.sampled_from(["half_even", "toward_zero", "down"]),
+                        "overflow": st.sampled_from(["saturate", "wrap"]),
+                    }
+                ),
+            },
+        )
+    )
+    return keys
 
 
 def test_the_keys_and_their_defaults_are_the_fixed_ones() -> None:
@@ -94,13 +137,37 @@ def test_the_names_are_the_fixed_ones() -> None:
     ) == (CORRELATION, PER_CHANNEL, FLIPPED)
 
 
-def test_every_order_of_the_filter_axes_is_a_layout() -> None:
-    orders = {"".join(order) for order in itertools.permutations("OIHW")}
-    assert set(FILTER_LAYOUTS) == orders | {"IHW", "HW", "HWIM"}
+@pytest.mark.parametrize("axes", ["W", "HW", "DHW"])
+def test_every_order_of_axes_is_a_layout(axes: str) -> None:
+    for order in map("".join, itertools.permutations("OI" + axes)):
+        assert Convention(filter_layout=order).spatial == axes
+    for order in map("".join, itertools.permutations("NC" + axes)):
+        c = Convention(image_layout=order, output_layout=order)
+        assert (c.rank, c.filter_layout) == (len(axes), "OI" + axes)
+    for layout in (axes, "O" + axes, "I" + axes, axes + "IM"):
+        assert Convention(filter_layout=layout).rank == len(axes)
+
+
+def test_the_rank_follows_from_what_is_given() -> None:
+    assert Convention().spatial == "HW"
+    assert Convention(image_layout="CW") == Convention("CW", "OIW", "CW", stride=(1,))
+    assert Convention(stride=(2, 2, 2)).image_layout == "CDHW"
+    assert Convention(padding=((1, 2),)).filter_layout == "OIW"
+    assert Convention(filter_layout="DHWIO", padding=2).padding == ((2, 2),) * 3
+    for keys in (
+        {"image_layout": "CW", "filter_layout": "OIHW"},
+        {"stride": (1, 2), "padding": ((1, 1), (1, 1), (1, 1))},
+        {"image_layout": "NC"},
+        {"image_layout": "chw"},
+        {"stride": []},
+        {"dilation": [1, 2, 3, 4]},
+    ):
+        with pytest.raises(InputError, match="do not agree on the number of spatial axes"):
+            Convention(**keys)
 
 
 @SETTINGS
-@given(conventions)
+@given(mappings())
 def test_json_there_and_back_loses_nothing(mapping: dict[str, object]) -> None:
     convention = Convention.from_dict(mapping)
     plain = json.loads(json.dumps(convention.to_dict(), allow_nan=False))
@@ -111,8 +178,11 @@ def test_json_there_and_back_loses_nothing(mapping: dict[str, object]) -> None:
     for key, value in mapping.items():
         given_value = json.loads(json.dumps(value))
         if key == "flip":
-            given_value = [axis for axis in "IHW" if axis in given_value]
+            given_value = [axis for axis in "IDHW" if axis in given_value]
+        if key == "padding_mode" and len(set(given_value)) == 1:
+            given_value = given_value[0]
         assert plain[key] == given_value
+    jsonschema.validate(plain, convention_schema())
 
 
 def test_short_forms() -> None:
@@ -141,34 +211,32 @@ def test_a_record_cannot_be_changed() -> None:
 
 
 NO_COUNT = [0, -1, 1.5, "2", "", None, True, float("nan"), float("inf"), 0.5]
+ONE_A_CHANNEL = ("image_offset", "image_scale", "filter_offset", "scale")
 HOSTILE = [
     *[(key, v) for key in ("stride", "dilation", "input_dilation") for v in NO_COUNT],
-    *[(key, v) for key in ("stride", "dilation") for v in ([], [1], [1, 2, 3], [1, 0], [[1], [1]])],
+    *[(key, v) for key in ("stride", "dilation") for v in ([1, 0], [[1], [1]])],
     *[("groups", v) for v in [*NO_COUNT, [1], {}]],
-    *[("padding", v) for v in ("1", None, True, [1, 1], [[1, 1]], [[1], [1]], [[1, 1], [1, 1.5]])],
+    *[("padding", v) for v in ("1", None, True, [1, 1], [[1], [1]], [[1, 1], [1, 1.5]])],
     *[("padding", v) for v in ([[1, 1, 1], [1, 1]], {"top": 1}, ["11", "11"], float("nan"))],
-    *[("padding_mode", v) for v in ("zeros", "", None, 0, ["constant"], "CONSTANT")],
-    *[(key, v) for key in ("padding_value", "scale") for v in ("1", None, True, [1], 1j)],
+    *[("padding_mode", v) for v in ("zeros", "", None, 0, ["constant", "zeros"], "CONSTANT")],
+    *[("padding_value", v) for v in ("1", None, True, [1], 1j, float("nan"), 10**400)],
+    *[(key, v) for key in ONE_A_CHANNEL for v in ("1", None, True, [], [None], [[1]], 1j)],
+    *[(key, [1.0, float("inf")]) for key in ONE_A_CHANNEL],
+    *[("flip", v) for v in ("HW", "H", None, ["C"], ["D"], ["h"], [1], [["H"]], 1, [None])],
     *[
         (key, v)
-        for key in ("padding_value", "scale")
-        for v in (float("nan"), -float("inf"), 10**400)
+        for key in ("channel_order", "output_order")
+        for v in ("10", [0, 0], [1, 2], [0, 2], [-1, 0], [0.5], [True], 1, [[0]], [])
     ],
-    *[("flip", v) for v in ("HW", "H", None, ["C"], ["h"], [1], [["H"]], 1, [None])],
-    *[
-        ("channel_order", v)
-        for v in ("10", [0, 0], [1, 2], [0, 2], [-1, 0], [0.5], [True], 1, [[0]])
-    ],
-    *[("kernel_transposed", v) for v in (0, 1, "true", None, [])],
-    *[("bias", v) for v in ("1", 1.0, [float("nan")], ["1"], [None], [[1]], [True])],
-    *[("activation", v) for v in ("ReLU", "", False, 0, ["relu"])],
-    *[
-        ("arithmetic", v)
-        for v in ("float8", "wrap", "wrap:int64", "saturate:float32", None, 64, "")
-    ],
-    *[("image_layout", v) for v in ("HCW", "", None, "chw", ["C", "H", "W"], 3, "CHWN")],
-    *[("filter_layout", v) for v in ("OIH", "OIHWW", None, "MIHW", "")],
-    *[("output_layout", v) for v in ("CHW", "OWH", None, "")],
+    *[("conjugate", v) for v in (0, 1, "true", None, [])],
+    *[("bias", v) for v in ("1", [float("nan")], ["1"], [None], [[1]], [True], [])],
+    *[("arithmetic", v) for v in ("float8", "wrap", "wrap:int64", None, 64, "", "int8")],
+    *[("storage", v) for v in ("uint8", {}, {"dtype": "uint7"}, {"dtype": "tf32"}, 3, [])],
+    *[("storage", {"dtype": "uint8", **v}) for v in ({"zero_point": 0.5}, {"rounding": "up"})],
+    *[("storage", {"dtype": "uint8", **v}) for v in ({"overflow": "clip"}, {"limit": 3})],
+    *[("image_layout", v) for v in (None, ["C", "H", "W"], 3, "CHWO", "CHH", "CH")],
+    *[("filter_layout", v) for v in ("OIH", "OIHWW", None, "MOHW")],
+    *[("output_layout", v) for v in ("OHW", "OWH", None)],
 ]
 
 
@@ -199,14 +267,14 @@ def test_only_a_mapping_is_a_convention(value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("flipped", {"flip": ("I", "H", "W")}),
-        ("per-channel", {"flip": ("H", "W")}),
-        ("convolution", {"flip": ("H", "W")}),
-        (" correlation\n", {"flip": ()}),
-        ("cross-correlation", {"flip": ()}),
+        ("flipped", {"flip": "flipped"}),
+        ("per-channel", {"flip": "per-channel"}),
+        ("convolution", {"flip": "per-channel"}),
+        (" correlation\n", {"flip": "correlation"}),
+        ("cross-correlation", {"flip": "correlation"}),
         ("{}", {}),
-        (' {"stride": 2, "flip": []}', {"stride": (2, 2), "flip": ()}),
-        ('{"padding": [[0, 1], [0, 1]]}', {"padding": ((0, 1), (0, 1))}),
+        (' {"stride": 2, "flip": []}', {"stride": 2, "flip": []}),
+        ('{"padding": [[0, 1], [0, 1]]}', {"padding": [[0, 1], [0, 1]]}),
         ('{"groups": 1}', {"groups": 1}),
     ],
 )
@@ -260,9 +328,47 @@ def test_what_is_wrong_with_a_count() -> None:
     assert caught.value.expected == "a whole number"
 
 
-def test_the_integer_arithmetics_to_the_letter() -> None:
-    kinds = {"uint8", "int8", "uint16", "int16", "uint32", "int32"}
-    assert set(INTEGER_ARITHMETICS) == {f"{how}:{k}" for how in ("wrap", "saturate") for k in kinds}
+@pytest.mark.parametrize(
+    ("slug", "flips"),
+    [
+        ("correlation", ["", "", ""]),
+        ("per-channel", ["W", "HW", "DHW"]),
+        ("flipped", ["IW", "IHW", "IDHW"]),
+    ],
+)
+def test_a_decomposition_over_any_number_of_axes(slug: str, flips: list[str]) -> None:
+    for rank, flip in enumerate(flips, 1):
+        assert named(slug, rank).flip == tuple(flip)
+        assert normalized({"flip": slug}, rank) == {"flip": tuple(flip)}
+
+
+def test_keys_in_the_records_own_types() -> None:
+    found = normalized({"stride": 2, "padding": 1, "activation": "relu", "bias": [1]}, 3)
+    assert found == {
+        "stride": (2, 2, 2),
+        "padding": ((1, 1),) * 3,
+        "activation": Activation("relu"),
+        "bias": (1.0,),
+    }
+    stored = normalized({"storage": {"dtype": "int8"}}, 1)["storage"]
+    assert stored == Storage("int8", 0, "half_even", "saturate")
+    with pytest.raises(InputError, match="stride"):
+        normalized({"stride": (1, 1)}, 3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "hint"),
+    [
+        ({"kernel_transposed": True}, '{"filter_layout": "OIWH"}'),
+        ({"output_layout": "NOHW"}, "'NCHW'"),
+        ({"arithmetic": "wrap:uint8"}, '"rounding": "toward_zero", "overflow": "wrap"'),
+        ({"arithmetic": "saturate:int8"}, '"rounding": "half_even", "overflow": "saturate"'),
+    ],
+)
+def test_what_schema_1_had_is_named_with_its_successor(keys: dict[str, object], hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Convention.from_dict(keys)
+    assert hint in str(caught.value.hint)
 
 
 def test_replace_changes_and_checks_what_is_named_alone() -> None:

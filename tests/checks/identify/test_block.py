@@ -20,7 +20,7 @@ PLACES = [(9, 11), (2, 30), (12, 7)]
 
 
 def axis(which: int, kernel: int, starts: int, *, first: int = 0, strides: Any = (1,)) -> Table:
-    """So many first windows in a row for every stride, and as many again for the kernel reversed."""
+    """So many first windows in a row for every stride, and as many again reversed."""
     every = [Way(1, 1, stride, first, starts) for stride in strides]
     return table(every, [place[which] for place in PLACES], SIZE[which], kernel)
 
