@@ -100,7 +100,8 @@ def merge(parts: Iterable[Tally]) -> Tally:
     every = list(parts)
     worse = [part for part in every if part.wrong]
     values = {part.value for part in worse}
-    same = len(values) == 1 or (None not in values and all(v != v for v in values))
+    nans = bool(values) and all(v is not None and math.isnan(v) for v in values)
+    same = len(values) == 1 or nans
     return Tally(
         comparison=merge_comparisons([part.comparison for part in every]),
         met=tuple(np.logical_or.reduce(axis) for axis in zip(*(p.met for p in every), strict=True)),

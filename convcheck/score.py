@@ -139,7 +139,7 @@ def number_bits(value: float) -> float:
 
 def plainest(low: float, high: float) -> float:
     """The plainest number between the two: zero, few digits, or one over a whole number."""
-    if low <= 0 <= high or not low <= high or math.isinf(low) and math.isinf(high):
+    if low <= 0 <= high or not low <= high or (math.isinf(low) and math.isinf(high)):
         return 0.0
     if high < 0:
         return -plainest(-high, -low)

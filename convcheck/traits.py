@@ -84,6 +84,7 @@ class Traits:
     spread: float
     integer: str | None
     size: int
+    telling: int
     finite: bool
     literal: Literal
 
@@ -138,6 +139,7 @@ def traits(output: Array) -> Traits:
         spread=float(np.std(told.astype(np.float64))) if told.size else 0.0,
         integer=_integer(output, least, most) if whole else None,
         size=output.size,
+        telling=round(output.size / max(some.size, 1) * told.size),
         finite=finite,
         literal=Literal.of(some),
     )

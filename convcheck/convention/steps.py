@@ -69,9 +69,9 @@ class Kind:
     """An entry: the functions take arrays and the values of the parameters.
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
-    values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what chooses and multiplies
-    alone. Where there are values, ``rough`` is the preimage before they are known, and ``read``
-    reads them off results and their arguments.
+    values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what only chooses and
+    multiplies. Where there are values, ``rough`` is the preimage before they are known, and
+    ``read`` gets them from results and their arguments.
     """
 
     words: str

@@ -157,7 +157,8 @@ def nearest(result: VerifyResult) -> list[str]:
     if miss is None:
         return []
     said = describe(miss.convention, output="The nearest miss")
-    right = f"{miss.total - miss.mismatched} of the {miss.total} elements"
+    seen = miss.comparison
+    right = f"{seen.total - seen.mismatched} of the {seen.total} elements"
     correlated = f"correlation {size(miss.correlation)}"
     return [f"{said}. This is not an answer: it gives {right} ({correlated})."]
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from convcheck.checks.areas import shape_of
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.forms import Form, fits
-from convcheck.checks.identify.layouts import Reading
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.unseen import why_unseen
-from convcheck.convention.channels import read_filters, stored_image, to_axes
+from convcheck.convention.channels import read_filters, stored_image, write_output
 from convcheck.convention.deviations import deviations
 from convcheck.errors import InputError
 from convcheck.rounding import blocks
@@ -35,13 +34,16 @@ LISTED = 48
 AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
 
 
-def alike(problem: Problem, held: Held, explored: Explored) -> tuple[list[Held], bool]:
+def alike(
+    problem: Problem, held: Held, explored: Explored
+) -> tuple[list[Held], list[Convention], bool]:
     """Forms of other operations that give the whole output too, within the margin; and a crowd.
 
-    They are those that the search came upon, and the single deviations of the best.
+    They are those that the search came upon, and the single deviations of the best. Those that do
+    the same with these filters to any image are no other operation; they are listed by themselves.
     """
     best = held.convention
-    found = [held]
+    found, equal = [held], []
     for form in explored.forms:
         if form.convention != best and form.total <= held.form.total + MARGIN + 1e-9:
             _add(problem, found, form, explored)
@@ -53,16 +55,16 @@ def alike(problem: Problem, held: Held, explored: Explored) -> tuple[list[Held],
     for c in single:
         if len(found) > LISTED:
             break
-        if _gives(problem, c, held.form, explored, FEW) and _gives(
-            problem, c, held.form, explored, MORE
-        ):
-            keys = held.form.score.keys + key_bits(c) - key_bits(best)
-            form = replace(
-                held.form, convention=c, score=replace(held.form.score, keys=max(keys, 0.0))
-            )
-            _add(problem, found, form, explored)
+        if not all(_gives(problem, c, held, explored, n) for n in (FEW, MORE)):
+            continue
+        if same_operation(problem, c, best):
+            equal.append(c)
+            continue
+        keys = max(held.form.score.keys + key_bits(c) - key_bits(best), 0.0)
+        score = replace(held.form.score, keys=keys)
+        _add(problem, found, replace(held.form, convention=c, score=score), explored)
     crowded = len(found) > LISTED or only_copies(problem, best)
-    return found[1:LISTED], crowded
+    return found[1:LISTED], equal, crowded
 
 
 _KEYS = (
@@ -95,23 +97,15 @@ def _add(problem: Problem, found: list[Held], form: Form, explored: Explored) ->
         found.append(held)
 
 
-def _gives(problem: Problem, c: Convention, form: Form, explored: Explored, count: int) -> bool:
+def _gives(problem: Problem, c: Convention, held: Held, explored: Explored, count: int) -> bool:
     """Whether a convention gives some elements as the form's does."""
     try:
-        if shape_of(problem, c) != shape_of(problem, form.convention):
+        if shape_of(problem, c) != tuple(len(marks) for marks in held.tally.met):
             return False
-        x = stored_image(problem.image, c)
-        read_filters(problem.filters, c, x.shape[1])
+        elements = Elements.of(problem, c, count)
     except InputError:
         return False
-    y = to_axes(problem.output, c.output_layout, "NC" + c.spatial)
-    reading = Reading(c, 0.0, x, problem.filters, y)
-    size = math.prod(y.shape)
-    flat = np.arange(size)
-    if size > count:
-        flat = np.unique(np.random.default_rng(count).integers(0, size, count))
-    elements = Elements(reading, np.stack(np.unravel_index(flat, y.shape), axis=1))
-    return fits(elements, replace(form, convention=c), explored.traits)
+    return fits(elements, replace(held.form, convention=c), explored.traits)
 
 
 def same_operation(problem: Problem, a: Convention, b: Convention) -> bool:
@@ -139,8 +133,6 @@ def same_operation(problem: Problem, a: Convention, b: Convention) -> bool:
 
 
 def _written(probe: Problem, c: Convention) -> Array:
-    from convcheck.convention.channels import write_output
-
     return write_output(Linear(probe, c).values, c)
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.layouts import Reading
 from convcheck.convention import Axis, Convention, round_to
 from convcheck.convention.axis import BORDER
-from convcheck.convention.channels import read_filters
+from convcheck.convention.channels import read_filters, stored_image, to_axes
 from convcheck.engine import axes_of, prepare_filters, prepare_image
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.layouts import Reading
+    from convcheck.checks.sums import Problem
 
 Array = NDArray[Any]
 
@@ -43,6 +44,18 @@ class Elements:
 
     reading: Reading
     index: Array
+
+    @classmethod
+    def of(cls, problem: Problem, c: Convention, count: int) -> Elements:
+        """Some elements of a convention's output, drawn; all of a small one.
+
+        Raises:
+            InputError: arrays that the convention does not fit.
+        """
+        x = stored_image(problem.image, c)
+        read_filters(problem.filters, c, x.shape[1])
+        y = to_axes(problem.output, c.output_layout, "NC" + c.spatial)
+        return cls(Reading(c, 0.0, x, problem.filters, y), drawn(y.shape, count))
 
     def values(self) -> Array:
         """The output there."""
@@ -76,6 +89,15 @@ class Elements:
             for first in range(0, len(self.index), step)
         ]
         return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def drawn(shape: tuple[int, ...], count: int) -> Array:
+    """(elements, axes): about so many places of an array, all of them where there are no more."""
+    size = math.prod(shape)
+    flat = np.arange(size)
+    if size > count:
+        flat = np.unique(np.random.default_rng(count).integers(0, size, count))
+    return np.stack(np.unravel_index(flat, shape), axis=1)
 
 
 def _part(
@@ -117,5 +139,5 @@ def _part(
         sizes.sum(axis=1),
         np.sqrt(np.einsum("ij,ij->i", sizes, sizes)),
         beyond.sum(axis=1),
-        ~border.reshape(count, -1).any(axis=1),
+        np.logical_not(border.reshape(count, -1).any(axis=1)),
     )

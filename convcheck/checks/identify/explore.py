@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.elements import Elements, Sums
+from convcheck.checks.identify.elements import Elements, Sums, drawn
 from convcheck.checks.identify.solve import HALF, claims, solve
 from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
 from convcheck.checks.identify.variants import variants
@@ -29,9 +29,9 @@ Array = NDArray[Any]
 
 BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
-EFFORT, MORE = 28.0, 34.0
-"""Bits that it takes to name a hypothesis of the parts of the space that are tried by default; and
-where nothing gives half of the output yet."""
+EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
+"""By the share of the output that is given: the bits that it takes to name a hypothesis of the parts
+of the space that are tried by default. Another one would have to give that share, too."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
 LOOKED_AT = 6
@@ -57,7 +57,8 @@ class Explored:
     @property
     def effort(self) -> float:
         """The bits up to which the space is tried, by default."""
-        return EFFORT if self.forms and self.forms[0].share >= HALF else MORE
+        share = self.forms[0].share if self.forms else 0.0
+        return next(bits for least, bits in EFFORT if share >= least)
 
     def add(self, form: Form) -> None:
         """Keep a form among the best."""
@@ -76,14 +77,15 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
+    tried = (volume(PASSES[p], found[r]) for cost, p, r in plan if budget is None or cost <= MORE)
+    most = sum(tried)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):
         if cost > best_cost:
             break
         if time.perf_counter() > ends:
-            rest = len({q for _, q, _ in plan[at:]})
-            explored.left_out = f"{len(plan) - at} of {len(plan)} parts of the space, of {rest} kinds, are not tried"
+            explored.left_out = f"of {len(plan)} parts of the space {len(plan) - at} are not tried"
             break
         one, reading = PASSES[p], found[r]
         if budget is not None and cost > explored.effort:
@@ -93,6 +95,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered
+        if problem.progress is not None:
+            problem.progress.searched(explored.considered, most)
         if not survivors:
             continue
         if r not in sampled:
@@ -146,6 +150,8 @@ def _solve(
             if form is None:
                 continue
             explored.add(form)
+            if _is_final(form):
+                break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break
@@ -208,18 +214,8 @@ def _is_final(form: Form) -> bool:
 def _elements(reading: Reading) -> Array:
     """The elements that hypotheses are solved on: all of a small output, else some everywhere."""
     shape = reading.output.shape
-    size = math.prod(shape)
     count = max(256, min(8192, PRODUCTS // max(reading.terms, 1)))
-    count = max(count, min(4 * shape[1], 4096))
-    if size <= count:
-        flat = np.arange(size)
-    else:
-        flat = (
-            np.sort(np.random.default_rng(1).choice(size, count, replace=False))
-            if size < 1 << 24
-            else (np.unique(np.random.default_rng(1).integers(0, size, count)))
-        )
-    return np.stack(np.unravel_index(flat, shape), axis=1)
+    return drawn(shape, max(count, min(4 * shape[1], 4096)))
 
 
 def _quantum(problem: Problem) -> float:

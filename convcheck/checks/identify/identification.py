@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from convcheck.score import MARGIN, Score
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
-    from convcheck.checks.identify.solve import Form
+    from convcheck.checks.identify.forms import Form
     from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
     from convcheck.convention import Convention
@@ -58,7 +58,10 @@ class IdentifyResult:
 
     ``candidates`` explain the output, the cheapest first, one for each class of conventions that
     are the same operation; a near match has its one candidate there too. ``nearest`` is the best
-    that was found where nothing explains the output.
+    that was found where nothing explains the output. ``hypotheses`` were considered in ``elapsed``
+    seconds. ``reasons`` say why the data cannot tell candidates apart, and ``remedy`` what data
+    would; of one that is identified, what makes no difference. ``expect_met`` says whether the
+    answer is as ``expect`` claims, None where nothing is claimed.
     """
 
     verdict: str
@@ -78,9 +81,9 @@ class IdentifyResult:
     @property
     def exit_code(self) -> ExitCode:
         """0 where the output is explained, and as it was expected to be."""
-        explained = self.verdict == "identified" or (
-            self.verdict == "ambiguous" and not self.strict
-        )
+        # What no image could tell with these filters, others would: that is no only answer.
+        alone = self.verdict == "identified" and not self.reasons
+        explained = alone or (self.verdict in ("identified", "ambiguous") and not self.strict)
         return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
 
 
@@ -140,52 +143,80 @@ def _identify(
     explored = explore(problem, found, budget)
     if not explored.parts:
         raise no_size(image, filters, output)
-    warnings: tuple[str, ...] = ()
-    if explored.left_out:
-        warnings += (f"the search ended after {budget:g} seconds: {explored.left_out}",)
     mute = degenerate(problem)
     held = _best(problem, explored)
-    verdict, candidates, miss = "unexplained", (), None
-    reasons: tuple[str, ...] = ()
-    advice = blindness = None
-    if held is not None and _is_worth(held, explored):
-        if held.wrong_count:
-            verdict = "near-match"
-            candidates = (_candidate(problem, held),)
-            verdict = "unexplained" if mute else verdict
-        else:
-            others, crowded = alike(problem, held, explored)
-            verdict = "ambiguous" if others or crowded or mute else "identified"
-            candidates = tuple(_candidate(problem, h) for h in (held, *others))
-            if verdict == "ambiguous":
-                from convcheck.checks.audit import audit
-
-                reasons = why(problem, [c.convention for c in candidates], crowded)
-                advice = remedy()
-                blindness = audit(image, filters, candidates[0].convention.to_dict(), propose=False)
-    if verdict == "unexplained":
-        candidates = ()
-        warnings += tuple(mute)
-        miss = miss_of(problem, explored)
+    worth = held is not None and _is_worth(held, explored)
+    answer = _Answer()
+    if held is not None and worth and not held.wrong_count:
+        answer = _explained(problem, held, explored, mute)
+    elif held is not None and worth and not mute:
+        answer = _Answer("near-match", (_candidate(held),))
+    warnings: tuple[str, ...] = ()
+    miss = None
+    if answer.verdict == "unexplained":
+        miss = miss_of(problem, explored, found)
+        warnings = (*mute, *_too_few(explored))
+    if explored.left_out and answer.verdict != "identified":
+        warnings += (f"the search ended early: {explored.left_out}",)
+    candidates = answer.candidates
     expect_met = None
     if expect is not None:
         from convcheck.checks.identify.expectation import meets
 
         expect_met = any(meets(problem, c, expect, len(candidates) == 1) for c in candidates)
     return IdentifyResult(
-        verdict=verdict,
+        verdict=answer.verdict,
         candidates=candidates,
         nearest=miss,
         hypotheses=explored.considered,
         elapsed=time.perf_counter() - begun,
-        reasons=reasons,
-        remedy=advice,
+        reasons=answer.reasons,
+        remedy=answer.remedy,
         expect=expect,
         expect_met=expect_met,
         strict=strict,
         warnings=warnings,
-        audit=blindness,
+        audit=answer.audit,
     )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A verdict with what it rests on."""
+
+    verdict: str = "unexplained"
+    candidates: tuple[Candidate, ...] = ()
+    reasons: tuple[str, ...] = ()
+    remedy: str | None = None
+    audit: AuditResult | None = None
+
+
+def _explained(problem: Problem, held: Held, explored: Explored, mute: list[str]) -> _Answer:
+    """The answer where a form gives all of the output: alone, or with others that do."""
+    others, equal, crowded = alike(problem, held, explored)
+    candidates = tuple(_candidate(h) for h in (held, *others))
+    conventions = [c.convention for c in candidates]
+    if not others and not crowded and not mute:
+        return _Answer("identified", candidates, why(problem, [held.convention, *equal], False))
+    from convcheck.checks.audit import audit
+
+    blindness = audit(problem.image, problem.filters, conventions[0].to_dict(), propose=False)
+    reasons = why(problem, conventions, crowded)
+    return _Answer("ambiguous", candidates, reasons, remedy(), blindness)
+
+
+TELLING = 60
+"""Elements with which a convention of the usual kinds is hardly missed."""
+
+
+def _too_few(explored: Explored) -> Iterator[str]:
+    """Of an output with so little in it that what made it may have been missed."""
+    told = explored.traits.telling
+    if told < TELLING:
+        yield (
+            f"OUT has only {told} elements that were not cut off: with so few, the convention that "
+            f"made it can be missed; an output with {TELLING} or more tells"
+        )
 
 
 FULL = 3
@@ -214,7 +245,7 @@ def _is_worth(held: Held, explored: Explored) -> bool:
     return held.score.gain > max(luck, WORTH * held.score.literal)
 
 
-def _candidate(problem: Problem, held: Held) -> Candidate:
+def _candidate(held: Held) -> Candidate:
     return Candidate(
         held.convention,
         held.comparison,

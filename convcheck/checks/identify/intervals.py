@@ -23,11 +23,11 @@ GRID = 17
 
 
 class Range(NamedTuple):
-    """An unknown between two ends, and how many elements allow it."""
+    """An unknown between two ends; ``met`` is how many elements allow it."""
 
     low: float
     high: float
-    count: int
+    met: int
 
     @property
     def width(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.check import Claim
+from convcheck.checks.identify.axes import ways
+from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.forms import Form
 from convcheck.checks.identify.places import where
-from convcheck.checks.identify.solve import Form
 from convcheck.checks.identify.whole import hold
 from convcheck.checks.sums import Linear
-from convcheck.convention.channels import read_output
+from convcheck.convention import Axis
 from convcheck.noise import DIRECT, Noise
 from convcheck.score import Score, key_bits
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.explore import Explored
+    from convcheck.checks.identify.layouts import Reading
     from convcheck.checks.sums import Problem
     from convcheck.comparison import Comparison
     from convcheck.convention import Convention
@@ -43,19 +47,20 @@ class Miss:
     form: Form = field(repr=False)
 
 
-def miss_of(problem: Problem, explored: Explored) -> Miss | None:
-    """Of the forms and of what was voted for, what follows the output best, channel by channel."""
+def miss_of(problem: Problem, explored: Explored, found: Sequence[Reading]) -> Miss | None:
+    """What follows the output best, channel by channel, and how it fares.
+
+    Of the forms that were solved for, of what was voted for, and of the plain conventions, which
+    are always asked: of a layer that is normalized otherwise it is the layer.
+    """
     conventions = [f.convention for f in explored.forms] + [f.convention for f in explored.voted]
-    best: tuple[float, float, Convention] | None = None
-    for c in dict.fromkeys(conventions):
-        plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
-        followed, factor = _correlation(problem, plain)
-        if best is None or followed > best[0] + 1e-6:
-            best = followed, factor, plain
-    if best is None:
+    conventions += [c for reading in found[:PLAIN] for c in _plain_conventions(reading)]
+    bare = {c.replace(**_BARE) for c in conventions}
+    ranked = [(*_correlation(problem, c), c) for c in sorted(bare, key=key_bits)]
+    if not ranked:
         return None
-    followed, factor, c = best
-    form = next((f for f in explored.forms if _same_sums(f.convention, c)), None)
+    followed, factor, c = max(ranked, key=lambda one: one[0])
+    form = next((f for f in explored.forms if f.convention.replace(**_BARE) == c), None)
     held = hold(problem, form or _plain(problem, c, explored.traits), explored.traits)
     return Miss(
         convention=held.convention,
@@ -67,6 +72,39 @@ def miss_of(problem: Problem, explored: Explored) -> Miss | None:
     )
 
 
+PLAIN = 3
+"""So many readings, the plainest, have their plain conventions asked."""
+SAMPLED = 4096
+"""Elements by which conventions are ranked."""
+_BARE: dict[str, Any] = {
+    "scale": 1.0,
+    "bias": None,
+    "activation": None,
+    "arithmetic": "exact",
+    "storage": None,
+}
+
+
+def _plain_conventions(reading: Reading) -> Iterator[Convention]:
+    """No dilation, the least stride, windows in the middle: as they are, and reversed."""
+    axes = []
+    for size, taps, outputs in zip(
+        reading.image.shape[2:], reading.taps, reading.output.shape[2:], strict=True
+    ):
+        plain = [w for w in ways(size, taps, outputs, dilations=(1,)) if w.input_dilation == 1]
+        if not plain:
+            return
+        first = plain[0]
+        start = min(0, first.first + first.count // 2)
+        axes.append(Axis(size, taps, first.stride, before=-start).fitted(outputs))
+    for flip in ("correlation", "per-channel"):
+        yield reading.base.replace(
+            flip=flip,
+            stride=[a.stride for a in axes],
+            padding=[(a.before, a.after) for a in axes],
+        )
+
+
 def _plain(problem: Problem, c: Convention, traits: Traits) -> Form:
     """A convention of which no numbers were solved for: its sums as they are."""
     claim = Claim(None, traits.unit, None, "exact")
@@ -74,19 +112,18 @@ def _plain(problem: Problem, c: Convention, traits: Traits) -> Form:
     return Form(c, claim, noise, Score(key_bits(c), 0.0, 0.0, 0.0, 0.0), np.ones(1, bool))
 
 
-def _same_sums(a: Convention, b: Convention) -> bool:
-    return a.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None) == b
-
-
 def _correlation(problem: Problem, c: Convention) -> tuple[float, float]:
     """How closely the output follows the sums within its channels, and by which factor."""
-    y = read_output(problem.output, c).astype(np.result_type(problem.output, np.float64))
-    p = Linear(problem, c).values
-    axes = (0, *range(2, y.ndim))
-    good = np.isfinite(y)
-    y = np.where(good, y, 0)
-    y = np.where(good, y - y.mean(axis=axes, keepdims=True), 0)
-    p = np.where(good, p - p.mean(axis=axes, keepdims=True), 0)
+    elements = Elements.of(problem, c, SAMPLED)
+    y, p = elements.values(), elements.sums(c).values
+    y = y.astype(np.result_type(y, np.float64))
+    good, channels = np.isfinite(y), elements.channels(c)
+    for o in np.unique(channels):
+        some = (channels == o) & good
+        if some.any():
+            y[some] -= y[some].mean()
+            p[some] -= p[some].mean()
+    p, y = p[good], y[good]
     power = float(np.vdot(p, p).real), float(np.vdot(y, y).real)
     shared = np.vdot(p, y)
     if min(power) <= 0:

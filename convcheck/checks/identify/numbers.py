@@ -6,6 +6,7 @@ element; ``members`` has the elements of each output channel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
     # A bias for each channel beside the sums as they are.
     yield 1.0, _biases(p, low, high, members, np.ones(count))
     one = factor(p[told], low[told], high[told])
-    if one.count:
+    if one.met:
         for a in _plain_or_exact(one.low, one.high, p, z, told):
             yield a, None
     slopes, weights = np.zeros(count), np.zeros(count)
@@ -58,7 +59,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
         )
         yield tuple(alone.tolist()), _biases(p, low, high, members, alone)
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
-        if all(r.count for r in ratios):
+        if all(r.met for r in ratios):
             yield tuple(likeliest(r.low, r.high) for r in ratios), None
 
 
@@ -82,8 +83,7 @@ def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> 
     """One channel's scale, whatever its bias."""
     if np.count_nonzero(told) < 3:
         return start
-    found = next(iter(_refined(p, low, high, told, [np.arange(len(p))], start)), start)
-    return float(found)
+    return next(_refined(p, low, high, told, [np.arange(len(p))], start), start)
 
 
 def _refined(
@@ -91,7 +91,7 @@ def _refined(
 ) -> Iterator[float]:
     """A slope near ``start`` in plain numbers, and as exactly as the elements tell it."""
     groups = [m[told[m]] for m in members if np.count_nonzero(told[m]) >= 2]
-    groups = sorted(groups, key=len, reverse=True)[:WIDEST]
+    groups = sorted(groups, key=lambda g: -len(g))[:WIDEST]
     if not groups or start == 0:
         return
     some = np.concatenate(groups)
@@ -115,7 +115,7 @@ def _refined(
             top += float(np.dot(x, t[near] - t[near].mean()))
             bottom += float(np.dot(x, x))
     if bottom > 0:
-        fine, error = top / bottom, wide / np.sqrt(len(some))
+        fine, error = top / bottom, wide / math.sqrt(len(some))
         yield plainest(fine - error / 4, fine + error / 4)
 
 
@@ -127,14 +127,14 @@ def _plain_or_exact(low: float, high: float, p: Array, z: Array, told: Array) ->
     power = float(np.dot(x[inside], x[inside]))
     if power > 0 and high > low:
         fine = float(np.dot(x[inside], t[inside])) / power
-        error = (high - low) / np.sqrt(max(np.count_nonzero(inside), 1))
+        error = (high - low) / math.sqrt(max(int(np.count_nonzero(inside)), 1))
         yield plainest(max(low, fine - error), min(high, fine + error))
 
 
 def _biases(
     p: Array, low: Array, high: Array, members: list[Array], scales: Array
 ) -> tuple[float, ...] | None:
-    """A bias for each channel: one and the same where all allow it, else each channel's likeliest."""
+    """A bias for each channel: one and the same where all allow it, else each one's likeliest."""
     found = [
         meeting(low[m] - a * p[m], high[m] - a * p[m]) for m, a in zip(members, scales, strict=True)
     ]

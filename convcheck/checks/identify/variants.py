@@ -30,17 +30,16 @@ def variants(
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
     """
+    if one.outputs:
+        c = c.replace(output_order=None)
     sums = elements.sums(c)
+    yield c, sums
     y = elements.values()
     real = y.dtype.kind != "c" and sums.values.dtype.kind != "c"
-    if one.outputs or (real and _some_channels(sums, y, elements)):
+    if real and (one.outputs or _some_channels(sums, y, elements)):
         ordered = _ordered(c, elements)
         if ordered != c:
             yield ordered, elements.sums(ordered)
-    if one.outputs:
-        c = c.replace(output_order=None)
-        sums = elements.sums(c)
-    yield c, sums
     padded = [max(pads) > 0 for pads in c.padding]
     if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
@@ -126,7 +125,7 @@ class _Lines:
         asked = self._away(sums.values)[some] / edge[some]
         loose = self.room[self.channels][some] / np.abs(edge[some])
         found = meeting(asked - loose, asked + loose)
-        if found.count < 0.3 * len(asked):
+        if found.met < 0.3 * len(asked):
             return []
         middle = 0.5 * (found.low + found.high)
         near = asked[np.abs(asked - middle) <= 2 * loose]

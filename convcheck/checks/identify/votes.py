@@ -56,7 +56,8 @@ def plain(values: Array, spread: float, step: float, modulus: float | None) -> J
         difference = predicted - wanted
         if modulus:
             difference = difference - modulus * np.rint(difference / modulus)
-        return np.abs(difference)
+        size: Array = np.abs(difference)
+        return size
 
     def quick(sums: Mapping[int, Array]) -> Array:
         within = sum((apart(sums[s], values[s]) <= room).astype(np.int8) for s in first)
