@@ -124,16 +124,24 @@ class Agreement:
 
 
 def agreement(
-    image: Array, filters: Array, output: Array, result: IdentifyResult
+    image: Array,
+    filters: Array,
+    output: Array,
+    result: IdentifyResult,
+    memory: int | None = None,
 ) -> Agreement | None:
-    """The output beside the best convention that was found; None where there is none."""
+    """The output beside the best convention that was found; None where there is none.
+
+    ``memory`` is what may be taken beside the arrays, 256 MiB where it is None.
+    """
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     best = result.candidates[0] if result.candidates else result.nearest
     if best is None or best.form is None:
         return None
     if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
         output = output.astype(np.complex128)
-    problem, c = Problem.of(image, filters, output), best.convention
+    problem = Problem.of(image, filters, output, memory=memory)
+    c = best.convention
     role, seen = ROLES[result.verdict], traits(read_output(output, c))
     return Agreement(problem, c, role, best.form.claim, best.form.noise, seen)
 

@@ -25,7 +25,7 @@ from convcheck.engine import (
     with_border,
 )
 from convcheck.mapping import Reference, reference
-from convcheck.rounding import Arithmetic, choose_arithmetic, largest_magnitude, quantum
+from convcheck.rounding import Arithmetic, choose_arithmetic, gamma, largest_magnitude, quantum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,20 +168,28 @@ class Linear:
 
     @cached_property
     def reach(self) -> Array:
-        """:attr:`magnitude` or a little more, made in single precision where that is possible."""
+        """:attr:`magnitude` or somewhat more, where sums are not exact; (N,1 or O,*S) or larger.
+
+        By Cauchy and Schwarz it is no more than the norm of what a window meets times the filter's:
+        the former are the same for all filters.
+        """
         c = self.convention
-        bank = np.abs(self._filters()).astype(np.float64)
-        sizes = [largest_magnitude(a) for a in (self.problem.image, self.problem.filters)]
-        plain = self.problem.image.dtype.kind in "biuf" and self.problem.image.dtype.itemsize <= 8
-        if not plain or not all(1e-9 < size < 1e9 for size in sizes) or c.padding_value:
+        if self.arithmetic.exact or c.groups > 1 or self.bank.dtype.kind == "c" or c.padding_value:
             return self.magnitude
+        sizes = [largest_magnitude(a) for a in (self.problem.image, self.problem.filters)]
+        if not all(1e-100 < size < 1e100 for size in sizes):  # whose squares are numbers
+            return self.magnitude
+        ones = np.ones((1, *self.bank.shape[1:]))
 
-        def single(array: Array) -> Array:
-            return np.abs(array.astype(np.float32))
+        def squared(array: Array) -> Array:
+            wide: Array = array.astype(np.float64)
+            power: Array = (wide * wide).sum(axis=1, keepdims=True)
+            return power
 
-        made = self._sums(single, bank.astype(np.float32), c).astype(np.float64)
-        # What is too small for single precision is lost beside 1e-30, and each product rounded.
-        found: Array = made * (1 + 2.0**-22 * (self.terms + 4)) + 1e-30 * self.terms
+        windows = np.sqrt(self._sums(squared, ones[:, :1], c))
+        filters = np.sqrt((self.bank**2).reshape(len(self.bank), -1).sum(axis=1))
+        beside = filters.reshape(-1, *(1,) * c.rank)
+        found: Array = windows * beside * (1 + gamma(2 * self.terms + 8))
         return found
 
     @cached_property

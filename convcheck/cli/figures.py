@@ -107,7 +107,7 @@ def identify_figures(
     from convcheck.checks.cell import check_cell, telling_cell, work_out
 
     image, filters, output = arrays
-    seen = checked.agreement(image, filters, output, result)
+    seen = checked.agreement(image, filters, output, result, options.get("memory"))
     if seen is None:
         return {}, ("nothing comes near OUT: there is no convention to explain or to picture",)
     made: dict[str, Any] = {"windows": checked.windows(seen.convention, image, filters)}

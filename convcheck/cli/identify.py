@@ -114,7 +114,7 @@ def identify(
         )
     seconds = perf_counter() - started
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
-    drawn, notes = identify_figures(arrays, result, output)
+    drawn, notes = identify_figures(arrays, result, {**output, "memory": memory})
     options = [] if expect is None else ["--expect", expect]
     options += ["--strict"] if strict else []
     options += ["--effort", effort] if effort != "default" else []

@@ -108,7 +108,7 @@ class Bar:
         self._total = total or 0
         self._counted = total is not None
         self._verbose = verbose
-        self._done = 0
+        self._done = self._searched = 0
         self._told: tuple[str, float, float] | None = (unit, 0, total) if total else None
         self._entered = 0.0
         self._begun: dict[str, float] = {}
@@ -132,6 +132,15 @@ class Bar:
                 self._shown.stop()
         if isinstance(error, MemoryError) and self._plan is not None:
             raise _out_of_memory(self._plan) from error
+        if isinstance(error, KeyboardInterrupt) and not error.args and self._far:
+            raise KeyboardInterrupt(self._far) from None
+
+    @property
+    def _far(self) -> str:
+        """What whoever interrupts is told; nothing where nothing was done."""
+        if self._done:
+            return f"partial: {self._done} of {self._total} {self._unit} were done"
+        return f"partial: {self._searched} conventions were considered" if self._searched else ""
 
     def begin(self, plan: Plan) -> None:
         """Before the first tile of a comparison, or of the next: there may be several."""
@@ -152,6 +161,7 @@ class Bar:
     def searched(self, hypotheses: int, most: int) -> None:
         """After each part of a search."""
         check_inputs()
+        self._searched = hypotheses
         self._tell("million conventions", hypotheses / 1e6, most / 1e6)
 
     def _tell(self, unit: str, done: float, total: float) -> None:

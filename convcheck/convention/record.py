@@ -77,7 +77,7 @@ class Convention:
             value = getattr(self, name)
             if name in _LAYOUTS and value == "":
                 value = _LAYOUTS[name] + spatial(rank)
-            elif name in _PER_AXIS and value == key.default and isinstance(value, tuple):
+            elif name in _PER_AXIS and isinstance(value, tuple) and value == key.default:
                 value = key.default * rank
             object.__setattr__(self, name, key.check(name, value, rank))
 
@@ -190,11 +190,8 @@ def _rank(c: Convention) -> int:
     if not found:
         for name in _PER_AXIS:
             value = getattr(c, name)
-            if (
-                value != VOCABULARY[name].default
-                and not isinstance(value, str)
-                and is_listed(value)
-            ):
+            default = isinstance(value, tuple) and value == VOCABULARY[name].default
+            if not default and not isinstance(value, str) and is_listed(value):
                 found[name] = len(value)
     ranks = set(found.values())
     if len(ranks) > 1 or not ranks <= {1, 2, 3}:

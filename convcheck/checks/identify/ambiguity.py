@@ -55,7 +55,7 @@ def alike(
     for c in single:
         if len(found) > LISTED:
             break
-        if not all(_gives(problem, c, held.form, explored, n) for n in (FEW, MORE)):
+        if not all(_gives(problem, c, held, explored, n) for n in (FEW, MORE)):
             continue
         if same_operation(problem, c, best):
             equal.append(c)
@@ -97,15 +97,15 @@ def _add(problem: Problem, found: list[Held], form: Form, explored: Explored) ->
         found.append(held)
 
 
-def _gives(problem: Problem, c: Convention, form: Form, explored: Explored, count: int) -> bool:
+def _gives(problem: Problem, c: Convention, held: Held, explored: Explored, count: int) -> bool:
     """Whether a convention gives some elements as the form's does."""
     try:
-        if shape_of(problem, c) != shape_of(problem, form.convention):
+        if shape_of(problem, c) != tuple(len(marks) for marks in held.tally.met):
             return False
         elements = Elements.of(problem, c, count)
     except InputError:
         return False
-    return fits(elements, replace(form, convention=c), explored.traits)
+    return fits(elements, replace(held.form, convention=c), explored.traits)
 
 
 def same_operation(problem: Problem, a: Convention, b: Convention) -> bool:

@@ -29,9 +29,9 @@ Array = NDArray[Any]
 
 BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
-EFFORT, MORE = 28.0, 34.0
-"""Bits that it takes to name a hypothesis of the parts of the space that are tried by default; and
-where nothing gives half of the output yet."""
+EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
+"""By the share of the output that is given: the bits that name a hypothesis of what is still tried
+by default. Another one would have to give that share, too."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
 LOOKED_AT = 6
@@ -57,7 +57,8 @@ class Explored:
     @property
     def effort(self) -> float:
         """The bits up to which the space is tried, by default."""
-        return EFFORT if self.forms and self.forms[0].share >= HALF else MORE
+        share = self.forms[0].share if self.forms else 0.0
+        return next(bits for least, bits in EFFORT if share >= least)
 
     def add(self, form: Form) -> None:
         """Keep a form among the best."""
@@ -76,6 +77,12 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
+    tried = (
+        volume(PASSES[p], found[r])
+        for cost, p, r in plan
+        if budget is None or cost <= EFFORT[-1][1]
+    )
+    most = sum(tried)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):
@@ -92,6 +99,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered
+        if problem.progress is not None:
+            problem.progress.searched(explored.considered, most)
         if not survivors:
             continue
         if r not in sampled:
@@ -145,6 +154,8 @@ def _solve(
             if form is None:
                 continue
             explored.add(form)
+            if _is_final(form):
+                break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break

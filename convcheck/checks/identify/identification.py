@@ -58,7 +58,10 @@ class IdentifyResult:
 
     ``candidates`` explain the output, the cheapest first, one for each class of conventions that
     are the same operation; a near match has its one candidate there too. ``nearest`` is the best
-    that was found where nothing explains the output.
+    that was found where nothing explains the output. ``hypotheses`` were considered in ``elapsed``
+    seconds. ``reasons`` say why the data cannot tell candidates apart, and ``remedy`` what data
+    would; of one that is identified, what makes no difference. ``expect_met`` says whether the
+    answer is as ``expect`` claims, None where nothing is claimed.
     """
 
     verdict: str
