@@ -122,11 +122,10 @@ def arranged_filters(filters: Array, t: Truth, channels: int) -> Array:
     """Step 2: all outputs, the inputs of one group, spatial."""
     layout, groups = t["filter_layout"], t["groups"]
     axes = spatial(layout)
+    letters = ("IM" if "M" in layout else "OI") + axes
+    w = np.flip(read(filters, layout, letters), [letters.index(a) for a in t["flip"]])
     if "M" in layout:
-        w = read(filters, layout, "IM" + axes)
         w = w.reshape(-1, 1, *w.shape[2:])
-    else:
-        w = read(filters, layout, "OI" + axes)
     if "I" not in layout and "O" not in layout and groups > 1:
         w = np.repeat(w, groups, axis=0)
     elif groups > 1 and w.shape[1] == channels:
@@ -135,7 +134,7 @@ def arranged_filters(filters: Array, t: Truth, channels: int) -> Array:
     w = w - per_channel(t["filter_offset"], len(axes), axis=0)
     if t["conjugate"]:
         w = w.conj()
-    return np.flip(w, [("OI" + axes).index(a) for a in t["flip"]])
+    return w
 
 
 def bordered(x: Array, t: Truth) -> Array:

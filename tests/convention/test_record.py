@@ -77,7 +77,7 @@ def mappings(draw: st.DrawFn) -> dict[str, object]:
     rank = draw(st.integers(1, 3))
     each = st.lists(sizes, min_size=rank, max_size=rank)
     pads = st.lists(st.integers(-9, 9), min_size=2, max_size=2)
-    keys = draw(
+    return draw(
         st.fixed_dictionaries(
             {"image_layout": layouts(rank, "NC")},
             optional={
@@ -116,7 +116,6 @@ def mappings(draw: st.DrawFn) -> dict[str, object]:
             },
         )
     )
-    return keys
 
 
 def test_the_keys_and_their_defaults_are_the_fixed_ones() -> None:

@@ -189,8 +189,11 @@ def test_words_and_json(plain: Any, words: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["ReLU", "", False, 0, ["relu"], {"leaky_relu": [0.1, 0.2]}, {"clip": 1.0}, {"relu": 1}]
-    + [{"leaky_relu": float("nan")}, {}, {"leaky_relu": 0.1, "clip": [0, 1]}],
+    [
+        *("ReLU", "", False, 0, ["relu"], {}, {"clip": 1.0}, {"relu": 1}),
+        *({"leaky_relu": [0.1, 0.2]}, {"leaky_relu": float("nan")}),
+        {"leaky_relu": 0.1, "clip": [0, 1]},
+    ],
     ids=str,
 )
 def test_other_values_are_refused(value: Any) -> None:
