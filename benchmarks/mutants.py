@@ -35,7 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LISTED = Path(__file__).with_name("equivalent.txt")
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
-    "convention.record": "test_convention",
+    "convention.record": "convention/test_record",
+    "convention.steps": "convention/test_steps",
     "convention.storage": "test_storage",
     "convention.deviations": "test_deviations",
     "engine": "test_engine test_fourier",
