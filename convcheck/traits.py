@@ -107,8 +107,7 @@ class Traits:
         """
         sizes = np.abs(values).astype(np.float64)
         if self.format == "integer":
-            exact = sizes < 2.0**53
-            return np.where(exact, 2.0**-20, spacing(sizes, "float64"))
+            return np.maximum(2.0**-20, 4 * spacing(sizes, "float64"))
         return spacing(sizes, self.format)
 
     def bits(self, values: Array) -> Array:
