@@ -130,10 +130,11 @@ def number_bits(value: float) -> float:
     inverse = 1 / size
     if size < 1 and inverse < 1e6 and abs(inverse - round(inverse)) <= 1e-9 * inverse:
         best = min(best, 2.0 + 2 * math.log2(round(inverse)))
-    digits = f"{size:.16e}".split("e")
-    figures = len(digits[0].replace(".", "").rstrip("0"))
+    digits, _, _ = repr(size).partition("e")
+    figures = len(digits.replace(".", "").strip("0"))
     if figures <= 12:  # beyond that a decimal is as long as the number's own bits
-        best = min(best, 2.0 + 3.33 * figures + abs(int(digits[1])) ** 0.5)
+        exponent = math.floor(math.log10(size))
+        best = min(best, 2.0 + 3.33 * figures + abs(exponent) ** 0.5)
     return sign + best
 
 

@@ -107,7 +107,8 @@ class Traits:
         """
         sizes = np.abs(values).astype(np.float64)
         if self.format == "integer":
-            return np.maximum(2.0**-20, 4 * spacing(sizes, "float64"))
+            grain: Array = np.maximum(2.0**-20, 4 * spacing(sizes, "float64"))
+            return grain
         return spacing(sizes, self.format)
 
     def bits(self, values: Array) -> Array:

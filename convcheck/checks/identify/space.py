@@ -287,8 +287,8 @@ def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
     dilations: tuple[int, ...] = DILATIONS
     if one.far:
         dilations = wide_dilations(size, kernel, outputs)
-    elif len(reading.taps) == 3:
-        dilations = DILATIONS[:2]
+    elif len(reading.taps) == 3 and not one.wide:
+        dilations = DILATIONS[:2]  # the others with what is rarer
     return ways(
         size,
         kernel,
