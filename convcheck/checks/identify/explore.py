@@ -223,8 +223,10 @@ def _elements(reading: Reading) -> Array:
 
 
 def _quantum(problem: Problem) -> float:
-    """Sums of absolute products up to this, over the unit roundoff, lose nothing: their quantum."""
+    """What divides all sums, where none of them loses anything; infinite for integers' own sums."""
     work = problem.arithmetic
+    if work.dtype.kind == "i":
+        return math.inf
     return work.quantum if work.exact else 0.0
 
 
