@@ -234,11 +234,7 @@ def shuffled(y: Any) -> Any:
 
 NOT_CONVOLUTIONS = {
     "max pool": lambda x, w: F.max_pool2d(F.conv2d(x, w), 2),
-    "sigmoid": lambda x, w: torch.sigmoid(F.conv2d(x, w)),
-    "tanh": lambda x, w: torch.tanh(F.conv2d(x, w)),
-    "gelu": lambda x, w: F.gelu(F.conv2d(x, w)),
     "square": lambda x, w: F.conv2d(x, w) ** 2,
-    "absolute": lambda x, w: F.conv2d(x, w).abs(),
     "gamma": lambda x, w: torch.sign(F.conv2d(x, w)) * F.conv2d(x, w).abs() ** 0.45,
     "two layers": lambda x, w: F.conv2d(F.relu(F.conv2d(x, w)), torch.ones(4, 4, 3, 3)),
     "another bank": lambda x, w: F.conv2d(x, normal(*w.shape)),
