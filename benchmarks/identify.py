@@ -1,11 +1,15 @@
 """What ``identify`` costs: on a CNN layer, against trying conventions one by one, and as it grows.
 
     python benchmarks/identify.py [RUNS]
+    python benchmarks/identify.py unexplained
 
 The layer is 64x56x56 by 64x64x3x3 in float32, stride 2, asymmetric padding, kernels flipped. Brute
-force is one run of the engine for each hypothesis, taken from 100 of them, where no hypothesis is
-true and so the whole space is searched. Start-up is a whole process of ``convcheck identify``
-against one that imports torch and makes the output; it is left out where torch is not installed.
+force is one run of the engine for each hypothesis that was tried, taken from 100 of them, where no
+hypothesis is true and so all are tried that the budget allows. Start-up is a whole process of
+``convcheck identify`` against one that imports torch and makes the output; it is left out where
+torch is not installed.
+``unexplained`` is the other end: 30 kinds of output, of :mod:`unexplained`, that are no convolution
+by the filters that are given. Nothing may be said of them, and that has to be said soon.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import unexplained as kinds
 
 from convcheck.checks.identify import identify
 from convcheck.convention import Convention
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOAL, RATIO_GOAL = 0.060, 1e-3
-LAYER = Convention(flip=("H", "W"), stride=2, padding=((0, 1), (0, 1)))
+LAYER = Convention(flip=("H", "W"), stride=(2, 2), padding=((0, 1), (0, 1)))
 SIZES = (28, 56, 112, 224)
 TORCH = """
 import numpy as np, torch
@@ -74,7 +79,7 @@ def in_process(runs: int) -> None:
 
 
 def against_brute_force(runs: int) -> None:
-    """The whole space of a layer, for an output that nothing explains, against a run for each."""
+    """The search of a layer, for an output that nothing explains, against a run for each."""
     x, w, y = layer(56)
     noise = np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
     result = identify(x, w, noise)
@@ -88,7 +93,7 @@ def against_brute_force(runs: int) -> None:
     each = median(lambda: [convolve(x, w, c) for c in hundred], 3) / 100
     brute = each * result.hypotheses
     ratio = ours / brute
-    print(f"\nhypotheses, all that there are      {result.hypotheses:8d}")
+    print(f"\nhypotheses that were tried          {result.hypotheses:8d}")
     print(f"identify                            {ours:8.2f} s")
     print(f"brute force, from 100 of them       {brute:8.0f} s")
     verdict = "met" if ratio <= RATIO_GOAL else "MISSED"
@@ -134,8 +139,33 @@ def as_processes(runs: int) -> None:
     print(f"ratio                               {times[0] / times[1]:8.2f}")
 
 
+def unexplained() -> None:
+    """How long it takes to say that nothing explains an output, kind by kind."""
+    names, every = kinds.names(), []
+    print(f"{'what OUT is':38} {'elements':>8} {'verdict':12} {'median':>8} {'worst':>8}")
+    for name in names:
+        times, verdicts, sizes = [], set(), []
+        for seed in range(len(kinds.LAYERS)):
+            x, w, y = kinds.draw(name, seed)
+            started = time.perf_counter()
+            verdicts.add(identify(x, w, y).verdict)
+            times.append(time.perf_counter() - started)
+            sizes.append(y.size)
+        every += times
+        said = ", ".join(sorted(verdicts))
+        print(
+            f"{name:38} {max(sizes):8d} {said:12} {statistics.median(times):6.1f} s "
+            f"{max(times):6.1f} s",
+            flush=True,
+        )
+    print(f"{len(names)} kinds: median {statistics.median(every):.1f} s, worst {max(every):.1f} s")
+
+
 def main() -> None:
     """Print the tables."""
+    if sys.argv[1:] == ["unexplained"]:
+        unexplained()
+        return
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     in_process(runs)
     against_brute_force(runs)

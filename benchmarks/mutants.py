@@ -33,39 +33,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LISTED = Path(__file__).with_name("equivalent.txt")
-# The tests that are about a part of identify, which take seconds; the whole of it takes minutes.
-IDENTIFY = {
-    "test_identify_parts test_identify_nearest": (
-        *("ambiguity", "axes", "classes", "flat", "readings"),
-    ),
-    "test_identify_expectation test_identify_parts": ("expectation",),
-    "test_identify_windows": ("windows",),
-    "test_identify_samples test_identify_parts test_identify_nearest": ("samples",),
-    "test_identify_nearest": ("nearest",),
-    "test_identify_tally test_identify_parts test_identify_nearest": ("tally",),
-    "test_identify_thin test_identify_tally": ("thin",),
-    "test_identify_looks": ("looks",),
-    "test_identify_judging test_identify_holding test_identify_tally": ("holding",),
-    "test_identify_judging test_identify_holding test_identify_tally test_identify_rare": (
-        "judging",
-    ),
-    "test_identify_solving test_identify_fit test_identify_judging test_identify_rare": (
-        "solving",
-    ),
-    "test_identify_border test_identify_constant test_identify_fit": ("fit",),
-    "test_identify_estimates": ("estimates",),
-    "test_identify_numbers test_identify_border": ("bounds", "numerals", "wrapped"),
-    "test_identify_room test_identify_judges test_identify_lines": ("judges", "lines"),
-    "test_identify_block test_identify_search_parts": ("block", "search"),
-    "test_identify_passes test_identify_stages": ("stages",),
-    "test_identify_exploration test_identify_orders test_identify_luck test_identify_stages": (
-        "exploration",
-    ),
-    "test_identify_answer": ("identification",),
-}
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
-    "convention": "test_convention",
+    "convention.record": "test_convention",
+    "convention.storage": "test_storage",
+    "convention.deviations": "test_deviations",
     "engine": "test_engine test_fourier",
     "fourier": "test_fourier",
     "rounding": "test_rounding",
@@ -73,7 +45,10 @@ TESTS = {
     "reference": "test_compare",
     "checks.one_tile": "test_one_tile test_compare test_tiles test_lies",
     "mapping": "test_mapping",
-    **{f"checks.identify.{name}": tests for tests, names in IDENTIFY.items() for name in names},
+    "score": "test_score",
+    "noise": "test_noise",
+    "check": "test_check",
+    "traits": "test_traits",
 }
 SWAPS = (
     *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "Pow_Mul", "FloorDiv_Mul"),

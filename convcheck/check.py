@@ -151,7 +151,7 @@ def judge(
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
-    low, high, meant = _interval(values, predicted, claim.storage, traits, sigma)
+    low, high, meant = _interval(values, predicted, claim.storage, traits)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
     residual = np.where(np.isfinite(values), residual, np.inf)
     beyond = residual > bound
@@ -377,7 +377,7 @@ def stored_comparison(comparison: Comparison, c: Convention) -> Comparison:
 
 
 def _interval(
-    values: Array, predicted: Array, storage: Storage | None, traits: Traits, sigma: Array
+    values: Array, predicted: Array, storage: Storage | None, traits: Traits
 ) -> tuple[Array, Array, Array]:
     """Between which numbers each result was before it was stored, and the prediction beside them.
 
@@ -387,13 +387,14 @@ def _interval(
     finite = np.where(np.isfinite(values), values, 0)
     if storage is None:
         if finite.dtype.kind == "c":
-            away, half = np.abs(finite - predicted), traits.steps(np.abs(finite))
+            away, half = np.abs(finite - predicted), traits.grain(finite)
             return away - half, away + half, np.zeros(away.shape)
-        half = 0.5 * (1 + 2.0**-20) * traits.steps(finite)
-        if traits.whole:
-            half = np.where(sigma > 0, half, 2.0**-20)
+        half = 0.5 * (1 + 2.0**-20) * traits.grain(finite)
         return finite - half, finite + half, predicted
     low, high = storage.interval(finite)
+    least, most = storage.limits
+    impossible = (finite < least) | (finite > most)
+    low, high = np.where(impossible, np.inf, low), np.where(impossible, -np.inf, high)
     if storage.is_integer and storage.overflow == "wrap":
         size = 2.0 ** np.iinfo(storage.dtype).bits
         predicted = predicted - size * np.rint((predicted - 0.5 * (low + high)) / size)

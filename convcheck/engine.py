@@ -298,8 +298,10 @@ def finish(y: Array, convention: Convention) -> Array:
         y = y + _beside(c.bias, "bias", y)
     if c.activation is not None:
         y = c.activation.apply(y)
-    y = round_to(y, c.arithmetic)
-    return y if c.storage is None else c.storage.apply(y)
+    if c.storage is not None:
+        return c.storage.apply(y)
+    # Sums of TF32 operands are single precision's.
+    return round_to(y, "float32" if c.arithmetic == "tf32" else c.arithmetic)
 
 
 def _beside(value: Numbers, key: str, y: Array) -> Array:

@@ -145,7 +145,7 @@ def plainest(low: float, high: float) -> float:
         return -plainest(-high, -low)
     if not math.isfinite(high):
         high = 2 * low + 1
-    best, length = (low + high) / 2, 52.0
+    best, length = (low + high) / 2, math.inf
     if low == high:
         return low
     exponent = math.floor(math.log10(high))

@@ -100,6 +100,17 @@ class Traits:
             return np.maximum(spacing(sizes, "float64"), 1.0)
         return spacing(sizes, self.format)
 
+    def grain(self, values: Array) -> Array:
+        """How far two results may be apart that are stored alike, though nothing says how.
+
+        Floats are rounded to the format; integers are what they are, as far as float64 has them.
+        """
+        sizes = np.abs(values).astype(np.float64)
+        if self.format == "integer":
+            exact = sizes < 2.0**53
+            return np.where(exact, 2.0**-20, spacing(sizes, "float64"))
+        return spacing(sizes, self.format)
+
     def bits(self, values: Array) -> Array:
         """What every element takes as it is."""
         return self.literal.bits(values, self.steps(values))

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").
 
 
 def test_the_pages_are_there() -> None:
-    assert {"ci.md", "conventions.md", "proof.md", "trust.md"} <= set(DOCS)
+    assert {"ci.md", "conventions.md", "proof.md", "search.md", "trust.md"} <= set(DOCS)
 
 
 def test_every_key_has_its_row() -> None:
@@ -66,7 +66,7 @@ def test_every_format_has_its_row() -> None:
             assert f"| `{name}` | `{ending}` |" in DOCS["ci.md"]
 
 
-@pytest.mark.parametrize("name", ["ci.md", "conventions.md", "proof.md", "trust.md"])
+@pytest.mark.parametrize("name", ["ci.md", "conventions.md", "proof.md", "search.md", "trust.md"])
 def test_fences_are_closed(name: str) -> None:
     assert DOCS[name].count("```") % 2 == 0
 
@@ -157,3 +157,16 @@ def test_what_is_said_to_hold_a_promise_is_there() -> None:
     named = set(re.findall(r"`?((?:tests|benchmarks)/\w+(?:\.\w+)?)\b", DOCS["trust.md"]))
     assert len(named) > 8
     assert all((ROOT / path).exists() for path in named), named
+
+
+def test_the_answer_that_is_worked_out_is_real() -> None:
+    page = DOCS["search.md"]
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    found, score = names["found"], names["score"]
+    assert (found.verdict, found.candidates[0].comparison.mismatched) == ("near-match", 1)
+    table = page.split("and `score` is\n")[1].split("Why it is not said otherwise")[0]
+    bits = dict(re.findall(r"^\| \W*(\w+)\W* \| \W*([\d.]+)", table, re.MULTILINE))
+    parts = ("keys", "numbers", "exceptions", "residual", "literal")
+    assert bits.pop("cost") == f"{score.total:.1f}"
+    assert bits == {name: f"{getattr(score, name):.1f}" for name in parts}

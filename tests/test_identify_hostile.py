@@ -216,8 +216,6 @@ OPEN |= {
     "all of output channel 2, zeroed": "a scale of 0 is taken for an explanation",
     "all of every second output channel, from 1, zeroed": "a scale of 0 explains what it removes",
     "rows 4 to 7, zeroed": "not found",
-    "all of output channel 2": "a bias is made of one element of what is wrong",
-    "all of every second output channel, from 1": "biases are made of what is wrong",
 }
 
 

@@ -156,6 +156,8 @@ def test_the_sentences_of_every_verdict() -> None:
     same = "flips make no difference: the kernel is symmetric"
     sure = result("identified", candidate(FLAT, seen()), reasons=(same,))
     assert f"{same.capitalize()}." in table.render(report(sure), Style())
+    strict = table.render(report(replace(sure, strict=True)), Style())
+    assert "With --strict that is a failure" in strict
     sure = result("identified", candidate(FLAT, seen(diff=1e-9), algorithm="Winograd F(4,3)"))
     shown = table.render(report(sure), Style())
     assert "Elements that fit: 20 of 20, within the bound of Winograd F(4,3):" in shown

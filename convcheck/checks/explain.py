@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.inputs import image_and_bank, place_names
+from convcheck.comparison import number
 from convcheck.convention.channels import spatial
 from convcheck.engine import correlate
 from convcheck.errors import InputError
@@ -226,7 +227,7 @@ def follow_impulse(
 
 def as_blocks(array: Array) -> tuple[Block, ...]:
     """An array (C,*F) as numbers of Python's own: a block a channel, in 3-D a block a slice."""
-    return tuple(tuple(tuple(v.item() for v in row) for row in block) for block in _rows(array))
+    return tuple(tuple(tuple(map(number, row)) for row in block) for block in _rows(array))
 
 
 def _rows(array: Array) -> Array:

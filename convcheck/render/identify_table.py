@@ -79,6 +79,8 @@ def _one(report: Report, result: IdentifyResult) -> Iterator[str]:
     yield from evidence(candidate)
     yield score(result)
     yield from (f"{reason[:1].upper()}{reason[1:]}." for reason in result.reasons)
+    if result.reasons and result.strict:
+        yield "With --strict that is a failure: other filters would tell."
     yield from _said(candidate.convention)
     yield from _code(candidate.convention, report)
 

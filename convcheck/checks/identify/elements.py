@@ -13,7 +13,7 @@ from convcheck.checks.identify.layouts import Reading
 from convcheck.convention import Axis, Convention, round_to
 from convcheck.convention.axis import BORDER
 from convcheck.convention.channels import read_filters, stored_image, to_axes
-from convcheck.engine import axes_of, prepare_filters, prepare_image
+from convcheck.engine import axes_of, is_whole, prepare_filters, prepare_image
 
 if TYPE_CHECKING:
     from convcheck.checks.sums import Problem
@@ -126,7 +126,9 @@ def _part(
     x = image[tuple(where)]
     if precision is not None:
         x = round_to(x, precision)
-    kind = np.result_type(x, bank, np.float64)
+    # Integers are summed as such: float64 may not have what they add up to.
+    whole = x.dtype.kind in "biu" and bank.dtype.kind in "biu" and is_whole(c.padding_value)
+    kind = np.dtype(np.int64) if whole else np.result_type(x, bank, np.float64)
     w = bank[o].astype(kind)
     x = np.where(met, x, 0).astype(kind)
     if c.padding_value:
@@ -134,10 +136,11 @@ def _part(
     products = (x * w).reshape(count, -1)
     sizes = np.abs(products)
     beyond = np.where(border, w, 0).reshape(count, -1)
+    sums = products.sum(axis=1)
     return (
-        products.sum(axis=1),
-        sizes.sum(axis=1),
-        np.sqrt(np.einsum("ij,ij->i", sizes, sizes)),
+        sums.astype(np.result_type(sums, np.float64)),
+        sizes.sum(axis=1).astype(np.float64),
+        np.sqrt((sizes.astype(np.float64) ** 2).sum(axis=1)),
         beyond.sum(axis=1),
         np.logical_not(border.reshape(count, -1).any(axis=1)),
     )

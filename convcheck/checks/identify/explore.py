@@ -30,8 +30,8 @@ Array = NDArray[Any]
 BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
 EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
-"""By the share of the output that is given: the bits that it takes to name a hypothesis of the parts
-of the space that are tried by default. Another one would have to give that share, too."""
+"""By the share of the output that is given: the bits that name a hypothesis of what is still tried
+by default. Another one would have to give that share, too."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
 LOOKED_AT = 6
@@ -77,7 +77,11 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
-    tried = (volume(PASSES[p], found[r]) for cost, p, r in plan if budget is None or cost <= MORE)
+    tried = (
+        volume(PASSES[p], found[r])
+        for cost, p, r in plan
+        if budget is None or cost <= EFFORT[-1][1]
+    )
     most = sum(tried)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
@@ -219,8 +223,10 @@ def _elements(reading: Reading) -> Array:
 
 
 def _quantum(problem: Problem) -> float:
-    """Sums of absolute products up to this, over the unit roundoff, lose nothing: their quantum."""
+    """What divides all sums, where none of them loses anything; infinite for integers' own sums."""
     work = problem.arithmetic
+    if work.dtype.kind == "i":
+        return math.inf
     return work.quantum if work.exact else 0.0
 
 

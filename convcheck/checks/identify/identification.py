@@ -16,7 +16,7 @@ from convcheck.checks.identify.explore import BUDGET, Explored, explore
 from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
-from convcheck.checks.identify.refusals import no_reading, no_size
+from convcheck.checks.identify.refusals import an_output, no_reading, no_size
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Problem
@@ -136,6 +136,9 @@ def _identify(
     _check(image, filters, output)
     if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
         output = output.astype(np.complex128)
+    refused = an_output(image, filters, output)
+    if refused is not None:
+        raise refused
     found = readings(image, filters, output)
     if not found:
         raise no_reading(image, filters, output)

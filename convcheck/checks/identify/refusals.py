@@ -34,14 +34,31 @@ def no_size(image: Array, filters: Array, output: Array) -> InputError:
     )
 
 
+def an_output(image: Array, filters: Array, output: Array) -> InputError | None:
+    """The error where W is as large as OUT, and nearly as large as IMG: no kernel is."""
+    large = [
+        n for n, most in zip(filters.shape[-2:], image.shape[-2:], strict=False) if 2 * n > most
+    ]
+    if filters.shape != output.shape or len(large) < 2 or min(filters.shape[-2:]) <= KERNEL:
+        return None
+    return InputError(
+        "W has the shape of an output",
+        got=_shapes(image, filters, output),
+        expected="filters: kernels that are smaller than the image",
+        hint="W may be another output, given in the filters' place",
+    )
+
+
+KERNEL = 7
+"""Rows and columns that a kernel has at most, where it is as large as an output."""
+
+
 def _shapes(image: Array, filters: Array, output: Array) -> str:
     named = (("IMG", image), ("W", filters), ("OUT", output))
     return ", ".join(f"{name} {shape_text(array.shape)}" for name, array in named)
 
 
 def _mismatched_axis(image: Array, filters: Array, output: Array) -> str:
-    if filters.shape == output.shape and filters.shape != image.shape:
-        return "W has the shape of OUT: it may be an output, given in the filters' place"
     if filters.ndim > 2 and not set(filters.shape) & set(image.shape) and 1 not in filters.shape:
         return "no axis of W is as long as an axis of IMG, so none can be the channels of both"
     if filters.ndim == 4 and not set(filters.shape) & set(output.shape):

@@ -67,7 +67,8 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
     if own == "float32":
         for few in ("tf32", "bfloat16", "float16"):
             if few in fine and few not in traits.narrow:
-                yield Claim(few, 2.0**-24, None, few)
+                stored = None if few == "tf32" else Storage("float32")
+                yield Claim(few, 2.0**-24, stored, few)
 
 
 def solve(
@@ -124,18 +125,20 @@ def _supported(form: Form, ground: Ground) -> Form:
     """The form without numbers of channels that hardly any element is given by.
 
     A bias fits any one element, a scale beside it any two: evidence that is only exceptions is no
-    evidence, and such a channel has what the others have, or nothing.
+    evidence, and such a channel has what the others have, or nothing. So has one whose scale is 0,
+    which explains nothing.
     """
     c = form.convention
     scales, biases = (np.asarray(v, float) for v in (c.scale, 0.0 if c.bias is None else c.bias))
     unknown = int(scales.ndim > 0) + int(biases.ndim > 0)
-    if not unknown or not form.wrong.any():
+    nothing = np.broadcast_to(scales == 0, ground.count)
+    if not unknown or not (form.wrong.any() or nothing.any()):
         return form
     right = ~form.wrong & telling(ground.values, ground.traits.limits)
     given, wrong = (
         np.bincount(ground.channels[marks], minlength=ground.count) for marks in (right, form.wrong)
     )
-    idle = (given < 2 * unknown + 1) & (wrong > given)
+    idle = nothing | ((given < 2 * unknown + 1) & (wrong > given))
     if not idle.any() or idle.all():
         return form
     scale: Any = c.scale

@@ -36,14 +36,19 @@ def variants(
     yield c, sums
     y = elements.values()
     real = y.dtype.kind != "c" and sums.values.dtype.kind != "c"
-    if real and (one.outputs or _some_channels(sums, y, elements)):
-        ordered = _ordered(c, elements)
-        if ordered != c:
-            yield ordered, elements.sums(ordered)
-    padded = [max(pads) > 0 for pads in c.padding]
-    if not real or not any(padded) or one.circular or max(c.input_dilation) > 1:
+    if not real:
         return
-    lines = _Lines.of(elements, sums, y.astype(np.float64), limits)
+    y = y.astype(np.float64)
+    members = _telling(elements, sums, y, limits)
+    if one.outputs or _some_channels(sums, members, y):
+        ordered = _ordered(c, elements, members, y)
+        if ordered != c:
+            c, sums = ordered, elements.sums(ordered)
+            yield c, sums
+    padded = [max(pads) > 0 for pads in c.padding]
+    if not any(padded) or one.circular or max(c.input_dilation) > 1:
+        return
+    lines = _Lines.of(elements, sums, y, limits)
     if lines is None or lines.share(sums.values) >= MOST:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
@@ -139,24 +144,14 @@ class _Lines:
         return [float(v) for v in dict.fromkeys(every) if v != 0]
 
 
-def _some_channels(sums: Sums, y: Array, elements: Elements) -> bool:
-    """Whether some output channels follow their sums closely, and others not at all."""
-    if elements.reading.output.shape[1] == 1:
-        return False
-    followed = [_followed(sums.values[m], y[m]) for m in _channels(elements, y)]
-    return max(followed) > FOLLOWS and min(followed) < 0.5
-
-
-FOLLOWS = 0.99
+FOLLOWS = 0.98
 """r squared of an output channel and the sums that it is made of."""
 
 
-def _channels(elements: Elements, y: Array) -> list[Array]:
-    finite = np.isfinite(y)
-    return [
-        np.flatnonzero((elements.index[:, 1] == o) & finite)
-        for o in range(elements.reading.output.shape[1])
-    ]
+def _some_channels(sums: Sums, members: list[Array], y: Array) -> bool:
+    """Whether some output channels follow their sums closely, and others not at all."""
+    followed = [_followed(sums.values[m], y[m]) for m in members]
+    return len(members) > 1 and max(followed) > FOLLOWS and min(followed) < 0.5
 
 
 def _followed(p: Array, y: Array) -> float:
@@ -165,21 +160,28 @@ def _followed(p: Array, y: Array) -> float:
     return float(np.corrcoef(p, y)[0, 1] ** 2)
 
 
-def _ordered(c: Convention, elements: Elements) -> Convention:
+def _telling(elements: Elements, sums: Sums, y: Array, limits: tuple[float, float]) -> list[Array]:
+    """Of each stored output channel the elements that tell, as far as there are any inside."""
+    told = telling(y, limits)
+    found = []
+    for o in range(elements.reading.output.shape[1]):
+        some = (elements.index[:, 1] == o) & told
+        within = np.flatnonzero(some & sums.inside)
+        found.append(within if len(within) >= 8 else np.flatnonzero(some))
+    return found
+
+
+def _ordered(c: Convention, elements: Elements, members: list[Array], y: Array) -> Convention:
     """The order of the output's channels: for each the filter whose sums it follows best."""
-    reading = elements.reading
-    count = reading.output.shape[1]
-    y = elements.values().astype(np.float64)
-    plain = c.replace(output_order=None)
-    members = _channels(elements, y)
+    count = len(members)
     tight = np.zeros((count, count))
     for shift in range(count):
         order = tuple((o + shift) % count for o in range(count))
-        p = elements.sums(plain.replace(output_order=order)).values
+        p = elements.sums(c.replace(output_order=order)).values
         for o, these in enumerate(members):
             tight[o, order[o]] = _followed(p[these], y[these])
     from scipy.optimize import linear_sum_assignment
 
     _, chosen = linear_sum_assignment(-tight)
     order = tuple(int(k) for k in chosen)
-    return plain.replace(output_order=None if list(order) == sorted(order) else order)
+    return c.replace(output_order=None if list(order) == sorted(order) else order)
