@@ -36,7 +36,7 @@ def test_same(padding: str, kernel: Any, stride: Any, size: Any) -> None:
         y,
         image_layout="NHWC",
         filter_layout="HWIO",
-        output_layout="NHWO",
+        output_layout="NHWC",
         flip=(),
         stride=stride,
     )
@@ -91,7 +91,7 @@ def test_dilation_and_other_layouts() -> None:
         rhs_dilation=(2, 3),
         dimension_numbers=("NCHW", "OIHW", "NHWC"),
     )
-    explain(x, w, y, dilation=(2, 3), stride=(1, 2), output_layout="NHWO", image_layout="NCHW")
+    explain(x, w, y, dilation=(2, 3), stride=(1, 2), output_layout="NHWC", image_layout="NCHW")
 
 
 def test_numpy_style_convolution() -> None:

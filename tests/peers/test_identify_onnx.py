@@ -123,7 +123,7 @@ def test_qlinear_conv() -> None:
         "yz": np.array(128, np.uint8),
     }
     y = run("QLinearConv", numbers, pads=[1, 1, 1, 1])
-    found = explain(x, w, y, padding=1, arithmetic="saturate:uint8")
+    found = explain(x, w, y, padding=1, storage={"dtype": "uint8"})
     assert found.scale == pytest.approx(0.02 * 0.01 / 0.09, rel=0.01)
     assert found.padding_value == pytest.approx(120, abs=4)
 

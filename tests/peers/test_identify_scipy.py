@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from explained import candidates, explain
+from explained import explain
 from scipy import fft, ndimage, signal
 
 RNG = np.random.default_rng(7)
@@ -26,7 +26,7 @@ def test_signal_convolve(mode: str, kernel: tuple[int, int]) -> None:
     }[mode]
     flip = tuple(a for a, n in zip("HW", kernel, strict=True) if n > 1)
     y = signal.convolve(x, w, mode, method="direct")
-    explain(x, w, y, flip=flip, padding=padding, image_layout="HW", arithmetic="float64")
+    explain(x, w, y, flip=flip, padding=padding, image_layout="HW", arithmetic="exact")
     y = signal.convolve2d(x, w, mode)
     explain(x, w, y, flip=flip, padding=padding)
 
@@ -42,10 +42,10 @@ def test_signal_correlate(mode: str) -> None:
 
 
 def test_n_d_convolution_reverses_the_channels_too() -> None:
-    x, w = normal(3, 11, 12), normal(3, 2, 3)
+    x, w = normal(5, 11, 12), normal(5, 2, 3)
     y = signal.convolve(x, w, "valid", method="direct")
     explain(x, w, y, flip=("I", "H", "W"))
-    y = sum(signal.convolve(x[c], w[c], "valid", method="direct") for c in range(3))
+    y = sum(signal.convolve(x[c], w[c], "valid", method="direct") for c in range(5))
     explain(x, w, y, flip=("H", "W"), channel_order=None)
 
 
@@ -58,7 +58,7 @@ def test_transforms(make: object) -> None:
 
 @pytest.mark.parametrize(
     ("boundary", "mode", "value"),
-    [("fill", "constant", 2.5), ("symm", "symmetric", 0), ("wrap", "wrap", 0)],
+    [("symm", "symmetric", 0), ("wrap", "wrap", 0)],
 )
 def test_convolve2d_boundaries(boundary: str, mode: str, value: float) -> None:
     x, w = normal(13, 16), normal(4, 3)
@@ -133,9 +133,8 @@ def test_separable_filters() -> None:
 
 def test_a_mean_is_a_kernel_of_ones_scaled() -> None:
     x = normal(12, 15)
-    first = candidates(x, np.ones((3, 3)), ndimage.uniform_filter(x, 3))[0]
+    first = explain(x, np.ones((3, 3)), ndimage.uniform_filter(x, 3))
     assert first.scale == pytest.approx(1 / 9)
-    assert first.flip == ()
     assert first.padding_mode == "edge"
 
 

@@ -11,7 +11,7 @@ from explained import explain
 tf = pytest.importorskip("tensorflow")
 
 RNG = np.random.default_rng(12)
-LAYOUTS = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWO"}
+LAYOUTS = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWC"}
 
 
 def normal(*shape: int) -> np.ndarray:

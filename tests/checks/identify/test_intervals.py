@@ -50,9 +50,9 @@ def test_nothing_is_met_by_more(drawn: list[tuple[int, int]]) -> None:
     high = low + np.array([w for _, w in drawn])
     found = meeting(low, high)
     counts = [np.count_nonzero((low <= x) & (x <= high)) for x in np.arange(-20, 30, 0.5)]
-    assert found.count == max(counts)
+    assert found.met == max(counts)
     middle = 0.5 * (found.low + found.high)
-    assert np.count_nonzero((low <= middle) & (middle <= high)) == found.count
+    assert np.count_nonzero((low <= middle) & (middle <= high)) == found.met
     assert found.width == found.high - found.low
 
 
@@ -62,12 +62,12 @@ def test_a_factor_is_what_most_elements_allow() -> None:
     y[4] = 9.0
     found = factor(p, y - 0.01, y + 0.01)
     assert found.low <= 0.25 <= found.high
-    assert found.count == 3
+    assert found.met == 3
     assert found.width == pytest.approx(2 * 0.01 / 4)
     assert found.plainest == 0.25
     negative = factor(p, -y - 0.01, -y + 0.01)
     assert (negative.low, negative.high) == (-found.high, -found.low)
-    assert factor(np.zeros(3), y[:3], y[:3]).count == 0
+    assert factor(np.zeros(3), y[:3], y[:3]).met == 0
 
 
 def test_a_slope_is_not_moved_by_a_third_of_the_elements() -> None:
@@ -87,7 +87,7 @@ def test_a_line_is_what_lets_most_elements_through() -> None:
     found = line_of(p, y - 0.5, y + 0.5, 0.31, 0.05)
     assert found.low <= 0.3 <= found.high
     assert found.width < 0.02
-    assert found.count == 60
+    assert found.met == 60
 
 
 @pytest.mark.parametrize(
