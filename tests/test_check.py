@@ -238,6 +238,7 @@ def test_tallies_are_added() -> None:
     assert merge([tally(1, 5.0, 1), tally(1, 6.0, 2)]).value is None
     assert merge([tally(1, 5.0, 1), tally(1, None, 2)]).value is None
     assert np.isnan(merge([tally(1, np.nan, 1), tally(1, np.nan, 2)]).value)
+    assert merge([tally(0, None, 1), tally(0, None, 2)]).value is None
 
 
 def test_places_are_those_of_the_output_as_stored() -> None:

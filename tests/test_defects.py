@@ -12,6 +12,7 @@ import pytest
 import convcheck
 
 
+@pytest.mark.slow
 def test_no_defect_is_explained_away() -> None:
     results = list(defects.attack(40, seed=1))
     assert [(words, v.said) for _, words, v in results if v.result in ("false", "error")] == []

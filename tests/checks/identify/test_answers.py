@@ -70,6 +70,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "ReLU6": {"activation": "relu6"},
     "leaky ReLU": {"activation": {"leaky_relu": 0.2}},
     "clip": {"activation": {"clip": [-2.0, 4.0]}},
+    "SiLU": {"activation": "silu"},
+    "GELU": {"activation": "gelu"},
     "tanh": {"activation": "tanh"},
     "the sigmoid": {"activation": "sigmoid"},
     "ELU": {"activation": "elu"},

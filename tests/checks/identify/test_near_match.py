@@ -135,6 +135,8 @@ PLACES: dict[str, Any] = {
     "row 8": np.s_[:, 8],
     "column 5": np.s_[:, :, 5],
     "rows 0 to 2": np.s_[:, :3],
+    "all of output channel 2": np.s_[2],
+    "all of every second output channel, from 1": np.s_[1::2],
     "row 5 of output channel 1": np.s_[1, 5],
     "a tile, rows 1 to 3 and columns 2 to 4 of output channel 2": np.s_[2, 1:4, 2:5],
     "one element, in output channel 1, at row 2, column 3": np.s_[1, 2, 3],
