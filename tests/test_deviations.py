@@ -96,7 +96,7 @@ def test_what_one_channel_and_one_tap_cannot_show_is_no_mistake() -> None:
          {"zero point off by one", "overflow wrap", "rounding half_away", "rounding half_up",
           "rounding toward_zero", "rounding down"}),
     ],
-    ids=str,
+    ids=lambda value: "+".join(sorted(value)),
 )  # fmt: skip
 def test_a_step_that_is_set_can_be_left_out_or_mistaken(
     keys: dict[str, Any], more: set[str]
