@@ -247,15 +247,16 @@ def _comparison(
     given: Array, found: Judged, claim: Claim, magnitude: Array, first: Sequence[int]
 ) -> Comparison:
     wrong, residual = found.wrong, found.residual
-    ranked = np.where(wrong, residual, -1.0) if wrong.any() else residual
+    with np.errstate(invalid="ignore"):
+        away = np.nan_to_num(np.abs(given - found.predicted), nan=np.inf, posinf=np.inf)
+    ranked = np.where(wrong, away, -1.0) if wrong.any() else residual
     worst = np.unravel_index(int(np.argmax(ranked)), residual.shape)
     predicted = found.predicted[worst]
     if claim.storage is not None and wrong[worst]:
         predicted = claim.storage.apply(np.asarray(predicted)[None])[0]
-    apart = float(residual[worst])
-    if wrong[worst] and math.isfinite(
-        apart
-    ):  # how far beyond its interval says nothing to a reader
+    # Of a wrong element how far it is off, not how far beyond what would be stored so.
+    apart = float(away[worst] if wrong[worst] else residual[worst])
+    if wrong[worst] and math.isfinite(apart):
         apart = float(np.abs(given[worst].astype(np.result_type(given, np.float64)) - predicted))
     agreement = FULL_BITS
     right = ~wrong

@@ -40,6 +40,8 @@ class Noise:
     ``unit`` is the unit roundoff in which sums are made, ``growth`` what of a running sum's error
     they show, ``terms`` the products of one. Up to ``lossless`` sums of absolute products lose
     nothing; ``flatness`` is about the root of the squares' sum beside that of absolute products.
+    ``level`` is about the mean size of what an element is made of: an FFT's error is of it, however
+    small the element.
     """
 
     unit: float
@@ -47,6 +49,7 @@ class Noise:
     terms: int
     lossless: float = 0.0
     flatness: float = 1.0
+    level: float = 0.0
 
     @property
     def uneven(self) -> bool:
@@ -58,7 +61,10 @@ class Noise:
 
         A running sum is at half its way half of the sum, and about the root of its squares beside.
         """
-        part = 0.5 * math.sqrt(self.terms) * (np.abs(sums) + squares)
+        sizes = np.abs(sums) + squares
+        part = (
+            0.5 * math.sqrt(self.terms) * (np.maximum(sizes, self.level) if self.uneven else sizes)
+        )
         size = self.unit * self.growth * part
         size = np.maximum(size, 2.0**-53 * part)
         return np.where(magnitude <= self.lossless, 0.0, size)

@@ -234,7 +234,7 @@ def test_the_engine_gives_the_same(
 ) -> None:
     rng = np.random.default_rng(10)
     x, w = 2 * rng.integers(0, 99, (*batch, 3, 40, 45)), rng.integers(-99, 99, (2, 3, 25, 25))
-    layouts = {"image_layout": "NCHW", "output_layout": "NOHW"} if batch else {}
+    layouts = {"image_layout": "NCHW", "output_layout": "NCHW"} if batch else {}
     convention = Convention(**layouts, **more)
     made = []
     for wins in (True, False):

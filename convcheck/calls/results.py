@@ -77,7 +77,9 @@ def result_lines(
         lines += [f"y = {c.activation.code(library.activations, 'y')}{named}"]
         text = "y"
     text = library.back.format(y=grouped(text) if library.back.startswith("{y}.") else text)
-    precision = narrow(c, "complex128" if dtype.startswith("complex") else "float64")
+    precision = None
+    if c.storage is None:  # which says itself how results are rounded
+        precision = narrow(c, "complex128" if dtype.startswith("complex") else "float64")
     text = text if precision is None else cast(text, precision)
     if c.storage is not None:
         if c.storage.is_integer and precision is not None:

@@ -100,7 +100,8 @@ class Ground:
         sizes = self.sums.magnitude
         some = sizes > 0
         flat = float(np.median(self.sums.squares[some] / sizes[some])) if some.any() else 1.0
-        return Noise(self.claim.unit, growth, self.terms, self.lossless, flat)
+        level = float(np.mean(np.abs(self.sums.values) + self.sums.squares)) if len(sizes) else 0.0
+        return Noise(self.claim.unit, growth, self.terms, self.lossless, flat, level)
 
     @cached_property
     def own(self) -> Array:

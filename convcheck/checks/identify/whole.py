@@ -91,6 +91,7 @@ def _algorithm(problem: Problem, form: Form) -> str | None:
     """The narrowest algorithm whose bound the plain sums of an output keep, exceptions aside."""
     c, unit = form.convention, form.claim.unit
     changed = c.scale != 1 or c.bias is not None or c.activation is not None
+    changed |= "c" in (problem.image.dtype.kind, problem.filters.dtype.kind)
     if changed or form.claim.storage is not None or unit != FLOAT32.unit or is_large(problem):
         return None
     linear = Linear(problem, c, form.claim.precision)
