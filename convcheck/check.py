@@ -9,14 +9,14 @@ merge, so that large and small go one way.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.areas import Area, handed_out, is_large, shape_of
+from convcheck.checks.areas import Area, areas, handed_out, is_large, shape_of
 from convcheck.checks.sums import Linear, Problem
 from convcheck.comparison import FULL_BITS, Comparison, number
 from convcheck.comparison import merge as merge_comparisons
@@ -289,14 +289,31 @@ def hold(
     The mask is in OUT's own layout. Where arrays are large, the problem's workers judge the parts.
     """
     given = read_output(problem.output, c)
-    if not is_large(problem):
-        linear = Linear(problem, c, claim.precision)
-        found = judge_part(linear, given, c, claim, noise, traits, proven=proven)
-        zeros = (0,) * given.ndim
-        whole = tally(linear, given, found, claim, traits, given.shape, zeros)
-        return whole, write_output(found.wrong, c)
-    every = handed_out(_part, problem, c, claim, noise, traits, proven)
-    return merge(every), None
+    if is_large(problem):
+        return merge(handed_out(_part, problem, c, claim, noise, traits, proven)), None
+    wrong = np.zeros(given.shape, bool)
+    parts = []
+    for linear, first in _parts(problem, c, given.shape, claim.precision):
+        part: Any = tuple(slice(a, a + n) for a, n in zip(first, linear.values.shape, strict=True))
+        found = judge_part(linear, given[part], c, claim, noise, traits, proven=proven)
+        wrong[part] = found.wrong
+        parts.append(tally(linear, given[part], found, claim, traits, given.shape, first))
+    return merge(parts), write_output(wrong, c)
+
+
+ONCE = 1 << 18
+"""Elements of an output that are judged at once."""
+
+
+def _parts(
+    problem: Problem, c: Convention, shape: tuple[int, ...], precision: str | None
+) -> Iterator[tuple[Linear, tuple[int, ...]]]:
+    """The sums of an output, and where they begin: all of them, or area by area."""
+    if math.prod(shape) <= ONCE:
+        yield Linear(problem, c, precision), (0,) * len(shape)
+    else:
+        for area in areas(problem, c, shape, precision=precision):
+            yield area, area.tile.first
 
 
 def _part(

@@ -227,9 +227,6 @@ def test_what_follows_the_sum_is_shown_step_by_step(
     assert "  OUT has 0 there: the same number.\n" in out
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the engine rounds what was summed in more bits to the operands' own"
-)
 @pytest.mark.parametrize("name", ["tf32", "bfloat16"])  # float16 has the bits of tf32
 def test_few_bits_are_judged_as_identify_judges_them(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -213,8 +213,6 @@ DAMAGE = {
 
 
 OPEN |= {
-    "all of output channel 2, zeroed": "a scale of 0 is taken for an explanation",
-    "all of every second output channel, from 1, zeroed": "a scale of 0 explains what it removes",
     "rows 4 to 7, zeroed": "not found",
 }
 

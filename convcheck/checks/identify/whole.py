@@ -16,8 +16,9 @@ from convcheck.checks.areas import is_large
 from convcheck.checks.sums import Linear
 from convcheck.convention.channels import read_image, read_output
 from convcheck.engine import pad, prepare_image, spread
-from convcheck.few_bits import FLOAT32
+from convcheck.few_bits import FLOAT32, Format
 from convcheck.noise import DIRECT, FAR, UNEVEN
+from convcheck.rounding import TINY, UNIT
 from convcheck.score import Score, place_bits
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from convcheck.traits import Traits
 
 Array = NDArray[Any]
+
+FORMATS = {FLOAT32.unit: FLOAT32, UNIT: Format("float64", UNIT, TINY)}
+"""By their unit roundoff those whose algorithms have a proven bound."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _algorithm(problem: Problem, form: Form) -> str | None:
     c, unit = form.convention, form.claim.unit
     changed = c.scale != 1 or c.bias is not None or c.activation is not None
     changed |= "c" in (problem.image.dtype.kind, problem.filters.dtype.kind)
-    if changed or form.claim.storage is not None or unit != FLOAT32.unit or is_large(problem):
+    if changed or form.claim.storage is not None or unit not in FORMATS or is_large(problem):
         return None
     linear = Linear(problem, c, form.claim.precision)
     x = prepare_image(read_image(problem.image, c), c.replace(arithmetic="exact"))
@@ -103,6 +107,14 @@ def _algorithm(problem: Problem, form: Form) -> str | None:
         linear.values, form.noise.flatness * linear.magnitude, linear.magnitude
     )
     error = np.where(error <= UNEVEN * FAR * typical, error, 0.0)
-    asked = Computed(padded, linear.bank, linear.magnitude, c.stride, c.dilation, c.groups)
+    asked = Computed(
+        padded,
+        linear.bank,
+        linear.magnitude,
+        c.stride,
+        c.dilation,
+        c.groups,
+        arithmetic=FORMATS[unit],
+    )
     found = narrowest(error, asked)
     return None if found is None else found.name
