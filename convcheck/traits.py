@@ -93,6 +93,14 @@ class Traits:
         """The unit roundoff of the format."""
         return PRECISIONS.get(self.format, 2.0**-53)
 
+    @property
+    def modulus(self) -> float | None:
+        """The size of the integer dtype, where results may have wrapped by it: they fill half."""
+        if self.format != "integer" or self.integer is None:
+            return None
+        size = 2.0 ** np.iinfo(self.integer).bits
+        return size if self.most - self.least >= size / 2 else None
+
     def steps(self, values: Array) -> Array:
         """How far numbers of the output's kind are apart, near each of the values."""
         sizes = np.abs(np.where(np.isfinite(values), values, 0)).astype(np.float64)

@@ -209,6 +209,8 @@ def in_few_bits(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Ar
 
 
 def of_another_channel(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Array:
+    if made.truth.get("output_order"):
+        raise Unfit  # which of two equal channels is the copy is for nobody to tell
     other = (index[1].start + 1) % view.shape[1]
     return view[:, other : other + 1].copy()
 

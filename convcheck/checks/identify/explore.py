@@ -168,9 +168,9 @@ FOLLOWED = 0.5
 def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) -> bool:
     """Whether some output channels follow the sums at all; what a few samples said may be luck.
 
-    Integers of few bits may have wrapped, and follow nothing.
+    Integers that wrapped follow nothing.
     """
-    if traits.integer in ("uint8", "int8", "uint16", "int16"):
+    if traits.modulus is not None:
         return True
     y, p = elements.values(), sums.values
     told = telling(y, traits.limits)

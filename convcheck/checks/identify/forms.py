@@ -192,7 +192,7 @@ class Ground:
         most = ALGORITHM if self.claim.storage is None else DIRECT
         lossy = (self.own > 0) & telling(self.values, self.traits.limits)
         if not lossy.any() or self.claim.storage is not None:
-            return [min(1.0, most)]
+            return [DIRECT]
         made, error = self.made(c.scale, c.bias), np.abs(self.beside(c.scale)) * self.own
         if c.activation is not None:
             made, error = self.noise(1.0).activated(c.activation, made, error)

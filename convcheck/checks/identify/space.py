@@ -174,10 +174,7 @@ def search(
 
 def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
     if one.judge == "plain":
-        whole = traits.format == "integer" and traits.integer is not None
-        modulus = 2.0 ** np.iinfo(str(traits.integer)).bits if whole else None
-        if modulus is not None and traits.most - traits.least < modulus / 2:
-            modulus = None  # nothing has wrapped
+        modulus = traits.modulus
         step = 0.75 if traits.whole else 0.0
         spread = max(traits.spread, float(np.std(values)), 1e-300)
         return votes.plain(values, spread, max(step, 2.0**-24 * spread), modulus)

@@ -182,6 +182,7 @@ def _ordered(c: Convention, elements: Elements, members: list[Array], y: Array) 
             tight[o, order[o]] = _followed(p[these], y[these])
     from scipy.optimize import linear_sum_assignment
 
-    _, chosen = linear_sum_assignment(-tight)
+    # Of two channels that follow one filter as closely, the one that is in its place.
+    _, chosen = linear_sum_assignment(-tight - 1e-6 * np.eye(count))
     order = tuple(int(k) for k in chosen)
     return c.replace(output_order=None if list(order) == sorted(order) else order)
