@@ -264,6 +264,10 @@ def _identified(seen: _Layout, budget: float) -> None:
         except ConvcheckError:
             result = None
         found = _in_layout(result, LAYOUTS[seen.name])
+        if result is not None and result.candidates:
+            first = result.candidates[0].comparison
+            # What gives less than half says nothing of how the arrays are handed over.
+            found = None if 2 * first.mismatched > first.total else found
         if result is None or found is None or found.scale == 0:
             seen.said = seen.said or (
                 f"nothing explains its output of {shape_text(output.shape)} for an image "
