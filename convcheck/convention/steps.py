@@ -175,6 +175,11 @@ def _hard_sigmoid(v: Array) -> Array:
     return _clip(v / 6 + 0.5, 0.0, 1.0)
 
 
+def _softplus(v: Array) -> Array:
+    found: Array = np.logaddexp(0.0, v)
+    return found
+
+
 def _elu(v: Array) -> Array:
     return np.where(v > 0, v, np.expm1(np.minimum(v, 0.0)))
 
@@ -338,6 +343,19 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             evaluated=4.0,
             steepest=lambda: 1.5,
+        ),
+        "softplus": Kind(
+            "softplus",
+            _softplus,
+            _increasing(lambda y: y + np.log(-np.expm1(-y)), 0.0),
+            {
+                "numpy": "np.logaddexp(0, {y})",
+                "torch": "F.softplus({y})",
+                "jax": "jax.nn.softplus({y})",
+                "tensorflow": "tf.math.softplus({y})",
+                "onnx": "Softplus",
+            },
+            evaluated=4.0,
         ),
         "elu": Kind(
             "ELU",

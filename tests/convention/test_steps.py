@@ -26,7 +26,7 @@ def activation(name: str) -> Activation:
 def test_the_names_are_the_fixed_ones() -> None:
     assert set(ACTIVATIONS) >= {
         *("relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hard_sigmoid"),
-        *("hard_swish", "elu", "abs", "leaky_relu", "clip"),
+        *("hard_swish", "softplus", "elu", "abs", "leaky_relu", "clip"),
     }
     assert {n for n, kind in ACTIVATIONS.items() if kind.parameters} == set(VALUES)
 
@@ -116,6 +116,7 @@ def test_the_preimage_is_no_wider_than_it_must_be(name: str) -> None:
         ("silu", -2, -1),
         ("gelu", -2, -1),
         ("hard_swish", -2, -1),
+        ("softplus", -2, -1),
         ("elu", -3, -2),
         ("abs", -3, -2),
         ("clip", 4, 5),
