@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 PART = 1 << 16
 """Elements of an output that are enough to count what it is made of."""
+CANCELLED = 2.0**-12
+"""Of the spread: what is smaller is a difference of larger numbers, and as coarse as they are."""
 SHARE = 0.02
 """A least or greatest value of so many of the elements is where something was cut off."""
 
@@ -103,7 +105,7 @@ class Traits:
 
     def steps(self, values: Array) -> Array:
         """How far numbers of the output's kind are apart, near each of the values."""
-        sizes = np.abs(np.where(np.isfinite(values), values, 0)).astype(np.float64)
+        sizes = self._sizes(np.where(np.isfinite(values), values, 0))
         if self.whole:  # large integers are judged in float64
             return np.maximum(spacing(sizes, "float64"), 1.0)
         return spacing(sizes, self.format)
@@ -113,11 +115,15 @@ class Traits:
 
         Floats are rounded to the format; integers are what they are, as far as float64 has them.
         """
-        sizes = np.abs(values).astype(np.float64)
+        sizes = self._sizes(values)
         if self.format == "integer":
             grain: Array = np.maximum(2.0**-20, 4 * spacing(sizes, "float64"))
             return grain
         return spacing(sizes, self.format)
+
+    def _sizes(self, values: Array) -> Array:
+        """How large values are, or what they are small differences of."""
+        return np.maximum(np.abs(values).astype(np.float64), CANCELLED * self.spread)
 
     def bits(self, values: Array) -> Array:
         """What every element takes as it is."""

@@ -352,7 +352,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "numpy": "np.logaddexp(0, {y})",
                 "torch": "F.softplus({y})",
                 "jax": "jax.nn.softplus({y})",
-                "tensorflow": "tf.math.softplus({y})",
+                "tensorflow": "tf.nn.softplus({y})",
                 "onnx": "Softplus",
             },
             evaluated=4.0,

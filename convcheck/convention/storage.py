@@ -179,6 +179,6 @@ def spacing(y: Array, precision: str) -> Array:
     least = {"float64": -1074, "float16": -24}.get(
         precision, -149 if digits == 23 else -126 - digits
     )
-    exponent = np.frexp(np.abs(y))[1] - 1
+    exponent = np.where(y == 0, least, np.frexp(np.abs(y))[1] - 1)
     step: Array = np.ldexp(1.0, np.maximum(exponent - digits, least))
     return step

@@ -182,8 +182,8 @@ def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) ->
     enough = followed = 0
     for o in np.unique(channels[told]):
         some = np.flatnonzero((channels == o) & told)
-        if len(some) < ENOUGH:
-            continue
+        if len(some) < ENOUGH or np.ptp(y[some]) == 0:
+            continue  # which tells nothing
         values = np.clip(y[some].astype(np.float64), *np.quantile(y[some], [0.02, 0.98]))
         high = values >= np.median(values)
         enough += 1

@@ -347,15 +347,22 @@ def _convention(
         for (t, option), outputs in zip(tables[-base.rank :], reading.output.shape[2:], strict=True)
     ]
     touches = any(axis.before > 0 or axis.after > 0 for axis in axes)
+    flip = (*channels.flip, *(a for a, x in zip(base.spatial, axes, strict=True) if x.reversed))
+    read = channels.order
+    backwards = read is not None and read == tuple(range(len(read)))[::-1]
+    whole = flip and not channels.flip and all(x.reversed or x.taps == 1 for x in axes)
+    if backwards and whole and base.groups == 1:
+        # A filter that is reversed along all of its axes: an N-D convolution.
+        read, flip = None, ("I", *flip)
     order = None
     if channels.shift:
         count = reading.output.shape[1]
         order = tuple((o + channels.shift) % count for o in range(count))
     return base.replace(
-        channel_order=channels.order,
+        channel_order=read,
         output_order=order,
         conjugate=one.conjugate,
-        flip=(*channels.flip, *(a for a, x in zip(base.spatial, axes, strict=True) if x.reversed)),
+        flip=flip,
         stride=[a.stride for a in axes],
         dilation=[a.dilation for a in axes],
         input_dilation=[a.input_dilation for a in axes],
