@@ -350,7 +350,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             _increasing(lambda y: y + np.log(-np.expm1(-y)), 0.0),
             {
                 "numpy": "np.logaddexp(0, {y})",
-                "torch": "F.softplus({y})",
+                "torch": "F.softplus({y}, threshold=700)",  # above it, y itself
                 "jax": "jax.nn.softplus({y})",
                 "tensorflow": "tf.nn.softplus({y})",
                 "onnx": "Softplus",

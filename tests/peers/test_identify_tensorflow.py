@@ -125,4 +125,5 @@ def test_other_precisions(kind: str) -> None:
     assert y.dtype == kind
     # What NumPy has no dtype for is told by its values alone.
     arrays = (np.asarray(tf.cast(a, "float32" if kind == "bfloat16" else kind)) for a in (x, w, y))
-    explain(*arrays, **LAYOUTS, flip=(), arithmetic=kind, padding=1)
+    named = "exact" if kind == "float64" else kind  # in which convcheck computes itself
+    explain(*arrays, **LAYOUTS, flip=(), arithmetic=named, padding=1)

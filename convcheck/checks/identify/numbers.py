@@ -32,7 +32,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
     z = np.where(told, 0.5 * (low + high), 0.0)
     rng = np.random.default_rng(0)
     # A bias for each channel beside the sums as they are.
-    yield 1.0, _biases(p, low, high, members, np.ones(count))
+    yield 1.0, biases(p, low, high, members, np.ones(count))
     one = factor(p[told], low[told], high[told])
     if one.met:
         for a in _plain_or_exact(one.low, one.high, p, z, told):
@@ -48,7 +48,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
         return
     shared = weighted_median(slopes[known], weights[known])
     for a in _refined(p, low, high, told, members, shared):
-        yield a, _biases(p, low, high, members, np.full(count, a))
+        yield a, biases(p, low, high, members, np.full(count, a))
     if count > 1:
         scales = np.where(known, slopes, shared)
         alone = np.array(
@@ -57,7 +57,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
                 for m, s in zip(members, scales, strict=True)
             ]
         )
-        yield tuple(alone.tolist()), _biases(p, low, high, members, alone)
+        yield tuple(alone.tolist()), biases(p, low, high, members, alone)
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.met for r in ratios):
             yield tuple(likeliest(r.low, r.high) for r in ratios), None
@@ -131,7 +131,7 @@ def _plain_or_exact(low: float, high: float, p: Array, z: Array, told: Array) ->
         yield plainest(max(low, fine - error), min(high, fine + error))
 
 
-def _biases(
+def biases(
     p: Array, low: Array, high: Array, members: list[Array], scales: Array
 ) -> tuple[float, ...] | None:
     """A bias for each channel: one and the same where all allow it, else each one's likeliest."""

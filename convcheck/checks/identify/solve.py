@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from convcheck.check import Claim
 from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
-from convcheck.checks.identify.numbers import LEAST, circular, numbers
+from convcheck.checks.identify.numbers import LEAST, biases, circular, numbers
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.score import plainest
 from convcheck.traits import telling
@@ -32,6 +32,8 @@ Array = NDArray[Any]
 
 INLIER = 4.0
 """Typical errors on either side of a result that an element's interval has while it is fitted."""
+USUAL = 0.25
+"""The growth of most sums' errors; see :class:`convcheck.noise.Noise`."""
 HALF, MOSTLY = 0.5, 0.9
 """Shares of the elements that are given: with so many, numbers are not looked for again."""
 WRAPPED = 8.0
@@ -113,7 +115,20 @@ def _of_claim(ground: Ground, *, settled: bool) -> Form:
         for form in _forms(ground, name, known):
             if form.total < best.total:
                 best = form
+    if best.convention.bias is not None and ground.claim.storage is None:
+        best = min(best, _sharper(ground, best), key=lambda form: form.total)
     return best
+
+
+def _sharper(ground: Ground, form: Form) -> Form:
+    """The form with biases to more digits: errors are mostly smaller than they may be."""
+    c = form.convention
+    if ground.sums.values.dtype.kind == "c":
+        return form
+    low, high = _intervals(ground, None if c.activation is None else c.activation.name, USUAL)
+    scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
+    found = biases(ground.sums.values, low, high, ground.members, scales)
+    return ground.form(c.activation, c.scale, found)
 
 
 def _is_fine(form: Form) -> bool:
@@ -188,15 +203,22 @@ def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> I
         yield from _real_forms(ground, name, known)
 
 
-def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
+def _intervals(ground: Ground, name: str | None, growth: float) -> tuple[Array, Array]:
+    """Between which numbers ``scale * sum + bias`` was, element by element."""
     y, storage = ground.values, ground.claim.storage
-    slack = INLIER * (ground.own + 0.5 * ground.traits.unit * np.abs(y))
+    slack = INLIER * (growth * ground.own + 0.5 * ground.traits.unit * np.abs(y))
     low, high = (y, y) if storage is None else storage.interval(y)
     low, high = low - slack, high + slack
     if name is not None:
         preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
         with np.errstate(all="ignore"):
             low, high = preimage(low, high)
+    return low, high
+
+
+def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
+    y = ground.values
+    low, high = _intervals(ground, name, 1.0)
     pairs: Iterable[tuple[Any, Any]] = (
         numbers(ground.sums.values, low, high, ground.members)
         if known is None
