@@ -98,7 +98,9 @@ def line(values: Array, channels: Array, *, folded: bool = False) -> Judge:
             x, y = x * x, y * y
         if len(some) >= 4 and (channels[some] == channels[some[0]]).all():
             x, y = x - x.mean(axis=0), y - y.mean()
-        power = (np.abs(x) ** 2).sum(axis=0) * (np.abs(y) ** 2).sum()
+        # By the norm of y first: in single precision the squares of both together may overflow.
+        y = y / max(float(np.sqrt((np.abs(y) ** 2).sum())), 1e-300)
+        power = (np.abs(x) ** 2).sum(axis=0)
         product = np.abs((np.conj(x) * y).sum(axis=0)) ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             found: Array = np.nan_to_num(product / power, posinf=0.0)
