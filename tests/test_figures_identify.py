@@ -17,10 +17,9 @@ from convcheck import cli
 from convcheck.checks.agreement import agreement, agreement_map, windows
 from convcheck.checks.cell import work_out
 from convcheck.checks.identify import identify
-from convcheck.convention import Axis, Convention
+from convcheck.convention import Convention
 from convcheck.engine import convolve, round_to
 from convcheck.errors import InputError
-from convcheck.render import strip
 from convcheck.render.report import Style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -460,64 +459,6 @@ def test_every_format_has_the_figures(form: str, capsys: pytest.CaptureFixture[s
 
 
 # --- the strip ----------------------------------------------------------------------------------
-
-
-def strip_of(axis: Axis, style: Style | None = None) -> list[str]:
-    """The strip along the rows, without the line of words."""
-    lines = strip.render((axis, axis), style or Style())
-    assert len(lines) == 1 + 2 * (len(lines) // 2)
-    return [line.plain for line in lines[2 : 1 + len(lines) // 2]]
-
-
-@pytest.mark.parametrize(
-    ("axis", "expected"),
-    [
-        (
-            Axis(size=8, taps=3, stride=1, dilation=1, input_dilation=1, before=1, after=1),
-            [
-                "  ▒████████▒  █ IMG  ▒ padding",
-                "  ▲▲▲▲▲▲▲▲    where each window starts",
-                "  ■■■         the first window",
-                "         ■■■  the last window",
-            ],
-        ),
-        (
-            Axis(size=9, taps=3, stride=3, dilation=2, input_dilation=1, before=0, after=0),
-            [
-                "  █████████  █ IMG",
-                "  ▲  ▲       where each window starts",
-                "  ■ ■ ■      the first window",
-                "     ■ ■ ■   the last window",
-            ],
-        ),
-        (
-            Axis(size=4, taps=2, stride=1, dilation=1, input_dilation=2, before=1, after=-1),
-            [
-                "  ▒█·█·█·x  █ IMG  ▒ padding  · zero  x cropped",
-                "  ▲▲▲▲▲▲    where each window starts",
-                "  ■■        the first window",
-                "       ■■   the last window",
-            ],
-        ),
-        (
-            Axis(size=3, taps=3, stride=1, dilation=1, input_dilation=1, before=0, after=0),
-            [
-                "  ███  █ IMG",
-                "  ▲    where each window starts",
-                "  ■■■  the first window",
-            ],
-        ),
-    ],
-)
-def test_the_strip_is_exactly_this(axis: Axis, expected: list[str]) -> None:
-    assert strip_of(axis) == expected
-
-
-def test_the_strip_in_plain_characters() -> None:
-    axis = Axis(size=40, taps=3, stride=2, dilation=1, input_dilation=1, before=1, after=1)
-    lines = strip_of(axis, Style(unicode=False, width=60))
-    assert lines[0].startswith("  +########### ~ ###########")
-    assert all(line.isascii() and len(line) <= 60 for line in lines)
 
 
 def test_a_plain_answer_has_no_strip() -> None:

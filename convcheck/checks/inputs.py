@@ -196,11 +196,6 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) if shape else "scalar"
 
 
-def rank_text(array: Array) -> str:
-    """Shape 3x5x5, 3 axes."""
-    return _axes_text(array.shape)
-
-
 def _axes_text(shape: Shape) -> str:
     axes = "1 axis" if len(shape) == 1 else f"{len(shape)} axes"
     return f"shape {shape_text(shape)}, {axes}"
