@@ -85,7 +85,8 @@ class Noise:
         """The activation of numbers with their errors, and the typical error of that.
 
         Where an activation is flat nothing of their error is left. Most are evaluated with an
-        error of their own, of some units of argument and result.
+        error of their own, of some units of result and argument: far from zero there is nothing
+        left to cancel.
         """
         result = activation.apply(made)
         reach = np.maximum(error, self.unit * np.abs(made))
@@ -93,7 +94,7 @@ class Noise:
         error = np.where(reach > 0, around * error / np.maximum(reach, 2.0**-1000), 0.0)
         own = activation.evaluated * self.unit * (np.abs(result) + around)
         if activation.evaluated:
-            own = own + self.unit * np.minimum(np.abs(made), 1.0)
+            own = own + activation.cancels * self.unit * np.minimum(np.abs(made), 3.0)
         return result, np.hypot(error, own)
 
 

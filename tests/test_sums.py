@@ -125,6 +125,20 @@ def test_areas_hold_the_same_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WAYS)
+def test_what_bounds_are_relative_to_is_never_too_small(name: str) -> None:
+    image, bank, c = case(name)
+    rng = np.random.default_rng(3)
+    image, bank = (rng.standard_normal(a.shape).astype(np.float32) for a in (image, bank))
+    plain = c.replace(image_offset=0, image_scale=1, filter_offset=0, padding_value=0, storage=None)
+    output = convolve(image, bank, plain)
+    whole = Linear(Problem.of(image, bank, output), plain)
+    assert np.all(whole.reach >= whole.magnitude)
+    for tile in cut(whole.values.shape, 5, whole.values.shape[1] // c.groups):
+        part = Area(whole.problem, plain, tile)
+        assert np.all(part.reach >= part.magnitude)
+
+
+@pytest.mark.parametrize("name", WAYS)
 def test_inside_is_where_no_border_shows(name: str) -> None:
     image, bank, c = case(name)
     ones = Problem.of(np.zeros_like(image), np.ones_like(bank), image)

@@ -179,14 +179,12 @@ class Linear:
         sizes = [largest_magnitude(a) for a in (self.problem.image, self.problem.filters)]
         if not all(1e-100 < size < 1e100 for size in sizes):  # whose squares are numbers
             return self.magnitude
-        ones = np.ones((1, *self.bank.shape[1:]))
 
         def squared(array: Array) -> Array:
-            wide: Array = array.astype(np.float64)
-            power: Array = (wide * wide).sum(axis=1, keepdims=True)
+            power: Array = array.astype(np.float64) ** 2
             return power
 
-        windows = np.sqrt(self._sums(squared, ones[:, :1], c))
+        windows = np.sqrt(self._sums(squared, np.ones((1, *self.bank.shape[1:])), c))
         filters = np.sqrt((self.bank**2).reshape(len(self.bank), -1).sum(axis=1))
         beside = filters.reshape(-1, *(1,) * c.rank)
         found: Array = windows * beside * (1 + gamma(2 * self.terms + 8))

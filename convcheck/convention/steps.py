@@ -43,6 +43,11 @@ class Activation(NamedTuple):
         return ACTIVATIONS[self.name].evaluated
 
     @property
+    def cancels(self) -> float:
+        """The units of roundoff of its argument that are left where it is evaluated by parts."""
+        return ACTIVATIONS[self.name].cancels
+
+    @property
     def steepest(self) -> float:
         """The largest ratio of two results' difference to that of their arguments."""
         return ACTIVATIONS[self.name].steepest(*self.values)
@@ -70,7 +75,7 @@ class Kind:
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
     values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what only chooses and
-    multiplies. Where there are values, ``rough`` is the preimage before they are known, and
+    multiplies; ``cancels`` the same of its argument, where terms of that size cancel. Where there are values, ``rough`` is the preimage before they are known, and
     ``read`` gets them from results and their arguments.
     """
 
@@ -81,6 +86,7 @@ class Kind:
     parameters: tuple[str, ...] = ()
     steepest: Callable[..., float] = field(default=lambda *_: 1.0)
     evaluated: float = 0.0
+    cancels: float = 1.0
     rough: Callable[[Array, Array], Interval] | None = None
     read: Callable[[Array, Array], tuple[float, ...]] = field(default=lambda *_: ())
 
@@ -299,6 +305,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Gelu",
             },
             evaluated=4.0,
+            cancels=4.0,  # 1 + erf, where erf is a polynomial
             steepest=lambda: 1.13,
         ),
         "gelu_tanh": Kind(
@@ -314,6 +321,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": 'Gelu(approximate="tanh")',
             },
             evaluated=4.0,
+            cancels=4.0,
             steepest=lambda: 1.13,
         ),
         "hard_sigmoid": Kind(
@@ -327,7 +335,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.relu6({y} + 3) / 6",
                 "onnx": "HardSigmoid(alpha=1/6, beta=0.5)",
             },
-            evaluated=4.0,
+            evaluated=1.0,
             steepest=lambda: 1 / 6,
         ),
         "hard_swish": Kind(
@@ -341,7 +349,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "{y} * tf.nn.relu6({y} + 3) / 6",
                 "onnx": "HardSwish",
             },
-            evaluated=4.0,
+            evaluated=2.0,
             steepest=lambda: 1.5,
         ),
         "softplus": Kind(

@@ -108,7 +108,7 @@ def _of_claim(ground: Ground, *, settled: bool) -> Form:
         if _is_fine(best):
             break
         known: tuple[Any, Any] | None = None
-        if name is not None and best.share >= MOSTLY:
+        if name is not None and best.share >= MOSTLY and not _flattens(name):
             known = best.convention.scale, best.convention.bias
         elif settled:
             known = 1.0, None
@@ -118,6 +118,11 @@ def _of_claim(ground: Ground, *, settled: bool) -> Form:
     if best.convention.bias is not None and ground.claim.storage is None:
         best = min(best, _sharper(ground, best), key=lambda form: form.total)
     return best
+
+
+def _flattens(name: str) -> bool:
+    """Whether an activation has a factor of its own, so that another line lies before it."""
+    return not ACTIVATIONS[name].parameters and ACTIVATIONS[name].steepest() < 1
 
 
 def _sharper(ground: Ground, form: Form) -> Form:
