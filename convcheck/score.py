@@ -8,7 +8,7 @@ description length (Rissanen 1978). docs/search.md works one answer out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,11 @@ def key_bits(c: Convention) -> float:
     bits += sum(_MODE_BITS[mode] for mode in dict.fromkeys(c.padding_modes))
     for order in (c.channel_order, c.output_order):
         bits += order_bits(order)
+    for value, nothing in ((c.image_offset, 0), (c.filter_offset, 0), (c.image_scale, 1)):
+        if value != nothing:
+            numbers = dict.fromkeys(value) if isinstance(value, tuple) else (value,)
+            bits += 2.0 + sum(map(number_bits, numbers))
+    bits += number_bits(c.padding_value)
     if c.activation is not None:
         bits += 4.0
     if c.arithmetic not in ("exact", "float64", "float32"):
@@ -116,7 +121,7 @@ def order_bits(order: Sequence[int] | None) -> float:
 
 
 def number_bits(value: float) -> float:
-    """The length of a number as people write it: its digits, or one over a whole number."""
+    """The length of a number as people write it: its digits, or one over a number of few."""
     if value == 0:
         return 0.0
     size = abs(value)
@@ -130,39 +135,47 @@ def number_bits(value: float) -> float:
     inverse = 1 / size
     if size < 1 and inverse < 1e6 and abs(inverse - round(inverse)) <= 1e-9 * inverse:
         best = min(best, 2.0 + 2 * math.log2(round(inverse)))
-    digits, _, _ = repr(size).partition("e")
-    figures = len(digits.replace(".", "").strip("0"))
-    if figures <= 12:  # beyond that a decimal is as long as the number's own bits
-        exponent = math.floor(math.log10(size))
-        best = min(best, 2.0 + 3.33 * figures + abs(exponent) ** 0.5)
+    elif size < 1:
+        best = min(best, 3.0 + _decimal_bits(inverse, lambda decimal: 1 / decimal == size))
+    best = min(best, _decimal_bits(size, lambda decimal: decimal == size))
     return sign + best
 
 
+def _decimal_bits(value: float, is_said: Callable[[float], bool]) -> float:
+    """Of a decimal of few figures; one of many is as long as the number's own bits."""
+    text = f"{value:.13g}"
+    figures = len(text.partition("e")[0].replace(".", "").strip("0"))
+    if figures > 12 or not is_said(float(text)):
+        return math.inf
+    return 2.0 + 3.33 * figures + math.sqrt(abs(math.floor(math.log10(value))))
+
+
 def plainest(low: float, high: float) -> float:
-    """The plainest number between the two: zero, few digits, or one over a whole number."""
+    """The plainest number between the two: zero, few digits, or one over such a number."""
     if low <= 0 <= high or not low <= high or (math.isinf(low) and math.isinf(high)):
         return 0.0
     if high < 0:
         return -plainest(-high, -low)
     if not math.isfinite(high):
         high = 2 * low + 1
-    best, length = (low + high) / 2, math.inf
     if low == high:
         return low
+    found = [(low + high) / 2, _fewest_digits(low, high)]
+    if low < 1 < 1e6 * high:
+        inverse = math.ceil(1 / high)
+        found += [1 / inverse] if inverse <= 1 / low else [1 / _fewest_digits(1 / high, 1 / low)]
+    return min((n for n in found if low <= n <= high), key=number_bits)
+
+
+def _fewest_digits(low: float, high: float) -> float:
+    """The decimal of the fewest digits between two positive numbers."""
     exponent = math.floor(math.log10(high))
     for digits in range(17):
         scale = 10.0 ** (exponent - digits)
         number = float(f"{math.ceil(low / scale) * scale:.{digits + 1}e}")
         if low <= number <= high:
-            found = number_bits(number)
-            if found < length:
-                best, length = number, found
-            break
-    if low < 1:
-        inverse = math.ceil(1 / high) if 1 / high < 1e6 else 0
-        if inverse and low <= 1 / inverse <= high and number_bits(1 / inverse) < length:
-            best = 1 / inverse
-    return best
+            return number
+    return 0.5 * (low + high)
 
 
 def likeliest(low: float, high: float) -> float:

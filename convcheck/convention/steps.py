@@ -75,8 +75,9 @@ class Kind:
 
     ``code`` has an expression a library, of which ``{y}`` is the argument and ``{0}``, ``{1}`` the
     values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what only chooses and
-    multiplies; ``cancels`` the same of its argument, where terms of that size cancel. Where there are values, ``rough`` is the preimage before they are known, and
-    ``read`` gets them from results and their arguments.
+    multiplies; ``cancels`` the same of its argument, where terms of that size cancel. Where there
+    are values, ``rough`` is the preimage before they are known, and ``read`` gets them from results
+    and their arguments.
     """
 
     words: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -26,8 +26,9 @@ MAX_CROP = 3
 """By how much more than its kernel adds a transposed convolution is cropped on a side."""
 MAX_OUTSIDE = 6
 """How far from the image a window may be: a kernel of 1x1 is padded too, by mistake or by habit."""
-OPTIONS = 4096
-"""Of one axis: a dilation beyond it is not tried."""
+FAR, OPTIONS, MANY_OPTIONS = 32, 2048, 2048
+"""Dilations above the first are tried with the usual padding alone, and where an axis has so many
+options; so many of those are."""
 
 
 @dataclass(frozen=True)
@@ -132,19 +133,21 @@ def ways(
     circular: bool = False,
     outside: bool = False,
     mixed: bool = False,
+    dilated: bool = False,
 ) -> tuple[Way, ...]:
     """The ways of one axis: an image of ``size`` by a kernel of ``kernel`` gives ``outputs``.
 
     Ordinarily every window touches the image and crops no more than about its own extent; ``wide``
     allows any crop, ``outside`` a few windows that lie in the padding altogether. ``circular`` is
     for a whole period of a wrapped image, rolled by any amount. ``mixed`` has strides where there
-    are zeros between samples too, as resampling does. Strides and input dilations are all that
+    are zeros between samples too, as resampling does. Long kernels are not dilated unless
+    ``dilated`` says so. Strides and input dilations are all that
     the sizes allow.
     """
     beyond = MAX_OUTSIDE if outside else 0
     if kernel == 1:
         dilations = (1,)
-    elif kernel > LONG and not wide:
+    elif kernel > LONG and not wide and not dilated:
         dilations = tuple(d for d in dilations if d == 1)
     if circular:
         return tuple(Way(1, d, 1, 1 - size, size) for d in dilations if outputs == size)
@@ -180,19 +183,42 @@ def _strides(
 
 
 @lru_cache(256)
-def wide_dilations(size: int, kernel: int, outputs: int) -> tuple[int, ...]:
-    """The dilations above the common ones that the sizes allow, while options are not too many."""
-    if not 1 < kernel <= VERY_LONG:
+def far_ways(size: int, kernel: int, outputs: int, *, deep: bool) -> tuple[Way, ...]:
+    """The ways of the dilations above the common ones that the sizes allow.
+
+    Of the first of them all, while they are not too many; of larger ones those that are padded as
+    layers are: nowhere, on one side, or on both alike. So are all of an image that is ``deep``.
+    """
+    if kernel == 1:
+        return ways(size, 1, outputs)
+    if kernel > VERY_LONG:
         return ()
-    found: list[int] = []
+    common = DILATIONS[1] if deep else 1 if kernel > LONG else DILATIONS[-1]
+    found: list[Way] = []
     options = 0
-    for dilation in range(DILATIONS[-1] + 1, 2 * size):
-        extent = dilation * (kernel - 1) + 1
-        options += sum(w.count for w in ways(size, kernel, outputs, dilations=(dilation,)))
-        if options > OPTIONS or extent > 2 * size + outputs:
+    last = (2 * size + outputs) // (kernel - 1)
+    for dilation in range(common + 1, last + 1):
+        if deep or options > OPTIONS or dilation > FAR:
+            found += _padded_as_usual(size, kernel, outputs, dilation, last)
             break
-        found.append(dilation)
+        some = ways(size, kernel, outputs, dilations=(dilation,), dilated=True)
+        found += some
+        options += sum(w.count for w in some)
     return tuple(found)
+
+
+def _padded_as_usual(size: int, kernel: int, outputs: int, first: int, last: int) -> Iterator[Way]:
+    dilations = np.arange(first, last + 1)[:MANY_OPTIONS]
+    for stride in (1, 2) if outputs > 1 else (1,):
+        for more in range(stride):
+            total = (outputs - 1) * stride + dilations * (kernel - 1) + 1 - size + more
+            fits = total >= 0
+            half = total // 2
+            for before in (0 * total, half, total - half, total):
+                for dilation, start in zip(
+                    dilations[fits].tolist(), before[fits].tolist(), strict=True
+                ):
+                    yield Way(1, dilation, stride, -start, 1)
 
 
 def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:

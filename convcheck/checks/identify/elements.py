@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from convcheck.convention.channels import read_filters, stored_image, to_axes
 from convcheck.engine import axes_of, is_whole, prepare_filters, prepare_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convcheck.checks.sums import Problem
 
 Array = NDArray[Any]
@@ -36,6 +38,25 @@ class Sums:
     squares: Array
     edge: Array
     inside: Array
+
+    def beside(self, other: Sums) -> Sums:
+        """Those of these elements, then those of others."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Sums(*map(np.concatenate, pairs))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What sums are made of where a number is taken off image or filters first.
+
+    ``products`` and ``taps``, (elements, channels of a filter), are the sums of products and of the
+    taps that meet samples; ``samples`` and ``count`` the sums of those samples, and how many.
+    """
+
+    products: Array
+    taps: Array
+    samples: Array
+    count: Array
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,19 @@ class Elements:
 
         ``precision`` rounds the operands first. The image step and the filters' offset are done.
         """
+        return Sums(*self._gathered(c, precision, _summed))
+
+    def parts(self, c: Convention) -> Parts:
+        """What the sums of a convention without steps before them are made of."""
+        return Parts(*self._gathered(c, None, _taken_apart))
+
+    def _gathered(
+        self,
+        c: Convention,
+        precision: str | None,
+        reduced: Callable[[Convention, Array, Array, Array, Array], tuple[Array, ...]],
+    ) -> list[Array]:
+        """What is left of every element's samples and taps, for so many elements at a time."""
         exact = c.replace(arithmetic="exact")
         image, order = self.reading.image, c.channel_order
         if np.any(c.image_offset) or np.any(np.asarray(c.image_scale) != 1):
@@ -85,10 +119,10 @@ class Elements:
         channels = np.arange(image.shape[1]) if order is None else np.asarray(order)
         step = max(1, ROOM // math.prod(bank.shape[1:]))
         parts = [
-            _part(c, image, channels, bank, axes, self.index[first : first + step], precision)
-            for first in range(0, len(self.index), step)
+            reduced(c, *_part(c, image, channels, bank, axes, self.index[i : i + step], precision))
+            for i in range(0, len(self.index), step)
         ]
-        return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
 def drawn(shape: tuple[int, ...], count: int) -> Array:
@@ -131,6 +165,11 @@ def _part(
     kind = np.dtype(np.int64) if whole else np.result_type(x, bank, np.float64)
     w = bank[o].astype(kind)
     x = np.where(met, x, 0).astype(kind)
+    return x, w, met, border
+
+
+def _summed(c: Convention, x: Array, w: Array, _: Array, border: Array) -> tuple[Array, ...]:
+    count = len(x)
     if c.padding_value:
         x = np.where(border, c.padding_value, x)
     products = (x * w).reshape(count, -1)
@@ -143,4 +182,14 @@ def _part(
         np.sqrt((sizes.astype(np.float64) ** 2).sum(axis=1)),
         beyond.sum(axis=1),
         np.logical_not(border.reshape(count, -1).any(axis=1)),
+    )
+
+
+def _taken_apart(_: Convention, x: Array, w: Array, met: Array, __: Array) -> tuple[Array, ...]:
+    taps = tuple(range(2, x.ndim))
+    return (
+        (x * w).sum(axis=taps).astype(np.float64),
+        np.where(met, w, 0).sum(axis=taps).astype(np.float64),
+        x.sum(axis=(1, *taps)).astype(np.float64),
+        (met.sum(axis=taps).sum(axis=1) * x.shape[1]).astype(np.float64),
     )

@@ -18,6 +18,8 @@ Array = NDArray[Any]
 
 PAIRS = 64
 """Pairs of elements whose slopes are looked at, for each channel."""
+HALVINGS = 40
+"""Steps by which the ends of what is allowed are found."""
 GRID = 17
 """Slopes that are tried side by side around an estimate."""
 
@@ -109,6 +111,40 @@ def _most_meeting(low: Array, high: Array) -> Array:
         opened = np.arange(1, len(a) + 1)
         counts[row] = int((opened - np.searchsorted(b, a, side="left")).max())
     return counts
+
+
+def allowed(
+    p: Array, low: Array, high: Array, firsts: Array, start: Array, around: Array
+) -> tuple[Array, Array]:
+    """The slopes near ``start`` by which all of a group lie between their ends, by some bias each.
+
+    Groups lie one after the other and begin at ``firsts``. How far the ends are apart, along lines
+    of one slope, is concave in the slope: all that is allowed lies around its greatest value. Where
+    nothing is, the first slope is larger than the second.
+    """
+    group = np.repeat(np.arange(len(firsts)), np.diff([*firsts, len(p)]))
+
+    def room(slopes: Array) -> Array:
+        line = slopes[group] * p
+        found: Array = np.minimum.reduceat(high - line, firsts)
+        return found - np.maximum.reduceat(low - line, firsts)
+
+    left, right = start - around, start + around
+    for _ in range(HALVINGS):
+        third = (right - left) / 3
+        rises = room(left + third) < room(right - third)
+        left, right = np.where(rises, left + third, left), np.where(rises, right, right - third)
+    best = 0.5 * (left + right)
+    ends = []
+    for end in (start - around, start + around):
+        inner, outer = best, end
+        for _ in range(HALVINGS):
+            middle = 0.5 * (inner + outer)
+            inside = room(middle) >= 0
+            inner, outer = np.where(inside, middle, inner), np.where(inside, outer, middle)
+        ends.append(inner)
+    none = room(best) < 0
+    return np.where(none, np.inf, ends[0]), np.where(none, -np.inf, ends[1])
 
 
 def plain_numbers(most: float) -> list[float]:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.intervals import factor, line_of, meeting, slope, weighted_median
+from convcheck.checks.identify.intervals import (
+    allowed,
+    factor,
+    line_of,
+    meeting,
+    slope,
+    weighted_median,
+)
 from convcheck.score import likeliest, plainest
 
 Array = NDArray[Any]
@@ -25,8 +32,13 @@ WIDEST = 8
 """So many channels, those with the most elements, say a scale that all have."""
 
 
-def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator[Numbers]:
-    """Scales and biases that most intervals allow: one for all channels, then one for each."""
+def numbers(
+    p: Array, low: Array, high: Array, members: list[Array], *, sharp: bool = False
+) -> Iterator[Numbers]:
+    """Scales and biases that most intervals allow: one for all channels, then one for each.
+
+    ``sharp``: a result that was rounded lies between its ends, or is an exception.
+    """
     count = len(members)
     told = np.isfinite(low) & np.isfinite(high) & (low <= high)
     z = np.where(told, 0.5 * (low + high), 0.0)
@@ -47,20 +59,51 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
     if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
         return
     shared = weighted_median(slopes[known], weights[known])
-    for a in _refined(p, low, high, told, members, shared):
+    # Of what was cut off one end is known.
+    said = ~(np.isinf(low) & np.isinf(high)) & (low <= high) if sharp else told
+    for a in _refined(p, low, high, said, members, shared):
         yield a, biases(p, low, high, members, np.full(count, a))
+    scales = np.where(known, slopes, shared)
+    alone = np.array(
+        [
+            _one_scale(p[m], low[m], high[m], said[m], s) if len(m) else s
+            for m, s in zip(members, scales, strict=True)
+        ]
+    )
+    if sharp:
+        least, most = _all_allowed(p, low, high, said, members, alone)
+        if least.max() <= most.min():
+            a = likeliest(least.max(), most.min())
+            yield a, biases(p, low, high, members, np.full(count, a))
+        some = (least <= most) & np.isfinite(least)
+        alone[some] = list(map(likeliest, least[some].tolist(), most[some].tolist()))
     if count > 1:
-        scales = np.where(known, slopes, shared)
-        alone = np.array(
-            [
-                _one_scale(p[m], low[m], high[m], told[m], s) if len(m) else s
-                for m, s in zip(members, scales, strict=True)
-            ]
-        )
         yield tuple(alone.tolist()), biases(p, low, high, members, alone)
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.met for r in ratios):
             yield tuple(likeliest(r.low, r.high) for r in ratios), None
+
+
+def again(
+    p: Array, low: Array, high: Array, members: list[Array], scale: Any, *, biased: bool
+) -> Numbers | None:
+    """The numbers near some that all elements which are about given allow; None where none do."""
+    count = len(members)
+    said = ~(np.isinf(low) & np.isinf(high)) & (low <= high)
+    if biased:
+        slopes = np.array(np.broadcast_to(np.asarray(scale, float), count))
+        least, most = _all_allowed(p, low, high, said, members, slopes)
+    else:
+        ranges = [factor(p[m][said[m]], low[m][said[m]], high[m][said[m]]) for m in members]
+        least, most = (np.array([getattr(r, end) for r in ranges]) for end in ("low", "high"))
+    if not isinstance(scale, tuple):
+        least, most = np.full(count, least.max()), np.full(count, most.min())
+    if not np.all(least <= most):
+        return None
+    found = np.array(list(map(likeliest, least.tolist(), most.tolist())))
+    if not biased:
+        return tuple(found.tolist()), None
+    return tuple(found.tolist()), biases(p, low, high, members, found)
 
 
 def _share_on_lines(
@@ -79,6 +122,37 @@ def _share_on_lines(
     return near / max(total, 1)
 
 
+def _all_allowed(
+    p: Array, low: Array, high: Array, said: Array, members: list[Array], slopes: Array
+) -> tuple[Array, Array]:
+    """The scales of every channel by which all elements that are about on its line are on it."""
+    least, most = np.full(len(members), -np.inf), np.full(len(members), np.inf)
+    groups, around = {}, []
+    for o, m in enumerate(members):
+        some = m[said[m]]
+        if len(some) < 3 or np.ptp(p[some]) == 0:
+            continue
+        wide = high[some] - low[some]
+        room = float(np.median(wide[np.isfinite(wide)])) if np.isfinite(wide).any() else 0.0
+        rest = low[some] - slopes[o] * p[some], high[some] - slopes[o] * p[some]
+        line = meeting(*rest)
+        middle = 0.5 * (line.low + line.high)
+        near = (rest[0] - NEARLY * room <= middle) & (middle <= rest[1] + NEARLY * room)
+        groups[o] = some[near]
+        around.append(4 * room / float(np.ptp(p[some])))
+    if groups:
+        flat = np.concatenate(list(groups.values()))
+        firsts = np.cumsum([0, *(len(g) for g in groups.values())])[:-1]
+        which = list(groups)
+        found = allowed(p[flat], low[flat], high[flat], firsts, slopes[which], np.array(around))
+        least[which], most[which] = found
+    return least, most
+
+
+NEARLY = 0.25
+"""Of an interval's width: how far beyond its ends a line may go and still be an element's."""
+
+
 def _one_scale(p: Array, low: Array, high: Array, told: Array, start: float) -> float:
     """One channel's scale, whatever its bias."""
     if np.count_nonzero(told) < 3:
@@ -95,7 +169,11 @@ def _refined(
     if not groups or start == 0:
         return
     some = np.concatenate(groups)
-    wide = float(np.median((high - low)[some])) / max(float(np.std(p[some])), 1e-300)
+    room = (high - low)[some]
+    room = room[np.isfinite(room)]
+    if not room.size:
+        return
+    wide = float(np.median(room)) / max(float(np.std(p[some])), 1e-300)
     around = 2 * wide + 1e-9 * abs(start)
     ranges = [line_of(p[g], low[g], high[g], start, around) for g in groups]
     a, b = max(r.low for r in ranges), min(r.high for r in ranges)
@@ -106,7 +184,8 @@ def _refined(
     yield likeliest(a, b)
     middle = 0.5 * (a + b)
     top = bottom = 0.0
-    for g in groups:
+    for group in groups:
+        g = group[np.isfinite(high[group] - low[group])]
         t = 0.5 * (low[g] + high[g])
         rest = t - middle * p[g]
         near = np.abs(rest - np.median(rest)) <= 0.5 * (high[g] - low[g]) + 1e-300

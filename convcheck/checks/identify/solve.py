@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from convcheck.check import Claim
 from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
-from convcheck.checks.identify.numbers import LEAST, biases, circular, numbers
+from convcheck.checks.identify.numbers import LEAST, again, biases, circular, numbers
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
 from convcheck.score import plainest
 from convcheck.traits import telling
@@ -221,11 +221,30 @@ def _intervals(ground: Ground, name: str | None, growth: float) -> tuple[Array, 
     return low, high
 
 
+def is_sharp(claim: Claim) -> bool:
+    """Whether results were rounded to integers: what is beyond an interval's ends is not given."""
+    return claim.storage is not None and claim.storage.is_integer
+
+
+def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form | None:
+    """The form with the numbers near its own that more elements allow."""
+    c = form.convention
+    storage = form.claim.storage
+    if sums.values.dtype.kind == "c" or storage is None or storage.overflow == "wrap":
+        return None
+    plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
+    ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
+    low, high = _intervals(ground, None if c.activation is None else c.activation.name, 1.0)
+    found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)
+    return None if found is None else ground.form(c.activation, *found)
+
+
 def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
     y = ground.values
     low, high = _intervals(ground, name, 1.0)
+    sharp = is_sharp(ground.claim)
     pairs: Iterable[tuple[Any, Any]] = (
-        numbers(ground.sums.values, low, high, ground.members)
+        numbers(ground.sums.values, low, high, ground.members, sharp=sharp)
         if known is None
         else dict.fromkeys((known, (1.0, None)))
     )

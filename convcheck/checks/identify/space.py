@@ -18,10 +18,10 @@ from convcheck.checks.identify.axes import (
     DILATIONS,
     Table,
     Way,
+    far_ways,
     met_by,
     table,
     ways,
-    wide_dilations,
 )
 from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.samples import choose
@@ -49,7 +49,8 @@ class Pass:
     ``bits`` is what a hypothesis of it takes at least, beside its reading. ``orders`` tries other
     orders of the channels, ``outputs`` every filter for each output channel, ``far`` dilations
     above the common ones; ``modes`` are the paddings', ``seed`` draws other samples, where those of
-    before may have been damaged. The others are those of :func:`axes.ways`.
+    before may have been damaged; ``centred`` takes the filters without their mean, which is near
+    the zero point of unsigned ones. The others are those of :func:`axes.ways`.
     """
 
     bits: float
@@ -64,6 +65,7 @@ class Pass:
     outside: bool = False
     mixed: bool = False
     conjugate: bool = False
+    centred: bool = False
     seed: int = 0
 
 
@@ -75,10 +77,11 @@ PASSES = (
     Pass(5, "plain", modes=OTHERS, everywhere=True),
     *(Pass(4 + seed, "line", seed=seed) for seed in (1, 2, 3, 4)),
     Pass(6, "plain", circular=True, modes=("wrap",)),
-    Pass(6, "plain", far=True),
+    Pass(6, "line", centred=True),
+    Pass(6, "plain", far=True, everywhere=True),
     Pass(6, "plain", outside=True),
     Pass(7, "plain", orders=True),
-    Pass(8, "line", far=True),
+    Pass(8, "line", far=True, everywhere=True),
     Pass(9, "line", outside=True),
     Pass(9, "line", modes=OTHERS, everywhere=True),
     Pass(10, "line", orders=True),
@@ -116,6 +119,8 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
     channels, outputs = reading.image.shape[1], reading.output.shape[1]
     if one.conjugate and reading.bank.dtype.kind != "c":
         return False
+    if one.centred and reading.bank.dtype.kind != "u":
+        return False
     if one.outputs and outputs == 1:
         return False
     if one.orders and (channels == 1 or (channels > ALL_ORDERS and reading.base.groups == 1)):
@@ -131,8 +136,11 @@ def volume(one: Pass, reading: Reading) -> int:
     for a, taps in enumerate(reading.taps):
         for way in _ways(one, reading, a):
             each[a][way.dilation if one.far else 0] += way.count * (2 if taps > 1 else 1)
-    together = set.intersection(*(set(counts) for counts in each))
-    count = sum(math.prod(counts[d] for counts in each) for d in together)
+    alone = [a for a, taps in enumerate(reading.taps) if one.far and taps == 1]
+    alike = [counts for a, counts in enumerate(each) if a not in alone]
+    together = set.intersection(*map(set, alike))
+    count = sum(math.prod(counts[d] for counts in alike) for d in together)
+    count *= math.prod(each[a].total() for a in alone)
     return count * len(one.modes) * len(_channels(one, reading))
 
 
@@ -159,7 +167,7 @@ def search(
     found: list[Found] = []
     considered = 0
     channels = _channels(one, reading)
-    bank = _bank(reading, channels, samples[:, 1], conjugate=one.conjugate)
+    bank = _bank(one, reading, channels, samples[:, 1])
     for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
         block = Block(planes, taps, rows, columns)
         considered += block.size
@@ -202,11 +210,11 @@ def _channels(one: Pass, reading: Reading) -> list[Channels]:
     return [Channels(o, f, s) for o in orders for f in flips for s in shifts]
 
 
-def _bank(
-    reading: Reading, channels: Sequence[Channels], outputs: Array, *, conjugate: bool
-) -> Array:
+def _bank(one: Pass, reading: Reading, channels: Sequence[Channels], outputs: Array) -> Array:
     """For each sample's output channel: (samples, options, C, *F), over all stored channels."""
-    bank = np.conj(reading.bank) if conjugate else reading.bank
+    bank = np.conj(reading.bank) if one.conjugate else reading.bank
+    if one.centred:
+        bank = bank - bank.mean(axis=tuple(range(1, bank.ndim)), keepdims=True)
     total, inputs = bank.shape[:2]
     count, groups = reading.image.shape[1], reading.base.groups
     per_group = total // groups
@@ -246,17 +254,26 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
                     yield images, bank, [], rows, columns, mode
             continue
         for d in range(len(some[0])):
-            planes, taps = _deep(images, bank, some[0].part(np.array([d])))
-            for rows, columns in _pairs(one, some[1], some[2], mode, len(planes[0])):
+            depth = some[0].part(np.array([d]))
+            planes, taps = _deep(images, bank, depth)
+            tall, wide = some[1:]
+            if one.far and depth.kernel > 1:
+                tall, wide = (_of_dilation(t, int(depth.dilation[0])) for t in (tall, wide))
+            for rows, columns in _pairs(one, tall, wide, mode, len(planes[0])):
                 yield planes, taps, [(some[0], d)], rows, columns, mode
 
 
 def _alike(rows: Table, columns: Table) -> Iterator[tuple[Table, Table]]:
-    """Rows and columns of one dilation at a time; a single row goes with any."""
-    for dilation in np.unique(columns.dilation):
-        tall = rows if rows.size == 1 else rows.part(np.flatnonzero(rows.dilation == dilation))
-        if len(tall):
-            yield tall, columns.part(np.flatnonzero(columns.dilation == dilation))
+    """Rows and columns of one dilation at a time; a kernel of one tap goes with any."""
+    for dilation in np.unique((rows if columns.kernel == 1 else columns).dilation):
+        tall, wide = (_of_dilation(t, int(dilation)) for t in (rows, columns))
+        if len(tall) and len(wide):
+            yield tall, wide
+
+
+def _of_dilation(some: Table, dilation: int) -> Table:
+    """The options of one dilation; all of a kernel of one tap."""
+    return some if some.kernel == 1 else some.part(np.flatnonzero(some.dilation == dilation))
 
 
 def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], Array]:
@@ -283,8 +300,8 @@ def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
     size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
     dilations: tuple[int, ...] = DILATIONS
     if one.far:
-        dilations = wide_dilations(size, kernel, outputs)
-    elif len(reading.taps) == 3 and not one.wide:
+        return far_ways(size, kernel, outputs, deep=len(reading.taps) == 3)
+    if len(reading.taps) == 3 and not one.wide:
         dilations = DILATIONS[:2]  # the others with what is rarer
     return ways(
         size,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.before import steps
 from convcheck.checks.identify.intervals import meeting, slope
 from convcheck.convention import PADDING_MODES
 from convcheck.score import plainest
@@ -33,23 +34,30 @@ def variants(
     if one.outputs:
         c = c.replace(output_order=None)
     sums = elements.sums(c)
-    yield c, sums
     y = elements.values()
-    real = y.dtype.kind != "c" and sums.values.dtype.kind != "c"
-    if not real:
+    if y.dtype.kind == "c" or sums.values.dtype.kind == "c":
+        yield c, sums
         return
     y = y.astype(np.float64)
+    first = [(c, sums)]
     members = _telling(elements, sums, y, limits)
     if one.outputs or _some_channels(sums, members, y):
         ordered = _ordered(c, elements, members, y)
         if ordered != c:
             c, sums = ordered, elements.sums(ordered)
-            yield c, sums
+            first = [(c, sums), *first]
     padded = [max(pads) > 0 for pads in c.padding]
-    if not any(padded) or one.circular or max(c.input_dilation) > 1:
+    lines = _Lines.of(elements, sums, y, limits) if any(padded) and not one.circular else None
+    open_ended = lines is not None and lines.share(sums.values) < MOST
+    if not open_ended:
+        yield from first
+    if not one.circular:
+        for before in steps(c, elements, sums, telling(y, limits)):
+            yield before, elements.sums(before)
+    if lines is None or not open_ended:
         return
-    lines = _Lines.of(elements, sums, y, limits)
-    if lines is None or lines.share(sums.values) >= MOST:
+    yield from first
+    if max(c.input_dilation) > 1:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
@@ -96,6 +104,7 @@ class _Lines:
         told = telling(y, limits)
         rng = np.random.default_rng(0)
         count = elements.reading.output.shape[1]
+        rounded = 0.5 * np.array_equal(y, np.rint(y))
         slopes, offsets, room = np.ones(count), np.zeros(count), np.zeros(count)
         known = np.zeros(count, bool)
         channels = elements.index[:, 1]
@@ -105,7 +114,7 @@ class _Lines:
                 continue
             slopes[o] = slope(sums.values[some], y[some], rng)
             offsets[o] = np.median(y[some] - slopes[o] * sums.values[some])
-            room[o] = NEAR * np.std(y[some]) + 1e-12
+            room[o] = max(NEAR * float(np.std(y[some])), rounded) + 1e-12
             known[o] = True
         border = np.flatnonzero(told & ~sums.inside & known[channels])
         if not len(border):
