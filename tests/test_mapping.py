@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 import pytest
-from test_cli import CONVCHECK, environment
+from command import CONVCHECK, environment
 
 from convcheck import cli
 from convcheck.errors import InputError

@@ -26,7 +26,7 @@ from convcheck.checks.picture import difference_map
 from convcheck.render import table
 from convcheck.render.report import Operand, Report, Style
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [str(ROOT / f"fixtures/question/{name}.npy") for name in ("image", "filters")]
 SYMMETRIC = [str(ROOT / f"fixtures/symmetric/{name}.npy") for name in ("image", "filters")]
 IDENTIFY = [str(ROOT / f"fixtures/identify/{name}.npy") for name in ("image", "filters", "out")]

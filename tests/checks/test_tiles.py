@@ -27,7 +27,7 @@ from convcheck.checks.tiles import MIB, Tile, plan
 from convcheck.comparison import compare as judge
 from convcheck.errors import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONVCHECK = (sys.executable, "-m", "convcheck")
 
 

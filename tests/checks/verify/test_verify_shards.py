@@ -23,7 +23,7 @@ from convcheck.pool import Workers
 from convcheck.target import CallableTarget, CommandTarget, Target
 from convcheck.worker import Worker
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[2]
 MODULE = """
 import ctypes
 import numpy as np

@@ -22,7 +22,7 @@ from convcheck.engine import convolve, round_to
 from convcheck.errors import InputError
 from convcheck.render.report import Style
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAME = [str(ROOT / f"fixtures/identify/{name}.npy") for name in ("image", "filters", "out")]
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/identify.json").read_text())
 Array = NDArray[Any]

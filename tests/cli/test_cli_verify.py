@@ -29,7 +29,7 @@ from convcheck.cli import run as command
 
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/verify.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 STUCK = """
 import time
 import numpy as np

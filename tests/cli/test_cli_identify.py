@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import pytest
-from test_cli import FIXTURES, Ended, environment, in_process, run, shell
+from command import FIXTURES, Ended, environment, in_process, run, shell
 
 from convcheck.calls import CANNOT, LIBRARIES
 from convcheck.convention import KEYS, Convention

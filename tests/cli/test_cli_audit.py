@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from test_cli import FIXTURES, environment, in_process, listing, run, shell
+from command import FIXTURES, environment, in_process, listing, run, shell
 
 from convcheck.convention import Convention
 from convcheck.engine import convolve
