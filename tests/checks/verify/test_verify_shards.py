@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few import slow
 
 import convcheck
 from convcheck.campaign import case, cases
@@ -83,9 +84,9 @@ def said(result: VerifyResult) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "fail_fast"),
     [
-        ("even", False),
+        slow("even", False),
         ("even", True),
-        pytest.param("dies", False, marks=pytest.mark.slow),
+        slow("dies", False),
         ("hangs", True),
     ],
 )
