@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,6 +69,25 @@ def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
     """The same without a process, for what is no matter of streams and signals."""
     code = cli.run(arguments)
     return Ended(code, *capsys.readouterr())
+
+
+def called(*arguments: str) -> Ended:
+    """As in_process, where the streams are not pytest's: for what a module asks once."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.run(arguments)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def shown(line: str, folder: Path) -> Ended:
+    """A line of the help or of a page as its reader runs it: by a shell, where it needs one."""
+    if {*line} & {*"|<>&"}:
+        line = re.sub(r"\bconvcheck ", "$convcheck ", line)
+        return shell(line.replace("python ", f"{sys.executable} "), cwd=folder)
+    program, *arguments = shlex.split(line)
+    assert program == "convcheck"
+    with chdir(folder):
+        return called(*arguments)
 
 
 def listing(folder: Path) -> set[tuple[str, int]]:
