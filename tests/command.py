@@ -72,7 +72,7 @@ def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
 
 
 def called(*arguments: str) -> Ended:
-    """As in_process, where the streams are not pytest's: for what a module asks once."""
+    """As in_process, in plain characters: for what a module asks once, whatever captures."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.run(arguments)

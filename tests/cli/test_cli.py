@@ -378,13 +378,10 @@ def test_an_array_from_stdin_and_from_an_npz(tmp_path: Path) -> None:
     image, filters = (np.load(path) for path in QUESTION)
     np.savez(tmp_path / "both.npz", x=image, w=filters)
     np.savez(tmp_path / "lone.npz", image)
-    report = PLAIN_REPORT.replace(QUESTION[1], "both.npz::w")
-    piped = Path(QUESTION[0]).read_bytes()
-    ended = run("compare", "-", "both.npz::w", cwd=tmp_path, stdin=piped)
-    assert ended == (0, report.replace(QUESTION[0], "-"), "")
-    with chdir(tmp_path):
-        ended = called("compare", "lone.npz", "both.npz::w")
-    assert ended == (0, report.replace(QUESTION[0], "lone.npz"), "")
+    for arguments in (["-", "both.npz::w"], ["lone.npz", "both.npz::w"]):
+        ended = run("compare", *arguments, cwd=tmp_path, stdin=Path(QUESTION[0]).read_bytes())
+        expected = PLAIN_REPORT.replace(QUESTION[0], arguments[0])
+        assert ended == (0, expected.replace(QUESTION[1], "both.npz::w"), "")
 
 
 @pytest.mark.parametrize(
