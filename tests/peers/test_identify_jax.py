@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from explained import explain
-from few import one_in
 
 jax = pytest.importorskip("jax")
 lax = jax.lax
 
-DRAWN_FROM = 5
-RNG = np.random.default_rng(DRAWN_FROM)
+RNG = np.random.default_rng(5)
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -26,8 +24,8 @@ def general(x: np.ndarray, w: np.ndarray, *arguments: Any, **more: Any) -> np.nd
 
 
 @pytest.mark.parametrize("size", [(12, 15), (13, 14)])
-@pytest.mark.parametrize("stride", one_in(2, [(1, 1), (2, 2), (3, 2)]))
-@pytest.mark.parametrize("kernel", one_in(2, [(3, 3), (2, 4), (5, 3)]))
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 4), (5, 3)])
 @pytest.mark.parametrize("padding", ["SAME", "SAME_LOWER"])
 def test_same(padding: str, kernel: Any, stride: Any, size: Any) -> None:
     x, w = normal(1, *size, 3), normal(*kernel, 3, 4)
