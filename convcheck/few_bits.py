@@ -132,33 +132,3 @@ def probable_bound(
     factor = math.expm1(spread * math.sqrt(count) * u + count * u * u / (1 - u))
     result: Floats = factor * (1 + 2 * gamma(terms + 8)) * magnitude + sums.tiny * (terms + 1)
     return result
-
-
-def accumulator_rms(sums: Floats, root_squares: Floats, terms: int, accumulator: Format) -> Floats:
-    """Root mean square of the error of sums that were added one by one, in an order by chance.
-
-    ``sums`` are the exact ones, ``root_squares`` as in :func:`operands_rms`. Each of the n - 1
-    additions is off by RMS u of the partial sum s_k, k = 2 to n. Over all orders s_k squared is
-    k^2 y^2 / n^2 on average, and k (n - k) / (n - 1) of the terms' variance besides (sampling
-    without replacement), which adds up to
-
-        y^2 / n * ((n + 1) (2 n + 1) / 6 - 1 / n)  +  (Q - y^2 / n) * ((n + 1) / 6 - 1 / n)
-
-    with y the sum and Q the sum of its squared terms. Sums in blocks or pairs are closer. Products
-    are taken as exact, as where they are fused with the addition or wider than the accumulator.
-    """
-    n = terms
-    if n < 2:
-        return np.zeros(np.shape(sums))
-    mean_square = sums / n * sums
-    variance = np.maximum(root_squares * root_squares - mean_square, 0.0)
-    squares = mean_square * ((n + 1) * (2 * n + 1) / 6 - 1 / n) + variance * ((n + 1) / 6 - 1 / n)
-    result: Floats = RMS * accumulator.unit * np.sqrt(squares)
-    return result
-
-
-def partial_sums_rms(products: Floats, accumulator: Format) -> Floats:
-    """The same for products (..., n) that were added in the order that they have here."""
-    partial = np.cumsum(products, axis=-1)[..., 1:]
-    result: Floats = RMS * accumulator.unit * np.sqrt((partial * partial).sum(axis=-1))
-    return result

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from few import slow
 
 from convcheck.campaign import DTYPES, ORDERS, VALUES, Case, case, cases, parse_id
 from convcheck.checks.verify import Model, judge
@@ -170,7 +171,11 @@ def test_the_largest_case_can_be_asked_for_by_its_id(stride: int, padding: int) 
 
 @pytest.mark.parametrize(
     ("layout", "rule", "transposed", "stride"),
-    [("NCHW", "explicit", False, 1), ("NCHW", "full", False, 1), ("NCHW/IOHW", "", True, 3)],
+    [
+        ("NCHW", "explicit", False, 1),
+        slow("NCHW", "full", False, 1),
+        slow("NCHW/IOHW", "", True, 3),
+    ],
 )
 def test_to_judge_the_largest_case_takes_little_memory(
     layout: str, rule: str, transposed: bool, stride: int

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import CONVCHECK, FIXTURES, QUESTION, environment
+from command import CONVCHECK, FIXTURES, QUESTION, environment
 
 pytestmark = pytest.mark.slow
 SURROUNDINGS = [

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from runpy import run_path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from convcheck.cli.base import EXTENSIONS, FORMATS
 from convcheck.convention import ACTIVATIONS, KEYS, Convention, Storage
 from convcheck.convention.storage import OVERFLOWS, ROUNDINGS
 from convcheck.engine import convolve
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -80,14 +78,9 @@ def test_the_impulse_is_real(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line in real or f"  {line}" in real for line in shown)
 
 
-def pictures() -> ModuleType:
+def pictures() -> SimpleNamespace:
     """docs/pictures.py, which makes what the page shows."""
-    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**run_path(str(ROOT / "docs" / "pictures.py")))
 
 
 def test_the_pictures_are_what_the_tool_draws() -> None:
@@ -110,6 +103,7 @@ def test_the_svg_files_are_what_the_tool_writes(
         assert f"](pictures/{path.name})" in DOCS["conventions.md"]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_ci_page_run(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "module.py").write_text(
@@ -125,7 +119,7 @@ def test_the_commands_of_the_ci_page_run(tmp_path: Path) -> None:
     np.save(tmp_path / "expected.npy", convolve(image, filters))
     lines = re.findall(r"^ +(?:run:|-) (convcheck .*)$", DOCS["ci.md"], re.MULTILINE)
     assert len(lines) == 4
-    for line in lines:
+    for line in dict.fromkeys(lines):
         done = subprocess.run(
             ["bash", "-c", line.replace("convcheck ", '"$PYTHON" -m convcheck ', 1)],
             cwd=tmp_path,

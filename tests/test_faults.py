@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
-from test_cli import CONVCHECK, QUESTION, environment
+from command import CONVCHECK, QUESTION, environment
 
 from convcheck import cli
 from convcheck.checks import compare as home

@@ -217,6 +217,7 @@ def test_a_large_kernel_is_judged_the_same_by_fft(monkeypatch: pytest.MonkeyPatc
     assert replace(by_fft, decompositions=()) == replace(by_sums, decompositions=())
 
 
+@pytest.mark.slow
 def test_a_sharper_oracle_is_not_judged_by_fft(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums that the user asked for are held to the bound of sums."""
     rng = np.random.default_rng(7)

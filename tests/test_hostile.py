@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cli import FIXTURES, PLAIN_REPORT, QUESTION, environment, listing, run, shell
+from command import FIXTURES, PLAIN_REPORT, QUESTION, environment, listing, run, shell
 
 pytestmark = [
     pytest.mark.slow,

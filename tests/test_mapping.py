@@ -12,7 +12,8 @@ from typing import IO
 
 import numpy as np
 import pytest
-from test_cli import CONVCHECK, environment
+from command import CONVCHECK, environment
+from few import slow
 
 from convcheck import cli
 from convcheck.errors import InputError
@@ -38,7 +39,7 @@ def wait_for(stream: IO[str], word: str) -> str:
 
 
 @needs_sigbus
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, slow(2)])
 def test_a_file_that_shrinks_meanwhile_is_an_error(jobs: int, tmp_path: Path) -> None:
     image = sparse(tmp_path / "image.npy", (4, 6000, 6000))
     filters = tmp_path / "w.npy"

@@ -16,11 +16,9 @@ from convcheck.few_bits import (
     TF32,
     Format,
     accumulator_bound,
-    accumulator_rms,
     cut_off,
     operands_bound,
     operands_rms,
-    partial_sums_rms,
     probable_bound,
 )
 
@@ -97,21 +95,17 @@ def test_operands_too_small_for_the_format_are_within_it(form: Format) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_accumulators_of_few_bits_are_off_by_what_is_said(form: Format) -> None:
+def test_accumulators_of_few_bits_are_off_by_no_more_than_is_said(form: Format) -> None:
     rng = np.random.default_rng(2)
     for terms in (2, 9, 100):
         x, w = operands(terms, terms)
         products = x * w
-        made = accumulated_one_by_one(products, form)
         exactly, sizes = products.sum(axis=-1), np.abs(products).sum(axis=-1)
-        off = made - exactly
-        assert (np.abs(off) <= accumulator_bound(sizes, terms, form)).all()
-        assert (np.abs(off) <= probable_bound(sizes, terms, form, failure=1e-9)).all()
-        usual = rms(accumulator_rms(exactly, root_squares(products), terms, form))
-        assert rms(off) == pytest.approx(usual, rel=0.15)
-        assert rms(partial_sums_rms(products, form)) == pytest.approx(usual, rel=0.05)
-        pairs = accumulated(products, form, rng, order="pairs") - exactly
-        assert rms(pairs) < 1.5 * usual
+        pairs = accumulated(products, form, rng, order="pairs")
+        for made in accumulated_one_by_one(products, form), pairs:
+            off = np.abs(made - exactly)
+            assert (off <= accumulator_bound(sizes, terms, form)).all()
+            assert (off <= probable_bound(sizes, terms, form, failure=1e-9)).all()
 
 
 def accumulated_one_by_one(products: Any, form: Format) -> Any:
@@ -119,25 +113,6 @@ def accumulated_one_by_one(products: Any, form: Format) -> Any:
     for term in np.moveaxis(products[..., 1:], -1, 0):
         total = held(total + term, form)
     return total
-
-
-def test_the_usual_size_of_sums_of_one_sign_is_that_of_their_order() -> None:
-    """From small to large the partial sums are smaller than in an order by chance."""
-    rng = np.random.default_rng(3)
-    products = rng.random((SUMS, 50)) ** 4
-    exactly = products.sum(axis=-1)
-    chance = rms(accumulator_rms(exactly, root_squares(products), 50, FLOAT16))
-    for ordered in products, np.sort(products, axis=-1), -np.sort(-products, axis=-1):
-        seen = rms(accumulated_one_by_one(ordered, FLOAT16) - exactly)
-        assert rms(partial_sums_rms(ordered, FLOAT16)) == pytest.approx(seen, rel=0.1)
-    seen = rms(accumulated_one_by_one(products, FLOAT16) - exactly)
-    assert chance == pytest.approx(seen, rel=0.1)
-    assert rms(partial_sums_rms(np.sort(products, axis=-1), FLOAT16)) < 0.7 * chance
-
-
-def test_one_product_is_not_accumulated() -> None:
-    assert accumulator_rms(np.ones(3), np.ones(3), 1, FLOAT16).tolist() == [0, 0, 0]
-    assert partial_sums_rms(np.ones((3, 1)), FLOAT16).tolist() == [0, 0, 0]
 
 
 def test_the_worst_case_of_many_terms_says_nothing_and_the_probable_one_does() -> None:

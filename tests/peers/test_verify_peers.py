@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from few import slow
 
 from convcheck.campaign import cases
 from convcheck.checks.verify import put_to_test, verify
@@ -16,16 +17,16 @@ from convcheck.serving import Inline
 if TYPE_CHECKING:
     from pathlib import Path
 
-PEERS: list[tuple[str, dict[str, Any], str, int]] = [
+PEERS = [
     ("torch.nn.functional:conv2d", {}, "cross-correlation, NCHW, OIHW, zero padding, float32", 150),
-    ("torch.nn.functional:conv_transpose2d", {}, "transposed convolution", 100),
+    slow("torch.nn.functional:conv_transpose2d", {}, "transposed convolution", 100),
     ("scipy.signal:convolve", {}, "per-channel convolution", 80),
     ("scipy.signal:convolve", {"call": "f(x, w, 'valid')"}, "N-D convolution", 80),
-    ("scipy.signal:oaconvolve", {}, "per-channel convolution", 80),
-    ("scipy.ndimage:convolve", {}, "per-channel convolution", 80),
+    slow("scipy.signal:oaconvolve", {}, "per-channel convolution", 80),
+    slow("scipy.ndimage:convolve", {}, "per-channel convolution", 80),
     ("scipy.ndimage:correlate", {}, "the cross-correlation, HW, HW, padding by reflection", 80),
-    ("jax.lax:conv", {"call": "f(x, w, (stride, stride), 'SAME')"}, "SAME_UPPER", 12),
-    ("jax.lax:conv", {"call": "f(x, w, (stride, stride), 'VALID')"}, "no padding", 12),
+    slow("jax.lax:conv", {"call": "f(x, w, (stride, stride), 'SAME')"}, "SAME_UPPER", 12),
+    slow("jax.lax:conv", {"call": "f(x, w, (stride, stride), 'VALID')"}, "no padding", 12),
     ("cv2:filter2D", {"call": "f(x, -1, w)"}, "the cross-correlation, HW, HW, padding", 80),
 ]
 
@@ -97,6 +98,7 @@ def test_onnx_runtime() -> None:
     assert result.model.dtypes == ("float32",)
 
 
+@pytest.mark.slow
 def test_a_depthwise_layer_without_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     (tmp_path / "depthwise.py").write_text(
@@ -114,6 +116,7 @@ def test_a_depthwise_layer_without_groups(tmp_path: Path, monkeypatch: pytest.Mo
     assert result.passed > 60
 
 
+@pytest.mark.slow
 def test_a_torch_callable_by_its_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

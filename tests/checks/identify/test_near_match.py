@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from few import one_in
 from identified import made, normal, photo, whole
 from plain_convolution import rounded
 
@@ -131,20 +132,15 @@ def test_relu_in_one_channel_alone() -> None:
     assert (convention.activation, convention.bias) == (None, None)
 
 
-PLACES: dict[str, Any] = {
-    "row 8": np.s_[:, 8],
+PLACES: dict[str, Any] = {  # and those of test_damage_is_placed, in test_identify_hostile.py
     "column 5": np.s_[:, :, 5],
     "rows 0 to 2": np.s_[:, :3],
-    "all of output channel 2": np.s_[2],
-    "all of every second output channel, from 1": np.s_[1::2],
-    "row 5 of output channel 1": np.s_[1, 5],
-    "a tile, rows 1 to 3 and columns 2 to 4 of output channel 2": np.s_[2, 1:4, 2:5],
     "one element, in output channel 1, at row 2, column 3": np.s_[1, 2, 3],
 }
 
 
 @pytest.mark.parametrize("words", PLACES)
-@pytest.mark.parametrize("zeroed", [True, False])
+@pytest.mark.parametrize("zeroed", one_in(2, [False, True]))
 def test_where_it_departs_is_said(words: str, zeroed: bool) -> None:
     image, filters = normal(3, 10, 12), normal(4, 3, 3, 3, seed=1)
     output = made(image, filters, padding=1)

@@ -24,7 +24,7 @@ from convcheck.render import picture as render_picture
 from convcheck.render.report import Style
 from convcheck.render.terminal import to_string
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [str(ROOT / f"fixtures/question/{name}.npy") for name in ("image", "filters")]
 FLIPS = {name: convention.flip for name, convention in NAMED.items()}
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/compare.json").read_text())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zoo
 
-from convcheck.checks.verify import judge
+from convcheck.campaign import Case
+from convcheck.checks.verify import Model, judge
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 
@@ -98,3 +100,25 @@ def test_partial_sums_may_overflow_to_either_side() -> None:
     assert judge(image, filters, np.full((1, 2, 1), np.inf, np.float16), halved).passed
     image = np.full((1, 2, 3), 10000, np.float16)
     assert not judge(image, filters, np.full((1, 2, 1), np.inf, np.float16), halved).passed
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8", "int8"])
+@pytest.mark.parametrize("values", ["ints", "normal", "wide", "cancelling", "denormal", "zeros"])
+def test_no_data_accuses_a_right_implementation(dtype: str, values: str) -> None:
+    for number in range(6):
+        case = Case(
+            seed=1, number=number, channels=7, filters=3, height=9, width=11, dtype=dtype,
+            values=values,
+        )  # fmt: skip
+        convention = Model("NCHW", Convention("NCHW", "OIHW", "NCHW")).convention(case)
+        image, filters = case.arrays()
+        right = zoo.conv(image, filters)
+        assert judge(image, filters, right, convention).passed
+        if dtype.startswith("float"):
+            assert judge(image, filters, right.astype(dtype), convention).passed
+        else:
+            wrapped = judge(image, filters, right.astype(dtype), convention)
+            assert wrapped.passed
+        narrow = zoo.reversed_sum(image, filters)
+        if dtype in ("float16", "float32"):
+            assert judge(image, filters, narrow, convention).passed

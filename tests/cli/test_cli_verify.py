@@ -24,12 +24,13 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from few import slow
 
 from convcheck.cli import run as command
 
 SCHEMA = json.loads(resources.files("convcheck").joinpath("schemas/verify.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 STUCK = """
 import time
 import numpy as np
@@ -275,7 +276,7 @@ class TestVerify:
 
     @pytest.mark.parametrize(
         ("columns", "shard"),
-        [(80, []), pytest.param(40, ["--shard", "1/2"], marks=pytest.mark.slow)],
+        [(80, []), slow(40, ["--shard", "1/2"])],
     )
     def test_a_terminal_sees_a_bar_with_the_count_of_failures(
         self, columns: int, shard: list[str]

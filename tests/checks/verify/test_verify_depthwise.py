@@ -271,12 +271,12 @@ def test_the_layouts_have_the_same_names_everywhere() -> None:
     schema = resources.files("convcheck").joinpath("schemas/verify.json").read_text()
     names = ", ".join(f'"{layout}"' for layout in LAYOUTS)
     assert names in " ".join(schema.split())
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     assert all(f"`{layout}`" in readme for layout in LAYOUTS)
 
 
 def test_the_command_and_its_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "zoo.py").write_text((Path(__file__).parent / "zoo.py").read_text())
+    (tmp_path / "zoo.py").write_text((Path(__file__).parents[2] / "zoo.py").read_text())
     (tmp_path / "mine.py").write_text(
         "from zoo import conv\n"
         "def wrong(x, w, stride=1):\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import pytest
-from test_cli import FIXTURES, Ended, environment, in_process, run, shell
+from command import FIXTURES, Ended, called, environment, in_process, run, shown
 
 from convcheck.calls import CANNOT, LIBRARIES
 from convcheck.convention import KEYS, Convention
@@ -93,13 +93,13 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]
 
 @pytest.fixture(scope="module")
 def answer(case: Any) -> Callable[..., tuple[Ended, dict[str, Any]]]:
-    """What a process says about a case, in JSON, asked once."""
+    """What the command says about a case, in JSON, asked once."""
     known: dict[tuple[str, ...], Ended] = {}
 
     def ask(name: str, *options: str) -> tuple[Ended, dict[str, Any]]:
         key = (name, *options)
         if key not in known:
-            known[key] = run("identify", *case(name), "--json", *options)
+            known[key] = called("identify", *case(name), "--json", *options)
         return known[key], json.loads(known[key].out, parse_constant=pytest.fail)
 
     return ask
@@ -204,7 +204,7 @@ def test_the_score_adds_up(answer: Any) -> None:
 
 def test_the_printed_report_can_be_copied(case: Any, answer: Any) -> None:
     """The line of JSON and the code of the text, not those of --json."""
-    ended = run("identify", *case("rounded"))
+    ended = called("identify", *case("rounded"))
     assert (ended.code, ended.err) == (0, "")
     _, found = answer("rounded", "--expect", "per-channel")
     lines = ended.out.splitlines()
@@ -219,7 +219,7 @@ def test_the_printed_report_can_be_copied(case: Any, answer: Any) -> None:
     names = {"image": image, "filters": filters}
     exec(re.sub("^  ", "", block[1], flags=re.MULTILINE), names)
     np.testing.assert_allclose(names["out"], output, rtol=1e-6, atol=1e-6)
-    again = run("identify", *case("rounded"), "--expect", said.strip(), "-q")
+    again = called("identify", *case("rounded"), "--expect", said.strip(), "-q")
     assert again.code == 0
 
 
@@ -341,12 +341,11 @@ def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
     (tmp_path / "make.py").write_text(
         "import sys, pathlib; sys.stdout.buffer.write(pathlib.Path('out.npy').read_bytes())\n"
     )
-    text = run("identify", "--help").out.partition("Usage:")[0]
+    text = called("identify", "--help").out.partition("Usage:")[0]
     examples = [line.strip() for line in text.splitlines()[1:] if "convcheck " in line]
     assert len(examples) == 5
     for example in examples:
-        script = example.replace("convcheck ", "$convcheck ", 1)
-        ended = shell(script.replace("python ", f"{sys.executable} "), cwd=tmp_path)
+        ended = shown(example, tmp_path)
         assert (ended.code, ended.err) == (0, ""), example
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from test_cli import in_process
+from command import in_process
 
 from convcheck.checks import areas
 from convcheck.checks.audit import AuditResult, audit

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few import slow
 
 import convcheck
 from convcheck.campaign import case, cases
@@ -23,7 +24,7 @@ from convcheck.pool import Workers
 from convcheck.target import CallableTarget, CommandTarget, Target
 from convcheck.worker import Worker
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[2]
 MODULE = """
 import ctypes
 import numpy as np
@@ -83,9 +84,9 @@ def said(result: VerifyResult) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "fail_fast"),
     [
-        ("even", False),
+        slow("even", False),
         ("even", True),
-        pytest.param("dies", False, marks=pytest.mark.slow),
+        slow("dies", False),
         ("hangs", True),
     ],
 )

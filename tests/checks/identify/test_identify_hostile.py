@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
+from few import one_in, slow
 
 from convcheck.checks.identify import identify
 from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
 
 RNG = np.random.default_rng(5)
 X = RNG.integers(-9, 10, (3, 8, 9))
@@ -98,11 +104,11 @@ OPEN = {
 }
 
 
-def may_fail(names: object) -> list[object]:
+def may_fail(names: Iterable[str], slow: Container[str] = ()) -> list[Any]:
     """The names, those that are known to fail marked so: one that passes is to be taken off."""
-    marks = {
-        n: [pytest.mark.xfail(strict=True, reason=OPEN[n])] if n in OPEN else [] for n in names
-    }
+    marks: dict[str, list[Any]] = {name: [pytest.mark.slow] * (name in slow) for name in names}
+    for name in OPEN.keys() & marks.keys():
+        marks[name] = [pytest.mark.slow, pytest.mark.xfail(strict=True, reason=OPEN[name])]
     return [pytest.param(name, marks=mark) for name, mark in marks.items()]
 
 
@@ -156,7 +162,9 @@ UNEXPLAINED = {
 }
 
 
-@pytest.mark.parametrize("name", UNEXPLAINED)
+@pytest.mark.parametrize(
+    "name", may_fail(UNEXPLAINED, {"one pixel", "rounded to tens", "real parts"})
+)
 def test_unexplained(name: str) -> None:
     result = identify(*UNEXPLAINED[name])
     assert result.verdict == "unexplained", result.candidates
@@ -164,7 +172,11 @@ def test_unexplained(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("IMG", "IMG is all zeros"), ("W", "W is all zeros"), ("OUT", "OUT is constant")],
+    [
+        slow("IMG", "IMG is all zeros"),
+        slow("W", "W is all zeros"),
+        ("OUT", "OUT is constant"),
+    ],
 )
 def test_arrays_of_one_number_say_nothing(name: str, words: str) -> None:
     arrays = {"IMG": X, "W": W, "OUT": Y}
@@ -208,9 +220,15 @@ DAMAGE = {
 OPEN |= {
     "rows 4 to 7, zeroed": "not found",
 }
+SLOW = {
+    *("the border", "rows 4 to 7", "row 3, zeroed", "all of output channel 2"),
+    *("all of every second output channel, from 1", "row 5 of output channel 1, zeroed"),
+}
 
 
-@pytest.mark.parametrize("name", may_fail([*DAMAGE, *(f"{words}, zeroed" for words in DAMAGE)]))
+@pytest.mark.parametrize(
+    "name", may_fail([*DAMAGE, *(f"{words}, zeroed" for words in DAMAGE)], SLOW)
+)
 def test_damage_is_placed(name: str) -> None:
     words, zeroed = name.removesuffix(", zeroed"), name.endswith(", zeroed")
     rng = np.random.default_rng(7)
@@ -245,6 +263,7 @@ def test_what_is_not_finite_is_placed(value: float) -> None:
     assert f"where OUT is {value:g} throughout" in (candidate.where or "")
 
 
+@pytest.mark.slow
 def test_a_column_that_is_a_copy_of_the_one_before() -> None:
     from convcheck.testing import case
 
@@ -254,7 +273,7 @@ def test_a_column_that_is_a_copy_of_the_one_before() -> None:
     assert identify(*drawn.arrays(), output).verdict in ("near-match", "unexplained")
 
 
-@pytest.mark.parametrize("seed", range(0, 40, 3))
+@pytest.mark.parametrize("seed", one_in(7, range(0, 40, 3)))
 def test_a_few_saturated_bytes_name_no_other_operation(seed: int) -> None:
     """So few elements lie inside the limits that many conventions give all of them by luck."""
     rng = np.random.default_rng(seed)
@@ -268,9 +287,3 @@ def test_a_few_saturated_bytes_name_no_other_operation(seed: int) -> None:
     if result.verdict == "identified":
         (found,) = (c.convention for c in result.candidates)
         assert (found.flip, found.padding, found.stride) == ((), ((0, 0), (0, 0)), (1, 1))
-
-
-def test_a_few_elements_by_luck_are_no_near_match() -> None:
-    rng = np.random.default_rng(3)
-    x, w, y = (rng.integers(-3, 4, s) for s in ((2, 4, 3), (1, 2, 3, 1), (1, 2, 3)))
-    assert identify(x, w, y).verdict == "unexplained"

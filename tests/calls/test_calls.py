@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from drawn_conventions import Drawn, agrees, draw, expected, run
 
 from convcheck.calls import CANNOT, LIBRARIES, equivalent_calls, onnx_node
 from convcheck.convention import ACTIVATIONS, KEYS, Convention
 from convcheck.errors import InputError
-
-sys.path.append(str(Path(__file__).parent / "peers"))
-from drawn_conventions import Drawn, agrees, draw, expected, run
 
 COUNT = 600
 

@@ -10,7 +10,7 @@ import pytest
 
 from convcheck import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [str(ROOT / f"fixtures/question/{name}.npy") for name in ("image", "filters")]
 IDENTIFY = [str(ROOT / f"fixtures/identify/{name}.npy") for name in ("image", "filters", "out")]
 COMMANDS = {

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from test_cli import FIXTURES, environment, in_process, listing, run, shell
+from command import FIXTURES, called, environment, in_process, listing, run, shown
 
 from convcheck.convention import Convention
 from convcheck.engine import convolve
@@ -46,7 +46,7 @@ def document(text: str) -> dict[str, Any]:
     ],
 )
 def test_the_exit_code_is_the_verdict(arguments: list[str], verdict: str, code: int) -> None:
-    ended = run("audit", *arguments, "--json")
+    ended = called("audit", *arguments, "--json")
     assert (ended.code, ended.err) == (code, "")
     found = document(ended.out)
     assert (found["verdict"], found["exit_code"]) == (verdict, code)
@@ -315,12 +315,11 @@ folder:
 def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
     for name, source in zip(("img.npy", "w.npy"), BANK, strict=True):
         (tmp_path / name).write_bytes(Path(source).read_bytes())
-    text = run("audit", "--help").out.partition("Usage:")[0]
+    text = called("audit", "--help").out.partition("Usage:")[0]
     examples = [line.strip() for line in text.splitlines() if line.startswith("  convcheck ")]
     assert len(examples) == 4
     for example in examples:
-        ended = shell(example.replace("convcheck ", "$convcheck ", 1), cwd=tmp_path)
-        assert ended.code == 0, example
+        assert shown(example, tmp_path).code == 0, example
 
 
 @pytest.mark.parametrize("columns", [40, 70, 80])

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from drawn_conventions import agrees, draw, run
 
 from convcheck.calls import CANNOT, equivalent_calls
 from convcheck.convention import ACTIVATIONS, Convention
 from convcheck.engine import convolve
-
-sys.path.append(str(Path(__file__).parent / "peers"))
-from drawn_conventions import agrees, draw, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -17,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from few import slow
 from rich.cells import cell_len
 
 from convcheck import cli
@@ -26,7 +24,7 @@ from convcheck.checks.picture import difference_map
 from convcheck.render import table
 from convcheck.render.report import Operand, Report, Style
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [str(ROOT / f"fixtures/question/{name}.npy") for name in ("image", "filters")]
 SYMMETRIC = [str(ROOT / f"fixtures/symmetric/{name}.npy") for name in ("image", "filters")]
 IDENTIFY = [str(ROOT / f"fixtures/identify/{name}.npy") for name in ("image", "filters", "out")]
@@ -343,7 +341,7 @@ def right(x, w):
 """
 
 
-@pytest.mark.parametrize(("target", "code"), [("mine:conv", 1), ("mine:right", 0)])
+@pytest.mark.parametrize(("target", "code"), [("mine:conv", 1), slow("mine:right", 0)])
 def test_a_target_that_crashes_is_an_error(
     target: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,33 +366,7 @@ def test_a_target_that_crashes_is_an_error(
     assert "| IMG" not in page
 
 
-# --- the terminal -------------------------------------------------------------------------------
-
-
-def looked(tmp_path: Path, *arguments: str, **changes: str) -> str:
-    """stdout of a real process, with no locale and no terminal but what is asked for."""
-    steering = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8")
-    kept = {name: value for name, value in os.environ.items() if name not in steering}
-    done = subprocess.run(
-        [sys.executable, "-m", "convcheck", *arguments],
-        cwd=tmp_path,
-        env={**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **changes},
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
-
-
-def test_lang_c_gets_plain_characters(tmp_path: Path) -> None:
-    case = ["compare", *QUESTION, "--explain", "--picture", "--color", "always"]
-    plain = looked(tmp_path, *case, LANG="C")
-    assert plain.isascii()
-    assert "x[0] w[2]  4 8 x 6 6 = 24 48" in plain
-    assert "  0 .:-=+*#%@ 66" in plain
-    full = looked(tmp_path, *case)
-    assert "x[0] w[2]  4 8 × 6 6 = 24 48" in full
-    assert "▀" in full
+# --- the table ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
