@@ -16,9 +16,9 @@ from convcheck.convention.axis import continued
 
 Array = NDArray[Any]
 
-LONG, VERY_LONG = 7, 32
-"""Taps above which a kernel is hardly ever dilated, and above which it is a whole image itself,
-that nobody dilates."""
+LONG, IMAGE, VERY_LONG = 7, 16, 32
+"""Taps above which a kernel is hardly ever dilated, above which it is a signal or an image itself,
+and above which nothing is spread out to be met by it."""
 DILATIONS = (1, 2, 3, 4)
 MAX_MIXED = 4
 """The largest stride of an image that was spread out, and how far its samples are apart then."""
@@ -141,8 +141,7 @@ def ways(
     allows any crop, ``outside`` a few windows that lie in the padding altogether. ``circular`` is
     for a whole period of a wrapped image, rolled by any amount. ``mixed`` has strides where there
     are zeros between samples too, as resampling does. Long kernels are not dilated unless
-    ``dilated`` says so. Strides and input dilations are all that
-    the sizes allow.
+    ``dilated`` says so. Strides and input dilations are all that the sizes allow.
     """
     beyond = MAX_OUTSIDE if outside else 0
     if kernel == 1:
@@ -155,6 +154,9 @@ def ways(
     most = MAX_MIXED if mixed else outputs // max(size - 1, 1) + 2
     gaps = range(1, 2 if apart else max(most, 2) + 1)
     found: list[Way] = []
+    if kernel > IMAGE and not wide:
+        found += _long_ways(size, kernel, outputs, 1)
+        gaps = gaps[1:]
     for gap, dilation in product(gaps, dilations):
         extent = dilation * (kernel - 1) + 1
         length = (size - 1) * gap + 1
@@ -170,6 +172,39 @@ def ways(
             if low <= high:
                 found.append(Way(gap, dilation, stride, low, high - low + 1))
     return tuple(found)
+
+
+def _long_ways(size: int, kernel: int, outputs: int, first: int) -> Iterator[Way]:
+    """Those of a kernel that is a signal or an image itself: windows where such have them.
+
+    Of the dilations and small strides two, from the ``first``, beside no dilation. Frames of a
+    signal lie anywhere apart, without padding or with half a frame of it. What else has such
+    filters, as a gradient has, goes in small steps, from little padding or from what "same" and
+    "full" have.
+    """
+    for dilation in dict.fromkeys((1, first, first + 1)):
+        extent = dilation * (kernel - 1) + 1
+        room = size + 2 * (extent - 1) - extent
+        for stride in range(1, max(room, 0) // (outputs - 1) + 1) if outputs > 1 else (1,):
+            least = (outputs - 1) * stride + extent - size
+            half, full = extent // 2, extent - 1
+            if stride < first + 2 and (max(stride, dilation) >= first):
+                most = min(least + stride - 1, 2 * full)
+                if most < 0:
+                    continue
+                total = max(least, 0)
+                some = {*range(min(LITTLE, most) + 1), total // 2, total - total // 2, total, full}
+                starts = {b for b in some if b <= most}
+            elif first == 1:
+                starts = {b for b in (0, half) if least <= 2 * b < least + stride}
+            else:
+                starts = set()
+            for before in sorted(starts):
+                yield Way(1, dilation, stride, -before, 1)
+
+
+LITTLE = 8
+"""Padding that all layers may have."""
 
 
 def _strides(
@@ -191,8 +226,8 @@ def far_ways(size: int, kernel: int, outputs: int, *, deep: bool) -> tuple[Way, 
     """
     if kernel == 1:
         return ways(size, 1, outputs)
-    if kernel > VERY_LONG:
-        return ()
+    if kernel > IMAGE:
+        return tuple(_long_ways(size, kernel, outputs, 3))
     common = DILATIONS[1] if deep else 1 if kernel > LONG else DILATIONS[-1]
     found: list[Way] = []
     options = 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from convcheck.checks.identify import votes
 from convcheck.checks.identify.axes import (
     DILATIONS,
+    IMAGE,
     Table,
     Way,
     far_ways,
@@ -126,6 +127,8 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
     if one.orders and (channels == 1 or (channels > ALL_ORDERS and reading.base.groups == 1)):
         return False
     if one.far and max(reading.taps) == 1:
+        return False
+    if (one.wide or one.outside or one.mixed) and max(reading.taps) > IMAGE:
         return False
     return not (one.judge == "folded" and traits.least < 0)
 
