@@ -26,8 +26,14 @@ ALIKE = 128
 """Options of an axis among which it is worth while to look for those with the same window."""
 FEWER = 16
 """How many times fewer hypotheses must be left to be worth a block of their own."""
+DIRECTLY = 1 << 14
+"""Products of one sample, under all hypotheses that are looked at, up to which no map is made."""
 ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
+
+
+_Alive = tuple[Array, Array, Array, Array]
+"""Rows, columns and channel options of hypotheses, and what a judge's first samples are there."""
 
 
 @dataclass(frozen=True)
@@ -62,57 +68,55 @@ class Block:
         self._met: dict[int, tuple[Array, _Windows, _Windows]] = {}
         self._made: dict[int, Array] = {}
 
-    def survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, int, int, int, float]]:
-        """(judge, row, column, channel option, votes) of what a judge accepts."""
-        found: list[list[tuple[Array, Array, Array]]] = [[] for _ in judges]
-        for which, some in self._alive(judges):
-            found[which].append(some)
+    def survivors(self, judge: Judge) -> Iterator[tuple[int, int, int, float]]:
+        """(row, column, channel option, votes) of what a judge accepts."""
+        found: list[_Alive] = []
+        for some in self._alive(judge):
+            found.append(some)
             # One look at many costs little more than one at a few.
-            if sum(len(k) for *_, k in found[which]) > CHUNK:
-                yield from self._settled(which, judges[which], found[which])
-                found[which] = []
-        for which, judge in enumerate(judges):
-            if found[which] and judge.first:
-                yield from self._settled(which, judge, found[which])
+            if sum(len(r) for r, *_ in found) > CHUNK:
+                yield from self._settle(judge, *map(np.concatenate, zip(*found, strict=True)))
+                found = []
+        if found:
+            yield from self._settle(judge, *map(np.concatenate, zip(*found, strict=True)))
 
-    def _settled(
-        self, which: int, judge: Judge, found: list[tuple[Array, Array, Array]]
-    ) -> Iterator[tuple[int, int, int, int, float]]:
-        for place in self._settle(judge, *map(np.concatenate, zip(*found, strict=True))):
-            yield which, *place
-
-    def _alive(self, judges: Sequence[Judge]) -> Iterator[tuple[int, tuple[Array, Array, Array]]]:
-        """Of each judge that is still asked (rows, columns, channel options) worth a look."""
-        options = self.bank.shape[1]
-        used = sorted({s for judge in judges for s in judge.first})
-        exact = self.bank.dtype.kind == "c" or any(judge.exact for judge in judges)
+    def _alive(self, judge: Judge) -> Iterator[_Alive]:
+        """What is worth a look."""
+        options, used = self.bank.shape[1], judge.first
+        exact = self.bank.dtype.kind == "c" or judge.exact
         kind = self.bank.dtype if exact else np.dtype(np.float32)
         widest = max(self._region(s)[0].shape[-1] for s in used)
         each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
         for rows in parts(len(self.rows), ROOM // (each * widest)):
             height = rows.stop - rows.start
-            sums = {s: self._sums(s, rows, kind) for s in used}
-            seen = {s: _spread(*sums[s]) for s in used}
+            seen = {s: _spread(*self._sums(s, rows, kind)) for s in used}
             for columns in parts(len(self.columns), CHUNK // (options * height)):
                 at = {s: self._region(s)[2].which[columns] for s in used}
-                for which, judge in enumerate(judges):
-                    if not judge.first:
-                        continue
-                    alive = judge.quick({s: seen[s].take(at[s], axis=-2) for s in judge.first})
-                    if alive.any():
-                        c, kr = np.divmod(np.flatnonzero(alive), options * height)
-                        yield which, (rows.start + kr % height, columns.start + c, kr // height)
+                values = {s: seen[s].take(at[s], axis=-2) for s in used}
+                some = np.flatnonzero(judge.quick(values))
+                if some.size:
+                    c, kr = np.divmod(some, options * height)
+                    known = np.stack([values[s].ravel()[some] for s in used], axis=1)
+                    yield rows.start + kr % height, columns.start + c, kr // height, known
 
     def _settle(
-        self, judge: Judge, r: Array, c: Array, k: Array
+        self, judge: Judge, r: Array, c: Array, k: Array, known: Array
     ) -> Iterator[tuple[int, int, int, float]]:
-        """Look at single hypotheses with some samples, and at what is left of them with all."""
+        """Look at single hypotheses with some samples, and at what is left of them with all.
+
+        What is ``known`` in single precision will do, as long as others are asked afterwards.
+        """
         votes = np.zeros(len(r))
         for count in sorted({judge.few, len(self.planes)}):
             block, rows, columns = self._narrowed(r, c)
+            given = [s for s in judge.first if s < count < len(self.planes)]
+            asked = [s for s in range(count) if s not in given]
             for part in parts(len(r), ROOM // count):
-                at = rows[part], columns[part], k[part]
-                votes[part] = judge.votes(block._values(range(count), *at))
+                values = np.empty((count, len(rows[part])), self.bank.dtype)
+                values[given] = known[part, : len(given)].T
+                if asked:
+                    values[asked] = block._values(asked, rows[part], columns[part], k[part])
+                votes[part] = judge.votes(values)
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
@@ -194,7 +198,7 @@ class Block:
 
     def _values(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
         """(samples, hypotheses): samples under single hypotheses."""
-        if len(which) * len(r) * math.prod(self.bank.shape[2:]) <= CHUNK:
+        if len(r) * math.prod(self.bank.shape[2:]) <= DIRECTLY:
             return self._directly(which, r, c, k)
         return np.stack([self._single(s, r, c, k) for s in which])
 
@@ -218,20 +222,24 @@ class Block:
         return total
 
     def _directly(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
-        """The same from the image itself, sample by sample."""
+        """The same from the images themselves, so many samples of one image at a time."""
         rows, columns = self.rows.part(r), self.columns.part(c)
         found = np.empty((len(which), len(r)), self.bank.dtype)
-        for made, s in zip(found, which, strict=True):
-            image = self.planes[s]
-            up, across = rows.source(s), columns.source(s)
-            above, beside = (at == n for at, n in zip((up, across), image.shape[1:], strict=True))
-            met = image[
-                :,
-                np.where(above, 0, up)[:, :, None],
-                np.where(beside, 0, across)[:, None, :],
-            ].astype(self.bank.dtype)
-            met[:, above[:, :, None] | beside[:, None, :]] = 0
-            made[...] = np.einsum("cmuv,mcuv->m", met, self.bank[s, k])
+        step = max(1, CHUNK // (len(r) * math.prod(self.bank.shape[2:]) or 1))
+        for one in dict.fromkeys(id(self.planes[s]) for s in which):
+            places = np.array([i for i, s in enumerate(which) if id(self.planes[s]) == one])
+            for some in np.split(places, range(step, len(places), step)):
+                samples = np.asarray(which)[some]
+                image = self.planes[samples[0]]
+                up, across = rows.source(samples)[..., None], columns.source(samples)[..., None, :]
+                beyond = (up == image.shape[1]) | (across == image.shape[2])
+                met = image[
+                    np.arange(len(image))[:, None, None],
+                    np.where(beyond, 0, up)[:, :, None],
+                    np.where(beyond, 0, across)[:, :, None],
+                ]
+                met[np.broadcast_to(beyond[:, :, None], met.shape)] = 0
+                found[some] = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
         return found
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 SAMPLES = 64
+LOOKED_AT = 6
+"""Survivors of one pass over one reading that are solved for, those with the most votes."""
 ALL_ORDERS = 4
 """Up to so many channels every order of them is tried, above it the reversed one only."""
 CROWD = 4096
@@ -139,7 +141,7 @@ def volume(one: Pass, reading: Reading) -> int:
 def search(
     one: Pass, reading: Reading, traits: Traits, *, ends: float = math.inf
 ) -> tuple[list[Found], int]:
-    """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
+    """The few hypotheses of a pass that explain most bits of the samples, of how many."""
     few = traits.size < 4 * SAMPLES
     samples = choose(
         reading.output,
@@ -156,20 +158,20 @@ def search(
     values = reading.output[tuple(samples.T)]
     values = values.astype(np.result_type(values, np.float64))
     judge = _judge(one, values, samples[:, 1], traits)
-    found: list[Found] = []
+    found: list[tuple[float, Channels, list[tuple[Table, int]], str]] = []
     considered = 0
     channels = _channels(one, reading)
     bank = _bank(reading, channels, samples[:, 1], conjugate=one.conjugate)
     for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
         block = Block(planes, taps, rows, columns)
         considered += block.size
-        for _, r, c, k, voted in block.survivors([judge]):
-            tables = [*depth, (rows, r), (columns, c)]
-            convention = _convention(one, reading, channels[k], tables, mode)
-            found.append(Found(reading, convention, voted))
+        for r, c, k, voted in block.survivors(judge):
+            found.append((voted, channels[k], [*depth, (rows, r), (columns, c)], mode))
         if len(found) > CROWD or time.perf_counter() > ends:
             break
-    return sorted(found, key=lambda f: -f.votes), considered
+    best = sorted(found, key=lambda f: -f[0])[:LOOKED_AT]
+    named = [(_convention(one, reading, k, tables, mode), v) for v, k, tables, mode in best]
+    return [Found(reading, *each) for each in named], considered
 
 
 def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
@@ -230,9 +232,9 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
     tables = [_table(one, reading, samples, a) for a in range(len(reading.taps))]
     if not all(len(t) for t in tables):
         return
-    images = [reading.image[n] for n in samples[:, 0]]
+    batch = list(reading.image if len(tables) > 1 else reading.image[:, :, None])
+    images = [batch[n] for n in samples[:, 0]]  # one array for all samples of an image
     if len(tables) == 1:
-        images = [x[:, None] for x in images]
         bank = bank[..., None, :]
         row = table(ways(1, 1, 1)[:1], [0] * len(samples), 1, 1)
         tables = [row.part(np.flatnonzero((row.start == 0) & (row.stride == 1))[:1]), *tables]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.intervals import meeting, slope
 from convcheck.convention import PADDING_MODES
 from convcheck.score import plainest
 from convcheck.traits import telling
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.elements import Elements, Sums
+    from convcheck.checks.identify.elements import Sums
     from convcheck.checks.identify.space import Pass
     from convcheck.convention import Convention
 
@@ -49,19 +50,19 @@ def variants(
     if not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
     lines = _Lines.of(elements, sums, y, limits)
-    if lines is None or lines.share(sums.values) >= MOST:
+    if lines is None:
+        return
+    share = lines.share(sums.values[lines.border])
+    if share >= MOST:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
-    continued = [(other, elements.sums(other)) for other in others]
-    best = max(
-        continued,
-        # Of modes that do as well, one and the same for all axes.
-        key=lambda pair: (lines.share(pair[1].values), isinstance(pair[0].padding_mode, str)),
-        default=None,
-    )
-    if best is not None and lines.share(best[1].values) > lines.share(sums.values):
-        yield best
+    border = Elements(elements.reading, elements.index[lines.border])
+    shares = [(lines.share(border.sums(other).values), other) for other in others]
+    # Of modes that do as well, one and the same for all axes.
+    best = max(shares, key=lambda one: (one[0], isinstance(one[1].padding_mode, str)), default=None)
+    if best is not None and best[0] > share:
+        yield best[1], elements.sums(best[1])
     if c.padding_value == 0:
         for value in lines.constants(sums):
             bordered = c.replace(padding_value=value)
@@ -114,11 +115,11 @@ class _Lines:
 
     def _away(self, p: Array) -> Array:
         c = self.channels
-        away: Array = self.y - self.slopes[c] * p[self.border] - self.offsets[c]
+        away: Array = self.y - self.slopes[c] * p - self.offsets[c]
         return away
 
     def share(self, p: Array) -> float:
-        """How many of the border's elements are on their lines, by the sums of all elements."""
+        """How many of the border's elements are on their lines, by their sums."""
         return float(np.mean(np.abs(self._away(p)) <= self.room[self.channels]))
 
     def constants(self, sums: Sums) -> list[float]:
@@ -127,7 +128,7 @@ class _Lines:
         some = np.abs(edge) > 1e-6 * np.abs(edge).max(initial=0.0)
         if not some.any():
             return []
-        asked = self._away(sums.values)[some] / edge[some]
+        asked = self._away(sums.values[self.border])[some] / edge[some]
         loose = self.room[self.channels][some] / np.abs(edge[some])
         found = meeting(asked - loose, asked + loose)
         if found.met < 0.3 * len(asked):
