@@ -197,7 +197,7 @@ def wide_dilations(size: int, kernel: int, outputs: int) -> tuple[int, ...]:
 
 def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:
     """The options of an axis of ``size`` in zeros, looked at from the output's ``places``."""
-    counts = [a.count for a in options]
+    counts = np.array([a.count for a in options], np.int64)
     gap, dilation, stride = (
         np.repeat(np.array([getattr(a, name) for a in options], np.int64), counts)
         for name in ("input_dilation", "dilation", "stride")

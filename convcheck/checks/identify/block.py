@@ -89,7 +89,10 @@ class Block:
         each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
         for rows in parts(len(self.rows), ROOM // (each * widest)):
             height = rows.stop - rows.start
-            seen = {s: _spread(*self._sums(s, rows, kind)) for s in used}
+            seen = {}
+            for s in used:
+                made, which = self._sums(s, rows, kind)
+                seen[s] = made.take(which, axis=-1).reshape(len(made), -1)
             for columns in parts(len(self.columns), CHUNK // (options * height)):
                 at = {s: self._region(s)[2].which[columns] for s in used}
                 values = {s: seen[s].take(at[s], axis=-2) for s in used}
@@ -146,19 +149,15 @@ class Block:
             self._met[s] = region, rows, columns
         return self._met[s]
 
-    def _taps(self, s: int) -> Array:
-        taps: Array = self.bank[s]
-        return taps
-
     def _map_size(self, s: int) -> int:
-        options, _, *kernel = self._taps(s).shape
+        options, _, *kernel = self.bank[s].shape
         return int(options * math.prod(kernel) * math.prod(self._region(s)[0].shape[1:]))
 
     def _maps(self, s: int) -> Array:
         """(options, Fh, Fw, places, places): taps summed over the channels."""
         if s not in self._made:
             region = self._region(s)[0]
-            taps = np.moveaxis(self._taps(s), 1, -1)
+            taps = np.moveaxis(self.bank[s], 1, -1)
             maps = taps.reshape(-1, taps.shape[-1]) @ region.reshape(len(region), -1)
             self._made[s] = maps.reshape(*taps.shape[:-1], *region.shape[1:])
         return self._made[s]
@@ -180,7 +179,7 @@ class Block:
         """(Fw, places, options * rows): the taps of each column summed for some rows' windows."""
         region, windows, _ = self._region(s)
         source = windows.source[rows]
-        options, channels, tall, taps = self._taps(s).shape
+        options, channels, tall, taps = self.bank[s].shape
         height = len(source)
         if channels > FEW_CHANNELS and self._map_size(s) <= ROOM:
             maps = self._maps(s)
@@ -191,7 +190,7 @@ class Block:
         else:
             met = region[:, source].transpose(1, 0, 2, 3)
             met = met.reshape(height, channels * tall, -1)
-            columns = self._taps(s).transpose(0, 3, 1, 2).reshape(options * taps, -1)
+            columns = self.bank[s].transpose(0, 3, 1, 2).reshape(options * taps, -1)
             across = (columns @ met).reshape(height, options, taps, -1).transpose(2, 3, 1, 0)
         halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
         return halves
@@ -204,7 +203,7 @@ class Block:
 
     def _single(self, s: int, r: Array, c: Array, k: Array) -> Array:
         """One sample under single hypotheses, by its maps where they are no larger than it all."""
-        _, channels, height, width = self._taps(s).shape
+        _, channels, height, width = self.bank[s].shape
         each = channels * height * width
         if self._map_size(s) > min(ROOM, len(r) * each):
             some = parts(len(r), ROOM // each)
@@ -231,14 +230,12 @@ class Block:
             for some in np.split(places, range(step, len(places), step)):
                 samples = np.asarray(which)[some]
                 image = self.planes[samples[0]]
-                up, across = rows.source(samples)[..., None], columns.source(samples)[..., None, :]
+                up = rows.source(samples)[:, :, None, :, None]
+                across = columns.source(samples)[:, :, None, None]
                 beyond = (up == image.shape[1]) | (across == image.shape[2])
-                met = image[
-                    np.arange(len(image))[:, None, None],
-                    np.where(beyond, 0, up)[:, :, None],
-                    np.where(beyond, 0, across)[:, :, None],
-                ]
-                met[np.broadcast_to(beyond[:, :, None], met.shape)] = 0
+                place = np.where(beyond, 0, up), np.where(beyond, 0, across)
+                met = image[(np.arange(len(image))[:, None, None], *place)]
+                met[np.broadcast_to(beyond, met.shape)] = 0
                 found[some] = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
         return found
 
@@ -259,12 +256,6 @@ class _Windows:
             options = options.part(kept)
         met, source = met_by(options.source(sample), options.size)
         return met, cls(source, which)
-
-
-def _spread(seen: Array, rows: Array) -> Array:
-    """(columns, options, windows) as (columns, options * rows)."""
-    spread = seen.take(rows, axis=-1)
-    return spread.reshape(len(spread), -1)
 
 
 def parts(count: int, most: int) -> Iterator[slice]:

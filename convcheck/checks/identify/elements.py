@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,12 +92,12 @@ class Elements:
         return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
+@lru_cache(64)
 def drawn(shape: tuple[int, ...], count: int) -> Array:
     """(elements, axes): about so many places of an array, all of them where there are no more."""
     size = math.prod(shape)
-    flat = np.arange(size)
-    if size > count:
-        flat = np.unique(np.random.default_rng(count).integers(0, size, count))
+    some = np.random.default_rng(count).integers(0, size, count) if size > count else range(size)
+    flat = np.unique(np.array(some, np.int64))
     return np.stack(np.unravel_index(flat, shape), axis=1)
 
 
@@ -139,10 +140,9 @@ def _part(
     # Integers are summed as such: float64 may not have what they add up to.
     whole = x.dtype.kind in "biu" and bank.dtype.kind in "biu" and is_whole(c.padding_value)
     kind = np.dtype(np.int64) if whole else np.result_type(x, bank, np.float64)
-    w = bank[o].astype(kind, copy=False)
+    w, edge = bank[o].astype(kind, copy=False), np.zeros(count, kind)
     x = x.astype(kind, copy=False) if met.all() else np.where(met, x, 0).astype(kind, copy=False)
     reaching = np.any(border.reshape(count, -1), axis=1)
-    edge = np.zeros(count, kind)
     if reaching.any():
         edge = np.where(border, w, 0).reshape(count, -1).sum(axis=1)
         x = np.where(border, c.padding_value, x) if c.padding_value else x

@@ -45,7 +45,6 @@ class Explored:
 
     traits: Traits
     forms: list[Form] = field(default_factory=list)
-    readings: dict[int, Reading] = field(default_factory=dict)
     voted: list[Found] = field(default_factory=list)
     votes: dict[str, float] = field(default_factory=dict)
     considered: int = 0
@@ -78,11 +77,10 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     most = sum(many for cost, *_, many in plan if budget is None or cost <= EFFORT[-1][1])
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
-    cut = False
     for at, (cost, p, r, _) in enumerate(plan):
         if cost > best_cost:
             break
-        if cut:
+        if time.perf_counter() > ends:
             explored.left_out = f"of {len(plan)} parts of the space {len(plan) - at} are not tried"
             break
         one, reading = PASSES[p], found[r]
@@ -93,7 +91,6 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             continue
         survivors, considered = search(one, reading, explored.traits, ends=ends)
         explored.considered += considered
-        cut = time.perf_counter() > ends
         if problem.progress is not None:
             problem.progress.searched(explored.considered, most)
         if not survivors:
@@ -101,10 +98,9 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         if r not in sampled:
             sampled[r] = Elements(reading, _elements(reading))
         _solve(explored, one, survivors, sampled[r], every, quantum, ends)
-        cut = time.perf_counter() > ends
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
-    if cut and explored.left_out is None:
+    if explored.left_out is None and time.perf_counter() > ends:
         explored.left_out = "the last part of the space was not tried to its end"
     return explored
 

@@ -92,8 +92,6 @@ def solve(
     """
     best: Form | None = None
     for claim in every:
-        if best is not None and time.perf_counter() > ends:
-            break
         # Operands that were rounded are no longer multiples of what divides the data.
         lossless = quantum / claim.unit if claim.precision is None else 0.0
         ground = Ground.of(elements, c, claim, traits, lossless, sums)
@@ -102,7 +100,7 @@ def solve(
         found = _supported(_of_claim(ground, ends, settled=settled), ground)
         if best is None or found.total < best.total:
             best = found
-        if best.score.numbers == 0 and _is_fine(best):
+        if (best.score.numbers == 0 and _is_fine(best)) or time.perf_counter() > ends:
             break
     return best
 

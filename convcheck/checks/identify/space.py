@@ -108,7 +108,6 @@ class Channels:
 class Found:
     """A hypothesis that explains bits of the samples."""
 
-    reading: Reading
     convention: Convention
     votes: float
 
@@ -158,7 +157,7 @@ def search(
     values = reading.output[tuple(samples.T)]
     values = values.astype(np.result_type(values, np.float64))
     judge = _judge(one, values, samples[:, 1], traits)
-    found: list[tuple[float, Channels, list[tuple[Table, int]], str]] = []
+    found: list[tuple[float, tuple[Channels, list[tuple[Table, int]], str]]] = []
     considered = 0
     channels = _channels(one, reading)
     bank = _bank(reading, channels, samples[:, 1], conjugate=one.conjugate)
@@ -166,12 +165,11 @@ def search(
         block = Block(planes, taps, rows, columns)
         considered += block.size
         for r, c, k, voted in block.survivors(judge):
-            found.append((voted, channels[k], [*depth, (rows, r), (columns, c)], mode))
+            found.append((voted, (channels[k], [*depth, (rows, r), (columns, c)], mode)))
         if len(found) > CROWD or time.perf_counter() > ends:
             break
     best = sorted(found, key=lambda f: -f[0])[:LOOKED_AT]
-    named = [(_convention(one, reading, k, tables, mode), v) for v, k, tables, mode in best]
-    return [Found(reading, *each) for each in named], considered
+    return [Found(_convention(one, reading, *rest), v) for v, rest in best], considered
 
 
 def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
@@ -274,11 +272,8 @@ def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], 
 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
-    options = _ways(one, reading, a)
     size, kernel = reading.image.shape[2 + a], reading.taps[a]
-    if not options:
-        return _empty(size, kernel)
-    return table(options, samples[:, 2 + a].tolist(), size, kernel)
+    return table(_ways(one, reading, a), samples[:, 2 + a].tolist(), size, kernel)
 
 
 def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
@@ -298,11 +293,6 @@ def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
         outside=one.outside,
         mixed=one.mixed,
     )
-
-
-def _empty(size: int, kernel: int) -> Table:
-    none = np.zeros(0, np.int64)
-    return Table(size, kernel, "constant", none, none, none, none, none, none > 0, none > 0, none)
 
 
 def _pairs(
