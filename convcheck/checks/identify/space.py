@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -141,12 +142,11 @@ def search(
     one: Pass, reading: Reading, traits: Traits, *, ends: float = math.inf
 ) -> tuple[list[Found], int]:
     """The few hypotheses of a pass that explain most bits of the samples, of how many."""
-    few = traits.size < 4 * SAMPLES
     samples = choose(
         reading.output,
         SAMPLES,
         traits.limits,
-        everywhere=one.everywhere or few,
+        everywhere=one.everywhere or traits.size < 4 * SAMPLES,
         groups=1 if one.outputs else 4,
         upper=one.judge == "line" and not traits.is_complex,
         seed=one.seed,
@@ -158,15 +158,17 @@ def search(
     values = values.astype(np.result_type(values, np.float64))
     judge = _judge(one, values, samples[:, 1], traits)
     found: list[tuple[float, tuple[Channels, list[tuple[Table, int]], str]]] = []
-    considered = 0
+    considered = survived = 0
     channels = _channels(one, reading)
     bank = _bank(reading, channels, samples[:, 1], conjugate=one.conjugate)
     for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
         block = Block(planes, taps, rows, columns)
         considered += block.size
-        for r, c, k, voted in block.survivors(judge):
+        some = list(block.survivors(judge))
+        survived += len(some)
+        for r, c, k, voted in nlargest(LOOKED_AT, some, key=lambda s: s[3]):
             found.append((voted, (channels[k], [*depth, (rows, r), (columns, c)], mode)))
-        if len(found) > CROWD or time.perf_counter() > ends:
+        if survived > CROWD or time.perf_counter() > ends:
             break
     best = sorted(found, key=lambda f: -f[0])[:LOOKED_AT]
     return [Found(_convention(one, reading, *rest), v) for v, rest in best], considered
@@ -174,10 +176,9 @@ def search(
 
 def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
     if one.judge == "plain":
-        modulus = traits.modulus
         step = 0.75 if traits.whole else 0.0
         spread = max(traits.spread, float(np.std(values)), 1e-300)
-        return votes.plain(values, spread, max(step, 2.0**-24 * spread), modulus)
+        return votes.plain(values, spread, max(step, 2.0**-24 * spread), traits.modulus)
     return votes.line(values, channels, folded=one.judge == "folded")
 
 

@@ -50,10 +50,7 @@ def variants(
     if not any(padded) or one.circular or max(c.input_dilation) > 1:
         return
     lines = _Lines.of(elements, sums, y, limits)
-    if lines is None:
-        return
-    share = lines.share(sums.values[lines.border])
-    if share >= MOST:
+    if lines is None or (share := lines.share(sums.values[lines.border])) >= MOST:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
