@@ -124,8 +124,10 @@ def _magnitude(v: Array) -> Array:
     return found
 
 
-def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., Interval]:
-    """The preimage under what falls to its least value at ``lowest`` and increases from there."""
+def _dipping(
+    apply: Callable[[Array], Array], lowest: float, least: float
+) -> Callable[..., Interval]:
+    """The preimage under what falls to ``least`` at ``lowest`` and increases from there."""
 
     def right(y: Array) -> Array:
         low = np.full(y.shape, lowest)
@@ -138,7 +140,8 @@ def _dipping(apply: Callable[[Array], Array], lowest: float) -> Callable[..., In
 
     def preimage(low: Array, high: Array) -> Interval:
         low, high = np.atleast_1d(low), np.atleast_1d(high)
-        least = float(apply(np.array(lowest)))  # not before: an activation may need scipy
+        if np.all(high < least):  # without a call: an activation may need scipy
+            return np.full(high.shape, np.inf), np.full(high.shape, -np.inf)
         below = np.where(low <= 0.0, -np.inf, right(np.maximum(low, least)))
         return np.where(high < least, np.inf, below), right(np.maximum(high, least))
 
@@ -283,7 +286,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "silu": Kind(
             "SiLU (swish)",
             _silu,
-            _dipping(_silu, -1.2784645427610738),
+            _dipping(_silu, -1.2784645427610738, -0.2784645427610738),
             {
                 "numpy": "{y} * scipy.special.expit({y})",
                 "torch": "F.silu({y})",
@@ -297,7 +300,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "gelu": Kind(
             "GELU",
             _gelu,
-            _dipping(_gelu, -0.7517915243494656),
+            _dipping(_gelu, -0.7517915243494656, -0.16997120747990366),
             {
                 "numpy": "{y} * scipy.special.ndtr({y})",
                 "torch": "F.gelu({y})",
@@ -312,7 +315,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "gelu_tanh": Kind(
             "GELU by its tanh formula",
             _gelu_tanh,
-            _dipping(_gelu_tanh, -0.7524614220710162),
+            _dipping(_gelu_tanh, -0.7524614220710162, -0.17004075057125406),
             {
                 "numpy": "0.5 * {y} * "
                 "(1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
@@ -342,7 +345,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "hard_swish": Kind(
             "the hard swish",
             _hard_swish,
-            _dipping(_hard_swish, -1.5),
+            _dipping(_hard_swish, -1.5, -0.375),
             {
                 "numpy": "{y} * np.clip({y} / 6 + 0.5, 0, 1)",
                 "torch": "F.hardswish({y})",

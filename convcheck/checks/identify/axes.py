@@ -258,7 +258,7 @@ def _padded_as_usual(size: int, kernel: int, outputs: int, first: int, last: int
 
 def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:
     """The options of an axis of ``size`` in zeros, looked at from the output's ``places``."""
-    counts = [a.count for a in options]
+    counts = np.array([a.count for a in options], np.int64)
     gap, dilation, stride = (
         np.repeat(np.array([getattr(a, name) for a in options], np.int64), counts)
         for name in ("input_dilation", "dilation", "stride")

@@ -26,8 +26,14 @@ ALIKE = 128
 """Options of an axis among which it is worth while to look for those with the same window."""
 FEWER = 16
 """How many times fewer hypotheses must be left to be worth a block of their own."""
+DIRECTLY = 1 << 14
+"""Products of one sample, under all hypotheses that are looked at, up to which no map is made."""
 ROOM = 1 << 22
 """Elements of the largest array of half-made sums."""
+
+
+_Alive = tuple[Array, Array, Array, Array]
+"""Rows, columns and channel options of hypotheses, and what a judge's first samples are there."""
 
 
 @dataclass(frozen=True)
@@ -62,57 +68,58 @@ class Block:
         self._met: dict[int, tuple[Array, _Windows, _Windows]] = {}
         self._made: dict[int, Array] = {}
 
-    def survivors(self, judges: Sequence[Judge]) -> Iterator[tuple[int, int, int, int, float]]:
-        """(judge, row, column, channel option, votes) of what a judge accepts."""
-        found: list[list[tuple[Array, Array, Array]]] = [[] for _ in judges]
-        for which, some in self._alive(judges):
-            found[which].append(some)
+    def survivors(self, judge: Judge) -> Iterator[tuple[int, int, int, float]]:
+        """(row, column, channel option, votes) of what a judge accepts."""
+        found: list[_Alive] = []
+        for some in self._alive(judge):
+            found.append(some)
             # One look at many costs little more than one at a few.
-            if sum(len(k) for *_, k in found[which]) > CHUNK:
-                yield from self._settled(which, judges[which], found[which])
-                found[which] = []
-        for which, judge in enumerate(judges):
-            if found[which] and judge.first:
-                yield from self._settled(which, judge, found[which])
+            if sum(len(r) for r, *_ in found) > CHUNK:
+                yield from self._settle(judge, *map(np.concatenate, zip(*found, strict=True)))
+                found = []
+        if found:
+            yield from self._settle(judge, *map(np.concatenate, zip(*found, strict=True)))
 
-    def _settled(
-        self, which: int, judge: Judge, found: list[tuple[Array, Array, Array]]
-    ) -> Iterator[tuple[int, int, int, int, float]]:
-        for place in self._settle(judge, *map(np.concatenate, zip(*found, strict=True))):
-            yield which, *place
-
-    def _alive(self, judges: Sequence[Judge]) -> Iterator[tuple[int, tuple[Array, Array, Array]]]:
-        """Of each judge that is still asked (rows, columns, channel options) worth a look."""
-        options = self.bank.shape[1]
-        used = sorted({s for judge in judges for s in judge.first})
-        exact = self.bank.dtype.kind == "c" or any(judge.exact for judge in judges)
+    def _alive(self, judge: Judge) -> Iterator[_Alive]:
+        """What is worth a look."""
+        options, used = self.bank.shape[1], judge.first
+        exact = self.bank.dtype.kind == "c" or judge.exact
         kind = self.bank.dtype if exact else np.dtype(np.float32)
         widest = max(self._region(s)[0].shape[-1] for s in used)
         each = max(options * self.bank.shape[4] * len(used), math.prod(self.bank.shape[2:4]))
         for rows in parts(len(self.rows), ROOM // (each * widest)):
             height = rows.stop - rows.start
-            sums = {s: self._sums(s, rows, kind) for s in used}
-            seen = {s: _spread(*sums[s]) for s in used}
+            seen = {}
+            for s in used:
+                made, which = self._sums(s, rows, kind)
+                seen[s] = made.take(which, axis=-1).reshape(len(made), -1)
             for columns in parts(len(self.columns), CHUNK // (options * height)):
                 at = {s: self._region(s)[2].which[columns] for s in used}
-                for which, judge in enumerate(judges):
-                    if not judge.first:
-                        continue
-                    alive = judge.quick({s: seen[s].take(at[s], axis=-2) for s in judge.first})
-                    if alive.any():
-                        c, kr = np.divmod(np.flatnonzero(alive), options * height)
-                        yield which, (rows.start + kr % height, columns.start + c, kr // height)
+                values = {s: seen[s].take(at[s], axis=-2) for s in used}
+                some = np.flatnonzero(judge.quick(values))
+                if some.size:
+                    c, kr = np.divmod(some, options * height)
+                    known = np.stack([values[s].ravel()[some] for s in used], axis=1)
+                    yield rows.start + kr % height, columns.start + c, kr // height, known
 
     def _settle(
-        self, judge: Judge, r: Array, c: Array, k: Array
+        self, judge: Judge, r: Array, c: Array, k: Array, known: Array
     ) -> Iterator[tuple[int, int, int, float]]:
-        """Look at single hypotheses with some samples, and at what is left of them with all."""
+        """Look at single hypotheses with some samples, and at what is left of them with all.
+
+        What is ``known`` in single precision will do, as long as others are asked afterwards.
+        """
         votes = np.zeros(len(r))
         for count in sorted({judge.few, len(self.planes)}):
             block, rows, columns = self._narrowed(r, c)
+            given = [s for s in judge.first if s < count < len(self.planes)]
+            asked = [s for s in range(count) if s not in given]
             for part in parts(len(r), ROOM // count):
-                at = rows[part], columns[part], k[part]
-                votes[part] = judge.votes(block._values(range(count), *at))
+                values = np.empty((count, len(rows[part])), self.bank.dtype)
+                values[given] = known[part, : len(given)].T
+                if asked:
+                    values[asked] = block._values(asked, rows[part], columns[part], k[part])
+                votes[part] = judge.votes(values)
             kept = np.flatnonzero(votes > 0)
             r, c, k, votes = r[kept], c[kept], k[kept], votes[kept]
         yield from zip(r.tolist(), c.tolist(), k.tolist(), votes.tolist(), strict=True)
@@ -142,19 +149,15 @@ class Block:
             self._met[s] = region, rows, columns
         return self._met[s]
 
-    def _taps(self, s: int) -> Array:
-        taps: Array = self.bank[s]
-        return taps
-
     def _map_size(self, s: int) -> int:
-        options, _, *kernel = self._taps(s).shape
+        options, _, *kernel = self.bank[s].shape
         return int(options * math.prod(kernel) * math.prod(self._region(s)[0].shape[1:]))
 
     def _maps(self, s: int) -> Array:
         """(options, Fh, Fw, places, places): taps summed over the channels."""
         if s not in self._made:
             region = self._region(s)[0]
-            taps = np.moveaxis(self._taps(s), 1, -1)
+            taps = np.moveaxis(self.bank[s], 1, -1)
             maps = taps.reshape(-1, taps.shape[-1]) @ region.reshape(len(region), -1)
             self._made[s] = maps.reshape(*taps.shape[:-1], *region.shape[1:])
         return self._made[s]
@@ -176,7 +179,7 @@ class Block:
         """(Fw, places, options * rows): the taps of each column summed for some rows' windows."""
         region, windows, _ = self._region(s)
         source = windows.source[rows]
-        options, channels, tall, taps = self._taps(s).shape
+        options, channels, tall, taps = self.bank[s].shape
         height = len(source)
         if channels > FEW_CHANNELS and self._map_size(s) <= ROOM:
             maps = self._maps(s)
@@ -187,20 +190,20 @@ class Block:
         else:
             met = region[:, source].transpose(1, 0, 2, 3)
             met = met.reshape(height, channels * tall, -1)
-            columns = self._taps(s).transpose(0, 3, 1, 2).reshape(options * taps, -1)
+            columns = self.bank[s].transpose(0, 3, 1, 2).reshape(options * taps, -1)
             across = (columns @ met).reshape(height, options, taps, -1).transpose(2, 3, 1, 0)
         halves: Array = across.astype(kind, order="C").reshape(taps, -1, options * height)
         return halves
 
     def _values(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
         """(samples, hypotheses): samples under single hypotheses."""
-        if len(which) * len(r) * math.prod(self.bank.shape[2:]) <= CHUNK:
+        if len(r) * math.prod(self.bank.shape[2:]) <= DIRECTLY:
             return self._directly(which, r, c, k)
         return np.stack([self._single(s, r, c, k) for s in which])
 
     def _single(self, s: int, r: Array, c: Array, k: Array) -> Array:
         """One sample under single hypotheses, by its maps where they are no larger than it all."""
-        _, channels, height, width = self._taps(s).shape
+        _, channels, height, width = self.bank[s].shape
         each = channels * height * width
         if self._map_size(s) > min(ROOM, len(r) * each):
             some = parts(len(r), ROOM // each)
@@ -218,20 +221,22 @@ class Block:
         return total
 
     def _directly(self, which: Sequence[int], r: Array, c: Array, k: Array) -> Array:
-        """The same from the image itself, sample by sample."""
+        """The same from the images themselves, so many samples of one image at a time."""
         rows, columns = self.rows.part(r), self.columns.part(c)
         found = np.empty((len(which), len(r)), self.bank.dtype)
-        for made, s in zip(found, which, strict=True):
-            image = self.planes[s]
-            up, across = rows.source(s), columns.source(s)
-            above, beside = (at == n for at, n in zip((up, across), image.shape[1:], strict=True))
-            met = image[
-                :,
-                np.where(above, 0, up)[:, :, None],
-                np.where(beside, 0, across)[:, None, :],
-            ].astype(self.bank.dtype)
-            met[:, above[:, :, None] | beside[:, None, :]] = 0
-            made[...] = np.einsum("cmuv,mcuv->m", met, self.bank[s, k])
+        step = max(1, CHUNK // (len(r) * math.prod(self.bank.shape[2:]) or 1))
+        for one in dict.fromkeys(id(self.planes[s]) for s in which):
+            places = np.array([i for i, s in enumerate(which) if id(self.planes[s]) == one])
+            for some in np.split(places, range(step, len(places), step)):
+                samples = np.asarray(which)[some]
+                image = self.planes[samples[0]]
+                up = rows.source(samples)[:, :, None, :, None]
+                across = columns.source(samples)[:, :, None, None]
+                beyond = (up == image.shape[1]) | (across == image.shape[2])
+                place = np.where(beyond, 0, up), np.where(beyond, 0, across)
+                met = image[(np.arange(len(image))[:, None, None], *place)]
+                met[np.broadcast_to(beyond, met.shape)] = 0
+                found[some] = np.einsum("smcuv,smcuv->sm", met, self.bank[samples[:, None], k])
         return found
 
 
@@ -251,12 +256,6 @@ class _Windows:
             options = options.part(kept)
         met, source = met_by(options.source(sample), options.size)
         return met, cls(source, which)
-
-
-def _spread(seen: Array, rows: Array) -> Array:
-    """(columns, options, windows) as (columns, options * rows)."""
-    spread = seen.take(rows, axis=-1)
-    return spread.reshape(len(spread), -1)
 
 
 def parts(count: int, most: int) -> Iterator[slice]:

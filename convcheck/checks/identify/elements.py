@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-ROOM = 1 << 21
-"""Products that are held at once."""
+ROOM = 1 << 16
+"""Products that are held at once: few enough to stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,23 @@ class Elements:
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
+@lru_cache(64)
 def drawn(shape: tuple[int, ...], count: int) -> Array:
     """(elements, axes): about so many places of an array, all of them where there are no more."""
     size = math.prod(shape)
-    flat = np.arange(size)
-    if size > count:
-        flat = np.unique(np.random.default_rng(count).integers(0, size, count))
+    some = np.random.default_rng(count).integers(0, size, count) if size > count else range(size)
+    flat = np.unique(np.array(some, np.int64))
     return np.stack(np.unravel_index(flat, shape), axis=1)
+
+
+def _at(image: Array, where: list[Array]) -> Array:
+    """What an image holds at places; of one whose elements lie in order, by one index."""
+    if not image.flags.c_contiguous:
+        return image[tuple(where)]
+    at = where[0]
+    for size, along in zip(image.shape[1:], where[1:], strict=True):
+        at = at * size + along
+    return image.reshape(-1).take(at)
 
 
 def _part(
@@ -157,32 +168,32 @@ def _part(
         where.append(np.maximum(source, 0).reshape(shape))
         met = met & (source >= 0).reshape(shape)
         border = border | (source == BORDER).reshape(shape)
-    x = image[tuple(where)]
+    x = _at(image, where)
     if precision is not None:
         x = round_to(x, precision)
     # Integers are summed as such: float64 may not have what they add up to.
     whole = x.dtype.kind in "biu" and bank.dtype.kind in "biu" and is_whole(c.padding_value)
     kind = np.dtype(np.int64) if whole else np.result_type(x, bank, np.float64)
-    w = bank[o].astype(kind)
-    x = np.where(met, x, 0).astype(kind)
+    w = bank[o].astype(kind, copy=False)
+    x = x.astype(kind, copy=False) if met.all() else np.where(met, x, 0).astype(kind, copy=False)
     return x, w, met, border
 
 
 def _summed(c: Convention, x: Array, w: Array, _: Array, border: Array) -> tuple[Array, ...]:
     count = len(x)
-    if c.padding_value:
-        x = np.where(border, c.padding_value, x)
+    edge = np.zeros(count, w.dtype)
+    reaching = np.any(border.reshape(count, -1), axis=1)
+    if reaching.any():
+        edge = np.where(border, w, 0).reshape(count, -1).sum(axis=1)
+        x = np.where(border, c.padding_value, x) if c.padding_value else x
     products = (x * w).reshape(count, -1)
-    sizes = np.abs(products)
-    beyond = np.where(border, w, 0).reshape(count, -1)
     sums = products.sum(axis=1)
-    return (
-        sums.astype(np.result_type(sums, np.float64)),
-        sizes.sum(axis=1).astype(np.float64),
-        np.sqrt((sizes.astype(np.float64) ** 2).sum(axis=1)),
-        beyond.sum(axis=1),
-        np.logical_not(border.reshape(count, -1).any(axis=1)),
-    )
+    sizes = np.abs(products)
+    magnitude = sizes.sum(axis=1).astype(np.float64)
+    sizes = sizes.astype(np.float64, copy=False)
+    sizes *= sizes
+    sums = sums.astype(np.result_type(sums, np.float64))
+    return sums, magnitude, np.sqrt(sizes.sum(axis=1)), edge, np.logical_not(reaching)
 
 
 def _taken_apart(_: Convention, x: Array, w: Array, met: Array, __: Array) -> tuple[Array, ...]:

@@ -34,8 +34,6 @@ EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
 by default. Another one would have to give that share, too."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
-LOOKED_AT = 6
-"""Survivors of one pass over one reading that are solved for, those with the most votes."""
 KEPT = 8
 PROMISING = 0.6
 """Of the most votes that any hypothesis had: with fewer, another is no better."""
@@ -47,7 +45,6 @@ class Explored:
 
     traits: Traits
     forms: list[Form] = field(default_factory=list)
-    readings: dict[int, Reading] = field(default_factory=dict)
     voted: list[Found] = field(default_factory=list)
     votes: dict[str, float] = field(default_factory=dict)
     considered: int = 0
@@ -77,15 +74,10 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
-    tried = (
-        volume(PASSES[p], found[r])
-        for cost, p, r in plan
-        if budget is None or cost <= EFFORT[-1][1]
-    )
-    most = sum(tried)
+    most = sum(many for cost, *_, many in plan if budget is None or cost <= EFFORT[-1][1])
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
-    for at, (cost, p, r) in enumerate(plan):
+    for at, (cost, p, r, _) in enumerate(plan):
         if cost > best_cost:
             break
         if time.perf_counter() > ends:
@@ -108,16 +100,18 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         _solve(explored, one, survivors, sampled[r], every, quantum, ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
+    if explored.left_out is None and time.perf_counter() > ends:
+        explored.left_out = "the last part of the space was not tried to its end"
     return explored
 
 
-def _plan(found: Sequence[Reading], traits: Traits) -> Iterator[tuple[float, int, int]]:
-    """What it takes to name a hypothesis of each pass and reading, with the numbers of both."""
+def _plan(found: Sequence[Reading], traits: Traits) -> Iterator[tuple[float, int, int, int]]:
+    """What it takes to name a hypothesis of each pass and reading, both, and how many it has."""
     for r, reading in enumerate(found):
         for p, one in enumerate(PASSES):
             many = volume(one, reading) if applies(one, reading, traits) else 0
             if many:
-                yield one.bits + reading.bits + math.log2(many), p, r
+                yield one.bits + reading.bits + math.log2(many), p, r, many
 
 
 def _left(explored: Explored) -> float:
@@ -141,7 +135,7 @@ def _solve(
     explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
     most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
     done = set()
-    for found in survivors[:LOOKED_AT]:
+    for found in survivors:
         if found.votes < PROMISING * most or time.perf_counter() > ends:
             break
         for c, sums in variants(found.convention, elements, one, explored.traits.limits):
@@ -150,7 +144,7 @@ def _solve(
             done.add(c)
             if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
                 continue
-            form = solve(elements, c, sums, explored.traits, every, quantum=quantum)
+            form = solve(elements, c, sums, explored.traits, every, quantum=quantum, ends=ends)
             if form is None:
                 continue
             explored.add(form)

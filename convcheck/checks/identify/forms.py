@@ -47,8 +47,7 @@ class Form:
 class Ground:
     """The sampled elements of one hypothesis under a claim: sums, output, channels as computed.
 
-    Sums of absolute products up to ``lossless`` lose nothing. ``literal`` is what each element
-    takes as it is.
+    Sums of absolute products up to ``lossless`` lose nothing.
     """
 
     convention: Convention
@@ -60,7 +59,6 @@ class Ground:
     terms: int
     lossless: float
     count: int
-    literal: Array
 
     @classmethod
     def of(
@@ -87,8 +85,12 @@ class Ground:
             elements.reading.terms,
             lossless,
             elements.reading.output.shape[1],
-            traits.bits(values),
         )
+
+    @cached_property
+    def literal(self) -> Array:
+        """What each element takes as it is."""
+        return self.traits.bits(self.values)
 
     @cached_property
     def members(self) -> list[Array]:

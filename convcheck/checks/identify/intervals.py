@@ -49,10 +49,9 @@ def meeting(low: Array, high: Array) -> Range:
     if not low.size:
         return Range(-np.inf, np.inf, 0)
     ends = np.concatenate([low, high])
-    opens = np.concatenate([np.ones(len(low), np.int64), -np.ones(len(high), np.int64)])
     # At one place intervals open before others close.
-    order = np.lexsort((-opens, ends))
-    depth = np.cumsum(opens[order])
+    order = np.argsort(ends, kind="stable")
+    depth = np.cumsum(np.where(order < len(low), 1, -1))
     at = int(np.argmax(depth))
     return Range(float(ends[order[at]]), float(ends[order[at + 1]]), int(depth[at]))
 

@@ -8,7 +8,9 @@ framework or a case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +83,12 @@ def solve(
     every: list[Claim],
     *,
     quantum: float,
+    ends: float = math.inf,
 ) -> Form | None:
     """The form of a hypothesis that takes the fewest bits; None where there is no claim.
 
-    ``sums`` are the convention's at the elements, multiples of ``quantum`` where it is not 0.
+    ``sums`` are the convention's at the elements, multiples of ``quantum`` where it is not 0. What
+    has not been tried when the clock is at ``ends`` is left.
     """
     best: Form | None = None
     for claim in every:
@@ -93,19 +97,19 @@ def solve(
         ground = Ground.of(elements, c, claim, traits, lossless, sums)
         # Sums that are half of the output as they are have no other scale or bias.
         settled = best is not None and best.score.numbers == 0 and best.share >= HALF
-        found = _supported(_of_claim(ground, settled=settled), ground)
+        found = _supported(_of_claim(ground, ends, settled=settled), ground)
         if best is None or found.total < best.total:
             best = found
-        if best.score.numbers == 0 and _is_fine(best):
+        if (best.score.numbers == 0 and _is_fine(best)) or time.perf_counter() > ends:
             break
     return best
 
 
-def _of_claim(ground: Ground, *, settled: bool) -> Form:
+def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
     """The cheapest form under one claim; where ``settled``, with no other numbers."""
     best = ground.form(None, 1.0, None)
     for name in _activations(ground.traits, ground.claim):
-        if _is_fine(best):
+        if _is_fine(best) or time.perf_counter() > ends:
             break
         known: tuple[Any, Any] | None = None
         if name is not None and best.share >= MOSTLY and not _flattens(name):
@@ -115,6 +119,8 @@ def _of_claim(ground: Ground, *, settled: bool) -> Form:
         for form in _forms(ground, name, known):
             if form.total < best.total:
                 best = form
+            if time.perf_counter() > ends:
+                break
     if best.convention.bias is not None and ground.claim.storage is None:
         best = min(best, _sharper(ground, best), key=lambda form: form.total)
     return best
@@ -171,29 +177,27 @@ def _supported(form: Form, ground: Ground) -> Form:
     return ground.form(c.activation, scale, bias)
 
 
-def _activations(traits: Traits, claim: Claim) -> Sequence[str | None]:
+def _activations(traits: Traits, claim: Claim) -> Iterator[str | None]:
     """Those whose results reach as far as the output does; none at all first."""
+    yield None
     if not np.isfinite(traits.least) or not np.isfinite(traits.most):
-        return (None,)
+        return
     storage = claim.storage
     zero = storage.zero_point if storage is not None else 0
     loose = 0.5 if storage is not None and storage.is_integer else 0.0
-    return (None, *_reaching(traits.least - zero, traits.most - zero, loose))
+    for name in ACTIVATIONS:
+        if all(_reaches(name, end - zero, loose) for end in (traits.least, traits.most)):
+            yield name
 
 
-@lru_cache(256)
-def _reaching(least: float, most: float, loose: float) -> tuple[str, ...]:
-    """The activations that have results from ``least`` to ``most``."""
-    ends = np.array([least, most])
-    slack = 1e-6 * (1 + np.abs(ends)) + loose
-    found = []
-    for name, kind in ACTIVATIONS.items():
-        preimage = kind.rough or kind.preimage
-        with np.errstate(all="ignore"):
-            low, high = preimage(ends - slack, ends + slack)
-        if np.all(low <= high):
-            found.append(name)
-    return tuple(found)
+@lru_cache(1024)
+def _reaches(name: str, end: float, loose: float) -> bool:
+    """Whether an activation has results about as large as ``end``."""
+    slack = 1e-6 * (1 + abs(end)) + loose
+    preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
+    with np.errstate(all="ignore"):
+        low, high = preimage(np.array([end - slack]), np.array([end + slack]))
+    return bool(np.all(low <= high))
 
 
 def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 SAMPLES = 64
+LOOKED_AT = 6
+"""Survivors of one pass over one reading that are solved for, those with the most votes."""
 ALL_ORDERS = 4
 """Up to so many channels every order of them is tried, above it the reversed one only."""
 CROWD = 4096
@@ -110,7 +113,6 @@ class Channels:
 class Found:
     """A hypothesis that explains bits of the samples."""
 
-    reading: Reading
     convention: Convention
     votes: float
 
@@ -150,13 +152,12 @@ def volume(one: Pass, reading: Reading) -> int:
 def search(
     one: Pass, reading: Reading, traits: Traits, *, ends: float = math.inf
 ) -> tuple[list[Found], int]:
-    """The hypotheses of a pass that explain bits of the samples, most first, of how many."""
-    few = traits.size < 4 * SAMPLES
+    """The few hypotheses of a pass that explain most bits of the samples, of how many."""
     samples = choose(
         reading.output,
         SAMPLES,
         traits.limits,
-        everywhere=one.everywhere or few,
+        everywhere=one.everywhere or traits.size < 4 * SAMPLES,
         groups=1 if one.outputs else 4,
         upper=one.judge == "line" and not traits.is_complex,
         seed=one.seed,
@@ -167,28 +168,28 @@ def search(
     values = reading.output[tuple(samples.T)]
     values = values.astype(np.result_type(values, np.float64))
     judge = _judge(one, values, samples[:, 1], traits)
-    found: list[Found] = []
-    considered = 0
+    found: list[tuple[float, tuple[Channels, list[tuple[Table, int]], str]]] = []
+    considered = survived = 0
     channels = _channels(one, reading)
     bank = _bank(one, reading, channels, samples[:, 1])
     for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
         block = Block(planes, taps, rows, columns)
         considered += block.size
-        for _, r, c, k, voted in block.survivors([judge]):
-            tables = [*depth, (rows, r), (columns, c)]
-            convention = _convention(one, reading, channels[k], tables, mode)
-            found.append(Found(reading, convention, voted))
-        if len(found) > CROWD or time.perf_counter() > ends:
+        some = list(block.survivors(judge))
+        survived += len(some)
+        for r, c, k, voted in nlargest(LOOKED_AT, some, key=lambda s: s[3]):
+            found.append((voted, (channels[k], [*depth, (rows, r), (columns, c)], mode)))
+        if survived > CROWD or time.perf_counter() > ends:
             break
-    return sorted(found, key=lambda f: -f.votes), considered
+    best = sorted(found, key=lambda f: -f[0])[:LOOKED_AT]
+    return [Found(_convention(one, reading, *rest), v) for v, rest in best], considered
 
 
 def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
     if one.judge == "plain":
-        modulus = traits.modulus
         step = 0.75 if traits.whole else 0.0
         spread = max(traits.spread, float(np.std(values)), 1e-300)
-        return votes.plain(values, spread, max(step, 2.0**-24 * spread), modulus)
+        return votes.plain(values, spread, max(step, 2.0**-24 * spread), traits.modulus)
     return votes.line(values, channels, folded=one.judge == "folded")
 
 
@@ -241,9 +242,9 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
     tables = [_table(one, reading, samples, a) for a in range(len(reading.taps))]
     if not all(len(t) for t in tables):
         return
-    images = [reading.image[n] for n in samples[:, 0]]
+    batch = list(reading.image if len(tables) > 1 else reading.image[:, :, None])
+    images = [batch[n] for n in samples[:, 0]]  # one array for all samples of an image
     if len(tables) == 1:
-        images = [x[:, None] for x in images]
         bank = bank[..., None, :]
         row = table(ways(1, 1, 1)[:1], [0] * len(samples), 1, 1)
         tables = [row.part(np.flatnonzero((row.start == 0) & (row.stride == 1))[:1]), *tables]
@@ -292,11 +293,8 @@ def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], 
 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
-    options = _ways(one, reading, a)
     size, kernel = reading.image.shape[2 + a], reading.taps[a]
-    if not options:
-        return _empty(size, kernel)
-    return table(options, samples[:, 2 + a].tolist(), size, kernel)
+    return table(_ways(one, reading, a), samples[:, 2 + a].tolist(), size, kernel)
 
 
 def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
@@ -316,11 +314,6 @@ def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
         outside=one.outside,
         mixed=one.mixed,
     )
-
-
-def _empty(size: int, kernel: int) -> Table:
-    none = np.zeros(0, np.int64)
-    return Table(size, kernel, "constant", none, none, none, none, none, none > 0, none > 0, none)
 
 
 def _pairs(

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.before import steps
+from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.intervals import meeting, slope
 from convcheck.convention import PADDING_MODES
 from convcheck.score import plainest
 from convcheck.traits import telling
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.elements import Elements, Sums
+    from convcheck.checks.identify.elements import Sums
     from convcheck.checks.identify.space import Pass
     from convcheck.convention import Convention
 
@@ -48,28 +49,25 @@ def variants(
             first = [(c, sums), *first]
     padded = [max(pads) > 0 for pads in c.padding]
     lines = _Lines.of(elements, sums, y, limits) if any(padded) and not one.circular else None
-    open_ended = lines is not None and lines.share(sums.values) < MOST
-    if not open_ended:
+    share = 1.0 if lines is None else lines.share(sums.values[lines.border])
+    if share >= MOST:
         yield from first
     if not one.circular:
         for before in steps(c, elements, sums, telling(y, limits)):
             yield before, elements.sums(before)
-    if lines is None or not open_ended:
+    if lines is None or share >= MOST:
         return
     yield from first
     if max(c.input_dilation) > 1:
         return
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
-    continued = [(other, elements.sums(other)) for other in others]
-    best = max(
-        continued,
-        # Of modes that do as well, one and the same for all axes.
-        key=lambda pair: (lines.share(pair[1].values), isinstance(pair[0].padding_mode, str)),
-        default=None,
-    )
-    if best is not None and lines.share(best[1].values) > lines.share(sums.values):
-        yield best
+    border = Elements(elements.reading, elements.index[lines.border])
+    shares = [(lines.share(border.sums(other).values), other) for other in others]
+    # Of modes that do as well, one and the same for all axes.
+    best = max(shares, key=lambda one: (one[0], isinstance(one[1].padding_mode, str)), default=None)
+    if best is not None and best[0] > share:
+        yield best[1], elements.sums(best[1])
     if c.padding_value == 0:
         for value in lines.constants(sums):
             bordered = c.replace(padding_value=value)
@@ -123,11 +121,11 @@ class _Lines:
 
     def _away(self, p: Array) -> Array:
         c = self.channels
-        away: Array = self.y - self.slopes[c] * p[self.border] - self.offsets[c]
+        away: Array = self.y - self.slopes[c] * p - self.offsets[c]
         return away
 
     def share(self, p: Array) -> float:
-        """How many of the border's elements are on their lines, by the sums of all elements."""
+        """How many of the border's elements are on their lines, by their sums."""
         return float(np.mean(np.abs(self._away(p)) <= self.room[self.channels]))
 
     def constants(self, sums: Sums) -> list[float]:
@@ -136,7 +134,7 @@ class _Lines:
         some = np.abs(edge) > 1e-6 * np.abs(edge).max(initial=0.0)
         if not some.any():
             return []
-        asked = self._away(sums.values)[some] / edge[some]
+        asked = self._away(sums.values[self.border])[some] / edge[some]
         loose = self.room[self.channels][some] / np.abs(edge[some])
         found = meeting(asked - loose, asked + loose)
         if found.met < 0.3 * len(asked):

@@ -12,7 +12,12 @@ from identified import made, normal, photo, whole
 from plain_convolution import rounded
 
 from convcheck import Convention, ExitCode, IdentifyResult, identify
+from convcheck.checks.identify.elements import Elements, drawn
+from convcheck.checks.identify.forms import Ground
+from convcheck.checks.identify.layouts import readings
+from convcheck.checks.identify.solve import claims, solve
 from convcheck.errors import InputError
+from convcheck.traits import traits
 
 X, W = whole(3, 9, 10), whole(4, 3, 3, 2, seed=1)
 Y = made(X, W)
@@ -238,6 +243,27 @@ def test_a_search_that_is_cut_short_says_so() -> None:
     assert result.verdict == "unexplained"
     (warning,) = result.warnings
     assert warning.startswith("the search ended early: of ")
+
+
+def test_the_clock_is_looked_at_while_numbers_are_solved_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    y = np.rint(255 * ((Y - Y.min()) / np.ptp(Y)) ** 2.2).astype(np.uint8)
+    reading, every = readings(X, W, y)[0], list(claims(traits(y[None]), ()))
+    elements = Elements(reading, drawn(reading.output.shape, 4096))
+    asked: list[float] = []
+    form = Ground.form
+    for ends in (0.0, np.inf):
+
+        def counted(*arguments: Any, ends: float = ends) -> Any:
+            asked.append(ends)
+            return form(*arguments)
+
+        monkeypatch.setattr(Ground, "form", counted)
+        c, sums, shown = Convention(), elements.sums(Convention()), traits(y[None])
+        with np.errstate(all="ignore"):
+            assert solve(elements, c, sums, shown, every, quantum=0.0, ends=ends)
+    assert 1 <= asked.count(0.0) <= 4 < asked.count(np.inf)
 
 
 def test_the_same_arrays_have_the_same_answer() -> None:
