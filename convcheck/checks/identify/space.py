@@ -122,7 +122,7 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
         return False
     if one.far and max(reading.taps) == 1:
         return False
-    return not (one.judge == "folded" and traits.least < 0)
+    return not (one.judge == "folded" and traits.bulk[0] < 0)
 
 
 def volume(one: Pass, reading: Reading) -> int:
