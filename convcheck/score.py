@@ -93,6 +93,7 @@ def key_bits(c: Convention) -> float:
         bits += 0.0 if len(set(c.padding)) == 1 else 2.0
         bits += 0.0 if all(a == b for a, b in c.padding) else 2.0
     bits += sum(_MODE_BITS[mode] for mode in dict.fromkeys(c.padding_modes))
+    bits += number_bits(c.padding_value)
     for order in (c.channel_order, c.output_order):
         bits += order_bits(order)
     if c.activation is not None:
@@ -194,7 +195,8 @@ def numbers_bits(values: Array, widths: Array) -> float:
     with np.errstate(divide="ignore"):
         precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0
         beyond = 2 * np.log2(np.maximum(sizes / scale, 1.0))
-    each = float(np.sum(np.minimum(precise, 53.0) + beyond))
+    large = 2.0 + 2 * math.log2(1 + abs(round(math.log2(scale))))
+    each = large + float(np.sum(np.minimum(precise, 53.0) + beyond))
     if len(values) > 3:  # alone, a plain number is worth its own length
         odd = np.array([number_bits(v) for v in values.tolist()]) > 24.0
         if odd.sum() > len(values) / 2:

@@ -202,14 +202,23 @@ def test_numbers_are_written_out_or_said_to_their_width() -> None:
     wide, narrow = numbers_bits(odd, np.full(4, 0.1)), numbers_bits(odd, np.full(4, 1e-4))
     scale = np.median(odd)
     beyond = sum(2 * math.log2(max(v / scale, 1)) for v in odd)
-    assert wide == pytest.approx(4 * (math.log2(scale / 0.1) + 1) + beyond)
+    large = 2 + 2 * math.log2(2)  # that they are about 2 to the first
+    assert wide == pytest.approx(large + 4 * (math.log2(scale / 0.1) + 1) + beyond)
     assert narrow == pytest.approx(wide + 4 * math.log2(1000))
     # One that towers over the others takes more than they.
     high = numbers_bits(odd * [1, 1, 1, 1000], np.full(4, 0.1))
     assert high > wide + 15
     # What nothing bounds takes its sign alone.
-    assert numbers_bits(odd, np.full(4, np.inf)) < 10
+    assert numbers_bits(odd, np.full(4, np.inf)) < 14
     assert numbers_bits(np.zeros(5), np.zeros(5)) == 0
+
+
+def test_how_large_numbers_are_is_to_be_said_as_well() -> None:
+    """A small bias that turns a few ties is not said in a bit because all of it is below a tie."""
+    widths = np.full(3, 0.1)
+    small = numbers_bits(np.array([0.0, 0.01, 0.01]), widths)
+    assert small == pytest.approx(2 + 2 * math.log2(1 + 7) + 3)
+    assert small > numbers_bits(np.array([0.0, 0.5, 0.5]), widths)
 
 
 # ---- the output as it is, and where exceptions lie
