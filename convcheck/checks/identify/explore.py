@@ -77,12 +77,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     quantum = _quantum(problem)
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
-    tried = (
-        volume(PASSES[p], found[r])
-        for cost, p, r in plan
-        if budget is None or cost <= EFFORT[-1][1]
-    )
-    most = sum(tried)
+    most_bits = math.inf if budget is None else EFFORT[-1][1]
+    most = sum(volume(PASSES[p], found[r]) for cost, p, r in plan if cost <= most_bits)
     sampled: dict[int, Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r) in enumerate(plan):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.intervals import factor, line_of, meeting, slope, weighted_median
+from convcheck.checks.identify.intervals import agreed, factor, line_of, meeting, weighted_median
 from convcheck.score import likeliest, plainest
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
     for o, these in enumerate(members):
         some = these[told[these]]
         if len(some) >= 2 and np.ptp(p[some]) > 0:
-            slopes[o] = slope(p[some], z[some], rng)
+            slopes[o] = agreed(p[some], low[some], high[some], rng)
             weights[o] = len(some)
     known = weights > 0
     if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
@@ -51,12 +51,8 @@ def numbers(p: Array, low: Array, high: Array, members: list[Array]) -> Iterator
         yield a, biases(p, low, high, members, np.full(count, a))
     if count > 1:
         scales = np.where(known, slopes, shared)
-        alone = np.array(
-            [
-                _one_scale(p[m], low[m], high[m], told[m], s) if len(m) else s
-                for m, s in zip(members, scales, strict=True)
-            ]
-        )
+        each = zip(members, scales, strict=True)
+        alone = np.array([_one_scale(p[m], low[m], high[m], told[m], s) for m, s in each])
         yield tuple(alone.tolist()), biases(p, low, high, members, alone)
         ratios = [factor(p[m][told[m]], low[m][told[m]], high[m][told[m]]) for m in members]
         if all(r.met for r in ratios):
@@ -98,8 +94,9 @@ def _refined(
     wide = float(np.median((high - low)[some])) / max(float(np.std(p[some])), 1e-300)
     around = 2 * wide + 1e-9 * abs(start)
     ranges = [line_of(p[g], low[g], high[g], start, around) for g in groups]
-    a, b = max(r.low for r in ranges), min(r.high for r in ranges)
-    if a > b:
+    shared = meeting(np.array([r.low for r in ranges]), np.array([r.high for r in ranges]))
+    a, b = shared.low, shared.high
+    if 2 * shared.met <= len(ranges):
         middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
         spread = float(np.median([r.width for r in ranges]))
         a, b = middle - spread, middle + spread
@@ -154,4 +151,4 @@ def circular(gap: Array, width: Array, size: float) -> float:
         return 0.0
     low = np.concatenate([gap - size, gap])
     found = meeting(low, low + np.concatenate([width, width]))
-    return found.plainest
+    return plainest(found.low, found.high)

@@ -16,7 +16,7 @@ from convcheck.checks.identify.intervals import (
     slope,
     weighted_median,
 )
-from convcheck.score import number_bits
+from convcheck.score import number_bits, plainest
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
 INF = np.inf
@@ -64,7 +64,7 @@ def test_a_factor_is_what_most_elements_allow() -> None:
     assert found.low <= 0.25 <= found.high
     assert found.met == 3
     assert found.width == pytest.approx(2 * 0.01 / 4)
-    assert found.plainest == 0.25
+    assert plainest(found.low, found.high) == 0.25
     negative = factor(p, -y - 0.01, -y + 0.01)
     assert (negative.low, negative.high) == (-found.high, -found.low)
     assert factor(np.zeros(3), y[:3], y[:3]).met == 0
