@@ -120,7 +120,7 @@ def number_bits(value: float) -> float:
     """The length of a number as people write it: its digits, or one over a whole number."""
     if value == 0:
         return 0.0
-    size = abs(value)
+    size = abs(float(value))  # whose digits are its own: those of numpy are in its name
     sign = 1.0 if value < 0 else 0.0
     best = 52.0
     if size == int(size) and size < 2.0**52:
