@@ -29,11 +29,6 @@ class Range(NamedTuple):
     high: float
     met: int
 
-    @property
-    def width(self) -> float:
-        """How far the ends are apart."""
-        return self.high - self.low
-
 
 def meeting(low: Array, high: Array) -> Range:
     """Where most of the intervals meet."""

@@ -98,7 +98,7 @@ def _refined(
     a, b = shared.low, shared.high
     if 2 * shared.met <= len(ranges):
         middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
-        spread = float(np.median([r.width for r in ranges]))
+        spread = float(np.median([r.high - r.low for r in ranges]))
         a, b = middle - spread, middle + spread
     yield likeliest(a, b)
     middle = 0.5 * (a + b)

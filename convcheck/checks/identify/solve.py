@@ -9,6 +9,7 @@ framework or a case.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
 from convcheck.checks.identify.numbers import LEAST, biases, circular, numbers
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
+from convcheck.noise import DIRECT
 from convcheck.score import MARGIN, choose_bits, number_bits, plainest
 from convcheck.traits import telling
 
@@ -113,17 +115,17 @@ def _of_claim(ground: Ground, *, settled: bool) -> Form:
         for form in _forms(ground, name, known):
             if form.total < best.total:
                 best = form
-    if best.convention.bias is not None and ground.claim.storage is None:
-        best = min(best, _sharper(ground, best), key=lambda form: form.total)
+    coarse = best.convention.bias is not None and ground.claim.storage is None
+    while coarse and (finer := _sharper(ground, best)).total < best.total:
+        best = finer
     return best
 
 
 def _sharper(ground: Ground, form: Form) -> Form:
     """The form with biases to more digits: to those that errors leave which are as its own."""
     c = form.convention
-    if ground.sums.values.dtype.kind == "c":
-        return form
-    own = form.noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
+    noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
+    own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
     low, high = _intervals(ground, None if c.activation is None else c.activation.name, own)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)

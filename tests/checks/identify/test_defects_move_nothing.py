@@ -134,3 +134,28 @@ def test_all_that_is_a_little_off_is_no_defect_of_some() -> None:
     bent = np.rint(clean.max() * (clean / clean.max()) ** 1.25).astype(np.uint8)
     assert identify(image, filters, clean.astype(np.uint8)).verdict == "identified"
     assert identify(image, filters, bent).verdict == "unexplained"
+
+
+def test_biases_beside_a_channel_that_is_another_have_the_digits_that_errors_leave() -> None:
+    """A bias to fewer makes errors that are too even for rounding, and no algorithm's."""
+    image, filters = normal(2, 21, 19).astype(np.float32), normal(4, 2, 3, 3, seed=1)
+    filters = filters.astype(np.float32)
+    biases = [-1.1111326217651367, 3.84541916847229, -0.5130951404571533, -1.2685984373092651]
+    output = made(image, filters, bias=biases, stride=2).astype(np.float32)
+    spoiled = output.copy()
+    spoiled[2] = spoiled[3]
+    convention = near(image, filters, spoiled, spoiled != output)
+    assert convention.padding_value == 0
+    told = np.asarray(convention.bias)[[0, 1, 3]]
+    np.testing.assert_allclose(told, np.array(biases)[[0, 1, 3]], rtol=1e-6)
+
+
+def test_a_border_of_zeros_though_its_samples_look_like_another() -> None:
+    """What is found where the image goes on beyond its edge is tried with zeros there as well."""
+    image, filters = normal(1, 7, 14).astype(np.float32), normal(4, 1, 2, 4, seed=1)
+    filters = filters.astype(np.float32)
+    keys = {"padding": [[1, 0], [2, 1]], "bias": [-0.93, -0.9, -0.33, 0.22], "activation": "relu"}
+    output = made(image, filters, **keys).astype(np.float32)
+    spoiled = output.copy()
+    spoiled[:, 4] = output[:, 3]
+    assert near(image, filters, spoiled, spoiled != output).padding_mode == "constant"
