@@ -151,7 +151,7 @@ def judge(
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
-    low, high, meant = _interval(values, predicted, claim.storage, traits)
+    low, high, meant = interval(values, predicted, claim.storage, traits)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
     residual = np.where(np.isfinite(values), residual, np.inf)
     beyond = residual > bound
@@ -394,7 +394,7 @@ def stored_comparison(comparison: Comparison, c: Convention) -> Comparison:
     return replace(comparison, worst_index=tuple(letters[a] for a in c.output_layout))
 
 
-def _interval(
+def interval(
     values: Array, predicted: Array, storage: Storage | None, traits: Traits
 ) -> tuple[Array, Array, Array]:
     """Between which numbers each result was before it was stored, and the prediction beside them.
@@ -403,13 +403,16 @@ def _interval(
     one of all that are stored alike that is nearest.
     """
     finite = np.where(np.isfinite(values), values, 0)
+    if storage is None and finite.dtype.kind == "c":
+        away, half = np.abs(finite - predicted), traits.grain(finite)
+        return away - half, away + half, np.zeros(away.shape)
+    half = 0.5 * (1 + 2.0**-20) * traits.grain(finite)
     if storage is None:
-        if finite.dtype.kind == "c":
-            away, half = np.abs(finite - predicted), traits.grain(finite)
-            return away - half, away + half, np.zeros(away.shape)
-        half = 0.5 * (1 + 2.0**-20) * traits.grain(finite)
         return finite - half, finite + half, predicted
     low, high = storage.interval(finite)
+    if not storage.is_integer:
+        # Near zero few bits are finer than the numbers of which a result is the difference.
+        low, high = np.minimum(low, finite - half), np.maximum(high, finite + half)
     least, most = storage.limits
     impossible = (finite < least) | (finite > most)
     low, high = np.where(impossible, np.inf, low), np.where(impossible, -np.inf, high)

@@ -124,6 +124,15 @@ def interval_bits(
     return np.where(np.isfinite(bits), np.clip(bits, 0.0, 1e6), 1e6)
 
 
+def fewest_bits(low: Array, high: Array, predicted: Array) -> float:
+    """The bits of all results together, where errors of one size may have put them anywhere."""
+    away = np.maximum(np.maximum(low - predicted, predicted - high), 0.0)
+    least = 0.25 * float(np.median(high - low))
+    rms = math.sqrt(float(np.mean(away**2)))
+    sizes = [max(part * rms, least, 2.0**-1000) for part in (0.25, 0.5, 1.0, 2.0)]
+    return min(float(interval_bits(low, high, predicted, np.array(s)).sum()) for s in sizes)
+
+
 def _normal(z: Array) -> Array:
     """The normal distribution's cumulative function (Abramowitz and Stegun, 7.1.26), to 1e-7."""
     x = np.minimum(np.abs(z) / math.sqrt(2), 26.0)

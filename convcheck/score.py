@@ -93,13 +93,13 @@ def key_bits(c: Convention) -> float:
         bits += 0.0 if len(set(c.padding)) == 1 else 2.0
         bits += 0.0 if all(a == b for a, b in c.padding) else 2.0
     bits += sum(_MODE_BITS[mode] for mode in dict.fromkeys(c.padding_modes))
+    bits += number_bits(c.padding_value)
     for order in (c.channel_order, c.output_order):
         bits += order_bits(order)
     for value, nothing in ((c.image_offset, 0), (c.filter_offset, 0), (c.image_scale, 1)):
         if value != nothing:
             numbers = dict.fromkeys(value) if isinstance(value, tuple) else (value,)
             bits += 2.0 + sum(map(number_bits, numbers))
-    bits += number_bits(c.padding_value)
     if c.activation is not None:
         bits += 4.0
     if c.arithmetic not in ("exact", "float64", "float32"):
@@ -124,7 +124,7 @@ def number_bits(value: float) -> float:
     """The length of a number as people write it: its digits, or one over a number of few."""
     if value == 0:
         return 0.0
-    size = abs(value)
+    size = abs(float(value))  # whose digits are its own: those of numpy are in its name
     sign = 1.0 if value < 0 else 0.0
     best = 52.0
     if size == int(size) and size < 2.0**52:
@@ -207,7 +207,8 @@ def numbers_bits(values: Array, widths: Array) -> float:
     with np.errstate(divide="ignore"):
         precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0
         beyond = 2 * np.log2(np.maximum(sizes / scale, 1.0))
-    each = float(np.sum(np.minimum(precise, 53.0) + beyond))
+    large = 2.0 + 2 * math.log2(1 + abs(round(math.log2(scale))))
+    each = large + float(np.sum(np.minimum(precise, 53.0) + beyond))
     if len(values) > 3:  # alone, a plain number is worth its own length
         odd = np.array([number_bits(v) for v in values.tolist()]) > 24.0
         if odd.sum() > len(values) / 2:

@@ -23,6 +23,8 @@ CANCELLED = 2.0**-12
 """Of the spread: what is smaller is a difference of larger numbers, and as coarse as they are."""
 SHARE = 0.02
 """A least or greatest value of so many of the elements is where something was cut off."""
+BEYOND = 0.1
+"""Of the elements: what lies beyond an end may be a defect, but no more than this."""
 
 
 def a_part(output: Array) -> Array:
@@ -39,23 +41,25 @@ def a_part(output: Array) -> Array:
 
 
 def ends(output: Array) -> tuple[float, float]:
-    """The least and the greatest value where so many elements have it that they were cut off.
+    """The values where it was cut off: so many elements have them, and hardly any lies beyond.
 
-    Infinite where nothing was: zeros of a ReLU, limits of a dtype and of a clip are such ends.
+    Infinite where nothing was: zeros of a ReLU, limits of a dtype and of a clip are such ends. A
+    defect beyond one is no other end.
     """
     some = a_part(output)
     if some.dtype.kind == "c":
         return -np.inf, np.inf
-    some = some[np.isfinite(some)]
-    found = [-np.inf, np.inf]
-    if some.size:
-        for side, value in enumerate((some.min(), some.max())):
-            count = int(np.count_nonzero(some == value))
-            if count > max(2, SHARE * some.size):
-                found[side] = float(value)
-    if found[0] == found[1]:
+    values, counts = np.unique(some[np.isfinite(some)], return_counts=True)
+    often = np.flatnonzero(counts > max(2, SHARE * some.size))
+    if len(values) < 2 or not often.size:
         return -np.inf, np.inf
-    return found[0], found[1]
+    low, high = often[0], often[-1]
+    below, above = counts[:low].sum(), counts[high + 1 :].sum()
+    # Where most of it is one number, it lies at that side of it where less lies beyond.
+    alone = low == high
+    least = below <= BEYOND * counts[low] and not (alone and above < below)
+    most = above <= BEYOND * counts[high] and not (alone and below <= above)
+    return float(values[low]) if least else -np.inf, float(values[high]) if most else np.inf
 
 
 def telling(values: Array, limits: tuple[float, float]) -> Array:
@@ -72,8 +76,8 @@ class Traits:
 
     ``format`` is the coarsest of float64, float32 that holds all of it, or ``integer``;
     ``narrow`` the coarser ones that do, too. ``whole`` says that all numbers are integers,
-    ``limits`` are the ends where something was cut off, ``quantum`` divides every number where it
-    is known.
+    ``limits`` are the ends where something was cut off, ``bulk`` those between which most of it
+    lies, defects or not.
     """
 
     format: str
@@ -83,6 +87,7 @@ class Traits:
     limits: tuple[float, float]
     least: float
     most: float
+    bulk: tuple[float, float]
     spread: float
     integer: str | None
     size: int
@@ -161,6 +166,7 @@ def traits(output: Array) -> Traits:
         limits=limits,
         least=least,
         most=most,
+        bulk=_bulk(some),
         spread=float(np.std(told.astype(np.float64))) if told.size else 0.0,
         integer=_integer(output, least, most) if whole else None,
         size=output.size,
@@ -168,6 +174,15 @@ def traits(output: Array) -> Traits:
         finite=finite,
         literal=Literal.of(some),
     )
+
+
+def _bulk(some: Array) -> tuple[float, float]:
+    """The ends that hardly any element lies beyond, a defect's aside."""
+    if some.dtype.kind == "c" or not np.isfinite(some).any():
+        return -np.inf, np.inf
+    kept = some[np.isfinite(some)]
+    low, high = np.quantile(kept, [BEYOND, 1 - BEYOND], method="closest_observation")
+    return float(low), float(high)
 
 
 def _formats(some: Array, parts: list[Array]) -> tuple[str, tuple[str, ...]]:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 FAR = 8
 """Typical errors that a defect has to be larger than to count."""
+LOST = 0.9
+"""The part of a channel above which what is left of it is chance: a tenth of it tells no bias."""
 LOCAL = 0.5
 """The part of an output up to which a defect leaves enough of it to tell what made it."""
 
@@ -185,7 +187,7 @@ class Case:
     def clean(self) -> Array:
         """Elements that are as they were, and not cut off: those by which an answer is known."""
         original = replace(self.made, output=self.original)
-        told = ~self.altered & original.telling()
+        told = ~self.altered & original.telling() & ~self.lost
         for end in ends(self.made.truth):
             told &= original.before != end
         return told
@@ -198,6 +200,15 @@ class Case:
         typical = replace(self.made, output=self.original).typical_error
         near = off <= FAR * typical
         mask: Array = self.altered & ~near
+        return mask
+
+    @property
+    def lost(self) -> Array:
+        """Elements of output channels of which nearly all were altered."""
+        altered = d.arranged(self.altered, self.made.truth)
+        others = tuple(a for a in range(altered.ndim) if a != 1)
+        mask = np.zeros(self.altered.shape, bool)
+        d.arranged(mask, self.made.truth)[:] = altered.mean(axis=others, keepdims=True) > LOST
         return mask
 
     def words(self) -> str:
@@ -279,13 +290,14 @@ def judged(case: Case) -> Verdict:
 def _exceptions(case: Case, candidate: Any) -> bool | None:
     """Whether a near match blames every element that is far off and none that is as it was.
 
-    Where nothing clean is left of a channel, what was zero before and after may be blamed with it.
+    Where hardly anything clean is left of a channel, what it would hold is for nobody to tell: what
+    is as it was by chance may be blamed with the others, and what another bias gives be spared.
     """
     wrong = getattr(candidate, "wrong", None)
     if wrong is None:
         return None
-    spared = ~case.altered & ~silent(case.made, case.clean)
-    return not (case.far & ~wrong).any() and not (wrong & spared).any()
+    told = ~silent(case.made, case.clean)
+    return not (case.far & ~wrong & told).any() and not (wrong & ~case.altered & told).any()
 
 
 def _one(number: int, seed: int, words: str) -> tuple[str, str, Verdict]:

@@ -114,7 +114,7 @@ def draw(kind: str, seed: int) -> Made:
                     exact = np.clip(exact, limits.min, limits.max)
                 else:
                     exact = output
-        except (Unfit, ValueError):  # shapes that do not fit one another
+        except (Unfit, ValueError, RuntimeError):  # shapes that do not fit; torch has its own error
             continue
         made = Made(kind, seed, image, filters, output, truth, exact)
         told = least_told(made.telling(), truth) >= EACH_TOLD and shows(made, np.True_)

@@ -106,6 +106,9 @@ def test_what_it_takes_to_say_a_key(keys: dict[str, Any], bits: float) -> None:
         ("DHW", "DHW", "DHW", 1, 12),
         ("NHWC", "HWIM", "NHWC", 3, 1 + 2 + 2),
         ("CNHW", "IOHW", "CNHW", 1, 4 + 2 + 3),
+        ("HW", "HWO", "CHW", 1, 3),
+        ("CHW", "HWOI", "CHW", 1, 4),
+        ("CHW", "IHWO", "CHW", 1, 5),
     ],
 )
 def test_what_it_takes_to_say_the_layouts(
@@ -148,6 +151,8 @@ def test_what_it_takes_to_say_an_order(order: list[int] | None, bits: float) -> 
         (1.25, 2 + 3 * 3.33),
         (-1.25, 3 + 3 * 3.33),
         (1e6, 2 + 3.33 + 6**0.5),
+        (1.23456789012, 2 + 12 * 3.33),
+        (1.234567890123, 52),
         (math.pi, 52),
         (-math.pi, 53),
     ],
@@ -169,6 +174,10 @@ def test_the_length_of_a_number(value: float, bits: float) -> None:
         (117.2, 118.9, 118.0),
         (1.23456, 1.23456, 1.23456),
         (-math.inf, 3.0, 0.0),
+        (0.6, math.inf, 1.0),
+        (2.5, 3.0, 3.0),
+        (0.292, 0.31, 0.3),
+        (0.1101, 1 / 9, 1 / 9),
     ],
 )
 def test_the_plainest_number_of_a_range(low: float, high: float, number: float) -> None:
@@ -194,6 +203,9 @@ def test_a_number_that_is_plain_by_chance_is_not_taken() -> None:
     found = likeliest(low, high)
     assert low + 0.375 * (high - low) <= found <= high - 0.375 * (high - low)
     assert likeliest(0.5 - 1e-9, 0.5 + 2e-9) == 0.5
+    # At the edge of a range, it takes three bits more than chance.
+    assert likeliest(0.995, 1.0392) == 1.0
+    assert 1.028 < likeliest(0.995, 1.0834) < 1.05
 
 
 def test_numbers_are_written_out_or_said_to_their_width() -> None:
@@ -202,14 +214,40 @@ def test_numbers_are_written_out_or_said_to_their_width() -> None:
     wide, narrow = numbers_bits(odd, np.full(4, 0.1)), numbers_bits(odd, np.full(4, 1e-4))
     scale = np.median(odd)
     beyond = sum(2 * math.log2(max(v / scale, 1)) for v in odd)
-    assert wide == pytest.approx(4 * (math.log2(scale / 0.1) + 1) + beyond)
+    large = 2 + 2 * math.log2(2)  # that they are about 2 to the first
+    assert wide == pytest.approx(large + 4 * (math.log2(scale / 0.1) + 1) + beyond)
     assert narrow == pytest.approx(wide + 4 * math.log2(1000))
     # One that towers over the others takes more than they.
     high = numbers_bits(odd * [1, 1, 1, 1000], np.full(4, 0.1))
     assert high > wide + 15
     # What nothing bounds takes its sign alone.
-    assert numbers_bits(odd, np.full(4, np.inf)) < 10
+    assert numbers_bits(odd, np.full(4, np.inf)) == pytest.approx(large + 4 + beyond)
     assert numbers_bits(np.zeros(5), np.zeros(5)) == 0
+
+
+def test_most_numbers_say_how_all_are_written() -> None:
+    odd = np.array([0.41234567890123, 0.5432109876543, 0.6543210987654, 0.7321098765432])
+    exact = numbers_bits(odd, np.zeros(4))
+    scale = np.median(odd)
+    assert exact == pytest.approx(4 + 4 * 53 + sum(2 * np.log2(np.maximum(odd / scale, 1))))
+    # Of four numbers three are most, two are not; three alone are no more than their own lengths.
+    three = numbers_bits(np.array([*odd[:3], 0.5]), np.zeros(4))
+    assert three > 4 * 53
+    two = np.array([*odd[:2], 0.5, 0.25])
+    assert numbers_bits(two, np.zeros(4)) == pytest.approx(sum(map(number_bits, two)))
+    assert numbers_bits(odd[:3], np.zeros(3)) == pytest.approx(3 * 52)
+    # Six digits are plain enough.
+    digits = np.array([0.00123456, 0.00234567, 0.00345678, 0.00456789])
+    assert 23 < number_bits(digits[0]) < 24
+    assert numbers_bits(digits, np.zeros(4)) == pytest.approx(sum(map(number_bits, digits)))
+
+
+def test_how_large_numbers_are_is_to_be_said_as_well() -> None:
+    """A small bias that turns a few ties is not said in a bit because all of it is below a tie."""
+    widths = np.full(3, 0.1)
+    small = numbers_bits(np.array([0.0, 0.01, 0.01]), widths)
+    assert small == pytest.approx(2 + 2 * math.log2(1 + 7) + 3)
+    assert small > numbers_bits(np.array([0.0, 0.5, 0.5]), widths)
 
 
 # ---- the output as it is, and where exceptions lie
@@ -273,3 +311,9 @@ def test_an_element_takes_the_bits_of_its_place_in_the_range() -> None:
     # Infinities and NaN are no part of a range; complex numbers have that of their wider part.
     assert Literal.of(np.array([1.0, 3.0, np.inf, np.nan])).range == 2
     assert Literal.of(np.array([1 + 1j, 2 + 7j])).range == 6
+    assert Literal.of(np.array([np.nan])).range == 0
+    # A value that is there once is not said by its share; of more than 400 the outermost are few.
+    once = Literal.of(np.arange(9) / 7)
+    assert once.bits(np.array([3 / 7]), np.array([2.0**-20]))[0] > 20
+    assert Literal.of(np.arange(400.0)).range == 399
+    assert Literal.of(np.arange(401.0)).range == pytest.approx(0.99 * 400)

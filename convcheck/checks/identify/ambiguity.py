@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from convcheck.checks.identify.forms import Form, fits
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.sums import Linear, Problem
 from convcheck.checks.unseen import why_unseen
+from convcheck.convention import Convention
 from convcheck.convention.channels import read_filters, stored_image, write_output
 from convcheck.convention.deviations import deviations
 from convcheck.errors import InputError
@@ -24,7 +25,6 @@ from convcheck.score import MARGIN, key_bits
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.explore import Explored
-    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
@@ -67,22 +67,8 @@ def alike(
     return found[1:LISTED], equal, crowded
 
 
-_KEYS = (
-    "image_layout",
-    "filter_layout",
-    "output_layout",
-    "channel_order",
-    "output_order",
-    "flip",
-    "conjugate",
-    "input_dilation",
-    "padding",
-    "padding_mode",
-    "padding_value",
-    "dilation",
-    "stride",
-    "groups",
-)
+_OTHERS = (*AFTER, "image_offset", "image_scale", "filter_offset")
+_KEYS = tuple(f.name for f in fields(Convention) if f.name not in _OTHERS)
 """What sums are made of."""
 
 

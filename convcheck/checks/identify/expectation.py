@@ -60,10 +60,8 @@ def _gives(problem: Problem, c: Convention) -> bool:
         made = convolve(problem.image, problem.filters, c)
     except InputError:
         return False
-    return bool(
-        made.shape == problem.output.shape
-        and np.allclose(made, problem.output, rtol=1e-5, equal_nan=True)
-    )
+    same = made.shape == problem.output.shape
+    return same and bool(np.allclose(made, problem.output, rtol=1e-5, equal_nan=True))
 
 
 def _said_otherwise(c: Convention, wanted: Mapping[str, Any]) -> Iterator[Convention]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.check import Claim, Judged, Numbers, judge
-from convcheck.noise import ALGORITHM, DIRECT, Noise
-from convcheck.score import Score, choose_bits, key_bits, number_bits, numbers_bits
+from convcheck.check import Claim, Judged, Numbers, interval, judge
+from convcheck.checks.identify.elements import Elements
+from convcheck.noise import ALGORITHM, DIRECT, Noise, fewest_bits
+from convcheck.score import MARGIN, Score, choose_bits, key_bits, number_bits, numbers_bits
 from convcheck.traits import telling
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.elements import Elements, Sums
+    from convcheck.checks.identify.elements import Sums
+    from convcheck.checks.sums import Problem
     from convcheck.convention import Activation, Convention
     from convcheck.traits import Traits
 
@@ -202,6 +204,22 @@ class Ground:
             share = float(np.nanmedian((np.abs(self.values - made) / error)[lossy])) / 0.6745
         around = 2.0 ** np.clip(np.rint(np.log2(max(share, 2.0**-9))), -8, np.log2(most))
         return sorted({0.125, 0.5, *(min(float(around) * f, most) for f in (0.5, 1.0, 2.0))})
+
+
+def noisy(problem: Problem, form: Form, traits: Traits) -> bool:
+    """Whether errors on all elements explain the exceptions in fewer bits than their own.
+
+    Then it is no defect of some: the whole output is not quite what the form says.
+    """
+    elements = Elements.of(problem, form.convention, 4096)
+    ground = Ground.of(elements, form.convention, form.claim, traits, form.noise.lossless)
+    found = ground.judged(form.convention, form.noise)
+    some, wrong = np.isfinite(ground.values), found.wrong
+    low, high, meant = interval(ground.values, found.predicted, form.claim.storage, traits)
+    took = float(np.where(wrong, ground.literal, found.bits)[some].sum())
+    count = int(wrong[some].sum())
+    took += choose_bits(count, int(some.sum()))
+    return count > 0 and fewest_bits(low[some], high[some], meant[some]) + MARGIN < took
 
 
 def fits(elements: Elements, form: Form, traits: Traits) -> bool:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import BUDGET, Explored, explore
+from convcheck.checks.identify.forms import noisy
 from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
-from convcheck.checks.identify.refusals import an_output, no_reading, no_size
+from convcheck.checks.identify.refusals import no_output, no_reading, no_size
 from convcheck.checks.identify.whole import Held, hold, refined
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Problem
@@ -87,6 +88,7 @@ class IdentifyResult:
         return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
 
 
+@np.errstate(all="ignore")  # numbers near the ends of float64 may overflow, and then fit nothing
 def identify(
     image: Array,
     filters: Array,
@@ -115,30 +117,12 @@ def identify(
     Raises:
         InputError: arrays that hold no finite numbers, or shapes that no convention connects.
     """
-    # Numbers near the ends of float64 may overflow on a wrong track; they then fit nothing.
-    with np.errstate(all="ignore"):
-        return _identify(image, filters, output, expect, strict, budget, progress, workers, memory)
-
-
-def _identify(
-    image: Array,
-    filters: Array,
-    output: Array,
-    expect: Mapping[str, Any] | None,
-    strict: bool,
-    budget: float | None,
-    progress: Progress | None,
-    workers: Workers | None,
-    memory: int | None,
-) -> IdentifyResult:
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     _check(image, filters, output)
     if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
         output = output.astype(np.complex128)
-    refused = an_output(image, filters, output)
-    if refused is not None:
-        raise refused
+    no_output(image, filters, output)
     found = readings(image, filters, output)
     if not found:
         raise no_reading(image, filters, output)
@@ -148,12 +132,12 @@ def _identify(
         raise no_size(image, filters, output)
     mute = degenerate(problem)
     held = _best(problem, explored)
-    worth = held is not None and _is_worth(held, explored)
     answer = _Answer()
-    if held is not None and worth and not held.wrong_count:
-        answer = _explained(problem, held, explored, mute)
-    elif held is not None and worth and not mute:
-        answer = _Answer("near-match", (_candidate(held),))
+    if held is not None and _is_worth(held, explored):
+        if not held.wrong_count:
+            answer = _explained(problem, held, explored, mute)
+        elif not mute and not noisy(problem, held.form, explored.traits):
+            answer = _Answer("near-match", (_candidate(held),))
     warnings: tuple[str, ...] = ()
     miss = None
     if answer.verdict == "unexplained":
@@ -249,15 +233,8 @@ def _is_worth(held: Held, explored: Explored) -> bool:
 
 
 def _candidate(held: Held) -> Candidate:
-    return Candidate(
-        held.convention,
-        held.comparison,
-        held.score,
-        held.wrong,
-        where(held) if held.wrong_count else None,
-        held.algorithm,
-        held.form,
-    )
+    c, place = held.convention, where(held) if held.wrong_count else None
+    return Candidate(c, held.comparison, held.score, held.wrong, place, held.algorithm, held.form)
 
 
 def _check(image: Array, filters: Array, output: Array) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.score import number_bits, plainest
+from convcheck.score import number_bits
 
 Array = NDArray[Any]
 
@@ -30,16 +30,6 @@ class Range(NamedTuple):
     low: float
     high: float
     met: int
-
-    @property
-    def width(self) -> float:
-        """How far the ends are apart."""
-        return self.high - self.low
-
-    @property
-    def plainest(self) -> float:
-        """The plainest number between the ends."""
-        return plainest(self.low, self.high)
 
 
 def meeting(low: Array, high: Array) -> Range:
@@ -74,6 +64,27 @@ def slope(p: Array, z: Array, rng: np.random.Generator) -> float:
         return 0.0
     found = (z[j] - z[i])[far] / run[far]
     return weighted_median(found, np.abs(run[far]))
+
+
+def agreed(p: Array, low: Array, high: Array, rng: np.random.Generator) -> float:
+    """The slope of a line that half of the elements are on, or else that most of them are.
+
+    Where a defect spoils more pairs than not, the median of all is no slope of any.
+    """
+    start = slope(p, 0.5 * (low + high), rng)
+    some = rng.permutation(len(p))[:PAIRS]
+    p, low, high = p[some], low[some], high[some]
+    i, j = rng.integers(len(p), size=(2, PAIRS))
+    run, rise = p[i] - p[j], 0.5 * (low + high)[i] - 0.5 * (low + high)[j]
+    # What is one number throughout is on a line as well, but says no slope.
+    tried = np.append(start, (rise / np.where(run, run, 1))[run * rise != 0])
+    tried = tried[tried != 0] if tried.any() else tried
+    # The median alone, where it will do: most are no defect's.
+    for slopes in (tried[:1], tried):
+        met = _most_meeting(low - slopes[:, None] * p, high - slopes[:, None] * p)
+        if met.max() > len(p) / 2:
+            break
+    return float(slopes[np.argmax(met)])
 
 
 def weighted_median(values: Array, weights: Array) -> float:

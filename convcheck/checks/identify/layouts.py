@@ -60,14 +60,11 @@ def readings(image: Array, filters: Array, output: Array) -> list[Reading]:
 
 def _of_rank(rank: int, image: Array, filters: Array, output: Array) -> Iterator[Reading]:
     axes = spatial(rank)
-    images = [
-        (layout, to_axes(image, layout, "NC" + axes))
-        for layout in _layouts(image.ndim, axes, "NC", ordered=True)
-    ]
-    outputs = [
-        (layout, to_axes(output, layout, "NC" + axes))
-        for layout in _layouts(output.ndim, axes, "NC")
-    ]
+    orders = (_layouts(a.ndim, axes, "NC", ordered=a is image) for a in (image, output))
+    images, outputs = (
+        [(layout, to_axes(a, layout, "NC" + axes)) for layout in layouts]
+        for a, layouts in zip((image, output), orders, strict=True)
+    )
     for filter_layout in _layouts(filters.ndim, axes, "OI"):
         sizes = dict(zip(filter_layout, filters.shape, strict=True))
         bank = sizes.get("O", 1), sizes.get("I", 1)

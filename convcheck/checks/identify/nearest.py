@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.check import Claim
+from convcheck.checks.identify.ambiguity import AFTER
 from convcheck.checks.identify.axes import ways
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.forms import Form
@@ -76,13 +77,7 @@ PLAIN = 3
 """So many readings, the plainest, have their plain conventions asked."""
 SAMPLED = 4096
 """Elements by which conventions are ranked."""
-_BARE: dict[str, Any] = {
-    "scale": 1.0,
-    "bias": None,
-    "activation": None,
-    "arithmetic": "exact",
-    "storage": None,
-}
+_BARE: dict[str, Any] = dict.fromkeys(AFTER) | {"scale": 1.0, "arithmetic": "exact"}
 
 
 def _plain_conventions(reading: Reading) -> Iterator[Convention]:

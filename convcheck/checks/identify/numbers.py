@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.intervals import (
+    agreed,
     allowed,
     factor,
     line_of,
     meeting,
-    slope,
     weighted_median,
 )
 from convcheck.score import likeliest, plainest
@@ -53,7 +53,7 @@ def numbers(
     for o, these in enumerate(members):
         some = these[told[these]]
         if len(some) >= 2 and np.ptp(p[some]) > 0:
-            slopes[o] = slope(p[some], z[some], rng)
+            slopes[o] = agreed(p[some], low[some], high[some], rng)
             weights[o] = len(some)
     known = weights > 0
     if not known.any() or _share_on_lines(p, z, high - low, told, members, slopes) < LEAST:
@@ -176,10 +176,11 @@ def _refined(
     wide = float(np.median(room)) / max(float(np.std(p[some])), 1e-300)
     around = 2 * wide + 1e-9 * abs(start)
     ranges = [line_of(p[g], low[g], high[g], start, around) for g in groups]
-    a, b = max(r.low for r in ranges), min(r.high for r in ranges)
-    if a > b:
+    shared = meeting(np.array([r.low for r in ranges]), np.array([r.high for r in ranges]))
+    a, b = shared.low, shared.high
+    if 2 * shared.met <= len(ranges):
         middle = float(np.median([0.5 * (r.low + r.high) for r in ranges]))
-        spread = float(np.median([r.width for r in ranges]))
+        spread = float(np.median([r.high - r.low for r in ranges]))
         a, b = middle - spread, middle + spread
     yield likeliest(a, b)
     middle = 0.5 * (a + b)
@@ -233,4 +234,4 @@ def circular(gap: Array, width: Array, size: float) -> float:
         return 0.0
     low = np.concatenate([gap - size, gap])
     found = meeting(low, low + np.concatenate([width, width]))
-    return found.plainest
+    return plainest(found.low, found.high)

@@ -34,14 +34,14 @@ def no_size(image: Array, filters: Array, output: Array) -> InputError:
     )
 
 
-def an_output(image: Array, filters: Array, output: Array) -> InputError | None:
-    """The error where W is as large as OUT, and nearly as large as IMG: no kernel is."""
+def no_output(image: Array, filters: Array, output: Array) -> None:
+    """Refuse W where it is as large as OUT, and nearly as large as IMG: no kernel is."""
     large = [
         n for n, most in zip(filters.shape[-2:], image.shape[-2:], strict=False) if 2 * n > most
     ]
     if filters.shape != output.shape or len(large) < 2 or min(filters.shape[-2:]) <= KERNEL:
-        return None
-    return InputError(
+        return
+    raise InputError(
         "W has the shape of an output",
         got=_shapes(image, filters, output),
         expected="filters: kernels that are smaller than the image",

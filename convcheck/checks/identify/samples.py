@@ -46,14 +46,8 @@ def choose(
         if len(chosen) >= count:
             break
         wanted = count - len(chosen) if len(order) == 1 else min(each, count - len(chosen))
-        found = _of_channel(
-            rng,
-            output,
-            int(channel),
-            2 * wanted if upper else wanted,
-            limits,
-            everywhere=everywhere,
-        )
+        many = 2 * wanted if upper else wanted
+        found = _of_channel(rng, output, int(channel), many, limits, everywhere=everywhere)
         chosen += _mixed(output, found, wanted, high_first=nth % 2 == 0) if upper else found
     return np.array(chosen, np.int64).reshape(-1, output.ndim)
 

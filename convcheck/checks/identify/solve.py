@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
 from convcheck.checks.identify.numbers import LEAST, again, biases, circular, numbers
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
-from convcheck.score import plainest
+from convcheck.noise import DIRECT
+from convcheck.score import MARGIN, choose_bits, number_bits, plainest
 from convcheck.traits import telling
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ Array = NDArray[Any]
 
 INLIER = 4.0
 """Typical errors on either side of a result that an element's interval has while it is fitted."""
-USUAL = 0.25
-"""The growth of most sums' errors; see :class:`convcheck.noise.Noise`."""
 HALF, MOSTLY = 0.5, 0.9
 """Shares of the elements that are given: with so many, numbers are not looked for again."""
 WRAPPED = 8.0
@@ -121,8 +121,9 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
                 best = form
             if time.perf_counter() > ends:
                 break
-    if best.convention.bias is not None and ground.claim.storage is None:
-        best = min(best, _sharper(ground, best), key=lambda form: form.total)
+    coarse = best.convention.bias is not None and ground.claim.storage is None
+    while coarse and (finer := _sharper(ground, best)).total < best.total:
+        best = finer
     return best
 
 
@@ -132,11 +133,11 @@ def _flattens(name: str) -> bool:
 
 
 def _sharper(ground: Ground, form: Form) -> Form:
-    """The form with biases to more digits: errors are mostly smaller than they may be."""
+    """The form with biases to more digits: to those that errors leave which are as its own."""
     c = form.convention
-    if ground.sums.values.dtype.kind == "c":
-        return form
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, USUAL)
+    noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
+    own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
+    low, high = _intervals(ground, None if c.activation is None else c.activation.name, own)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
     return ground.form(c.activation, c.scale, found)
@@ -148,23 +149,27 @@ def _is_fine(form: Form) -> bool:
 
 
 def _supported(form: Form, ground: Ground) -> Form:
-    """The form without numbers of channels that hardly any element is given by.
+    """The form without numbers of channels that luck would have found as well.
 
-    A bias fits any one element, a scale beside it any two: evidence that is only exceptions is no
-    evidence, and such a channel has what the others have, or nothing. So has one whose scale is 0,
-    which explains nothing.
+    A bias that is chosen fits some elements of any channel. Where it does not fit most, those that
+    it fits must hold more than it takes to say which they are, and it. Else such a channel has what
+    the others have, or nothing. So has one whose scale is 0, which explains nothing.
     """
     c = form.convention
     scales, biases = (np.asarray(v, float) for v in (c.scale, 0.0 if c.bias is None else c.bias))
-    unknown = int(scales.ndim > 0) + int(biases.ndim > 0)
     nothing = np.broadcast_to(scales == 0, ground.count)
-    if not unknown or not (form.wrong.any() or nothing.any()):
+    if not (scales.ndim or biases.ndim) or not (form.wrong.any() or nothing.any()):
         return form
     right = ~form.wrong & telling(ground.values, ground.traits.limits)
     given, wrong = (
         np.bincount(ground.channels[marks], minlength=ground.count) for marks in (right, form.wrong)
     )
-    idle = nothing | ((given < 2 * unknown + 1) & (wrong > given))
+    held = np.bincount(ground.channels, ground.literal * right, minlength=ground.count)
+    luck = np.full(ground.count, MARGIN)
+    for o, (k, n) in enumerate(zip(given.tolist(), wrong.tolist(), strict=True)):
+        own = [v.flat[o] for v in (scales, biases) if v.ndim]
+        luck[o] += choose_bits(k, k + n) + sum(map(number_bits, own))
+    idle = nothing | ((held <= luck) & (wrong > given))
     if not idle.any() or idle.all():
         return form
     scale: Any = c.scale
@@ -178,15 +183,15 @@ def _supported(form: Form, ground: Ground) -> Form:
 
 
 def _activations(traits: Traits, claim: Claim) -> Iterator[str | None]:
-    """Those whose results reach as far as the output does; none at all first."""
+    """Those whose results reach as far as most of the output does; none at all first."""
     yield None
-    if not np.isfinite(traits.least) or not np.isfinite(traits.most):
+    if not np.isfinite(traits.bulk[0]):
         return
     storage = claim.storage
     zero = storage.zero_point if storage is not None else 0
     loose = 0.5 if storage is not None and storage.is_integer else 0.0
     for name in ACTIVATIONS:
-        if all(_reaches(name, end - zero, loose) for end in (traits.least, traits.most)):
+        if all(_reaches(name, end - zero, loose) for end in traits.bulk):
             yield name
 
 
@@ -212,10 +217,11 @@ def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> I
         yield from _real_forms(ground, name, known)
 
 
-def _intervals(ground: Ground, name: str | None, growth: float) -> tuple[Array, Array]:
-    """Between which numbers ``scale * sum + bias`` was, element by element."""
-    y, storage = ground.values, ground.claim.storage
-    slack = INLIER * (growth * ground.own + 0.5 * ground.traits.unit * np.abs(y))
+def _intervals(ground: Ground, name: str | None, own: Array) -> tuple[Array, Array]:
+    """Between which numbers ``scale * sum + bias`` was, of sums with these errors."""
+    # What lies beyond an end where all was cut off is no other end.
+    y, storage = np.clip(ground.values, *ground.traits.limits), ground.claim.storage
+    slack = INLIER * (own + 0.5 * ground.traits.unit * np.abs(y))
     low, high = (y, y) if storage is None else storage.interval(y)
     low, high = low - slack, high + slack
     if name is not None:
@@ -238,14 +244,15 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
         return None
     plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
     ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, 1.0)
+    low, high = _intervals(ground, None if c.activation is None else c.activation.name, ground.own)
     found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)
     return None if found is None else ground.form(c.activation, *found)
 
 
 def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
     y = ground.values
-    low, high = _intervals(ground, name, 1.0)
+    y = np.where(y == np.clip(y, *ground.traits.limits), y, np.nan)
+    low, high = _intervals(ground, name, ground.own)
     sharp = is_sharp(ground.claim)
     pairs: Iterable[tuple[Any, Any]] = (
         numbers(ground.sums.values, low, high, ground.members, sharp=sharp)

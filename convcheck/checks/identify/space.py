@@ -132,7 +132,7 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
         return False
     if (one.wide or one.outside or one.mixed) and max(reading.taps) > IMAGE:
         return False
-    return not (one.judge == "folded" and traits.least < 0)
+    return not (one.judge == "folded" and traits.bulk[0] < 0)
 
 
 def volume(one: Pass, reading: Reading) -> int:

@@ -60,6 +60,11 @@ def variants(
     yield from first
     if max(c.input_dilation) > 1:
         return
+    if c.padding_mode != "constant":  # which its samples need not tell from zeros
+        c = c.replace(padding_mode="constant")
+        sums = elements.sums(c)
+        yield c, sums
+        share = lines.share(sums.values[lines.border])
     modes = [PADDING_MODES if on else ("constant",) for on in padded]
     others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
     border = Elements(elements.reading, elements.index[lines.border])
@@ -84,11 +89,13 @@ NEAR = 0.02
 class _Lines:
     """The lines of the output channels, from elements whose windows lie inside the image.
 
+    ``bends`` has their sums, results, and what those are off: an activation bends a line.
     ``border`` are the elements of the others that tell, ``y`` the output there.
     """
 
     slopes: Array
     offsets: Array
+    bends: dict[int, tuple[Array, Array, Array]]
     room: Array
     border: Array
     channels: Array
@@ -104,25 +111,36 @@ class _Lines:
         count = elements.reading.output.shape[1]
         rounded = 0.5 * np.array_equal(y, np.rint(y))
         slopes, offsets, room = np.ones(count), np.zeros(count), np.zeros(count)
-        known = np.zeros(count, bool)
+        bends = {}
         channels = elements.index[:, 1]
         for o in range(count):
             some = np.flatnonzero((channels == o) & told & sums.inside)
             if len(some) < 3 or np.ptp(sums.values[some]) == 0:
                 continue
             slopes[o] = slope(sums.values[some], y[some], rng)
-            offsets[o] = np.median(y[some] - slopes[o] * sums.values[some])
-            room[o] = max(NEAR * float(np.std(y[some])), rounded) + 1e-12
-            known[o] = True
-        border = np.flatnonzero(told & ~sums.inside & known[channels])
+            some = some[np.argsort(sums.values[some])]
+            rest = y[some] - slopes[o] * sums.values[some]
+            offsets[o] = np.median(rest)
+            bends[o] = sums.values[some], y[some], rest - offsets[o]
+            loose = np.median(np.abs(rest[1:-1] - 0.5 * (rest[:-2] + rest[2:])))
+            room[o] = max(NEAR * float(np.std(y[some])) + 2 * float(loose), rounded) + 1e-12
+        border = np.flatnonzero(told & ~sums.inside & np.isin(channels, list(bends)))
         if not len(border):
             return None
-        return cls(slopes, offsets, room, border, channels[border], y[border])
+        return cls(slopes, offsets, bends, room, border, channels[border], y[border])
 
     def _away(self, p: Array) -> Array:
         c = self.channels
-        away: Array = self.y - self.slopes[c] * p - self.offsets[c]
+        away: Array = self.y - self.slopes[c] * p - self.offsets[c] - self._bent(0, p)
         return away
+
+    def _bent(self, by: int, at: Array) -> Array:
+        """How far the border's elements are off their lines, by their sums or their results."""
+        off = np.zeros(at.shape)
+        for o, bend in self.bends.items():
+            some, order = self.channels == o, np.argsort(bend[by])
+            off[some] = np.interp(at[some], bend[by][order], bend[2][order])
+        return off
 
     def share(self, p: Array) -> float:
         """How many of the border's elements are on their lines, by their sums."""
@@ -130,12 +148,14 @@ class _Lines:
 
     def constants(self, sums: Sums) -> list[float]:
         """The constants beyond the edge that most of the border's elements ask for."""
-        edge = self.slopes[self.channels] * sums.edge[self.border]
+        c, y = self.channels, self.y
+        edge = self.slopes[c] * sums.edge[self.border]
         some = np.abs(edge) > 1e-6 * np.abs(edge).max(initial=0.0)
         if not some.any():
             return []
-        asked = self._away(sums.values[self.border])[some] / edge[some]
-        loose = self.room[self.channels][some] / np.abs(edge[some])
+        away = y - self.slopes[c] * sums.values[self.border] - self.offsets[c] - self._bent(1, y)
+        asked = away[some] / edge[some]
+        loose = self.room[c][some] / np.abs(edge[some])
         found = meeting(asked - loose, asked + loose)
         if found.met < 0.3 * len(asked):
             return []
@@ -143,16 +163,14 @@ class _Lines:
         near = asked[np.abs(asked - middle) <= 2 * loose]
         exact = float(np.median(near)) if len(near) else middle
         whole = np.rint(exact) + np.array([0.0, -1.0, 1.0])
-        every = [
-            found.plainest,
-            *whole,
-            plainest(*sorted((exact * (1 - 1e-6), exact * (1 + 1e-6)))),
-        ]
-        return [float(v) for v in dict.fromkeys(every) if v != 0]
+        # A curve between its elements is only about known.
+        around = [sorted((exact * (1 - w), exact * (1 + w))) for w in (1e-6, 1e-2)]
+        plain = [plainest(*ends) for ends in ((found.low, found.high), *around)]
+        return [float(v) for v in dict.fromkeys((*whole, *plain)) if v != 0]
 
 
-FOLLOWS = 0.98
-"""r squared of an output channel and the sums that it is made of."""
+FOLLOWS = 0.95
+"""r squared of an output channel's ranks and those of the sums that it is made of."""
 
 
 def _some_channels(sums: Sums, members: list[Array], y: Array) -> bool:
@@ -162,9 +180,12 @@ def _some_channels(sums: Sums, members: list[Array], y: Array) -> bool:
 
 
 def _followed(p: Array, y: Array) -> float:
+    """By ranks, which hardly any activation changes where results are large."""
     if len(p) < 4 or np.ptp(p) == 0 or np.ptp(y) == 0:
         return 0.0
-    return float(np.corrcoef(p, y)[0, 1] ** 2)
+    ranks = np.argsort(np.argsort([p, y], kind="stable"))
+    high = ranks[:, y >= np.median(y)]
+    return max(float(np.corrcoef(*r)[0, 1] ** 2) for r in (ranks, high))
 
 
 def _telling(elements: Elements, sums: Sums, y: Array, limits: tuple[float, float]) -> list[Array]:
