@@ -71,6 +71,8 @@ _KEYS = (
     "image_layout",
     "filter_layout",
     "output_layout",
+    "image_memory",
+    "filter_memory",
     "channel_order",
     "output_order",
     "flip",
