@@ -219,7 +219,12 @@ _PER_AXIS = ("stride", "dilation", "input_dilation", "padding", "padding_mode")
 def _letters(c: Convention, name: str) -> str:
     """The axes beside the spatial ones of a layout that is not given, where its memory is."""
     memory = getattr(c, _MEMORIES.get(name, ""), None)
-    return "".join(a for a in "NOCIM" if a in memory) if isinstance(memory, str) else ""
+    others = {"image_layout": ("NC",), "filter_layout": ("OI", "IM")}.get(name, ())
+    given = memory if isinstance(memory, str) else ""
+    letters = {a for a in given if a not in SPATIAL}
+    return next(
+        ("".join(a for a in some if a in letters) for some in others if letters <= {*some}), ""
+    )
 
 
 def _plain(value: Any) -> Any:

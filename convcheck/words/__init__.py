@@ -82,7 +82,7 @@ def differences(a: Convention, b: Convention) -> list[str]:
         one, other = say(a), say(b)
         if one != other:
             clauses.append(f"{before}{one} instead of {other}")
-        elif getattr(a, key) != getattr(b, key) and a.rank == b.rank:
+        elif getattr(a, key) != getattr(b, key) and a.rank == b.rank and "memory" not in key:
             clauses.append(f"another {key.replace('_', ' ')}")
     return clauses
 
