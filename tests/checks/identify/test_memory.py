@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from identified import found, made, normal, photo
+from identified import LONG, found, made, normal, photo
+
+from convcheck import convolve, identify
 
 BIAS = [0.3, -0.2, 0.5, -0.9]
 
@@ -103,3 +105,34 @@ def test_one_dimension() -> None:
     output = made(signal, filters.reshape(3, 5, 4), filter_layout="WIO", **keys)
     c = found(signal, filters, output)
     assert (c.filter_layout, c.filter_memory) == ("OIW", "WIO")
+
+
+def test_depthwise_filters_and_those_of_a_transposed_convolution() -> None:
+    image = normal(4, 12, 13)
+    stored = normal(3, 3, 4, 2, seed=1)
+    output = made(image, stored.reshape(8, 1, 3, 3), groups=4)
+    c = found(image, stored, output)
+    assert c.groups == 4
+    assert c.filter_memory is not None
+    assert np.allclose(convolve(image, stored, c), output)
+
+    stored = normal(4, 5, 3, 3, seed=2)
+    spread = {"input_dilation": [2, 2], "padding": [[2, 2], [2, 2]], "flip": ["H", "W"]}
+    output = made(image, stored.reshape(3, 3, 5, 4), filter_layout="HWOI", **spread)
+    c = found(image, stored, output)
+    assert (c.filter_layout, c.filter_memory, c.input_dilation) == ("IOHW", "HWOI", (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("expect", "met"),
+    [
+        ({"filter_memory": "HWIO"}, True),
+        ({"filter_memory": None}, False),
+        ({"filter_layout": "HWIO", "filter_memory": None}, False),
+    ],
+    ids=str,
+)
+def test_what_is_expected(expect: dict[str, Any], met: bool) -> None:
+    image, filters = normal(3, 12, 13), normal(4, 3, 3, 3, seed=1)
+    output = made(image, filters.reshape(3, 3, 3, 4), filter_layout="HWIO")
+    assert identify(image, filters, output, expect=expect, budget=LONG).expect_met is met
