@@ -30,6 +30,9 @@ _LAYOUT_BITS = {
 }
 """Layouts that software has; ``*`` stands for the spatial axes in their order."""
 _RARE_LAYOUT = 9.0
+_MEMORY = 6.0
+"""That an array's memory is read as another layout than its own, beside which: rarer than any
+layout that software has, and more usual than one that none has."""
 _MODE_BITS = {"constant": 0.0, "reflect": 3.0, "edge": 3.0, "symmetric": 4.0, "wrap": 4.0}
 
 
@@ -58,6 +61,12 @@ class Score:
         return self.literal - self.total
 
 
+def usual_layouts(operand: str, axes: str) -> list[str]:
+    """The layouts that software has of an ``image`` or ``filters``, the plainest first."""
+    known = sorted(_LAYOUT_BITS[operand].items(), key=lambda one: one[1])
+    return [layout.replace("*", axes) for layout, _ in known]
+
+
 def layout_bits(c: Convention) -> float:
     """What it takes to say how the three arrays are laid out, and in how many groups."""
     axes = c.spatial
@@ -65,7 +74,14 @@ def layout_bits(c: Convention) -> float:
     output = c.output_layout.replace(axes, "*")
     bits = _LAYOUT_BITS["image"].get(image, _RARE_LAYOUT)
     bits += _LAYOUT_BITS["filters"].get(c.filter_layout.replace(axes, "*"), _RARE_LAYOUT)
-    last = [a.endswith("C") for a in (c.image_layout, c.output_layout)]
+    for operand, layout, memory in (
+        ("image", c.image_layout, c.image_memory),
+        ("filters", c.filter_layout, c.filter_memory),
+    ):
+        if memory is not None and memory != layout:
+            read = memory.replace(axes, "*")
+            bits += _MEMORY + _LAYOUT_BITS[operand].get(read, _RARE_LAYOUT)
+    last = [a.endswith("C") for a in (c.image_memory or c.image_layout, c.output_layout)]
     natural = output in ("NC*", "C*", "*") if not last[0] else last[1] or "C" not in output
     bits += 0 if natural else 3 if output in _LAYOUT_BITS["image"] else _RARE_LAYOUT
     # Two spatial axes are what most arrays have that can be read so.

@@ -76,10 +76,15 @@ def _attempt(rng: np.random.Generator) -> Drawn:
         if max(gaps) > 1 and style in {"even", "upper"}:
             padding[-1] = (reach - even, reach - even + int(rng.integers(0, gaps[axis])))
     modes = tuple(pick(rng, *COMMON) for _ in spatial) if rng.random() < 0.1 else pick(rng, *COMMON)
+    image_layout = _layout(rng, spatial, batch, bank.channels)
+    # By numbers of their own: what else is drawn stays as it is.
+    seldom = np.random.default_rng([*image_layout.encode(), *bank.layout.encode(), *bank.taps])
     convention = Convention(
-        image_layout=_layout(rng, spatial, batch, bank.channels),
+        image_layout=image_layout,
         filter_layout=bank.layout,
         output_layout=_layout(rng, spatial, batch, bank.outputs),
+        image_memory=_memory(image_layout, seldom),
+        filter_memory=_memory(bank.layout, seldom),
         channel_order=_order(rng, bank.channels),
         output_order=_order(rng, bank.outputs),
         flip=_flip(rng, spatial),
@@ -113,6 +118,11 @@ def _layout(rng: np.random.Generator, spatial: str, batch: int, channels: int) -
     letters = ["N"] * (batch > 1 or rng.random() < 0.5) + ["C"] * (channels > 1)
     usual = ("".join(letters) + spatial, "".join(letters[:-1]) + spatial + "".join(letters[-1:]))
     return pick(rng, *usual, "".join(rng.permutation([*letters, *spatial])))
+
+
+def _memory(layout: str, rng: np.random.Generator) -> str | None:
+    """Mostly none, else any order of the layout's letters."""
+    return "".join(rng.permutation([*layout])) if rng.random() < 0.1 else None
 
 
 def _order(rng: np.random.Generator, channels: int) -> list[int] | None:

@@ -20,6 +20,8 @@ DEFAULTS: Truth = {
     "image_layout": "CHW",
     "filter_layout": "OIHW",
     "output_layout": "CHW",
+    "image_memory": None,
+    "filter_memory": None,
     "channel_order": None,
     "output_order": None,
     "flip": [],
@@ -101,6 +103,14 @@ def read(array: Array, layout: str, axes: str) -> Array:
     return wide.transpose([names.index(a) for a in axes])
 
 
+def reshaped(array: Array, layout: str, memory: str | None) -> tuple[Array, str]:
+    """The same numbers in C order, in the shape that a transposition to ``memory`` would have."""
+    if memory is None:
+        return array, layout
+    shape = array.transpose([layout.index(a) for a in memory]).shape
+    return np.ascontiguousarray(array).ravel().reshape(shape), memory
+
+
 def per_channel(value: Any, rank: int, *, axis: int) -> Any:
     """A number as it is; a list of them along an axis of an array of 2 + rank axes."""
     if not isinstance(value, (list, tuple, np.ndarray)):
@@ -111,7 +121,7 @@ def per_channel(value: Any, rank: int, *, axis: int) -> Any:
 def arranged_image(image: Array, t: Truth) -> Array:
     """Step 1: N, C, spatial; channels in their order; minus the offset, times the scale."""
     axes = spatial(t["image_layout"])
-    x = read(image, t["image_layout"], "NC" + axes)
+    x = read(*reshaped(image, t["image_layout"], t["image_memory"]), "NC" + axes)
     if t["channel_order"] is not None:
         x = x[:, list(t["channel_order"])]
     x = x - per_channel(t["image_offset"], len(axes), axis=1)
@@ -120,7 +130,8 @@ def arranged_image(image: Array, t: Truth) -> Array:
 
 def arranged_filters(filters: Array, t: Truth, channels: int) -> Array:
     """Step 2: all outputs, the inputs of one group, spatial."""
-    layout, groups = t["filter_layout"], t["groups"]
+    filters, layout = reshaped(filters, t["filter_layout"], t["filter_memory"])
+    groups = t["groups"]
     axes = spatial(layout)
     letters = ("IM" if "M" in layout else "OI") + axes
     w = np.flip(read(filters, layout, letters), [letters.index(a) for a in t["flip"]])

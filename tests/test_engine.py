@@ -113,6 +113,8 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "batch last": ((3, 6, 7, 2), (4, 3, 2, 3), {"image_layout": "CHWN", "output_layout": "WNCH"}),
     "HWIO": ((3, 6, 7), (2, 3, 3, 4), {"filter_layout": "HWIO"}),
     "OIWH": ((3, 6, 7), (4, 3, 3, 2), {"filter_layout": "OIWH", "flip": ["H"]}),
+    "OIHW taken as HWIO": ((3, 6, 7), (4, 3, 2, 3), {"filter_memory": "HWIO", "flip": ["I", "W"]}),
+    "HWC taken as CHW": ((6, 7, 3), (4, 3, 2, 3), {"image_layout": "HWC", "image_memory": "CHW"}),
     "IHW, one filter": ((3, 6, 7), (3, 2, 3), {"filter_layout": "IHW", "output_layout": "HW"}),
     "HW, one kernel": (
         (6, 7),
@@ -284,7 +286,8 @@ def problems(draw: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     others = ["NC", "C"] if batch == 1 else ["NC"]
 
     def layout(some: str) -> str:
-        return "".join(draw(st.permutations([*axes, *some])))
+        others = [letter for letter in some if letter not in axes]
+        return "".join(draw(st.permutations([*axes, *others])))
 
     numbers = st.sampled_from([0.0, 1.0, -0.5, 3.0])
     each = st.lists(numbers, min_size=total, max_size=total)
@@ -314,6 +317,9 @@ def problems(draw: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         ),
         "storage": draw(st.sampled_from([None, None, STORED, {**STORED, "overflow": "wrap"}])),
     }
+    for operand in ("image", "filter"):
+        if draw(integer(0, 3)) == 0:
+            keys[f"{operand}_memory"] = layout(keys[f"{operand}_layout"])
     image = {"N": batch, "C": channels} | dict(zip(axes, space, strict=True))
     rng = np.random.default_rng(draw(integer(0, 2**32)))
     dtype = draw(st.sampled_from(["float64", "float32", "int8", "int64"]))
@@ -322,6 +328,37 @@ def problems(draw: Any) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         rng.integers(-9, 10, [sizes[axis] for axis in keys["filter_layout"]]).astype(dtype),
         keys,
     )
+
+
+def test_memory_is_the_reshaped_array() -> None:
+    image, filters = digits(3, 9, 8), digits(4, 3, 2, 5)
+    made = engine.convolve(image, filters, Convention(filter_memory="HWIO", padding=1))
+    reshaped = filters.reshape(2, 5, 3, 4).transpose(3, 2, 0, 1)
+    assert np.array_equal(made, engine.convolve(image, reshaped, Convention(padding=1)))
+    # It is C order of the array that counts, not how it happens to lie in memory.
+    other = np.asfortranarray(filters)
+    again = engine.convolve(image, other, Convention(filter_memory="HWIO", padding=1))
+    assert np.array_equal(made, again)
+    same = Convention(image_memory="CHW", filter_memory="OIHW")
+    assert np.array_equal(
+        engine.convolve(image, filters, same), engine.convolve(image, filters, Convention())
+    )
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"filter_layout": "HWIM", "filter_memory": "HWIO"},
+        {"image_layout": "CHW", "image_memory": "NCHW"},
+    ],
+    ids=str,
+)
+def test_a_memory_that_is_none_of_the_layout_is_refused(keys: dict[str, str]) -> None:
+    c = Convention()
+    for key, value in keys.items():
+        c = c.replace(**{key: value})
+    with pytest.raises(InputError, match="_memory has other axes"):
+        engine.convolve(digits(3, 6, 7), digits(4, 3, 2, 3), c)
 
 
 @SETTINGS

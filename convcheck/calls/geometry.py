@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convcheck.convention.channels import bank_kind, check_order, read_filters, stored_image
+from convcheck.convention.channels import (
+    bank_kind,
+    check_order,
+    read_filters,
+    reread,
+    stored_image,
+)
 from convcheck.engine import axes_of, output_shape
 
 if TYPE_CHECKING:
@@ -22,6 +28,8 @@ class Geometry:
 
     ``outputs`` are all of them, ``inputs`` those of one group; ``bank`` says how the stored
     filters are dealt out to the groups, as :func:`convcheck.convention.channels.bank_kind` does.
+    ``image`` and ``filters`` are the operands as expressions, reshaped where their memory is read
+    as another layout; that is then the convention's.
     """
 
     convention: Convention
@@ -31,6 +39,8 @@ class Geometry:
     inputs: int
     bank: str
     axes: tuple[Axis, ...]
+    image: str = "image"
+    filters: str = "filters"
 
     @property
     def spatial(self) -> str:
@@ -112,4 +122,19 @@ def measure(
     check_order("output_order", c.output_order, outputs)
     stored = dict(zip(c.filter_layout, filter_shape, strict=True)).get("I", 1)
     bank = bank_kind(c.filter_layout, int(stored), channels, c.groups)
-    return Geometry(c, batch, channels, outputs, inputs, bank, axes_of(c, sizes, taps))
+    image, image_layout = _read("image", image_shape, c.image_layout, c.image_memory)
+    filters, filter_layout = _read("filters", filter_shape, c.filter_layout, c.filter_memory)
+    axes = axes_of(c, sizes, taps)
+    read = c.replace(image_layout=image_layout, filter_layout=filter_layout, **_AS_STORED)
+    return Geometry(read, batch, channels, outputs, inputs, bank, axes, image, filters)
+
+
+_AS_STORED = {"image_memory": None, "filter_memory": None}
+
+
+def _read(name: str, shape: Sequence[int], layout: str, memory: str | None) -> tuple[str, str]:
+    """An operand as its memory is read: the expression, and the layout that it has then."""
+    array, layout = reread(np.broadcast_to(np.uint8(0), tuple(shape)), layout, memory)
+    if array.shape != tuple(shape):
+        name += f".reshape({', '.join(map(str, array.shape))})"
+    return name, layout

@@ -35,7 +35,7 @@ _WIDE = ("float64", "complex128", "int64")
 def image_lines(g: Geometry, axes: str, dtype: str) -> list[str]:
     """Statements that make ``x`` of ``image``: axes, channels, offset, scale, precision."""
     c = g.convention
-    text = ordered(moved("image", c.image_layout, axes), axes, c.channel_order)
+    text = ordered(moved(g.image, c.image_layout, axes), axes, c.channel_order)
     lines = []
     if not (is_all(c.image_offset, 0) and is_all(c.image_scale, 1)):
         lines, text = [f"x = {cast(text, dtype)}"], "x"
@@ -138,7 +138,7 @@ def filter_lines(
     """
     c = g.convention
     stored = c.filter_layout.replace("M", "O")
-    bank = Bank("filters", stored, c.flip if flips is None else flips, g.bank)
+    bank = Bank(g.filters, stored, c.flip if flips is None else flips, g.bank)
     lines, known = [], False
     if isinstance(c.filter_offset, tuple) and not is_all(c.filter_offset, 0):
         axes = "OI" + g.spatial

@@ -15,7 +15,7 @@ from convcheck.checks.inputs import place_names
 from convcheck.comparison import number
 from convcheck.convention import VOCABULARY
 from convcheck.convention.axis import BORDER, GAP
-from convcheck.convention.channels import read_filters, read_image
+from convcheck.convention.channels import is_reread, read_filters, read_image, reread
 from convcheck.engine import (
     axes_of,
     finish,
@@ -212,7 +212,9 @@ def work_out(
         at=(n, k, *place),
         index=index,
         places=places,
-        image_parts=tuple(_subscripts(c.image_layout, one) for one in fixed),
+        image_parts=tuple(
+            _subscripts(image.shape, c.image_layout, c.image_memory, one) for one in fixed
+        ),
         filter_parts=tuple(part for part, _, _ in stored),
         channels=tuple(i for i, _ in product(channels, slices)),
         partners=tuple(partner for _, partner, _ in stored),
@@ -272,19 +274,27 @@ def _with_padding(read: Array, met: Sequence[Array], value: float) -> Array:
 
 def _stored(filters: Array, c: Convention, flat: int) -> tuple[str, int, Block]:
     """The stored rows and columns that hold an element: subscripts, channel, numbers."""
-    layout = c.filter_layout
+    shape = filters.shape
+    filters, layout = reread(filters, c.filter_layout, c.filter_memory)
     place = dict(zip(layout, map(int, np.unravel_index(flat, filters.shape)), strict=True))
     fixed = {letter: i for letter, i in place.items() if letter not in c.spatial[-2:]}
     kernel = filters[tuple(fixed.get(letter, slice(None)) for letter in layout)]
     kernel = kernel.astype(np.int64) if kernel.dtype.kind == "b" else kernel
     (block,) = as_blocks(kernel[None])
-    return _subscripts(layout, fixed), place.get("I", 0), block
+    return _subscripts(shape, c.filter_layout, c.filter_memory, fixed), place.get("I", 0), block
 
 
-def _subscripts(layout: str, fixed: Mapping[str, int | str]) -> str:
-    """[0, :, :, 2]; nothing where the whole array is meant."""
+def _subscripts(
+    shape: Sequence[int], layout: str, memory: str | None, fixed: Mapping[str, int | str]
+) -> str:
+    """[0, :, :, 2], of what the array is reshaped to; nothing where the whole array is meant."""
+    reshaped = ""
+    if memory is not None and is_reread(layout, memory):
+        sizes = dict(zip(layout, shape, strict=True))
+        reshaped = f".reshape({', '.join(str(sizes[letter]) for letter in memory)})"
+        layout = memory
     inside = ", ".join(str(fixed.get(letter, ":")) for letter in layout)
-    return f"[{inside}]" if any(letter in fixed for letter in layout) else ""
+    return reshaped + (f"[{inside}]" if any(letter in fixed for letter in layout) else "")
 
 
 def _steps(

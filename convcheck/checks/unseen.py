@@ -95,9 +95,9 @@ def _facts(
         )
     elif other.padding_mode != c.padding_mode or other.padding_value != c.padding_value:
         yield from _border_facts(base.problem, c, other, x, w, shape)
-    elif other.image_layout != c.image_layout:
+    elif _layout(other, "image") != _layout(c, "image"):
         yield x.shape == y.shape and _same(x, y), "IMG is the same, read as either"
-    elif other.filter_layout != c.filter_layout:
+    elif _layout(other, "filter") != _layout(c, "filter"):
         same = np.array_equal(w, v)
         yield constant and same, CONSTANT
         swapped = [a for a in c.filter_layout if a in c.spatial]
@@ -110,7 +110,8 @@ def _facts(
         sums = np.sum(w, axis=tuple(range(2, w.ndim)))
         yield not bordered and not sums.any(), "every kernel adds up to 0, which no offset moves"
     # Windows that meet but one number a channel are alike wherever they start, and reach.
-    reads = ("channel_order", "image_layout", *steps, "image_scale")
+    layouts = ("image_layout", "image_memory", "filter_memory")
+    reads = ("channel_order", *layouts, *steps, "image_scale")
     alike = [
         [(place, letter) for place, letter in enumerate(k.filter_layout) if letter in "OIM"]
         for k in (c, other)
@@ -124,6 +125,10 @@ def _facts(
         yield flat, "each channel of IMG is constant: all of its windows see the same numbers"
     yield exact, "on these numbers the results come out the same"
     yield True, ROUNDED
+
+
+def _layout(c: Convention, operand: str) -> tuple[str, str | None]:
+    return getattr(c, f"{operand}_layout"), getattr(c, f"{operand}_memory")
 
 
 def _after_facts(base: Linear, c: Convention, other: Convention) -> Iterator[tuple[bool, str]]:

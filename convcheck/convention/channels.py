@@ -35,10 +35,37 @@ def to_axes(array: Array, layout: str, axes: str) -> Array:
     return moved.reshape([sizes.get(axis, 1) for axis in axes])
 
 
+def check_memory(operand: str, layout: str, memory: str | None) -> None:
+    """Raise :class:`InputError` unless the memory of the layout can be read as another one's."""
+    if memory is not None and sorted(memory) != sorted(layout):
+        raise InputError(
+            f"the convention's {operand}_memory has other axes than its {operand}_layout",
+            got=f"{operand}_memory {memory!r}, {operand}_layout {layout!r}",
+            expected=f"null, or the letters of {layout!r} in another order",
+        )
+
+
+def is_reread(layout: str, memory: str | None) -> bool:
+    """Whether an array's memory is read as another layout's than its own."""
+    return memory is not None and memory != layout
+
+
+def reread(array: Array, layout: str, memory: str | None) -> tuple[Array, str]:
+    """The array reshaped to its sizes in the order of ``memory``, and the layout that it has then.
+
+    A view, where the array is stored in C order.
+    """
+    if memory is None or memory == layout:
+        return array, layout
+    sizes = dict(zip(layout, array.shape, strict=True))
+    return array.reshape([sizes[axis] for axis in memory]), memory
+
+
 def stored_image(image: Array, c: Convention) -> Array:
     """The image as N, C and the spatial axes, its channels as they are stored: a view."""
     _check_axes("image", image, c.image_layout)
-    return to_axes(image, c.image_layout, "NC" + c.spatial)
+    check_memory("image", c.image_layout, c.image_memory)
+    return to_axes(*reread(image, c.image_layout, c.image_memory), "NC" + c.spatial)
 
 
 def read_image(image: Array, c: Convention) -> Array:
@@ -76,7 +103,9 @@ def read_filters(filters: Array, c: Convention, channels: int) -> Array:
     """
     layout, groups = c.filter_layout, c.groups
     _check_axes("filter bank", filters, layout)
-    w = to_axes(filters, layout.replace("M", "O"), "OI" + c.spatial)
+    check_memory("filter", layout, c.filter_memory)
+    w, read = reread(filters, layout, c.filter_memory)
+    w = to_axes(w, read.replace("M", "O"), "OI" + c.spatial)
     w = np.flip(w, tuple(1 + ("I" + c.spatial).index(axis) for axis in c.flip))
     outputs, inputs = w.shape[:2]
     kind = bank_kind(layout, inputs, channels, groups)

@@ -16,10 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.convention.axis import PADDING_MODES
-from convcheck.convention.channels import SPATIAL, check_order, read_filters, stored_image
+from convcheck.convention.channels import (
+    SPATIAL,
+    check_order,
+    is_reread,
+    read_filters,
+    reread,
+    stored_image,
+)
 from convcheck.convention.steps import ACTIVATIONS, Activation
 from convcheck.convention.storage import OVERFLOWS, ROUNDINGS
 from convcheck.errors import InputError
+from convcheck.score import usual_layouts
 
 if TYPE_CHECKING:
     from convcheck.convention.record import Convention
@@ -95,8 +103,16 @@ def _swapped_kernels(c: Convention, arrays: _Arrays) -> Found:
             yield (
                 f"kernel {one} and {other} swapped",
                 f"the kernel's {one} and {other} in each other's place",
-                {"filter_layout": _swapped(c.filter_layout, a, b)},
+                kernel_swapped(c, a, b),
             )
+
+
+def kernel_swapped(c: Convention, a: str, b: str) -> dict[str, str]:
+    """The keys with which two axes of the kernel are read in each other's place."""
+    keys = {"filter_layout": _swapped(c.filter_layout, a, b)}
+    if c.filter_memory is not None:
+        keys["filter_memory"] = _swapped(c.filter_memory, a, b)
+    return keys
 
 
 def _conjugates(c: Convention, arrays: _Arrays) -> Found:
@@ -143,21 +159,38 @@ def _orders(c: Convention, arrays: _Arrays) -> Found:
 
 
 def _layouts(c: Convention, arrays: _Arrays) -> Found:
-    """Other readings of the stored axes that the sizes allow."""
+    """Other readings of the stored axes that the sizes allow, and of the memory as another's."""
     for key, operand in (("image_layout", "image"), ("filter_layout", "filters")):
         current = getattr(c, key)
+        memory = key.replace("layout", "memory")
         readings = _moved(current)
+        if is_reread(current, getattr(c, memory)):
+            readings.insert(0, current)
         if key == "image_layout":  # of the kernel's axes that is a deviation of its own
             for a, b in combinations(c.spatial, 2):
                 swapped = _swapped(current, a, b)
                 readings += [swapped, *_moved(swapped)]
+        changes: list[tuple[str, str, dict[str, Any]]] = [
+            (f"{operand} as {one}", f"the {operand} read as {one}", {key: one, memory: None})
+            for one in readings
+        ]
+        of = "the filters'" if operand == "filters" else "the image's"
+        changes += [
+            (
+                f"{operand} reshaped to {layout}",
+                f"{of} memory read as {layout}: reshaped, not transposed",
+                {memory: layout},
+            )
+            for layout in usual_layouts(operand, c.spatial)
+            if sorted(layout) == sorted(current)
+        ]
         told = {_reading(c, key, arrays)}
-        for layout in readings:
-            other = c.replace(**{key: layout})
+        for name, what, change in changes:
+            other = c.replace(**change)
             # What differs in axes of length 1 alone is the same reading.
             if _fits(other, arrays) and _reading(other, key, arrays) not in told:
                 told.add(_reading(other, key, arrays))
-                yield f"{operand} as {layout}", f"the {operand} read as {layout}", {key: layout}
+                yield name, what, change
 
 
 def _axes(c: Convention, arrays: _Arrays) -> Found:
@@ -320,9 +353,13 @@ def _moved(layout: str) -> list[str]:
 
 def _reading(c: Convention, key: str, arrays: _Arrays) -> object:
     """The same for layouts that read an image, or filters, of this shape alike."""
-    if key == "image_layout":
-        sizes = zip(c.image_layout, arrays.image.shape, strict=True)
-        return tuple(axis for axis, n in sizes if n > 1)
+    if key == "image_layout" or c.groups == 1:
+        image = key == "image_layout"
+        shape = (arrays.image if image else arrays.filters).shape
+        memory = c.image_memory if image else c.filter_memory
+        array, layout = reread(np.broadcast_to(np.uint8(0), shape), getattr(c, key), memory)
+        sizes = zip(layout.replace("M", "O"), array.shape, strict=True)
+        return tuple((axis, n) for axis, n in sizes if n > 1)
     places = np.arange(arrays.filters.size).reshape(arrays.filters.shape)
     read = read_filters(places, c, arrays.channels)
     return read.shape, hash(read.tobytes())

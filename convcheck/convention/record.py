@@ -1,7 +1,8 @@
 """The one record that says how a convolution's result is made from an image and filters.
 
 Everything is said relative to cross-correlation, which is what layers compute. A convention does
-its steps in this order: read the image by its layout and channel order, minus ``image_offset``,
+its steps in this order: read the image by its layout, or its memory by another one's, and channel
+order, minus ``image_offset``,
 times ``image_scale``; read the filters by theirs, minus ``filter_offset``, conjugated, the axes in
 ``flip`` reversed; put zeros between the image's samples (``input_dilation``); pad or crop;
 cross-correlate with ``dilation``, ``stride`` and ``groups``; ``activation(scale * correlation +
@@ -18,7 +19,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from convcheck.convention.channels import SPATIAL, spatial
+from convcheck.convention.channels import SPATIAL, check_memory, spatial
 from convcheck.convention.steps import Activation
 from convcheck.convention.storage import Storage
 from convcheck.convention.vocabulary import (
@@ -51,6 +52,8 @@ class Convention:
     image_layout: str = ""
     filter_layout: str = ""
     output_layout: str = ""
+    image_memory: str | None = None
+    filter_memory: str | None = None
     channel_order: tuple[int, ...] | None = None
     output_order: tuple[int, ...] | None = None
     flip: tuple[str, ...] = ()
@@ -76,10 +79,13 @@ class Convention:
         for name, key in VOCABULARY.items():
             value = getattr(self, name)
             if name in _LAYOUTS and value == "":
-                value = _LAYOUTS[name] + spatial(rank)
+                value = (_letters(self, name) or _LAYOUTS[name]) + spatial(rank)
             elif name in _PER_AXIS and isinstance(value, tuple) and value == key.default:
                 value = key.default * rank
             object.__setattr__(self, name, key.check(name, value, rank))
+        for operand in ("image", "filter"):
+            layout, memory = (getattr(self, f"{operand}_{what}") for what in ("layout", "memory"))
+            check_memory(operand, layout, memory)
 
     @property
     def spatial(self) -> str:
@@ -183,7 +189,7 @@ def named(slug: str, rank: int = 2) -> Convention:
 def _rank(c: Convention) -> int:
     """The number of spatial axes that the layouts and the values for each axis agree on."""
     found: dict[str, int] = {}
-    for name in _LAYOUTS:
+    for name in (*_LAYOUTS, *_MEMORIES.values()):
         layout = getattr(c, name)
         if isinstance(layout, str) and layout:
             found[name] = sum(letter in SPATIAL for letter in layout)
@@ -206,7 +212,19 @@ def _rank(c: Convention) -> int:
 
 _LAYOUTS = {"image_layout": "C", "filter_layout": "OI", "output_layout": "C"}
 """The axes beside the spatial ones that each layout has where it is not given."""
+_MEMORIES = {"image_layout": "image_memory", "filter_layout": "filter_memory"}
 _PER_AXIS = ("stride", "dilation", "input_dilation", "padding", "padding_mode")
+
+
+def _letters(c: Convention, name: str) -> str:
+    """The axes beside the spatial ones of a layout that is not given, where its memory is."""
+    memory = getattr(c, _MEMORIES.get(name, ""), None)
+    others = {"image_layout": ("NC",), "filter_layout": ("OI", "IM")}.get(name, ())
+    given = memory if isinstance(memory, str) else ""
+    letters = {a for a in given if a not in SPATIAL}
+    return next(
+        ("".join(a for a in some if a in letters) for some in others if letters <= {*some}), ""
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -287,6 +287,8 @@ VOCABULARY: Mapping[str, Key] = MappingProxyType(
         "image_layout": Key(_layout("NC"), _letters("NC"), "CHW"),
         "filter_layout": Key(_layout("OIM"), _letters("OIM"), "OIHW"),
         "output_layout": Key(_layout("NC"), _letters("NC"), "CHW"),
+        "image_memory": Key(_optional(_layout("NC")), _or_null(_letters("NC")), None),
+        "filter_memory": Key(_optional(_layout("OIM")), _or_null(_letters("OIM")), None),
         "channel_order": Key(_order, _ORDER, None),
         "output_order": Key(_order, _ORDER, None),
         "flip": Key(_flip, _array({"enum": ["I", *SPATIAL]}, uniqueItems=True), ()),

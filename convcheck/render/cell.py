@@ -158,10 +158,11 @@ def _how(cell: Cell) -> str:
     words = filter_words(c.rank)
     reversed_axes = [words[axis] for axis in c.flip]
     parts = [f"{enumerate_words(reversed_axes)} of the filter reversed"] if reversed_axes else []
-    stored = [axis for axis in c.filter_layout if axis in c.spatial]
+    layout = c.filter_memory or c.filter_layout
+    stored = [axis for axis in layout if axis in c.spatial]
     if stored != list(c.spatial):
         read = enumerate_words([words[axis] for axis in c.spatial])
-        parts.insert(0, f"{read} where {c.filter_layout} has them")
+        parts.insert(0, f"{read} where {layout} has them")
     if c.conjugate:
         parts.append("the filter conjugated")
     return " and ".join(parts) or "nothing reversed"

@@ -12,7 +12,7 @@ from convcheck.render import figures
 from convcheck.render.convention_words import audit_command, calls, sentence, short_json
 from convcheck.render.identify_words import evidence, expectation, nearest, score, verdict_line
 from convcheck.render.terminal import operand_lines, text, to_string
-from convcheck.words import differences
+from convcheck.words import differences, mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,7 @@ def _one(report: Report, result: IdentifyResult) -> Iterator[str]:
     candidate = result.candidates[0]
     yield from evidence(candidate)
     yield score(result)
+    yield from mended(candidate.convention, report.image.shape, report.filters.shape)
     yield from (f"{reason[:1].upper()}{reason[1:]}." for reason in result.reasons)
     if result.reasons and result.strict:
         yield "With --strict that is a failure: other filters would tell."
@@ -92,6 +93,7 @@ def _ambiguous(report: Report, result: IdentifyResult) -> Iterator[str]:
         if count > 1:
             yield ""
         yield f"{count}. {sentence(candidate.convention, report)}."
+        yield from mended(candidate.convention, report.image.shape, report.filters.shape)
         if count > 1:
             yield f"Unlike 1: {'; '.join(differences(candidate.convention, first))}."
         yield f"  {short_json(candidate.convention)}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.calls.geometry import Geometry, measure
 from convcheck.convention import KEYS, Convention
-from convcheck.convention.channels import SHARED, bank_kind
+from convcheck.convention.channels import SHARED, bank_kind, is_reread
 from convcheck.errors import InputError
 from convcheck.words.padding import padding, padding_name, padding_words
 from convcheck.words.plain import along, listed, number
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from convcheck.convention import Numbers, Storage
 
-__all__ = ["describe", "differences", "headline", "padding_words"]
+__all__ = ["describe", "differences", "headline", "mended", "padding_words"]
 
 _ROUNDINGS = {
     "half_even": "halves to even",
@@ -49,10 +49,10 @@ def describe(
     g = _measured(c, image_shape, filter_shape)
     clauses = [
         f"{output} is the {_kind(c)} of {image}",
-        f"read as {c.image_layout}{_channels(c)}",
+        f"{_read(image, c.image_layout, c.image_memory)}{_channels(c)}",
         *_shifted(c.image_offset, c.image_scale, "channel", "its channels "),
         f"with {filters}",
-        f"read as {c.filter_layout}{_swapped(c)}",
+        f"{_read(filters, c.filter_layout, c.filter_memory)}{_swapped(c)}",
         *_shifted(c.filter_offset, 1.0, "output channel", "its filters "),
         *(["conjugated"] if c.conjugate else []),
         *_groups(c, g),
@@ -67,8 +67,10 @@ def describe(
 def headline(convention: Convention, padding: str, dtype: str) -> str:
     """What a convention is whatever the sizes and the parameters: its kind and its layouts."""
     c = convention
-    steps = [f"the {_kind(c)}".rstrip(","), f"{c.image_layout}{_channels(c)}"]
-    steps += [f"{c.filter_layout}{_swapped(c)}", padding]
+    steps = [f"the {_kind(c)}".rstrip(",")]
+    steps.append(f"{c.image_layout}{_memory(c.image_layout, c.image_memory)}{_channels(c)}")
+    steps.append(f"{c.filter_layout}{_memory(c.filter_layout, c.filter_memory)}{_swapped(c)}")
+    steps.append(padding)
     return ", ".join([*steps, *_after(c), *_written(c), dtype])
 
 
@@ -80,9 +82,44 @@ def differences(a: Convention, b: Convention) -> list[str]:
         one, other = say(a), say(b)
         if one != other:
             clauses.append(f"{before}{one} instead of {other}")
-        elif getattr(a, key) != getattr(b, key) and a.rank == b.rank:
+        elif getattr(a, key) != getattr(b, key) and a.rank == b.rank and "memory" not in key:
             clauses.append(f"another {key.replace('_', ' ')}")
     return clauses
+
+
+def mended(
+    convention: Convention, image_shape: Sequence[int], filter_shape: Sequence[int]
+) -> list[str]:
+    """A sentence for each array that was reshaped: what would have been right in its place."""
+    c = convention
+    lines = []
+    for name, shape, layout, memory in (
+        ("IMG", image_shape, c.image_layout, c.image_memory),
+        ("W", filter_shape, c.filter_layout, c.filter_memory),
+    ):
+        if memory is not None and is_reread(layout, memory):
+            order = ", ".join(str(layout.index(axis)) for axis in memory)
+            sizes = ", ".join(str(shape[layout.index(axis)]) for axis in memory)
+            lines.append(
+                f"To mend it: {name}.transpose({order}) in place of {name}.reshape({sizes})."
+            )
+    return lines
+
+
+def _read(name: str, layout: str, memory: str | None) -> str:
+    """How an array's axes are named."""
+    if memory is None or not is_reread(layout, memory):
+        return f"read as {layout}"
+    wrong = "reshaped where it should have been transposed"
+    return f"stored as {layout}, {name}'s memory read as {memory} ({wrong})"
+
+
+def _memory(layout: str, memory: str | None) -> str:
+    return f" with its memory read as {memory}" if is_reread(layout, memory) else ""
+
+
+def _remembered(layout: str, memory: str | None) -> str:
+    return f"as {memory}" if is_reread(layout, memory) else "as stored"
 
 
 def _measured(
@@ -155,7 +192,7 @@ def _numbers(value: Numbers, channel: str) -> str:
 
 
 def _swapped(c: Convention) -> str:
-    stored = [axis for axis in c.filter_layout if axis in c.spatial]
+    stored = [axis for axis in c.filter_memory or c.filter_layout if axis in c.spatial]
     return " with the kernel's rows and columns swapped" if stored == ["W", "H"] else ""
 
 
@@ -209,9 +246,8 @@ def _written(c: Convention) -> list[str]:
     order = c.output_order
     plain = order is None or order == tuple(range(len(order)))
     clauses = [] if plain else [f"output channels in the order {_order(order)}"]
-    return clauses + (
-        [] if c.output_layout == c.image_layout else [f"written as {c.output_layout}"]
-    )
+    read = c.image_memory or c.image_layout
+    return clauses + ([] if c.output_layout == read else [f"written as {c.output_layout}"])
 
 
 def _bias(c: Convention) -> str:
@@ -246,6 +282,14 @@ _SAID: dict[str, tuple[str, Callable[[Convention], Any]]] = {
     "image_layout": ("the image read as ", lambda c: c.image_layout),
     "filter_layout": ("the filters read as ", lambda c: c.filter_layout),
     "output_layout": ("the output written as ", lambda c: c.output_layout),
+    "image_memory": (
+        "the image's memory read ",
+        lambda c: _remembered(c.image_layout, c.image_memory),
+    ),
+    "filter_memory": (
+        "the filters' memory read ",
+        lambda c: _remembered(c.filter_layout, c.filter_memory),
+    ),
     "channel_order": ("channels in the order ", lambda c: _order(c.channel_order)),
     "output_order": ("output channels in the order ", lambda c: _order(c.output_order)),
     "flip": ("reversed axes of the filters: ", lambda c: _axes(c, c.flip) if c.flip else "none"),

@@ -63,6 +63,11 @@ CONVENTIONS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] 
         (2, 3, 3, 3),
     ),
     "stored": ({"storage": {"dtype": "int8", "zero_point": 3}}, (3, 7, 8), (2, 3, 3, 3)),
+    "reshaped": (
+        {"image_layout": "HWC", "image_memory": "CHW", "filter_memory": "HWIO", "flip": ["W"]},
+        (7, 8, 3),
+        (2, 3, 3, 4),
+    ),
     "a signal": (SIGNAL | {"stride": 2, "padding": 2, "flip": ["W"]}, (3, 11), (2, 3, 4)),
     "a volume": (
         VOLUME | {"padding": 1, "input_dilation": 2, "flip": ["I", "D", "W"]},

@@ -284,7 +284,7 @@ def test_the_whole_report_to_the_letter(tmp_path: Path) -> None:
     assert ended == (
         1,
         """\
-blind-spots: this data sees 14 of 16 mistakes.
+blind-spots: this data sees 16 of 18 mistakes.
 
 IMG  3x5x6 float32  img.npy
 W    3x2x3 float32  w.npy
@@ -302,7 +302,7 @@ These mistakes leave the output as it is, so a test with this data would pass:
  the image's channels read in reverse     that trade places
  order
 
-To see every mistake (16 of 16):
+To see every mistake (18 of 18):
 - random integers from -9 to 9 in place of the numbers
 This writes such a case, and what a right implementation makes of it, to a
 folder:

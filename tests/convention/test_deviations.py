@@ -80,6 +80,25 @@ def test_what_one_channel_and_one_tap_cannot_show_is_no_mistake() -> None:
     assert not any("kernel" in name or "dilation" in name for name in said)
 
 
+def test_a_reshape_is_listed_where_it_reads_other_elements() -> None:
+    said = {n for n in names({}, (3, 9, 8), (4, 3, 3, 2)) if "reshaped" in n}
+    filters = {
+        f"filters reshaped to {layout}" for layout in ("HWIO", "IOHW", "OHWI", "HWOI", "IHWO")
+    }
+    assert said == {"image reshaped to HWC"} | filters
+    # Of filters of equal sizes a plain layout is what a reshape reads.
+    assert not any("reshaped" in n for n in names({}, (9, 8), (3, 3)))
+    said = {n for n in names({}, (3, 9, 8), (3, 3, 3, 3)) if "reshaped" in n}
+    assert said == {"image reshaped to HWC"}
+    # A reshape that is the convention is a mistake where it is left out.
+    c = Convention(filter_memory="HWIO")
+    found = {d.name: d for d in deviations(c, np.zeros((3, 9, 8)), np.zeros((4, 3, 3, 2)))}
+    assert found["filters as OIHW"].convention == Convention()
+    assert "filters reshaped to HWIO" not in found
+    swapped = found["kernel rows and columns swapped"].convention
+    assert (swapped.filter_layout, swapped.filter_memory) == ("OIWH", "WHIO")
+
+
 @pytest.mark.parametrize(
     ("keys", "more"),
     [

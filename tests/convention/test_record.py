@@ -37,6 +37,8 @@ FIXED_DEFAULTS = {
     "image_layout": "CHW",
     "filter_layout": "OIHW",
     "output_layout": "CHW",
+    "image_memory": None,
+    "filter_memory": None,
     "channel_order": None,
     "output_order": None,
     "flip": [],
@@ -184,6 +186,43 @@ def test_json_there_and_back_loses_nothing(mapping: dict[str, object]) -> None:
     jsonschema.validate(plain, convention_schema())
 
 
+@pytest.mark.parametrize(
+    ("keys", "layouts"),
+    [
+        ({"filter_memory": "HWIO"}, ("CHW", "OIHW")),
+        ({"filter_memory": "HWI"}, ("CHW", "IHW")),
+        ({"filter_memory": "WIM"}, ("CW", "IMW")),
+        ({"image_memory": "NDHWC"}, ("NCDHW", "OIDHW")),
+        ({"image_memory": "HWC", "filter_layout": "HWIO"}, ("CHW", "HWIO")),
+        ({"image_layout": "HWC", "image_memory": "CHW"}, ("HWC", "OIHW")),
+        ({"image_layout": "HWC", "image_memory": "HWC"}, ("HWC", "OIHW")),
+    ],
+)
+def test_a_memory_has_the_letters_of_its_layout(
+    keys: dict[str, str], layouts: tuple[str, str]
+) -> None:
+    c = Convention.from_dict(keys)
+    assert (c.image_layout, c.filter_layout) == layouts
+    assert {key: getattr(c, key) for key in keys} == keys
+    jsonschema.validate(c.to_dict(), convention_schema())
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"filter_layout": "OIHW", "filter_memory": "HWI"},
+        {"filter_layout": "OIHW", "filter_memory": "HWIM"},
+        {"image_layout": "NCHW", "image_memory": "HWC"},
+    ],
+    ids=str,
+)
+def test_a_memory_of_other_letters_is_refused(keys: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="_memory has other axes than its"):
+        Convention.from_dict(keys)
+    with pytest.raises(InputError, match="number of spatial axes"):
+        Convention.from_dict({**keys, "output_layout": "CDHW"})
+
+
 def test_short_forms() -> None:
     assert Convention(stride=2, dilation=3, input_dilation=4, padding=1) == Convention(
         stride=(2, 2), dilation=(3, 3), input_dilation=(4, 4), padding=((1, 1), (1, 1))
@@ -236,6 +275,8 @@ HOSTILE = [
     *[("image_layout", v) for v in (None, ["C", "H", "W"], 3, "CHWO", "CHH", "CH")],
     *[("filter_layout", v) for v in ("OIH", "OIHWW", None, "MOHW")],
     *[("output_layout", v) for v in ("OHW", "OWH", None)],
+    *[("image_memory", v) for v in ("OHW", "CHH", 3, "", ["C", "H", "W"])],
+    *[("filter_memory", v) for v in ("OIH", "MOHW", "", True)],
 ]
 
 

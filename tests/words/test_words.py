@@ -22,7 +22,7 @@ from convcheck.convention import (
 )
 from convcheck.convention.storage import FLOATS, OVERFLOWS, ROUNDINGS
 from convcheck.render.convention_words import short_json
-from convcheck.words import describe, differences, headline
+from convcheck.words import describe, differences, headline, mended
 
 PLAIN = "OUT is the cross-correlation of IMG, read as CHW, with W, read as OIHW"
 ALL_AXES = "channels, rows and columns"
@@ -31,6 +31,8 @@ OTHER_VALUES = {
     "image_layout": "HWC",
     "filter_layout": "HWIO",
     "output_layout": "NHWC",
+    "image_memory": "HWC",
+    "filter_memory": "HWIO",
     "channel_order": (2, 1, 0),
     "output_order": (1, 0),
     "flip": ("H", "W"),
@@ -259,6 +261,34 @@ def test_names_of_the_arrays() -> None:
     )
 
 
+RESHAPED = "reshaped where it should have been transposed"
+
+
+def test_a_memory_that_was_read_as_another_layout() -> None:
+    c = Convention(filter_memory="HWIO")
+    assert describe(c) == (
+        "OUT is the cross-correlation of IMG, read as CHW, with W, stored as OIHW, W's memory read "
+        f"as HWIO ({RESHAPED}), no padding"
+    )
+    assert mended(c, (3, 9, 9), (4, 3, 5, 2)) == [
+        "To mend it: W.transpose(2, 3, 1, 0) in place of W.reshape(5, 2, 3, 4)."
+    ]
+    c = Convention(image_layout="HWC", image_memory="CHW")
+    assert describe(c) == (
+        f"OUT is the cross-correlation of IMG, stored as HWC, IMG's memory read as CHW ({RESHAPED})"
+        ", with W, read as OIHW, no padding"
+    )
+    assert mended(c, (12, 14, 3), (4, 3, 5, 2)) == [
+        "To mend it: IMG.transpose(2, 0, 1) in place of IMG.reshape(3, 12, 14)."
+    ]
+    assert "CHW, OIHW with its memory read as HWIO, no padding, float32" in headline(
+        Convention(filter_memory="HWIO"), "no padding", "float32"
+    )
+    same = Convention(image_memory="CHW", filter_memory="OIHW")
+    assert describe(same) == NOT_PADDED
+    assert mended(same, (3, 9, 9), (4, 3, 5, 2)) == []
+
+
 def test_shapes_that_do_not_fit_name_nothing() -> None:
     assert describe(Convention(), image_shape=(3, 2), filter_shape=(1, 1)) == NOT_PADDED
 
@@ -298,6 +328,11 @@ def test_every_key_changes_the_sentence_and_is_a_difference(key: str) -> None:
         ),
         ({}, {"activation": "relu"}, ["activation: none instead of ReLU"]),
         ({}, {"channel_order": (1, 0)}, ["channels in the order as stored instead of 1, 0"]),
+        (
+            {"filter_memory": "HWIO", "image_memory": "CHW"},
+            {},
+            ["the filters' memory read as HWIO instead of as stored"],
+        ),
         (
             {"filter_layout": "OIWH"},
             {},

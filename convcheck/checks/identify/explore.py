@@ -34,6 +34,8 @@ EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
 by default. Another one would have to give that share, too."""
 PRODUCTS = 1 << 19
 """Products that solving for one hypothesis takes, about."""
+EACH, MANY = 64, 8192
+"""Elements of a channel that its numbers are read off, and of all channels together."""
 KEPT = 8
 PROMISING = 0.6
 """Of the most votes that any hypothesis had: with fewer, another is no better."""
@@ -75,7 +77,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     plan = sorted(_plan(found, explored.traits))
     explored.parts = len(plan)
     most = sum(many for cost, *_, many in plan if budget is None or cost <= EFFORT[-1][1])
-    sampled: dict[int, Elements] = {}
+    sampled: dict[tuple[int, bool], Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r, _) in enumerate(plan):
         if cost > best_cost:
@@ -95,9 +97,10 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             problem.progress.searched(explored.considered, most)
         if not survivors:
             continue
-        if r not in sampled:
-            sampled[r] = Elements(reading, _elements(reading))
-        _solve(explored, one, survivors, sampled[r], every, quantum, ends)
+        few = r, one.judge == "plain"
+        if few not in sampled:
+            sampled[few] = Elements(reading, _elements(reading, few=few[1]))
+        _solve(explored, one, survivors, sampled[few], every, quantum, ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     if explored.left_out is None and time.perf_counter() > ends:
@@ -209,11 +212,14 @@ def _is_final(form: Form) -> bool:
     )
 
 
-def _elements(reading: Reading) -> Array:
-    """The elements that hypotheses are solved on: all of a small output, else some everywhere."""
+def _elements(reading: Reading, *, few: bool) -> Array:
+    """The elements that hypotheses are solved on: all of a small output, else some everywhere.
+
+    Where there may be numbers for each output channel, all channels have some.
+    """
     shape = reading.output.shape
-    count = max(256, min(8192, PRODUCTS // max(reading.terms, 1)))
-    return drawn(shape, max(count, min(4 * shape[1], 4096)))
+    count = max(256, min(MANY, PRODUCTS // max(reading.terms, 1)))
+    return drawn(shape, max(count, min((4 if few else EACH) * shape[1], MANY)))
 
 
 def _quantum(problem: Problem) -> float:

@@ -12,8 +12,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from convcheck.convention import Convention
-from convcheck.convention.channels import read_filters, spatial, to_axes
-from convcheck.score import layout_bits
+from convcheck.convention.channels import read_filters, reread, spatial, to_axes
+from convcheck.score import layout_bits, usual_layouts
 
 Array = NDArray[Any]
 
@@ -38,6 +38,11 @@ class Reading:
         return read_filters(self.filters, self.base, self.image.shape[1])
 
     @property
+    def is_reread(self) -> bool:
+        """Whether the memory of the image or of the filters is read as another layout."""
+        return self.base.image_memory is not None or self.base.filter_memory is not None
+
+    @property
     def taps(self) -> tuple[int, ...]:
         """The kernel's length along every spatial axis."""
         return self.bank.shape[2:]
@@ -60,29 +65,72 @@ def readings(image: Array, filters: Array, output: Array) -> list[Reading]:
 
 def _of_rank(rank: int, image: Array, filters: Array, output: Array) -> Iterator[Reading]:
     axes = spatial(rank)
-    orders = (_layouts(a.ndim, axes, "NC", ordered=a is image) for a in (image, output))
-    images, outputs = (
-        [(layout, to_axes(a, layout, "NC" + axes)) for layout in layouts]
-        for a, layouts in zip((image, output), orders, strict=True)
-    )
-    for filter_layout in _layouts(filters.ndim, axes, "OI"):
+    plain = _layouts(image.ndim, axes, "NC", ordered=True)
+    images: list[tuple[str, str | None, Array]] = [
+        (layout, None, to_axes(image, layout, "NC" + axes)) for layout in plain
+    ]
+    for layout, memory in _memories("image", image, axes):
+        images.append((layout, memory, to_axes(*reread(image, layout, memory), "NC" + axes)))
+    outputs = [
+        (layout, to_axes(output, layout, "NC" + axes))
+        for layout in _layouts(output.ndim, axes, "NC")
+    ]
+    banks: list[tuple[str, str | None]] = [
+        (layout, None) for layout in _layouts(filters.ndim, axes, "OI")
+    ]
+    usual = usual_layouts("image", axes), usual_layouts("filters", axes)
+    for filter_layout, filter_memory in [*banks, *_memories("filters", filters, axes)]:
         sizes = dict(zip(filter_layout, filters.shape, strict=True))
         bank = sizes.get("O", 1), sizes.get("I", 1)
-        for image_layout, x in images:
+        for image_layout, image_memory, x in images:
+            if filter_memory and (image_memory or image_layout not in usual[0]):
+                continue
+            if image_memory and filter_layout not in usual[1]:
+                continue
             for output_layout, y in outputs:
                 if x.shape[0] != y.shape[0]:
                     continue
+                if (image_memory or filter_memory) and output_layout not in usual[0]:
+                    continue
                 for groups in _groups(filter_layout, bank, x.shape[1], y.shape[1]):
                     named = filter_layout
-                    if groups == x.shape[1] > 1 and bank[1] == groups and named == axes + "IO":
+                    depthwise = groups == x.shape[1] > 1 and bank[1] == groups
+                    if depthwise and named == axes + "IO" and filter_memory is None:
                         named = axes + "IM"  # what TensorFlow calls depthwise
                     base = Convention(
                         image_layout=image_layout,
                         filter_layout=named,
                         output_layout=output_layout,
+                        image_memory=image_memory,
+                        filter_memory=filter_memory,
                         groups=groups,
                     )
                     yield Reading(base, layout_bits(base), x, filters, y)
+
+
+LARGE = 1 << 26
+"""Bytes of an array above which it is not copied to be read otherwise."""
+
+
+def _memories(operand: str, array: Array, axes: str) -> Iterator[tuple[str, str]]:
+    """The layouts of software, and others as which the memory of each may have been read.
+
+    Only where that reads other elements: of the same sizes in the same order it is a plain layout.
+    """
+    if not array.flags.c_contiguous and array.nbytes > LARGE:
+        return
+    usual = [layout for layout in usual_layouts(operand, axes) if len(layout) == array.ndim]
+    bare = tuple(n for n in array.shape if n > 1)
+    told = set()
+    for layout in usual:
+        sizes = dict(zip(layout, array.shape, strict=True))
+        for memory in usual:
+            if set(memory) != set(layout):
+                continue
+            order = tuple((axis, sizes[axis]) for axis in memory if sizes[axis] > 1)
+            if tuple(n for _, n in order) != bare and order not in told:
+                told.add(order)
+                yield layout, memory
 
 
 def _layouts(ndim: int, axes: str, others: str, *, ordered: bool = False) -> list[str]:

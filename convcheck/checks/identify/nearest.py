@@ -54,8 +54,9 @@ def miss_of(problem: Problem, explored: Explored, found: Sequence[Reading]) -> M
     Of the forms that were solved for, of what was voted for, and of the plain conventions, which
     are always asked: of a layer that is normalized otherwise it is the layer.
     """
+    plain = [reading for reading in found if not reading.is_reread]
     conventions = [f.convention for f in explored.forms] + [f.convention for f in explored.voted]
-    conventions += [c for reading in found[:PLAIN] for c in _plain_conventions(reading)]
+    conventions += [c for reading in plain[:PLAIN] for c in _plain_conventions(reading)]
     bare = {c.replace(**_BARE) for c in conventions}
     ranked = [(*_correlation(problem, c), c) for c in sorted(bare, key=key_bits)]
     if not ranked:

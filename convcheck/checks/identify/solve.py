@@ -97,7 +97,11 @@ def solve(
         ground = Ground.of(elements, c, claim, traits, lossless, sums)
         # Sums that are half of the output as they are have no other scale or bias.
         settled = best is not None and best.score.numbers == 0 and best.share >= HALF
-        found = _supported(_of_claim(ground, ends, settled=settled), ground)
+        if best is not None and _is_fine(best):
+            # Its numbers are about right, however few bits the operands have.
+            found = ground.form(*_numbers_of(best))
+        else:
+            found = _supported(_of_claim(ground, ends, settled=settled), ground)
         if best is None or found.total < best.total:
             best = found
         if (best.score.numbers == 0 and _is_fine(best)) or time.perf_counter() > ends:
@@ -125,6 +129,12 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
     while coarse and (finer := _sharper(ground, best)).total < best.total:
         best = finer
     return best
+
+
+def _numbers_of(form: Form) -> tuple[Any, Any, Any]:
+    """What a form does after the sums."""
+    c = form.convention
+    return c.activation, c.scale, c.bias
 
 
 def _flattens(name: str) -> bool:

@@ -98,6 +98,8 @@ PASSES = (
     Pass(15, "line", circular=True, modes=("wrap",)),
 )
 """From what is common to what is rare."""
+COMMON = (Pass(0, "plain"), Pass(4, "line"))
+"""Those that are tried of arrays whose memory was read as another layout."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Found:
 def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
     """Whether a pass has anything to try on a reading."""
     channels, outputs = reading.image.shape[1], reading.output.shape[1]
+    if reading.is_reread and one not in COMMON:
+        return False
     if one.conjugate and reading.bank.dtype.kind != "c":
         return False
     if one.centred and reading.bank.dtype.kind != "u":

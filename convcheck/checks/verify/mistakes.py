@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.convention import INTEGERS, Convention, Storage
-from convcheck.convention.deviations import Deviation, axis_name, deviations
+from convcheck.convention.deviations import Deviation, axis_name, deviations, kernel_swapped
 from convcheck.convention.storage import OVERFLOWS
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def _reversed(c: Convention) -> Iterator[Said]:
         kernel = f"the kernel's {said}" if flip and "I" not in flip else f"{said} of the filters"
         yield f"it reverses {kernel}", c.replace(flip=flip)
     for a, b in combinations(c.spatial, 2):
-        other = c.filter_layout.translate(str.maketrans(a + b, b + a))
-        yield f"it swaps the kernel's {names[a]} and {names[b]}", c.replace(filter_layout=other)
+        other = c.replace(**kernel_swapped(c, a, b))
+        yield f"it swaps the kernel's {names[a]} and {names[b]}", other
 
 
 def _left_out(c: Convention) -> Iterator[Said]:

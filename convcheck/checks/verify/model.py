@@ -105,6 +105,7 @@ PADDINGS = {
 }
 """The rules that can be claimed, by the names that they have for it."""
 PLAIN = (
+    *("image_memory", "filter_memory"),
     *("channel_order", "output_order", "conjugate", "image_offset", "image_scale"),
     *("filter_offset", "scale", "bias", "activation"),
 )

@@ -69,3 +69,36 @@ def test_readings_come_by_rising_cost_and_say_what_they_read() -> None:
 )
 def test_arrays_that_fit_in_no_way(shapes: tuple[tuple[int, ...], ...]) -> None:
     assert found(*shapes) == []
+
+
+@pytest.mark.parametrize(
+    ("shapes", "memories"),
+    [
+        (((3, 9, 10), (4, 3, 2, 5), (4, 8, 6)), "HWIO IOHW OHWI HWOI IHWO HWC"),
+        # Of as many filters as channels, or of kernels of one tap, some are plain layouts.
+        (((3, 9, 10), (3, 3, 2, 5), (3, 8, 6)), "HWIO OHWI HWOI IHWO HWC"),
+        (((3, 9, 10), (3, 3, 3, 3), (3, 7, 8)), "HWC"),
+        (((3, 9, 10), (4, 3, 1, 1), (4, 9, 10)), "HWIO HWC"),
+        (((9, 10), (2, 5), (8, 6)), ""),
+        (((1, 9, 10), (4, 1, 2, 5), (4, 8, 6)), "HWIO"),
+    ],
+    ids=str,
+)
+def test_memories_that_read_other_elements(
+    shapes: tuple[tuple[int, ...], ...], memories: str
+) -> None:
+    every = [
+        r for r in readings(*(whole(*shape) for shape in shapes)) if "HW" in r.base.image_layout
+    ]
+    first = [r for r in every if r.is_reread and r.base.image_layout == every[0].base.image_layout]
+    said = [r.base.filter_memory or r.base.image_memory for r in first]
+    assert set(said) == set(memories.split())
+    plain = [r for r in every if not r.is_reread]
+    for r in every:
+        if r.is_reread:
+            assert r.bits > plain[0].bits + 5
+            assert not any(
+                np.array_equal(r.image, p.image) and np.array_equal(r.bank, p.bank)
+                for p in plain
+                if p.base.groups == r.base.groups and p.bank.shape == r.bank.shape
+            )
