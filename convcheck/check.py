@@ -23,7 +23,7 @@ from convcheck.comparison import merge as merge_comparisons
 from convcheck.convention import PRECISIONS, Storage
 from convcheck.convention.channels import read_filters, read_output, stored_image, write_output
 from convcheck.errors import InputError
-from convcheck.noise import DIRECT, UNEVEN, Noise, interval_bits
+from convcheck.noise import DIRECT, UNEVEN, Noise, interval_bits, rarest
 from convcheck.rounding import gamma
 from convcheck.score import MARGIN
 from convcheck.traits import Traits, traits
@@ -158,14 +158,15 @@ def judge(
     if proven:
         return Judged(predicted, residual, bound, np.zeros(residual.shape), beyond, beyond)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
-    room = traits.bits(values) + np.log2(max(traits.size, 2)) + MARGIN
-    wrong = ~(bits <= room) | ~np.isfinite(values)
-    threshold = sigma * np.sqrt(2 * np.log(2) * room)
+    # By luck there is none so rare among all elements of a thousand such outputs.
+    room = math.log2(max(traits.size, 2)) + MARGIN
+    threshold = sigma * rarest(room)
     if noise.uneven:
         threshold = UNEVEN * threshold
+        wrong = residual > threshold
     else:
-        wrong = wrong | beyond
         threshold = np.minimum(threshold, bound)
+        wrong = (residual > threshold) | beyond
     return Judged(predicted, residual, threshold, np.where(wrong, 0.0, bits), wrong, beyond)
 
 

@@ -98,6 +98,27 @@ class Noise:
         return result, np.hypot(error, own)
 
 
+COMMON, TAIL = 2.4, 1.75
+"""Bits of how rare large errors are, and that they become rarer by with every typical error."""
+
+
+def tail_bits(errors: Array) -> Array:
+    """How rare errors are that are so many times the typical one, or larger, and to one side.
+
+    How large partial sums were on their way differs from element to element, so that many errors
+    together are no normal distribution: they become rarer by a factor for every typical error.
+    Sums of 10 to 600 products in PyTorch, JAX and oneDNN have one of 5 among a thousand, one of 7
+    among ten thousand.
+    """
+    found: Array = COMMON + TAIL * errors
+    return found
+
+
+def rarest(bits: float) -> float:
+    """How many typical errors one is large that is so rare."""
+    return max(bits - COMMON, 0.0) / TAIL
+
+
 def interval_bits(
     low: Array, high: Array, predicted: Array, sigma: Array, *, uneven: bool = False
 ) -> Array:
@@ -116,11 +137,9 @@ def interval_bits(
     with np.errstate(all="ignore"):
         left, right = (low - predicted) / floor, (high - predicted) / floor
         inside = _normal(right) - _normal(left)
-        # Far out the density falls so fast that the nearer end has it all.
         near = np.where(left > 0, left, np.where(right < 0, -right, 0.0))
-        width = np.minimum(right - left, 1 / np.maximum(near, 1.0))
-        tail = 0.5 / math.log(2) * near**2 + np.log2(math.sqrt(2 * math.pi) / width)
-        bits = np.where(near > 3, tail, -np.log2(inside))
+        wide = -np.expm1(-TAIL * math.log(2) * (right - left))
+        bits = np.where(near > 3, tail_bits(near) - np.log2(wide), -np.log2(inside))
     return np.where(np.isfinite(bits), np.clip(bits, 0.0, 1e6), 1e6)
 
 

@@ -9,7 +9,18 @@ import pytest
 from scipy.stats import norm
 
 from convcheck.convention import ACTIVATIONS, Activation
-from convcheck.noise import ALGORITHM, DIRECT, SHARE, UNEVEN, Noise, interval_bits
+from convcheck.noise import (
+    ALGORITHM,
+    DIRECT,
+    SHARE,
+    TAIL,
+    UNEVEN,
+    Noise,
+    interval_bits,
+    rarest,
+    tail_bits,
+)
+from convcheck.score import MARGIN
 
 ONE = np.ones(1)
 
@@ -31,13 +42,39 @@ def test_bits_are_those_of_the_normal_distributions_share(
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-4) or sigma < 1e-6
 
 
-@pytest.mark.parametrize("away", [4.0, 6.0, 20.0, 60.0])
-def test_bits_of_what_is_far_out(away: float) -> None:
-    width = 0.01
-    exact = -(norm.logsf(away) + math.log(-math.expm1(norm.logsf(away + width) - norm.logsf(away))))
+def test_bits_of_what_is_far_out_grow_by_as_much_for_each_typical_error() -> None:
     for sign in (1, -1):
-        low, high = sorted((sign * away, sign * (away + width)))
-        assert bits(low, high, 0, 1) == pytest.approx(exact / math.log(2), abs=1.0)
+        found = [
+            bits(*sorted((sign * away, sign * (away + 0.01))), 0, 1) for away in (4, 6, 20, 60)
+        ]
+        assert np.diff(found) == pytest.approx([2 * TAIL, 14 * TAIL, 40 * TAIL], rel=1e-3)
+
+
+@pytest.mark.parametrize("terms", [8, 24, 128])
+@pytest.mark.parametrize("kind", ["normal", "heavy"])
+def test_large_errors_of_running_sums_are_no_rarer_than_said(terms: int, kind: str) -> None:
+    rng = np.random.default_rng(terms)
+    count = 200_000
+    x, w = (rng.standard_normal((terms, count)).astype(np.float32) for _ in range(2))
+    if kind == "heavy":
+        x *= np.abs(rng.standard_normal(x.shape).astype(np.float32))
+    products = x.astype(float) * w
+    total = np.zeros(count, np.float32)
+    for k in range(terms):
+        total += (x[k] * w[k]).astype(np.float32)
+    sums, squares = products.sum(axis=0), np.sqrt((products**2).sum(axis=0))
+    sigma = Noise(2.0**-24, 1.0, terms).of_sums(sums, squares, np.abs(products).sum(axis=0))
+    error = np.abs(total - sums) / sigma
+    error /= np.sqrt(np.mean(error**2))
+    for bits_of in (14.0, 16.0):
+        above = np.mean(error > rarest(bits_of))
+        assert above <= 4 * 2.0**-bits_of  # either side, and a factor of 2
+    assert not np.any(error > rarest(math.log2(count) + MARGIN))
+
+
+def test_how_rare_and_how_large_go_together() -> None:
+    assert tail_bits(np.array(rarest(20.0))) == pytest.approx(20.0)
+    assert rarest(1.0) == 0
 
 
 def test_a_prediction_that_leaves_nothing_open_costs_nothing() -> None:

@@ -270,7 +270,7 @@ def _fit(x: Array, z: Array, room: float, *, level: bool = False) -> _Fit | None
     kept = np.ones(len(z), bool)
     for _ in range(6):
         numbers, _, rank, _ = np.linalg.lstsq(columns[kept], z[kept], rcond=1e-9)
-        if rank < width:
+        if rank < width or not np.isfinite(numbers).all():
             return None
         away = np.abs(z - columns @ numbers)
         left = float(np.median(away[kept])) / 0.6745

@@ -187,6 +187,8 @@ def _refined(
     top = bottom = 0.0
     for group in groups:
         g = group[np.isfinite(high[group] - low[group])]
+        if len(g) < 2:
+            continue
         t = 0.5 * (low[g] + high[g])
         rest = t - middle * p[g]
         near = np.abs(rest - np.median(rest)) <= 0.5 * (high[g] - low[g]) + 1e-300

@@ -97,7 +97,7 @@ def solve(
         ground = Ground.of(elements, c, claim, traits, lossless, sums)
         # Sums that are half of the output as they are have no other scale or bias.
         settled = best is not None and best.score.numbers == 0 and best.share >= HALF
-        if best is not None and _is_fine(best):
+        if best is not None and _is_fine(best) and not (is_sharp(claim) or is_sharp(best.claim)):
             # Its numbers are about right, however few bits the operands have.
             found = ground.form(*_numbers_of(best))
         else:

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from convcheck.checks.identify.axes import DILATIONS, Way, met_by, table, ways, wide_dilations
+from convcheck.checks.identify.axes import DILATIONS, Way, far_ways, met_by, table, ways
 from convcheck.convention import Axis
 
 SIZES = [(9, 3, 7), (9, 3, 4), (10, 1, 5), (12, 4, 24), (8, 5, 8), (1, 3, 1), (20, 2, 1)]
@@ -96,8 +96,35 @@ def test_rarer_ways_are_asked_for_by_name() -> None:
     assert not ways(9, 3, 8, circular=True)
     assert (1, 1, 1, 15) in options(ways(30, 3, 4, wide=True))
     assert (1, 1, 1, 15) not in options(ways(30, 3, 4))
-    assert {5, 6} <= set(wide_dilations(40, 3, 28))
-    assert wide_dilations(40, 1, 40) == ()
+
+
+def test_dilations_have_no_small_limit() -> None:
+    assert {5, 6} <= {w.dilation for w in far_ways(40, 3, 28, deep=False)}
+    assert (1, 512, 1, -512) in options(far_ways(2000, 2, 2000, deep=False))  # causal
+    assert (1, 256, 1, -256) in options(far_ways(1500, 3, 1500, deep=False))
+    assert (1, 300, 1, 0) in options(far_ways(1500, 3, 900, deep=False))
+    assert (1, 3, 1, -3) in options(far_ways(14, 3, 14, deep=True))
+    assert far_ways(40, 1, 40, deep=False) == ways(40, 1, 40)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "outputs", "dilation", "stride", "before"),
+    [
+        (16384, 512, 63, 1, 256, 0),  # frames of a signal
+        (16384, 512, 65, 1, 256, 256),  # with half a frame of padding
+        (224, 32, 7, 1, 32, 0),  # patches
+        (112, 112, 3, 1, 1, 1),  # the gradient of 3x3 filters
+        (113, 56, 3, 2, 1, 0),  # of a stride of 2
+        (64, 31, 64, 1, 1, 15),
+        (64, 31, 94, 1, 1, 30),
+    ],
+)
+def test_windows_of_kernels_that_are_signals_themselves(
+    size: int, kernel: int, outputs: int, dilation: int, stride: int, before: int
+) -> None:
+    found = options(ways(size, kernel, outputs))
+    assert (1, dilation, stride, -before) in found
+    assert len(found) < 2000
 
 
 def test_places_that_are_met() -> None:
