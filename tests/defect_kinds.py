@@ -15,7 +15,7 @@ from drawn_parts import pick
 from plain_convolution import Array, before_storage, rounded, spatial, stored, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from outputs import Made
     from plain_convolution import Truth
@@ -76,8 +76,9 @@ def _place(rng: Rng, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(rng.integers(n)) for n in shape)
 
 
-def _wide(made: Made) -> Array:
-    return made.output.astype(np.complex128 if made.output.dtype.kind == "c" else np.float64)
+def _wide(made: Made, output: Array | None = None) -> Array:
+    values = made.output if output is None else output
+    return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
 def elements(change: Callable[[Rng, Made, Array], Array], count: int = 1) -> Kind:
@@ -219,8 +220,9 @@ def by_other(keys: Callable[[Rng, Made], Truth], where: str) -> Kind:
     """A part as another convention has it, but so little of it that the truth is nearer."""
 
     def make(rng: Rng, made: Made) -> Array:
+        changed = keys(rng, made)
         try:
-            other = remade(made, made.truth | keys(rng, made))
+            other = remade(made, made.truth | changed)
         except ValueError:
             raise Unfit from None
         if other.shape != made.output.shape:
@@ -232,9 +234,23 @@ def by_other(keys: Callable[[Rng, Made], Truth], where: str) -> Kind:
         out = area(change, where)(rng, made)
         if np.count_nonzero(out != other) < 2 * np.count_nonzero(out != made.output):
             raise Unfit
+        near = max(1e-5, 4 * made.unit) * spread_of(made)
+        for one in _axes_of(made, changed):
+            if np.abs(_wide(made, out) - _wide(made, remade(made, made.truth | one))).max() <= near:
+                raise Unfit  # all of an axis is so, as only one side of it is padded
         return out
 
     return make
+
+
+def _axes_of(made: Made, changed: Truth) -> Iterator[Truth]:
+    """Of another border, the same along one axis alone."""
+    if "padding_mode" not in changed:
+        return
+    modes = whole(made.truth)["padding_mode"]
+    for axis in range(len(modes)):
+        along = [changed["padding_mode"] if a == axis else m for a, m in enumerate(modes)]
+        yield changed | {"padding_mode": along}
 
 
 def cut_at_zero(rng: Rng, made: Made) -> Truth:

@@ -95,8 +95,10 @@ def solve(
         # Operands that were rounded are no longer multiples of what divides the data.
         lossless = quantum / claim.unit if claim.precision is None else 0.0
         ground = Ground.of(elements, c, claim, traits, lossless, sums)
-        # Sums that are half of the output as they are have no other scale or bias.
-        settled = best is not None and best.score.numbers == 0 and best.share >= HALF
+        # Sums that are half of every channel as they are have no other scale or bias.
+        settled = best is not None and best.score.numbers == 0
+        if best is not None and settled:
+            settled = all(best.wrong[m].mean() <= HALF for m in ground.members if len(m))
         if best is not None and _is_fine(best) and not (is_sharp(claim) or is_sharp(best.claim)):
             # Its numbers are about right, however few bits the operands have.
             found = ground.form(*_numbers_of(best))
