@@ -109,7 +109,8 @@ def key_bits(c: Convention) -> float:
         bits += 0.0 if len(set(c.padding)) == 1 else 2.0
         bits += 0.0 if all(a == b for a, b in c.padding) else 2.0
     bits += sum(_MODE_BITS[mode] for mode in dict.fromkeys(c.padding_modes))
-    bits += number_bits(c.padding_value)
+    if c.padding_value:
+        bits += 4.0 + number_bits(c.padding_value)
     for order in (c.channel_order, c.output_order):
         bits += order_bits(order)
     for value, nothing in ((c.image_offset, 0), (c.filter_offset, 0), (c.image_scale, 1)):

@@ -267,6 +267,8 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
             tall, wide = some[1:]
             if one.far and depth.kernel > 1:
                 tall, wide = (_of_dilation(t, int(depth.dilation[0])) for t in (tall, wide))
+                if not (len(tall) and len(wide)):
+                    continue
             for rows, columns in _pairs(one, tall, wide, mode, len(planes[0])):
                 yield planes, taps, [(some[0], d)], rows, columns, mode
 
