@@ -151,6 +151,9 @@ def judge(
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
+    if claim.storage is not None and claim.storage.multiplier != "real":
+        predicted = claim.storage.multiplied(predicted, scale)
+        sigma, bound = np.where(own > 0, sigma, 0.0), np.where(own > 0, bound, 0.0)
     low, high, meant = _interval(values, predicted, claim.storage, traits)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
     residual = np.where(np.isfinite(values), residual, np.inf)
