@@ -38,17 +38,25 @@ def multiplied(y: Array, scale: Array | float, way: str) -> Array:
         accumulator = np.where(near, whole, accumulator).astype(np.float32)
         single: Array = (accumulator * scale.astype(np.float32)).astype(np.float64)
         return single
-    q, e = fixed_point(scale)
+    return shifted(_int32(whole), *fixed_point(scale), way)
+
+
+def shifted(held: Array, q: Array, e: Array, way: str) -> Array:
+    """Accumulators, int64, by a multiplier and an exponent: as far as it is done before rounding.
+
+    What is rounded then is a number of float64.
+    """
     left = np.maximum(e, 0)
-    held = _int32(whole)
     if way == "fixed_twice":
-        high = _int32(held * 2.0**left) * q + (1 << 30) >> 31
-        shifted: Array = np.ldexp(high.astype(np.float64), e - left)
-        return shifted
+        if np.any(left):
+            held = _int32(held * 2.0**left)
+        high = held * q + (1 << 30) >> 31
+        rest: Array = np.ldexp(1.0, e - left) * high
+        return rest
     # Quarters say all that rounding needs: the last of them is set where anything is left over.
     product, dropped = held * q, 29 - e
-    rest = (product & ((np.int64(1) << dropped) - 1)) != 0
-    quarters: Array = ((product >> dropped) | rest).astype(np.float64)
+    sticky = (product & ((np.int64(1) << dropped) - 1)) != 0
+    quarters: Array = ((product >> dropped) | sticky).astype(np.float64)
     return 0.25 * quarters
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import BUDGET, Explored, explore
+from convcheck.checks.identify.integers import multiplied
 from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
@@ -235,7 +236,7 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
             best = held
         if not held.wrong_count:
             break
-    return best
+    return None if best is None else multiplied(problem, best, explored.traits)
 
 
 WORTH = 0.2
