@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.intervals import meeting, most_meeting
 from convcheck.convention.multiplier import multiplied, shifted
 from convcheck.convention.storage import round_half
 from convcheck.score import likeliest
@@ -51,19 +52,17 @@ class Polygon(NamedTuple):
     near: NDArray[np.intp]
 
     @property
-    def centre(self) -> tuple[float, float, float, float]:
-        """A scale and a bias of the middle, or plainer ones; and how far each is known."""
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest scale; that of the narrowest miss, where none is open."""
         room = self.high - self.low
-        best = int(np.argmax(room))
-        inside = np.flatnonzero(room >= 0)
-        ends = (inside[0], inside[-1]) if len(inside) else (best, best)
-        width = float(self.scales[ends[1]] - self.scales[ends[0]])
-        plain = likeliest(*(float(self.scales[i]) for i in ends))
-        at = int(np.argmin(np.abs(self.scales - plain)))
-        if room[at] < 0 or abs(self.scales[at] - plain) > 1e-3 * width:
-            at, plain = best, float(self.scales[best])
-        low, high = float(self.low[at]), float(self.high[at])
-        return plain, likeliest(low, high) if low <= high else 0.5 * (low + high), width, high - low
+        inside = self.scales[room >= min(0.0, float(room.max()))]
+        return float(inside[0]), float(inside[-1])
+
+    def bias(self, scale: float) -> tuple[float, float]:
+        """The biases that a scale leaves open."""
+        found = (float(np.interp(scale, self.scales, side)) for side in (self.low, self.high))
+        low, high = sorted(found)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,21 @@ class Channel:
         near = np.flatnonzero(np.abs(room) <= off)
         if not len(near):
             return None
-        p, low, high = self.sums[near], self.low[near] - 0.5, self.high[near] + 0.5
         ends: Array = scale + error / spread * np.array([-1.0, 1.0])
-        for _ in range(3):
+        for _ in range(4):
+            p, low, high = self.sums[near], self.low[near] - 0.5, self.high[near] + 0.5
             scales = np.linspace(ends[0], ends[1], GRID)
-            least = np.max(low - loose - scales[:, None] * p, axis=1)
-            most = np.min(high + loose - scales[:, None] * p, axis=1)
+            below, above = low - loose - scales[:, None] * p, high + loose - scales[:, None] * p
+            least, most = below.max(axis=1), above.min(axis=1)
+            missed = float(np.max(most - least)) + (scales[1] - scales[0]) * float(np.ptp(p)) < 0
+            if missed:  # by elements that are exceptions: the others meet somewhere
+                at = int(np.argmax(most_meeting(below, above)))
+                met = meeting(below[at], above[at])
+                kept = (below[at] <= met.low) & (above[at] >= met.high)
+                slack = (scales[1] - scales[0]) * np.abs(p - p.mean())
+                kept |= (below[at] - slack <= met.low) & (above[at] + slack >= met.high)
+                near, p, low, high = near[kept], p[kept], low[kept], high[kept]
+                least, most = below[:, kept].max(axis=1), above[:, kept].min(axis=1)
             fit = np.flatnonzero(most - least >= min(0.0, float(np.max(most - least))))
             ends = scales[[max(fit[0] - 1, 0), min(fit[-1] + 1, GRID - 1)]]
         # Of the elements those are left that something in the polygon puts beyond a tie.
@@ -134,7 +142,8 @@ def tried(
 ) -> Tried:
     """What the polygon has of a way's multipliers and biases, for every zero point."""
     fit = open_.high - open_.low >= min(0.0, float(np.max(open_.high - open_.low)))
-    scales, low, high = open_.scales[fit], open_.low[fit], open_.high[fit]
+    scales = open_.scales[fit]
+    low, high = np.sort([open_.low[fit], open_.high[fit]], axis=0)
     zero: list[float] = []
     bias: list[float] = []
     for z in zeros:
@@ -256,7 +265,7 @@ def solved(
     slack: float,
     *,
     shared: bool,
-) -> Solved | None:
+) -> Solved:
     """The multipliers and biases that give the most, under one of storages that differ in zero.
 
     ``shared`` says that all channels have one scale. The first of the storages wins a tie.
@@ -273,16 +282,20 @@ def solved(
         each = np.full(len(zeros), 1 << 30, np.int64)
         np.minimum.at(each, order[np.searchsorted(zeros[order], found.zero)], found.wrong)
         lost += each
-    at = int(np.argmin(lost))
-    if lost[at] >= 1 << 30:
-        return None
-    picked = [_of_zero(found, zeros[at]) for found in every]
     bits = BITS[first.multiplier]
+    least = [int(at) for at in np.flatnonzero(lost == lost.min())]
+    at, one = least[0], 0.0
+    if shared:  # which a zero point has to allow, too
+        most = -1
+        for other in least:
+            count, scale = _in_most([_of_zero(found, zeros[other]) for found in every], bits)
+            if count > most:
+                most, at, one = count, other, scale
+    picked = [_of_zero(found, zeros[at]) for found in every]
     if shared:
-        one = _in_most(picked, bits)
         scales = (one,) * len(picked)
         picked = [_with(found, one, bits) for found in picked]
-        widths = (0.0,) * len(picked)
+        widths: tuple[float, ...] = (2.0**-bits * one,)
     else:
         ends = [_ends(found, _plainest(found), bits) for found in picked]
         scales = tuple(likeliest(*pair) for pair in ends)
@@ -312,8 +325,8 @@ def _plainest(found: Tried) -> int:
     return int(none[0] if len(none) else best[np.argmax((found.last - found.first)[best])])
 
 
-def _in_most(every: Sequence[Tried], bits: int) -> float:
-    """The scale that gives most of the channels, by some bias each."""
+def _in_most(every: Sequence[Tried], bits: int) -> tuple[int, float]:
+    """How many channels one scale gives at most, by some bias each; and that scale."""
     spans = []
     for found in every:
         unit = np.ldexp(1.0, found.exponent - bits)
@@ -329,7 +342,7 @@ def _in_most(every: Sequence[Tried], bits: int) -> float:
         for first, last in spans
         if np.any((first <= start) & (start <= last))
     ]
-    return likeliest(float(start), float(min(ends)))
+    return int(covered.max()), likeliest(float(start), float(min(ends)))
 
 
 def _with(found: Tried, scale: float, bits: int) -> Tried:

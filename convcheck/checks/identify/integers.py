@@ -15,7 +15,7 @@ from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.quantised import WAYS, Channel, Polygon, loose, solved, zero_points
 from convcheck.checks.sums import Linear
 from convcheck.convention.channels import read_output
-from convcheck.score import key_bits, numbers_bits
+from convcheck.score import key_bits, likeliest, numbers_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,12 +120,18 @@ def _most(channels: list[Channel]) -> float:
 
 def _real(form: Form, storage: Storage, opened: list[Polygon]) -> Form | None:
     """Scales and biases in real numbers."""
+    ends = np.array([one.ends for one in opened])
     if not isinstance(form.convention.scale, tuple):
+        ends = np.array([[ends[:, 0].max(), ends[:, 1].min()]])
+    if np.any(ends[:, 0] > ends[:, 1]):
         return None
-    centres = [one.centre for one in opened]
-    scales, biases, widths, rooms = (np.array(each) for each in zip(*centres, strict=True))
-    biases = biases - storage.zero_point
-    bits = numbers_bits(scales, widths) + numbers_bits(biases, np.abs(rooms))
+    scales = np.array([likeliest(*pair) for pair in ends.tolist()])
+    bits = numbers_bits(scales, ends[:, 1] - ends[:, 0])
+    scales = np.broadcast_to(scales, len(opened))
+    rooms = [one.bias(a) for one, a in zip(opened, scales.tolist(), strict=True)]
+    zero = storage.zero_point
+    biases = np.array([likeliest(low - zero, high - zero) for low, high in rooms])
+    bits += numbers_bits(biases, np.array([high - low for low, high in rooms]))
     return _with(form, storage, scales, biases, bits)
 
 
@@ -145,10 +151,8 @@ def _ways(channels: list[Channel], held: Held, storage: Storage) -> Iterator[For
             loose(way, float(np.abs(c.scale).max()), 2 * _most(channels)),
             shared=not isinstance(c.scale, tuple),
         )
-        if found is None:
-            continue
         scales, units = np.array(found.scales), np.array(found.biases)
-        bits = numbers_bits(scales, np.array(found.widths))
+        bits = numbers_bits(scales[: len(found.widths)], np.array(found.widths))
         bits += numbers_bits(units, np.ones(len(units)))
         yield _with(form, found.storage, scales, units * scales, bits)
 
