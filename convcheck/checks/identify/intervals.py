@@ -87,7 +87,7 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
     best = Range(start, start, -1)
     for _ in range(4):
         tried = start + around * np.linspace(-1, 1, GRID)
-        counts = most_meeting(low - tried[:, None] * p, high - tried[:, None] * p)
+        counts = _most_meeting(low - tried[:, None] * p, high - tried[:, None] * p)
         most = np.flatnonzero(counts == counts.max())
         # The longest run of the best slopes is the one that the elements leave open.
         runs = np.split(most, np.flatnonzero(np.diff(most) > 1) + 1)
@@ -100,7 +100,7 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
     return best
 
 
-def most_meeting(low: Array, high: Array) -> Array:
+def _most_meeting(low: Array, high: Array) -> Array:
     """How many of the intervals of each row meet at most."""
     low, high = np.sort(low, axis=1), np.sort(high, axis=1)
     counts = np.empty(len(low), np.int64)
