@@ -161,6 +161,8 @@ def judge(
     if proven:
         return Judged(predicted, residual, bound, np.zeros(residual.shape), beyond, beyond)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
+    if claim.storage is not None and claim.storage.multiplier != "real":
+        bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, too
     room = traits.bits(values) + np.log2(max(traits.size, 2)) + MARGIN
     wrong = ~(bits <= room) | ~np.isfinite(values)
     threshold = sigma * np.sqrt(2 * np.log(2) * room)

@@ -160,6 +160,9 @@ def _with(
         bias=tuple(beside.tolist()) if beside.any() else None,
         storage=storage,
     )
+    if (c.bias is None) == (form.convention.bias is None):
+        # They are the same numbers, to the digits that all elements tell beside those drawn.
+        bits = min(bits, form.score.numbers)
     keys = form.score.keys + key_bits(c) - key_bits(form.convention)
     claim = replace(form.claim, storage=storage)
     score = replace(form.score, keys=keys, numbers=bits)
