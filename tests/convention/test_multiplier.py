@@ -10,7 +10,7 @@ from convcheck.calls import equivalent_calls
 from convcheck.convention import Convention, Storage
 from convcheck.errors import InputError
 from convcheck.words import describe
-from tests import quantised_arithmetic as published
+import quantised_arithmetic as published
 
 WAYS = [
     ("fixed_twice", "half_away", published.tflite_twice),
