@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import quantised_arithmetic as published
 
 import convcheck
 from convcheck.calls import equivalent_calls
 from convcheck.convention import Convention, Storage
 from convcheck.errors import InputError
 from convcheck.words import describe
-import quantised_arithmetic as published
 
 WAYS = [
     ("fixed_twice", "half_away", published.tflite_twice),

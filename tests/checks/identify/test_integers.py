@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import quantised_arithmetic as published
 
 import convcheck
 from convcheck.convention import Convention
-import quantised_arithmetic as published
 
 NCHW = Convention(image_layout="NCHW", output_layout="NCHW")
 
