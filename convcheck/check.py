@@ -151,6 +151,9 @@ def judge(
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
+    if claim.storage is not None and claim.storage.multiplier != "real":
+        predicted = claim.storage.multiplied(predicted, scale)
+        sigma, bound = np.where(own > 0, sigma, 0.0), np.where(own > 0, bound, 0.0)
     low, high, meant = interval(values, predicted, claim.storage, traits)
     residual = np.maximum(np.maximum(low - meant, meant - high), 0.0)
     residual = np.where(np.isfinite(values), residual, np.inf)
@@ -158,6 +161,8 @@ def judge(
     if proven:
         return Judged(predicted, residual, bound, np.zeros(residual.shape), beyond, beyond)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
+    if claim.storage is not None and claim.storage.multiplier != "real":
+        bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, too
     # By luck there is none so rare among all elements of a thousand such outputs.
     room = math.log2(max(traits.size, 2)) + MARGIN
     threshold = sigma * rarest(room)

@@ -299,7 +299,7 @@ def finish(y: Array, convention: Convention) -> Array:
     if c.activation is not None:
         y = c.activation.apply(y)
     if c.storage is not None:
-        return c.storage.apply(y)
+        return c.storage.apply(c.storage.multiplied(y, _beside(c.scale, "scale", y)))
     # Sums of TF32 operands are single precision's.
     return round_to(y, "float32" if c.arithmetic == "tf32" else c.arithmetic)
 

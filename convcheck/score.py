@@ -124,6 +124,7 @@ def key_bits(c: Convention) -> float:
     if c.storage is not None:
         bits += 3.0 + (0.0 if c.storage.rounding == "half_even" else 2.0)
         bits += (3.0 if c.storage.overflow == "wrap" else 0.0) + number_bits(c.storage.zero_point)
+        bits += 0.0 if c.storage.multiplier == "real" else 3.0
     return bits
 
 

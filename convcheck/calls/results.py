@@ -86,6 +86,10 @@ def result_lines(
             text = cast(text, "float64")  # in which halves are not lost
         # Integers need no rounding, of which it might lose some.
         whole = dtype.startswith("int") and plain(c)
+        if c.storage.is_integer and c.storage.multiplier != "real":
+            lines += [f"y = {text}"] if text != "y" else []
+            scale = beside(c.scale, axes, "C", ratio=True)
+            lines, text = lines + _multiplied(c.storage.multiplier, scale), "y"
         more, text = _stored(c.storage, text, whole=whole)
         lines += more
     stored = laid_out(ordered(grouped(text), axes, c.output_order), axes, c.output_layout)
@@ -93,14 +97,36 @@ def result_lines(
     return [*lines, f"out = {out}", *_unsaid(c, dtype)]
 
 
+def _multiplied(way: str, scale: str) -> list[str]:
+    """Statements that make ``y``, accumulators times the scale, anew as integer arithmetic does."""
+    if way == "float32":
+        held = f'np.round(y / {scale}, 6).astype("float32")'
+        return [f'y = ({held} * np.array({scale}, "float32")).astype("float64")']
+    lines = [
+        f"m, e = np.frexp({scale})",
+        "q = np.rint(m * 2.0**31).astype(np.int64)",
+        f"y = np.rint(y / {scale}).astype(np.int64)",
+    ]
+    if way == "fixed_twice":
+        return [*lines, "y = np.ldexp((y * q + 2**30 >> 31).astype(float), e)"]
+    return [
+        *lines,
+        "y, e = y * q, np.int64(29) - e",
+        "y = (y >> e | (y & (np.int64(1) << e) - 1 != 0)) / 4  # its last bit: anything dropped",
+    ]
+
+
 def _stored(s: Storage, text: str, *, whole: bool) -> tuple[list[str], str]:
     """Statements before an expression that stores ``text``, and that expression."""
-    if s.zero_point:
+    early = s.multiplier == "real" or not s.is_integer
+    if s.zero_point and early:
         text = plus(grouped(text), s.zero_point)
     if not s.is_integer:
         return [], text if s.dtype == "bfloat16" else cast(text, s.dtype)
     lines = [] if text == "y" else [f"y = {text}"]
     rounded = "y" if whole else _ROUNDED[s.rounding].format(y="y")
+    if s.zero_point and not early:
+        rounded = plus(rounded, s.zero_point)
     if s.overflow == "wrap":
         whole_numbers = cast(rounded, "int64")
         return lines, whole_numbers if s.dtype == "int64" else cast(whole_numbers, s.dtype)

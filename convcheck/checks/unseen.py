@@ -140,6 +140,11 @@ def _after_facts(base: Linear, c: Convention, other: Convention) -> Iterator[tup
             yield True, f"{c.activation.words} leaves all of these numbers as they are"
         yield True, "on these numbers both activations give the same"
     if c.storage is not None and other.storage is not None and other.storage != c.storage:
+        if other.storage.multiplier != c.storage.multiplier:
+            yield (
+                True,
+                "no sum is so near a tie that another way of multiplying rounds it otherwise",
+            )
         if other.storage.rounding != c.storage.rounding:
             yield True, "both ways of rounding give the same integers here"
         if other.storage.overflow != c.storage.overflow:

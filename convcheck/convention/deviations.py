@@ -24,6 +24,7 @@ from convcheck.convention.channels import (
     reread,
     stored_image,
 )
+from convcheck.convention.multiplier import MULTIPLIERS
 from convcheck.convention.steps import ACTIVATIONS, Activation
 from convcheck.convention.storage import OVERFLOWS, ROUNDINGS
 from convcheck.errors import InputError
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_WAYS = {
+    "real": "in real numbers",
+    "float32": "in float32",
+    "fixed": "in fixed point, rounded once",
+    "fixed_twice": "in fixed point, rounded twice",
+}
 _AXES = {1: {"W": "samples"}, 2: {"H": "rows", "W": "columns"}}
 _AXES[3] = {"D": "depth"} | _AXES[2]
 
@@ -310,6 +317,13 @@ def _storage(c: Convention, arrays: _Arrays) -> Found:
                 f"rounding {rounding}",
                 f"numbers rounded {rounding} instead of {s.rounding}",
                 {"storage": replace(s, rounding=rounding)},
+            )
+    for way in MULTIPLIERS if s.multiplier != "real" else ():
+        if way != s.multiplier:
+            yield (
+                f"multiplier {way}",
+                f"the sums multiplied {_WAYS[way]} instead of {_WAYS[s.multiplier]}",
+                {"storage": replace(s, multiplier=way)},
             )
     for overflow in OVERFLOWS:
         if overflow != s.overflow:

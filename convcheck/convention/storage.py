@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.convention.multiplier import multiplied
+
 Array = NDArray[Any]
 
 PRECISIONS: Mapping[str, float] = MappingProxyType(
@@ -28,12 +30,15 @@ class Storage:
     """How a number is stored: ``zero_point`` is added, then it is rounded, then made to fit.
 
     A float's dtype rounds to nearest, ties to even, whatever ``rounding`` and ``overflow`` say.
+    A ``multiplier`` that is not real makes the number by integer arithmetic; then the zero point
+    is added to what was rounded.
     """
 
     dtype: str = "uint8"
     zero_point: int = 0
     rounding: str = "half_even"
     overflow: str = "saturate"
+    multiplier: str = "real"
 
     @property
     def is_integer(self) -> bool:
@@ -48,12 +53,20 @@ class Storage:
         limits = np.iinfo(self.dtype)
         return float(limits.min), float(limits.max)
 
+    def multiplied(self, y: Array, scale: Array | float) -> Array:
+        """What ``multiplier`` makes of numbers, of accumulators times ``scale``."""
+        return multiplied(y, scale, self.multiplier) if self.is_integer else y
+
     def apply(self, y: Array) -> Array:
-        """The numbers as they are stored."""
+        """The numbers as they are stored, once they are multiplied."""
         if not self.is_integer:
             return round_to(y + self.zero_point if self.zero_point else y, self.dtype)
         dtype, limits = np.dtype(self.dtype), np.iinfo(self.dtype)
-        if y.dtype.kind in "iu":  # numbers that need no rounding, of which float64 might lose some
+        if self.multiplier != "real":
+            y = round_half(y, self.rounding)  # ties as the accumulators have them
+        elif (
+            y.dtype.kind in "iu"
+        ):  # numbers that need no rounding, of which float64 might lose some
             whole = y.astype(np.int64) + self.zero_point
             if self.overflow == "saturate":
                 return np.clip(whole, limits.min, limits.max).astype(dtype)
@@ -98,6 +111,7 @@ class Storage:
             "zero_point": self.zero_point,
             "rounding": self.rounding,
             "overflow": self.overflow,
+            "multiplier": self.multiplier,
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from convcheck.convention.axis import PADDING_MODES
 from convcheck.convention.channels import SPATIAL, spatial
+from convcheck.convention.multiplier import MULTIPLIERS
 from convcheck.convention.steps import ACTIVATIONS, Activation
 from convcheck.convention.storage import (
     FLOATS,
@@ -219,6 +220,7 @@ _STORAGE: Mapping[str, Callable[[str, Any, int], Any]] = {
     "zero_point": lambda key, value, _: whole(key, value),
     "rounding": _one_of(*ROUNDINGS),
     "overflow": _one_of(*OVERFLOWS),
+    "multiplier": _one_of(*MULTIPLIERS),
 }
 
 
@@ -247,8 +249,9 @@ _STORED = {
         "zero_point": _WHOLE,
         "rounding": {"enum": list(ROUNDINGS)},
         "overflow": {"enum": list(OVERFLOWS)},
+        "multiplier": {"enum": list(MULTIPLIERS)},
     },
-    "required": ["dtype", "zero_point", "rounding", "overflow"],
+    "required": ["dtype", "zero_point", "rounding", "overflow", "multiplier"],
     "additionalProperties": False,
 }
 _ACTIVATION = {

@@ -26,6 +26,12 @@ _ROUNDINGS = {
     "down": "rounded down",
 }
 _OVERFLOWS = {"saturate": "saturated", "wrap": "wrapped"}
+_MULTIPLIERS = {
+    "real": "",
+    "float32": ", multiplied in float32",
+    "fixed": ", multiplied in fixed point and rounded once",
+    "fixed_twice": ", multiplied in fixed point and rounded twice",
+}
 _FEW = 4
 """Numbers that are told one by one: as many as a picture has channels."""
 
@@ -266,7 +272,8 @@ def _stored(s: Storage | None) -> str:
     if s is None:
         return "as computed"
     zero = f" with zero point {s.zero_point}" if s.zero_point else ""
-    how = f", {_ROUNDINGS[s.rounding]}, {_OVERFLOWS[s.overflow]}" if s.is_integer else ""
+    how = _MULTIPLIERS[s.multiplier] if s.is_integer else ""
+    how += f", {_ROUNDINGS[s.rounding]}, {_OVERFLOWS[s.overflow]}" if s.is_integer else ""
     return f"as {s.dtype}{zero}{how}"
 
 

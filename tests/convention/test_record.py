@@ -113,6 +113,7 @@ def mappings(draw: st.DrawFn) -> dict[str, object]:
                         "zero_point": st.integers(-200, 200),
                         "rounding": st.sampled_from(["half_even", "toward_zero", "down"]),
                         "overflow": st.sampled_from(["saturate", "wrap"]),
+                        "multiplier": st.sampled_from(["real", "float32", "fixed_twice"]),
                     }
                 ),
             },

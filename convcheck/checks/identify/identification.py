@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import BUDGET, Explored, explore
 from convcheck.checks.identify.forms import noisy
+from convcheck.checks.identify.integers import left_open, multiplied
 from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
@@ -143,6 +144,8 @@ def identify(
     if answer.verdict == "unexplained":
         miss = miss_of(problem, explored, found)
         warnings = (*mute, *_too_few(explored))
+    elif answer.verdict == "identified" and held is not None:
+        warnings = tuple(left_open(problem, held, explored.traits))
     if explored.left_out and answer.verdict != "identified":
         warnings += (f"the search ended early: {explored.left_out}",)
     candidates = answer.candidates
@@ -219,7 +222,7 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
             best = held
         if not held.wrong_count:
             break
-    return best
+    return None if best is None else multiplied(problem, best, explored.traits)
 
 
 WORTH = 0.2
