@@ -161,8 +161,8 @@ def judge(
     if proven:
         return Judged(predicted, residual, bound, np.zeros(residual.shape), beyond, beyond)
     bits = interval_bits(low, high, meant, sigma, uneven=noise.uneven)
-    if claim.storage is not None and claim.storage.multiplier != "real":
-        bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, too
+    if claim.storage is not None:
+        bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, which its rule decides
     # By luck there is none so rare among all elements of a thousand such outputs.
     room = math.log2(max(traits.size, 2)) + MARGIN
     threshold = sigma * rarest(room)
