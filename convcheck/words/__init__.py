@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from convcheck.calls.geometry import Geometry, measure
 from convcheck.convention import KEYS, Convention
 from convcheck.convention.channels import SHARED, bank_kind, is_reread
+from convcheck.convention.preprocessing import preprocessing
 from convcheck.errors import InputError
 from convcheck.words.padding import padding, padding_name, padding_words
 from convcheck.words.plain import along, listed, number
@@ -56,7 +57,7 @@ def describe(
     clauses = [
         f"{output} is the {_kind(c)} of {image}",
         f"{_read(image, c.image_layout, c.image_memory)}{_channels(c)}",
-        *_shifted(c.image_offset, c.image_scale, "channel", "its channels "),
+        *_preprocessed(c),
         f"with {filters}",
         f"{_read(filters, c.filter_layout, c.filter_memory)}{_swapped(c)}",
         *_shifted(c.filter_offset, 1.0, "output channel", "its filters "),
@@ -66,6 +67,7 @@ def describe(
         padding(c) + padding_name(g),
         *_after(c),
         *_written(c),
+        *_gradient(c, image, filters),
     ]
     return ", ".join(clauses)
 
@@ -177,6 +179,40 @@ def _channels(c: Convention) -> str:
 
 def _order(order: Sequence[int] | None) -> str:
     return "as stored" if order is None else ", ".join(map(str, order))
+
+
+def _preprocessed(c: Convention) -> list[str]:
+    """What is done to the image before the sums, by its name where it has one."""
+    name = preprocessing(c)
+    if name is not None:
+        return [f"preprocessed by {name}"]
+    return _shifted(c.image_offset, c.image_scale, "channel", "its channels ")
+
+
+def _gradient(c: Convention, image: str, filters: str) -> list[str]:
+    """Which gradient of a convolution this is, where its layouts say so."""
+    stored, bank = (
+        [axis for axis in layout if axis not in c.spatial]
+        for layout in (c.image_layout, c.filter_layout)
+    )
+    spread = max(c.input_dilation) > 1
+    if stored == ["C", "N"] and bank == ["I", "O"] and not (c.flip or spread):
+        stride = f"stride {along(c, c.dilation)}" if max(c.dilation) > 1 else "stride 1"
+        dilation = f" and dilation {along(c, c.stride)}" if max(c.stride) > 1 else ""
+        return [
+            (
+                f"which is the gradient with respect to the filters of a convolution with {stride}"
+                f"{dilation}: {image} is its image, {filters} the gradient of its output"
+            )
+        ]
+    if bank == ["I", "O"] and c.flip == tuple(c.spatial) and not spread and c.groups == 1:
+        return [
+            (
+                "which is the gradient with respect to the image of a cross-correlation "
+                f"with {filters} as OI{c.spatial}"
+            )
+        ]
+    return []
 
 
 def _shifted(offset: Numbers, scale: Numbers, channel: str, each: str) -> list[str]:

@@ -13,7 +13,11 @@ _ALONG = {"D": "in depth", "H": "down", "W": "across"}
 
 
 def number(value: float) -> str:
-    """The number, as 1/9 where it is one over a whole number."""
+    """The number, as 1/9 where it is one over a whole number, or 1/58.395 over a short one."""
+    if 1e-9 < abs(value) < 1 and len(repr(value)) > 12:
+        under = float(f"{1 / value:.9g}")
+        if 1 / under == value:
+            return f"{'-' if under < 0 else ''}1/{number(abs(under))}"
     whole = round(1 / value) if abs(value) > 1e-9 else 0
     if abs(whole) > 1 and 1 / whole == value:
         return f"1/{whole}" if whole > 0 else f"-1/{-whole}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -468,3 +469,40 @@ def test_no_activation_is_named_but_in_its_table() -> None:
     for path in files:
         quoted = set(re.findall(r"""["'](\w+)["']""", path.read_text(encoding="utf-8")))
         assert not quoted & set(ACTIVATIONS), path
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {
+                "image_offset": [123.675, 116.28, 103.53],
+                "image_scale": [1 / 58.395, 1 / 57.12, 1 / 57.375],
+            },
+            "preprocessed by ImageNet's mean and deviation, on pixels over 255,",
+        ),
+        (
+            {"image_offset": [103.939, 116.779, 123.68]},
+            "preprocessed by ImageNet's mean, as Caffe takes it off, BGR,",
+        ),
+        (
+            {"image_offset": [1, 2, 3], "image_scale": [1 / 58.395, 0.5, 1]},
+            "its channels minus 1, 2 and 3, its channels times 1/58.395, 1/2 and 1,",
+        ),
+        (
+            {
+                "image_layout": "CNHW",
+                "filter_layout": "IOHW",
+                "output_layout": "CNHW",
+                "dilation": 2,
+            },
+            "the gradient with respect to the filters of a convolution with stride 2: IMG is",
+        ),
+        (
+            {"filter_layout": "IOHW", "flip": ["H", "W"], "padding": 2},
+            "the gradient with respect to the image of a cross-correlation with W as OIHW",
+        ),
+    ],
+)
+def test_what_has_a_name_is_called_by_it(keys: dict[str, Any], said: str) -> None:
+    assert said in describe(Convention(**keys))
