@@ -201,7 +201,13 @@ def test_a_claim_is_said_as_json_has_it() -> None:
         assert json.dumps(wanted, separators=(",", ":")) in table.render(given, Style())
 
 
-UINT8 = {"dtype": "uint8", "zero_point": 0, "rounding": "half_even", "overflow": "saturate"}
+UINT8 = {
+    "dtype": "uint8",
+    "zero_point": 0,
+    "rounding": "half_even",
+    "overflow": "saturate",
+    "multiplier": "real",
+}
 
 
 @pytest.mark.parametrize("verdict", BY_HAND)
