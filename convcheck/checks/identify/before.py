@@ -38,6 +38,8 @@ LOOSE = 0.05
 """Of a channel's spread: what may be left of it."""
 WORSE = 1.5
 """By how much more may be left by fewer numbers."""
+ROUNDOFF = 1e-13
+"""Of the largest sum: what is left where nothing else is."""
 AROUND = 6
 """So many whole offsets on either side of an estimate are looked at."""
 ERRORS = 4.0
@@ -154,7 +156,8 @@ def _offsets(
     s = factors.output[channels]
     known = s != 0
     a = np.broadcast_to(np.asarray(factors.image, float), parts.products.shape[1:])
-    t = y / np.where(known, s, 1.0) - parts.products @ a + factors.shift * parts.samples
+    sums = parts.products @ a - factors.shift * parts.samples
+    t = y / np.where(known, s, 1.0) - sums
     each = -parts.taps * a
     one = each.sum(axis=1, keepdims=True) + factors.shift * parts.count[:, None]
     room = WORSE * factors.left / float(np.median(np.abs(s[known])))
@@ -171,7 +174,7 @@ def _offsets(
             if fit is None:
                 continue
             # Schwarz's criterion: what is left, and so many numbers.
-            size = max(fit.left, 1e-9 * room)
+            size = max(fit.left, 1e-9 * room, ROUNDOFF * float(np.abs(sums).max()))
             cost = len(z) * np.log(size) + 0.5 * (x.shape[1] + biases) * np.log(len(z))
             if cost < least:
                 best, least = fit, cost
