@@ -20,9 +20,9 @@ RNG = np.random.default_rng(DRAWN_FROM)
 
 LAYERS = {
     "NHWC": (("NHWC", "HWIO", "NHWC"), (1, 12, 14, 3), (3, 3, 3, 5), 1),
-    "NHWC, stride 2": (("NHWC", "HWIO", "NHWC"), (1, 13, 15, 3), (3, 3, 3, 5), 2),
+    "NHWC, stride 2": (("NHWC", "HWIO", "NHWC"), (1, 12, 14, 3), (3, 3, 3, 5), 2),
     "NCHW": (("NCHW", "OIHW", "NCHW"), (2, 3, 12, 14), (5, 3, 3, 3), 1),
-    "NCHW, stride 2": (("NCHW", "OIHW", "NCHW"), (2, 3, 13, 15), (5, 3, 3, 3), 2),
+    "NCHW, stride 2": (("NCHW", "OIHW", "NCHW"), (2, 3, 12, 13), (5, 3, 3, 3), 2),
     "NWC": (("NWC", "WIO", "NWC"), (2, 40, 3), (4, 3, 5), 1),
     "NWC, stride 2": (("NWC", "WIO", "NWC"), (2, 41, 3), (4, 3, 5), 2),
     "NDHWC": (("NDHWC", "DHWIO", "NDHWC"), (1, 6, 7, 8, 3), (3, 3, 3, 3, 4), 1),
@@ -57,7 +57,7 @@ def test_of_the_image(name: str) -> None:
     not_claimed(above, w, 1.01 * dx, flip=letters, input_dilation=stride, scale=1.0)
 
 
-@pytest.mark.parametrize("name", one_in(3, LAYERS))
+@pytest.mark.parametrize("name", ["NCHW", "NCHW, stride 2", "NWC, stride 2"])
 def test_of_the_filters(name: str) -> None:
     x, _, above, _, dw, stride = gradients(name)
     explain(x, above, dw, flip=(), dilation=stride)

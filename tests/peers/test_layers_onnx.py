@@ -12,6 +12,7 @@ import pytest
 from explained import explain, not_claimed, verdict
 from few import one_in
 
+from convcheck.convention import Convention
 from convcheck.engine import convolve
 
 onnx = pytest.importorskip("onnx")
@@ -122,7 +123,7 @@ def exact(x: Array, w: Array, values: dict[str, Any]) -> Array:
     sums = convolve(
         x.astype(float) - float(values["xz"]),
         w.astype(float),
-        {"image_layout": "NCHW", "output_layout": "NCHW", "padding": [[1, 1], [1, 1]]},
+        Convention(image_layout="NCHW", output_layout="NCHW", padding=1),
     )
     scales = np.broadcast_to(values["ws"], len(w)) * float(values["xs"]) / float(values["ys"])
     per_channel = (slice(None), None, None)

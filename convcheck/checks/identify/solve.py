@@ -91,6 +91,8 @@ def solve(
     has not been tried when the clock is at ``ends`` is left.
     """
     best: Form | None = None
+    if np.any(np.asarray(c.image_scale) != 1) or np.any(np.mod(c.image_offset, 1)):
+        quantum = 0.0  # what was done to the image left no multiples of anything
     for claim in every:
         # Operands that were rounded are no longer multiples of what divides the data.
         lossless = quantum / claim.unit if claim.precision is None else 0.0
