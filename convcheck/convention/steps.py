@@ -339,7 +339,8 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "tensorflow": "tf.nn.relu6({y} + 3) / 6",
                 "onnx": "HardSigmoid(alpha=1/6, beta=0.5)",
             },
-            evaluated=1.0,
+            evaluated=0.5,
+            cancels=0.2,  # x + 3 is rounded, and divided by 6
             steepest=lambda: 1 / 6,
         ),
         "hard_swish": Kind(

@@ -47,6 +47,32 @@ def assert_gives(
     assert away.max() <= digits.get(kind, 1e-13) * size
 
 
+def not_claimed(image: Any, filters: Any, output: Any, **keys: Any) -> None:
+    """An output made otherwise is not identified as a convention with all of these ``keys``.
+
+    Where something is identified it has to give the output again, so that it is another truth.
+    """
+    image, filters, output = (np.asarray(a) for a in (image, filters, output))
+    result = identify(image, filters, output)
+    if result.verdict != "identified":
+        return
+    convention = result.candidates[0].convention
+    wanted = normalized(keys, convention.rank)
+    same = all(_close(getattr(convention, key), value) for key, value in wanted.items())
+    assert not same, convention
+    assert_gives(convention, image, filters, output)
+
+
+def _close(one: Any, other: Any) -> bool:
+    """Whether two values of a key are equal, numbers to six digits."""
+    if one == other:
+        return True
+    try:
+        return np.allclose(one, other, rtol=1e-6, atol=1e-6)
+    except (TypeError, ValueError):
+        return False
+
+
 def verdict(image: Any, filters: Any, output: Any) -> IdentifyResult:
     """The whole answer."""
     return identify(np.asarray(image), np.asarray(filters), np.asarray(output))

@@ -218,17 +218,20 @@ def _strides(
 
 
 @lru_cache(256)
-def far_ways(size: int, kernel: int, outputs: int, *, deep: bool) -> tuple[Way, ...]:
+def far_ways(
+    size: int, kernel: int, outputs: int, *, deep: bool, long: bool = False
+) -> tuple[Way, ...]:
     """The ways of the dilations above the common ones that the sizes allow.
 
     Of the first of them all, while they are not too many; of larger ones those that are padded as
     layers are: nowhere, on one side, or on both alike. So are all of an image that is ``deep``.
+    ``long``: a kernel of the bank's other axes is, and common dilations were not tried with it.
     """
     if kernel == 1:
         return ways(size, 1, outputs)
     if kernel > IMAGE:
         return tuple(_long_ways(size, kernel, outputs, 3))
-    common = DILATIONS[1] if deep else 1 if kernel > LONG else DILATIONS[-1]
+    common = 1 if long or kernel > LONG else DILATIONS[1] if deep else DILATIONS[-1]
     found: list[Way] = []
     options = 0
     last = (2 * size + outputs) // (kernel - 1)

@@ -38,6 +38,10 @@ LOOSE = 0.05
 """Of a channel's spread: what may be left of it."""
 WORSE = 1.5
 """By how much more may be left by fewer numbers."""
+LUCK = 2.0
+"""Of the root of the elements: what more numbers have to save."""
+ROUNDOFF = 1e-13
+"""Of the largest sum: what is left where nothing else is."""
 AROUND = 6
 """So many whole offsets on either side of an estimate are looked at."""
 ERRORS = 4.0
@@ -154,7 +158,8 @@ def _offsets(
     s = factors.output[channels]
     known = s != 0
     a = np.broadcast_to(np.asarray(factors.image, float), parts.products.shape[1:])
-    t = y / np.where(known, s, 1.0) - parts.products @ a + factors.shift * parts.samples
+    sums = parts.products @ a - factors.shift * parts.samples
+    t = y / np.where(known, s, 1.0) - sums
     each = -parts.taps * a
     one = each.sum(axis=1, keepdims=True) + factors.shift * parts.count[:, None]
     room = WORSE * factors.left / float(np.median(np.abs(s[known])))
@@ -170,9 +175,11 @@ def _offsets(
             fit = _fit(x, z, room)
             if fit is None:
                 continue
-            # Schwarz's criterion: what is left, and so many numbers.
-            size = max(fit.left, 1e-9 * room)
+            # Schwarz's criterion: what is left, and so many numbers. How much is left is only
+            # known to a part of the root of how many elements there are.
+            size = max(fit.left, 1e-9 * room, ROUNDOFF * float(np.abs(sums).max()))
             cost = len(z) * np.log(size) + 0.5 * (x.shape[1] + biases) * np.log(len(z))
+            cost += LUCK * np.sqrt(len(z)) * ((x.shape[1] > 1) + (biases > 0))
             if cost < least:
                 best, least = fit, cost
     if best is None:
@@ -280,5 +287,6 @@ def _fit(x: Array, z: Array, room: float, *, level: bool = False) -> _Fit | None
     if kept.mean() < 0.6 or left > room + 1e-12 * float(np.abs(z).max()):
         return None
     spread = np.linalg.inv(columns[kept].T @ columns[kept])
-    errors = left * np.sqrt(np.diag(spread)) + 1e-15 * np.abs(numbers)
+    # Where nothing is left, the arithmetic of the fit itself is what they are off by.
+    errors = left * np.sqrt(np.diag(spread)) + ROUNDOFF * float(np.abs(numbers).max())
     return _Fit((numbers / sizes)[: x.shape[1]], (errors / sizes)[: x.shape[1]], left)

@@ -91,6 +91,8 @@ def solve(
     has not been tried when the clock is at ``ends`` is left.
     """
     best: Form | None = None
+    if np.any(np.asarray(c.image_scale) != 1) or np.any(np.mod(c.image_offset, 1)):
+        quantum = 0.0  # what was done to the image left no multiples of anything
     for claim in every:
         # Operands that were rounded are no longer multiples of what divides the data.
         lossless = quantum / claim.unit if claim.precision is None else 0.0
@@ -130,7 +132,36 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
     coarse = best.convention.bias is not None and ground.claim.storage is None
     while coarse and (finer := _sharper(ground, best)).total < best.total:
         best = finer
-    return best
+    return min([best, *_plainer(ground, best)], key=lambda form: form.total)
+
+
+def _plainer(ground: Ground, form: Form) -> Iterator[Form]:
+    """The form with plain values of its activation, or one without values that does the same.
+
+    Values are read off beside numbers that are not known to their last digit, and make up for it.
+    """
+    activation, scale, bias = _numbers_of(form)
+    if activation is None or not activation.values:
+        return
+    plain = tuple(plainest(x - 1e-5 * abs(x), x + 1e-5 * abs(x)) for x in activation.values)
+    found = Activation(activation.name, plain)
+    made = ground.made(scale, bias)
+    same = [
+        Activation(name)
+        for name, kind in ACTIVATIONS.items()
+        if not kind.parameters and np.array_equal(kind.apply(made), found.apply(made))
+    ]
+    for other in (found, *same):
+        if other == activation:
+            continue
+        yield ground.form(other, scale, bias)
+        if bias is None:
+            continue
+        low, high = _intervals(ground, None, np.abs(ground.beside(scale)) * ground.own, other)
+        near = again(ground.sums.values, low, high, ground.members, scale, biased=True)
+        if near is not None:
+            yield ground.form(other, *near)
+            yield _sharper(ground, ground.form(other, *near))
 
 
 def _numbers_of(form: Form) -> tuple[Any, Any, Any]:
@@ -149,7 +180,8 @@ def _sharper(ground: Ground, form: Form) -> Form:
     c = form.convention
     noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
     own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, own)
+    own = np.abs(ground.beside(c.scale)) * own
+    low, high = _intervals(ground, None, own, c.activation)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
     return ground.form(c.activation, c.scale, found)
@@ -229,13 +261,20 @@ def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> I
         yield from _real_forms(ground, name, known)
 
 
-def _intervals(ground: Ground, name: str | None, own: Array) -> tuple[Array, Array]:
-    """Between which numbers ``scale * sum + bias`` was, of sums with these errors."""
+def _intervals(
+    ground: Ground, name: str | None, own: Array, known: Activation | None = None
+) -> tuple[Array, Array]:
+    """Between which numbers ``scale * sum + bias`` was, of sums with these errors.
+
+    Under an activation by its ``name``, whatever its values, or under a ``known`` one.
+    """
     # What lies beyond an end where all was cut off is no other end.
     y, storage = np.clip(ground.values, *ground.traits.limits), ground.claim.storage
     slack = INLIER * (own + 0.5 * ground.traits.unit * np.abs(y))
     low, high = (y, y) if storage is None else storage.interval(y)
     low, high = low - slack, high + slack
+    if known is not None:
+        return known.preimage(low, high)
     if name is not None:
         preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
         with np.errstate(all="ignore"):
@@ -264,19 +303,34 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
 def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
     y = ground.values
     y = np.where(y == np.clip(y, *ground.traits.limits), y, np.nan)
-    low, high = _intervals(ground, name, ground.own)
-    sharp = is_sharp(ground.claim)
-    pairs: Iterable[tuple[Any, Any]] = (
-        numbers(ground.sums.values, low, high, ground.members, sharp=sharp)
-        if known is None
-        else dict.fromkeys((known, (1.0, None)))
-    )
-    for scale, bias in pairs:
-        made = ground.made(scale, bias)
-        if known is None and np.mean((low <= made) & (made <= high)) < LEAST:
-            continue
-        for activation in [None] if name is None else _with_values(name, y, made):
-            yield ground.form(activation, scale, bias)
+    own, found = ground.own, known
+    for _ in range(2):
+        low, high = _intervals(ground, name, own)
+        sharp = is_sharp(ground.claim)
+        pairs: Iterable[tuple[Any, Any]] = (
+            numbers(ground.sums.values, low, high, ground.members, sharp=sharp)
+            if known is None
+            else dict.fromkeys((known, (1.0, None)))
+        )
+        for scale, bias in pairs:
+            made = ground.made(scale, bias)
+            if known is None and np.mean((low <= made) & (made <= high)) < LEAST:
+                continue
+            if isinstance(scale, tuple) and bias is not None:
+                found = scale, bias
+            for activation in [None] if name is None else _with_values(name, y, made):
+                yield ground.form(activation, scale, bias)
+        if sharp or known is not None or found is None:
+            return
+        # Errors of the sums are scaled as they are: then numbers are known to more digits.
+        sizes = np.abs(found[0])
+        if not 0 < np.median(sizes) < SMALL:
+            return
+        own = np.where(sizes > 0, sizes, np.median(sizes))[ground.channels] * ground.own
+
+
+SMALL = 0.25
+"""A scale below which errors of sums are far less than those of a scale of 1."""
 
 
 def _with_values(name: str, y: Array, made: Array) -> list[Activation]:

@@ -18,6 +18,7 @@ from convcheck.checks.identify import votes
 from convcheck.checks.identify.axes import (
     DILATIONS,
     IMAGE,
+    LONG,
     Table,
     Way,
     far_ways,
@@ -307,7 +308,8 @@ def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
     size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
     dilations: tuple[int, ...] = DILATIONS
     if one.far:
-        return far_ways(size, kernel, outputs, deep=len(reading.taps) == 3)
+        deep, long = len(reading.taps) == 3, max(reading.taps) > LONG
+        return far_ways(size, kernel, outputs, deep=deep, long=long)
     if len(reading.taps) == 3 and not one.wide:
         dilations = DILATIONS[:2]  # the others with what is rarer
     return ways(
