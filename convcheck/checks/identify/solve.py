@@ -149,7 +149,7 @@ def _sharper(ground: Ground, form: Form) -> Form:
     c = form.convention
     noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
     own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, own)
+    low, high = intervals(ground, None if c.activation is None else c.activation.name, own)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
     return ground.form(c.activation, c.scale, found)
@@ -229,7 +229,7 @@ def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> I
         yield from _real_forms(ground, name, known)
 
 
-def _intervals(ground: Ground, name: str | None, own: Array) -> tuple[Array, Array]:
+def intervals(ground: Ground, name: str | None, own: Array) -> tuple[Array, Array]:
     """Between which numbers ``scale * sum + bias`` was, of sums with these errors."""
     # What lies beyond an end where all was cut off is no other end.
     y, storage = np.clip(ground.values, *ground.traits.limits), ground.claim.storage
@@ -256,7 +256,7 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
         return None
     plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
     ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, ground.own)
+    low, high = intervals(ground, None if c.activation is None else c.activation.name, ground.own)
     found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)
     return None if found is None else ground.form(c.activation, *found)
 
@@ -264,7 +264,7 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
 def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
     y = ground.values
     y = np.where(y == np.clip(y, *ground.traits.limits), y, np.nan)
-    low, high = _intervals(ground, name, ground.own)
+    low, high = intervals(ground, name, ground.own)
     sharp = is_sharp(ground.claim)
     pairs: Iterable[tuple[Any, Any]] = (
         numbers(ground.sums.values, low, high, ground.members, sharp=sharp)
