@@ -149,6 +149,7 @@ def _sharper(ground: Ground, form: Form) -> Form:
     c = form.convention
     noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
     own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
+    own = own * np.abs(ground.beside(c.scale))
     low, high = intervals(ground, None if c.activation is None else c.activation.name, own)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
@@ -271,12 +272,32 @@ def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None)
         if known is None
         else dict.fromkeys((known, (1.0, None)))
     )
+    near: tuple[Any, Any] | None = None
     for scale, bias in pairs:
         made = ground.made(scale, bias)
-        if known is None and np.mean((low <= made) & (made <= high)) < LEAST:
+        share = np.mean((low <= made) & (made <= high))
+        if known is None and share < LEAST:
             continue
+        near = (scale, bias) if share > HALF else near
         for activation in [None] if name is None else _with_values(name, y, made):
             yield ground.form(activation, scale, bias)
+    if known is None and near is not None and not sharp and _shrinks(near[0]):
+        # The sums' own errors shrink with them: numbers are told to more digits than by errors as
+        # large as they are.
+        low, high = intervals(ground, name, ground.own * np.abs(ground.beside(near[0])))
+        for scale, bias in numbers(ground.sums.values, low, high, ground.members):
+            made = ground.made(scale, bias)
+            if np.mean((low <= made) & (made <= high)) >= LEAST:
+                for activation in [None] if name is None else _with_values(name, y, made):
+                    yield ground.form(activation, scale, bias)
+
+
+SHRINKING = 0.5
+"""Scales of this size and below make intervals for the sums as they are too wide."""
+
+
+def _shrinks(scale: Any) -> bool:
+    return bool(np.median(np.abs(scale)) < SHRINKING)
 
 
 def _with_values(name: str, y: Array, made: Array) -> list[Activation]:

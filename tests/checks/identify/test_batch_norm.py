@@ -123,6 +123,20 @@ def test_what_was_done_in_its_place(name: str, given: float) -> None:
     assert found.bias is None
 
 
+@pytest.mark.parametrize("size", [10.0, 255.0])
+def test_images_of_large_numbers(size: float) -> None:
+    """The scales are small then, and so is what rounding of the sums does to OUT."""
+    norm = replace(NORM, mean=size * NORM.mean, var=size**2 * NORM.var)
+    scale = norm.gamma / np.sqrt(norm.var + norm.eps)
+    keys = {"scale": tuple(scale), "bias": tuple(norm.beta - norm.mean * scale)}
+    image = (size * IMAGE).astype(np.float32)
+    out = made(image, FILTERS, **keys).astype(np.float32)
+    found = identify(image, FILTERS, out, batch_norm=norm, budget=LONG)
+    assert found.verdict == "identified"
+    assert found.batch_norm is not None
+    assert found.batch_norm.holds
+
+
 def test_statistics_of_the_batch() -> None:
     sums = made(IMAGE, FILTERS)
     eps = 1e-3
