@@ -13,7 +13,7 @@ from convcheck._version import __version__
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult, audit
     from convcheck.checks.compare import CompareResult, compare
-    from convcheck.checks.identify import IdentifyResult, identify
+    from convcheck.checks.identify import BatchNorm, IdentifyResult, identify
     from convcheck.checks.verify import VerifyResult, verify
     from convcheck.convention import Convention
     from convcheck.engine import convolve
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditResult",
+    "BatchNorm",
     "CompareResult",
     "ConvcheckError",
     "Convention",
@@ -37,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "AuditResult": "convcheck.checks.audit",
+    "BatchNorm": "convcheck.checks.identify",
     "CompareResult": "convcheck.checks.compare",
     "ConvcheckError": "convcheck.errors",
     "Convention": "convcheck.convention",

@@ -98,6 +98,14 @@ def load_all(operand: str, spec: str) -> Iterator[tuple[str, Tensor | InputError
                 yield each, _tensor(operand, each, found)
 
 
+def contents(operand: str, spec: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """The file of ``FILE::NAME``, the name where there is one, and the names of all its arrays."""
+    with _about(operand, spec):
+        path, name = _split(spec)
+        with _open(path) as opened:
+            return path, name, tuple(each for each in opened.names if each is not None)
+
+
 def _subject(operand: str, spec: str) -> str:
     return f"{operand}: {'- (standard input)' if spec == '-' else shown(spec)}"
 

@@ -1,6 +1,7 @@
 """Write what the JSON schemas have of the package: ``python docs/schemas.py``.
 
-A convention's keys and values are the record's, the rows of a table are compare's, and the version
+A convention's keys and values are the record's, the rows of a table are compare's or a
+batch normalization's, and the version
 is the vocabulary's. All else in ``convcheck/schemas`` is written by hand and stays as it is.
 ``tests/test_schemas.py`` holds the files to what this makes.
 """
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from convcheck.checks.compare import rows_of  # noqa: E402 - the tree that this script is in
+from convcheck.checks.identify.batch_norm import MORE, ROWS  # noqa: E402
 from convcheck.convention import NAMED, convention_schema  # noqa: E402
 from convcheck.convention.record import SCHEMA  # noqa: E402
 
@@ -37,6 +39,7 @@ def definitions() -> dict[str, dict[str, Any]]:
         "claim": {"description": "The keys that were claimed, as they were given."} | partial,
         "claim_with_rule": {"description": "The same; the padding may be a rule."} | ruled,
         "name": {"enum": list(dict.fromkeys(rows))},
+        "batch_norm_verdict": {"enum": [*ROWS, *MORE]},
     }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from convcheck import cli
+from convcheck.checks.identify.batch_norm import MORE, ROWS
 from convcheck.cli.base import EXTENSIONS, FORMATS
 from convcheck.convention import ACTIVATIONS, KEYS, Convention, Storage
 from convcheck.convention.storage import OVERFLOWS, ROUNDINGS
@@ -164,3 +165,9 @@ def test_the_answer_that_is_worked_out_is_real() -> None:
     parts = ("keys", "numbers", "exceptions", "residual", "literal")
     assert bits.pop("cost") == f"{score.total:.1f}"
     assert bits == {name: f"{getattr(score, name):.1f}" for name in parts}
+
+
+def test_every_verdict_of_a_batch_normalization_has_its_row() -> None:
+    page = DOCS["conventions.md"].split("### Batch normalization")[1].split("###")[0]
+    first = [line.split("|")[1] for line in page.split("\n") if line.startswith("| `")]
+    assert {name for cell in first for name in re.findall(r"`([\w-]+)`", cell)} == {*ROWS, *MORE}

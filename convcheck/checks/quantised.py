@@ -155,8 +155,8 @@ def tried(
     zero: list[float] = []
     bias: list[float] = []
     for z in zeros:
-        least = int(np.ceil(np.min((low - z) / scales) - 0.5))
-        most = int(np.floor(np.max((high - z) / scales) + 0.5))
+        ends = (np.stack([low, high]) - z) / scales
+        least, most = int(np.ceil(ends.min() - 0.5)), int(np.floor(ends.max() + 0.5))
         middle = (least + most) // 2
         some = range(max(least, middle - MOST // 2), min(most, middle + MOST // 2) + 1)
         zero += [float(z)] * len(some)

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from convcheck.cli import batch_norm
 from convcheck.cli.base import (
     ExamplesCommand,
     again,
     check_output,
     emit,
-    load_operands,
     output_options,
 )
 from convcheck.cli.figures import figure_options, identify_figures
@@ -23,7 +23,7 @@ from convcheck.cli.work import Bar, Work, work_options, workers
     cls=ExamplesCommand,
     short_help="Which convention made this output?",
     claim=(
-        "OUT is explained; with --expect, as that says",
+        "OUT is explained; with --expect or --bn, as that says",
         "it is not, or not so; with --strict also: not by one convention alone",
     ),
     examples=[
@@ -35,6 +35,10 @@ from convcheck.cli.work import Bar, Work, work_options, workers
         (
             "fail unless these keys are so",
             """convcheck identify img.npy w.npy out.npy --expect '{"stride": [2, 2]}'""",
+        ),
+        (
+            "is the layer's batch normalization in it as given, with an epsilon of 1e-3?",
+            "convcheck identify img.npy w.npy out.npy --bn mean.npy,var.npy,g.npy,b.npy,1e-3",
         ),
         (
             "an output from a pipe, the answer for a program",
@@ -55,6 +59,13 @@ from convcheck.cli.work import Bar, Work, work_options, workers
     help="Claim that the answer is so: correlation, per-channel, flipped, or a JSON object of a "
     "convention's keys. Exit 1 if it is not.",
 )
+@click.option(
+    "--bn",
+    metavar="MEAN,VAR,GAMMA,BETA[,EPS]",
+    help="Claim that scale and bias are those of this batch normalization: four files, or ARCHIVE "
+    "or ARCHIVE::PREFIX in their place; EPS is 1e-5 by default. Exit 1 if they are not, and what "
+    "was done instead.",
+)
 @click.option("--strict", is_flag=True, help="An answer that is not the only one is exit 1.")
 @click.option(
     "--effort",
@@ -70,6 +81,7 @@ def identify(
     w: str,
     out: str,
     expect: str | None,
+    bn: str | None,
     strict: bool,
     effort: str,
     jobs: int | None,
@@ -93,8 +105,9 @@ def identify(
     from convcheck.convention import parse_partial
 
     claim = None if expect is None else parse_partial(expect)
-    check_output(output["output"], img, w, out)
-    loaded = load_operands(("IMG", img), ("W", w), ("OUT", out))
+    files, eps = ([], None) if bn is None else batch_norm.parse(bn)
+    check_output(output["output"], img, w, out, *files)
+    loaded, norm = batch_norm.load(files, ("IMG", img), ("W", w), ("OUT", out))
     from convcheck.checks.identify import identify as check
     from convcheck.checks.identify.explore import BUDGET
     from convcheck.render.report import Operand, Report
@@ -106,6 +119,7 @@ def identify(
         result = check(
             *arrays,
             expect=claim,
+            batch_norm=batch_norm.batch_norm(norm, eps) if norm else None,
             strict=strict,
             budget=None if effort == "thorough" else BUDGET,
             progress=bar,
@@ -116,6 +130,7 @@ def identify(
     image, filters, given = (Operand.of(tensor) for tensor in loaded)
     drawn, notes = identify_figures(arrays, result, {**output, "memory": memory})
     options = [] if expect is None else ["--expect", expect]
+    options += [] if bn is None else ["--bn", bn]
     options += ["--strict"] if strict else []
     options += ["--effort", effort] if effort != "default" else []
     report = Report(
@@ -126,7 +141,7 @@ def identify(
         result=result,
         exit_code=result.exit_code,
         seconds=seconds,
-        warnings=(*(w for t in loaded for w in t.warnings), *result.warnings, *notes),
+        warnings=(*(w for t in (*loaded, *norm) for w in t.warnings), *result.warnings, *notes),
         replay=again("identify", options, img, w, out),
         **drawn,
     )

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.render.convention_words import calls, sentence
 from convcheck.render.figures_json import figures
-from convcheck.render.identify_words import claim
+from convcheck.render.identify_words import batch_norm, claim
 from convcheck.render.json_parts import head, number
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
     from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.checks.identify.batch_norm import Normalized
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
     from convcheck.score import Score
@@ -29,6 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "elapsed_s": round(result.elapsed, 6),
         "expect": claim(result),
         "expect_met": result.expect_met,
+        "batch_norm": None if result.batch_norm is None else _batch_norm(result),
         "strict": result.strict,
         "reasons": list(result.reasons),
         "remedy": result.remedy,
@@ -36,6 +38,28 @@ def document(report: Report) -> dict[str, Any]:
         "warnings": list(report.warnings),
         **figures(report),
     }
+
+
+def _batch_norm(result: IdentifyResult) -> dict[str, Any]:
+    found: Normalized = result.batch_norm  # type: ignore[assignment]
+    return {
+        "verdict": found.verdict,
+        "holds": found.holds,
+        "in_words": batch_norm(result),
+        "eps_given": found.given,
+        "eps": found.eps,
+        "eps_left": None if found.left is None else list(found.left),
+        "convolution_bias": None if found.bias is None else list(found.bias),
+        "also": list(found.also),
+        "channels_off": found.off,
+        "channel": found.channel,
+        "found": _line(found.found),
+        "expected": _line(found.expected),
+    }
+
+
+def _line(pair: tuple[float, float] | None) -> dict[str, Any] | None:
+    return None if pair is None else dict(zip(("scale", "bias"), map(number, pair), strict=True))
 
 
 def _audit(audit: AuditResult) -> dict[str, Any]:

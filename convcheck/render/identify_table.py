@@ -10,7 +10,14 @@ from rich.text import Text
 from convcheck.calls import CANNOT
 from convcheck.render import figures
 from convcheck.render.convention_words import audit_command, calls, sentence, short_json
-from convcheck.render.identify_words import evidence, expectation, nearest, score, verdict_line
+from convcheck.render.identify_words import (
+    batch_norm,
+    evidence,
+    expectation,
+    nearest,
+    score,
+    verdict_line,
+)
 from convcheck.render.terminal import operand_lines, text, to_string
 from convcheck.words import differences, mended
 
@@ -43,7 +50,12 @@ def render(report: Report, style: Style) -> str:
     verdict = text(verdict_line(report), style, look, whole=style.quiet)
     if style.quiet:
         return to_string([verdict], style)
-    parts = [verdict, *(text(line, style) for line in expectation(result)), Text()]
+    parts = [verdict, *(text(line, style) for line in expectation(result))]
+    if result.batch_norm is not None:
+        numbers = batch_norm(result)
+        shown = [_cut(line) for line in numbers] if style.width is not None else numbers
+        parts += [text(line, style) for line in shown]
+    parts.append(Text())
     parts += operand_lines(report.operands, style)
     parts.append(Text())
     body = list(_BODIES[result.verdict](report, result))
@@ -70,7 +82,7 @@ def _cut(line: str) -> str:
 def lines(report: Report) -> list[str]:
     """The report's sentences, without its operands; a line of two spaces is code."""
     result: IdentifyResult = report.result
-    said = [verdict_line(report), *expectation(result), ""]
+    said = [verdict_line(report), *expectation(result), *batch_norm(result), ""]
     return [*said, *_BODIES[result.verdict](report, result)]
 
 

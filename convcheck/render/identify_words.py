@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from convcheck.checks.identify.batch_norm import (
+    BIAS,
+    BOTH,
+    EPSILON_ROW,
+    MORE,
+    NOT_JUDGED,
+    ROWS,
+    USUAL,
+)
 from convcheck.convention import Convention
 from convcheck.errors import InputError
 from convcheck.render.convention_words import compact, sentence
@@ -12,6 +22,7 @@ from convcheck.words import differences
 
 if TYPE_CHECKING:
     from convcheck.checks.identify import Candidate, IdentifyResult
+    from convcheck.checks.identify.batch_norm import Normalized
     from convcheck.checks.identify.nearest import Miss
     from convcheck.render.report import Report
 
@@ -75,6 +86,54 @@ def expectation(result: IdentifyResult) -> list[str]:
     found = "; ".join(differences(result.candidates[0].convention, other))
     one = f"It has {found}." if len(result.candidates) == 1 else f"The first has {found}."
     return ["Expected:", asked, one]
+
+
+def batch_norm(result: IdentifyResult) -> list[str]:
+    """What became of the batch normalization that was given; a line of two spaces is numbers."""
+    found = result.batch_norm
+    if found is None:
+        return []
+    lines = [f"Batch normalization: {_normalized(found)}."]
+    if found.bias is not None:
+        told = [None if b is None else float(f"{b:.7g}") for b in found.bias]
+        lines += ["The convolution's bias, for each output channel:", f"  {json.dumps(told)}"]
+    if found.also:
+        said = "; or ".join(_row(name) for name in found.also)
+        lines.append(f"This data does not tell that from: {said}.")
+    if found.left is not None and found.left[1] > WIDE * found.left[0]:
+        least, most = (f"{end:.2g}" for end in found.left)
+        lines.append(f"This data does not tell ε: any from {least} to {most} fits as well.")
+    if found.found is not None and found.expected is not None:
+        (a, b), (c, d) = ((f"{v:.7g}" for v in pair) for pair in (found.found, found.expected))
+        off = "1 output channel is" if found.off == 1 else f"{found.off} output channels are"
+        lines.append(
+            f"{off} off, most of all channel {found.channel}: scale {a} and bias {b} in OUT, {c} "
+            f"and {d} by what was given."
+        )
+    return lines
+
+
+WIDE = 2.0
+"""So many times as large as the least is the largest ε where data do not tell it."""
+
+
+def _row(name: str) -> str:
+    return ROWS[name].words if name in ROWS else MORE[name]
+
+
+def _normalized(found: Normalized) -> str:
+    if found.holds is None:
+        return f"not judged, as {MORE[NOT_JUDGED]}"
+    if found.eps is None:
+        return "what was given is not what was done"
+    if found.holds:
+        return f"as given, with an ε of {found.eps:g}"
+    row = BIAS if found.verdict == BOTH else found.verdict
+    clauses = [] if row == EPSILON_ROW else [_row(row)]
+    if found.eps != found.given:
+        whose = f": {USUAL[found.eps]}" if found.eps in USUAL else ""
+        clauses.append(f"with an ε of {found.eps:g}, not {found.given:g}{whose}")
+    return f"not as given, but {', and '.join(clauses)}"
 
 
 def score(result: IdentifyResult) -> str:

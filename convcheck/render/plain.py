@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _PLAIN = str.maketrans(
     {"Σ": "sum", "−": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->", "…": "...", "·": "*"}
+    | {"ε": "eps", "γ": "gamma", "β": "beta"}
 )
 
 

@@ -101,10 +101,9 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The result's, or that it is not what ``--expect`` said of identify's."""
-        met = getattr(self.result, "expect_met", None)
-        found: str = self.result.verdict
-        return "not-as-expected" if self.command == "identify" and met is False else found
+        """The result's, or that it is not what ``--expect`` or ``--bn`` said of identify's."""
+        claimed = self.command != "identify" or self.result.as_claimed
+        return str(self.result.verdict) if claimed else "not-as-expected"
 
     @property
     def operands(self) -> dict[str, Operand]:

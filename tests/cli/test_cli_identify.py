@@ -18,6 +18,7 @@ from command import FIXTURES, Ended, called, environment, in_process, run, shown
 from convcheck.calls import CANNOT, LIBRARIES
 from convcheck.convention import KEYS, Convention
 from convcheck.engine import convolve
+from convcheck.render.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -338,12 +339,14 @@ def test_one_array_from_stdin(case: Any) -> None:
 def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
     for name, array in made(whole(11, 13), whole(2, 3), FLAT.replace(stride=2)).items():
         np.save(tmp_path / name, array)
+    for name, number in {"mean": 0.0, "var": 0.999, "g": 1.0, "b": 0.0}.items():
+        np.save(tmp_path / name, np.array([number]))
     (tmp_path / "make.py").write_text(
         "import sys, pathlib; sys.stdout.buffer.write(pathlib.Path('out.npy').read_bytes())\n"
     )
     text = called("identify", "--help").out.partition("Usage:")[0]
     examples = [line.strip() for line in text.splitlines()[1:] if "convcheck " in line]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         ended = shown(example, tmp_path)
         assert (ended.code, ended.err) == (0, ""), example
@@ -361,3 +364,136 @@ def test_the_fixture_is_the_layer_that_made_it() -> None:
         padding=[[0, 1], [0, 1]],
     )
     assert np.array_equal(convolve(image, filters, layer), output)
+
+
+# --- a batch normalization that is given -------------------------------------------------------
+
+
+FILTERS, CHANNELS = normal(4, 3, 3, 2), 4
+NORM = {
+    "running_mean": np.linspace(-1, 1, CHANNELS),
+    "running_var": np.linspace(0.5, 2, CHANNELS),
+    "weight": np.linspace(0.6, 1.4, CHANNELS),
+    "bias": np.linspace(1, -0.5, CHANNELS),
+}
+FOUR = "running_mean.npy,running_var.npy,weight.npy,bias.npy"
+
+
+@pytest.fixture(scope="module")
+def normalized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image, filters, outputs of them, and the batch normalization of epsilon 1e-5."""
+    folder = tmp_path_factory.mktemp("normalized")
+    image = normal(3, 12, 13)
+    np.save(folder / "img.npy", image)
+    np.save(folder / "w.npy", FILTERS)
+    for name, array in NORM.items():
+        np.save(folder / name, array)
+    for name, eps, own in (("out", 1e-5, 0.0), ("keras", 1e-3, 0.0), ("biased", 1e-5, 0.25)):
+        scale = NORM["weight"] / np.sqrt(NORM["running_var"] + eps)
+        bias = NORM["bias"] + (own - NORM["running_mean"]) * scale
+        layer = Convention(scale=tuple(scale), bias=tuple(bias), activation="relu")
+        np.save(folder / name, convolve(image, FILTERS, layer).astype(np.float32))
+    np.save(folder / "noise.npy", normal(4, 10, 12))
+    prefixes = {"one": ["bn."], "two": ["a/bn1/", "a/bn2/"], "none": []}
+    for name, each in prefixes.items():
+        held = {f"{prefix}{key}": array for prefix in each for key, array in NORM.items()}
+        np.savez(
+            folder / f"{name}.npz", **{"conv.weight": FILTERS, "bn.weight": NORM["weight"]} | held
+        )
+    return folder
+
+
+def with_bn(folder: Path, given: str, out: str = "out", *options: str) -> Ended:
+    files = [str(folder / f"{name}.npy") for name in ("img", "w", out)]
+    there = ",".join(str(folder / p) if ".np" in p else p for p in given.split(","))
+    return called("identify", *files, "--bn", there, *options)
+
+
+@pytest.mark.parametrize(
+    ("given", "out", "verdict", "code"),
+    [
+        (FOUR, "out", "as-given", 0),
+        (f"{FOUR},1e-5", "out", "as-given", 0),
+        (f"{FOUR},1e-3", "out", "other-epsilon", 1),
+        (f"{FOUR},0.001", "keras", "as-given", 0),
+        (FOUR, "keras", "other-epsilon", 1),
+        (FOUR, "biased", "bias", 1),
+        ("one.npz", "out", "as-given", 0),
+        ("one.npz::bn", "out", "as-given", 0),
+        ("one.npz::bn.,1e-3", "keras", "as-given", 0),
+        ("two.npz::a/bn2", "out", "as-given", 0),
+        ("running_mean.npy,running_var.npy,one.npz::bn.weight,bias.npy", "out", "as-given", 0),
+        ("running_mean.npy,running_var.npy,bias.npy,weight.npy", "out", "gamma-beta-swapped", 1),
+    ],
+)
+def test_a_batch_normalization(
+    given: str, out: str, verdict: str, code: int, normalized: Path, tmp_path: Path
+) -> None:
+    ended = with_bn(normalized, given, out, "--json")
+    found = json.loads(ended.out, parse_constant=pytest.fail)
+    VALIDATOR.validate(found)
+    assert (ended.code, ended.err) == (code, "")
+    assert found["batch_norm"]["verdict"] == verdict
+    assert found["batch_norm"]["holds"] is (code == 0)
+    assert (found["verdict"], found["found"]) == (
+        "not-as-expected" if code else "identified",
+        "identified",
+    )
+    # What is said of it is in every format.
+    words = found["batch_norm"]["in_words"]
+    for name in ("report.txt", "report.md", "report.xml"):
+        with_bn(normalized, given, out, "-o", str(tmp_path / name))
+        text = (tmp_path / name).read_text("utf-8")
+        assert said(words[0]) in said(re.sub(r"&\w+;", " ", text))
+        assert ('failures="1"' in text) == (code == 1 and name == "report.xml")
+
+
+def said(text: str) -> str:
+    """The words alone, in ASCII."""
+    return re.sub(r"\W+", " ", plain(text))
+
+
+def test_the_words_of_a_batch_normalization(normalized: Path) -> None:
+    table = " ".join(with_bn(normalized, FOUR, "keras").out.split())
+    assert "not as given, but with an eps of 0.001, not 1e-05: Keras' default." in plain(table)
+    assert "4 output channels are off, most of all channel " in table
+    table = " ".join(with_bn(normalized, FOUR, "biased").out.split())
+    assert "the convolution has a bias of its own before it, which is missing in what" in table
+    assert "[0.25, 0.25, 0.25, 0.25]" in table
+
+
+def test_a_batch_normalization_of_what_is_not_explained(normalized: Path) -> None:
+    ended = with_bn(normalized, FOUR, "noise", "--json")
+    found = json.loads(ended.out)
+    VALIDATOR.validate(found)
+    assert (ended.code, found["verdict"]) == (1, "unexplained")
+    assert found["batch_norm"]["verdict"] == "not-judged"
+    assert found["batch_norm"]["holds"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("bias.npy", "holds no batch normalization"),
+        ("none.npz", "holds no batch normalization"),
+        ("two.npz", "holds 2 batch normalizations: which one?"),
+        ("two.npz::bn3", "holds no batch normalization"),
+        ("nothing.npz", "does not exist"),
+        ("bias.npy,bias.npy", "EPS"),
+        ("bias.npy,bias.npy,bias.npy", "is not MEAN,VAR,GAMMA,BETA[,EPS]"),
+        (f"{FOUR},often", "EPS 'often' is not a number"),
+        (f"{FOUR},-1", "EPS of the batch normalization is unfit"),
+        (f"{FOUR},nan", "EPS of the batch normalization is unfit"),
+        (
+            "w.npy,running_var.npy,weight.npy,bias.npy",
+            "MEAN of the batch normalization has the wro",
+        ),
+        ("running_var.npy,running_mean.npy,weight.npy,bias.npy", "holds negative numbers"),
+        ("running_mean.npy,gone.npy,weight.npy,bias.npy", "VAR of --bn: "),
+    ],
+)
+def test_a_batch_normalization_that_is_none(given: str, words: str, normalized: Path) -> None:
+    ended = with_bn(normalized, given)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert "expected: " in ended.err or "usage: " in ended.err

@@ -9,6 +9,8 @@ import pytest
 from explained import explain, verdict
 from few import one_in
 
+from convcheck import BatchNorm, identify
+
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
@@ -259,3 +261,39 @@ def test_what_is_no_convolution_is_not_called_one(name: str) -> None:
     found = verdict(x, w, NOT_CONVOLUTIONS[name](x, w))
     assert found.verdict == "unexplained", found.candidates
     assert found.nearest is not None
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+@pytest.mark.parametrize(
+    ("eps", "own", "training", "verdict"),
+    [
+        (1e-5, False, False, "as-given"),
+        (1e-3, False, False, "other-epsilon"),
+        (1e-5, True, False, "bias"),
+        (1e-3, True, False, "bias-and-epsilon"),
+        (1e-5, False, True, "batch-statistics"),
+    ],
+)
+def test_a_batch_normalization(
+    activation: str | None, eps: float, own: bool, training: bool, verdict: str
+) -> None:
+    drawn = torch.Generator().manual_seed(7)
+    x, w = (torch.randn(*shape, generator=drawn) for shape in ((2, 3, 14, 15), (6, 3, 3, 3)))
+    b, mean, beta = (torch.randn(6, generator=drawn) for _ in range(3))
+    var, gamma = (0.5 + torch.rand(6, generator=drawn) for _ in range(2))
+    sums = F.conv2d(x, w, b if own else None, padding=1)
+    running = (None, None) if training else (mean, var)
+    y = F.batch_norm(sums, *running, gamma, 0.3 * beta, training=training, eps=eps)
+    y = y if activation is None else getattr(F, activation)(y)
+    norm = BatchNorm(mean.numpy(), var.numpy(), gamma.numpy(), (0.3 * beta).numpy())
+    found = identify(x.numpy(), w.numpy(), y.numpy(), batch_norm=norm, budget=120).batch_norm
+    assert found is not None
+    assert found.verdict == verdict
+    assert found.left is not None
+    assert found.left[0] <= eps <= found.left[1]
+    if own:
+        np.testing.assert_allclose(np.array(found.bias, float), b, rtol=1e-4, atol=1e-4)
+    else:
+        assert found.bias is None
+    if eps == 1e-3:
+        assert found.eps == eps

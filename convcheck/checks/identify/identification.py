@@ -27,6 +27,7 @@ from convcheck.score import MARGIN, Score
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
+    from convcheck.checks.identify.batch_norm import BatchNorm, Normalized
     from convcheck.checks.identify.forms import Form
     from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
@@ -79,6 +80,14 @@ class IdentifyResult:
     warnings: tuple[str, ...]
     audit: AuditResult | None = None
     """What else the data cannot tell, where it is too blind for one answer."""
+    batch_norm: Normalized | None = None
+    """What became of the batch normalization that was given; None where none was."""
+
+    @property
+    def as_claimed(self) -> bool:
+        """Whether nothing that was claimed of the answer is otherwise."""
+        normalized = self.batch_norm is None or self.batch_norm.holds is not False
+        return self.expect_met is not False and normalized
 
     @property
     def exit_code(self) -> ExitCode:
@@ -86,7 +95,8 @@ class IdentifyResult:
         # What no image could tell with these filters, others would: that is no only answer.
         alone = self.verdict == "identified" and not self.reasons
         explained = alone or (self.verdict in ("identified", "ambiguous") and not self.strict)
-        return ExitCode.OK if explained and self.expect_met is not False else ExitCode.FAILED
+        judged = self.batch_norm is None or self.batch_norm.holds is not None
+        return ExitCode.OK if explained and judged and self.as_claimed else ExitCode.FAILED
 
 
 @np.errstate(all="ignore")  # numbers near the ends of float64 may overflow, and then fit nothing
@@ -96,6 +106,7 @@ def identify(
     output: Array,
     *,
     expect: Mapping[str, Any] | None = None,
+    batch_norm: BatchNorm | None = None,
     strict: bool = False,
     budget: float | None = BUDGET,
     progress: Progress | None = None,
@@ -109,6 +120,7 @@ def identify(
         filters: 1 to 5 axes, likewise.
         output: 1 to 5 axes, likewise; NaN and infinities are exceptions like others.
         expect: keys of a convention that the answer must have.
+        batch_norm: the scale and bias of the answer must be those of this one.
         strict: several conventions that explain the output do not count as an answer.
         budget: seconds after which the search ends; None for as long as it takes.
         progress: told how far the search is, and of every part of a large output that was judged.
@@ -116,11 +128,13 @@ def identify(
         memory: bytes that they all may take beside the arrays, 256 MiB by default.
 
     Raises:
-        InputError: arrays that hold no finite numbers, or shapes that no convention connects.
+        InputError: arrays that hold no finite numbers, or shapes that no convention connects; a
+            batch normalization that is none of the output's channels.
     """
     begun = time.perf_counter()
     image, filters, output = np.asarray(image), np.asarray(filters), np.asarray(output)
     _check(image, filters, output)
+    norm = None if batch_norm is None else batch_norm.checked(output.shape)
     if output.dtype.kind != "c" and "c" in (image.dtype.kind, filters.dtype.kind):
         output = output.astype(np.complex128)
     no_output(image, filters, output)
@@ -154,6 +168,7 @@ def identify(
         from convcheck.checks.identify.expectation import meets
 
         expect_met = any(meets(problem, c, expect, len(candidates) == 1) for c in candidates)
+    normal = None if norm is None else _normalized(problem, answer, explored, norm)
     return IdentifyResult(
         verdict=answer.verdict,
         candidates=candidates,
@@ -167,6 +182,7 @@ def identify(
         strict=strict,
         warnings=warnings,
         audit=answer.audit,
+        batch_norm=normal,
     )
 
 
@@ -193,6 +209,17 @@ def _explained(problem: Problem, held: Held, explored: Explored, mute: list[str]
     blindness = audit(problem.image, problem.filters, conventions[0].to_dict(), propose=False)
     reasons = why(problem, conventions, crowded)
     return _Answer("ambiguous", candidates, reasons, remedy(), blindness)
+
+
+def _normalized(
+    problem: Problem, answer: _Answer, explored: Explored, norm: BatchNorm
+) -> Normalized:
+    """What became of a batch normalization; not judged where no form gives all of the output."""
+    from convcheck.checks.identify.batch_norm import normalized
+
+    whole = answer.verdict in ("identified", "ambiguous")
+    forms = [c.form for c in answer.candidates if c.form is not None] if whole else []
+    return normalized(problem, forms, explored.traits, norm)
 
 
 TELLING = 60

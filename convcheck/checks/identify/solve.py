@@ -157,7 +157,7 @@ def _plainer(ground: Ground, form: Form) -> Iterator[Form]:
         yield ground.form(other, scale, bias)
         if bias is None:
             continue
-        low, high = _intervals(ground, None, np.abs(ground.beside(scale)) * ground.own, other)
+        low, high = intervals(ground, None, np.abs(ground.beside(scale)) * ground.own, other)
         near = again(ground.sums.values, low, high, ground.members, scale, biased=True)
         if near is not None:
             yield ground.form(other, *near)
@@ -181,7 +181,7 @@ def _sharper(ground: Ground, form: Form) -> Form:
     noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
     own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
     own = np.abs(ground.beside(c.scale)) * own
-    low, high = _intervals(ground, None, own, c.activation)
+    low, high = intervals(ground, None, own, c.activation)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
     return ground.form(c.activation, c.scale, found)
@@ -261,7 +261,7 @@ def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> I
         yield from _real_forms(ground, name, known)
 
 
-def _intervals(
+def intervals(
     ground: Ground, name: str | None, own: Array, known: Activation | None = None
 ) -> tuple[Array, Array]:
     """Between which numbers ``scale * sum + bias`` was, of sums with these errors.
@@ -295,7 +295,7 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
         return None
     plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
     ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
-    low, high = _intervals(ground, None if c.activation is None else c.activation.name, ground.own)
+    low, high = intervals(ground, None if c.activation is None else c.activation.name, ground.own)
     found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)
     return None if found is None else ground.form(c.activation, *found)
 
@@ -305,7 +305,7 @@ def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None)
     y = np.where(y == np.clip(y, *ground.traits.limits), y, np.nan)
     own, found = ground.own, known
     for _ in range(2):
-        low, high = _intervals(ground, name, own)
+        low, high = intervals(ground, name, own)
         sharp = is_sharp(ground.claim)
         pairs: Iterable[tuple[Any, Any]] = (
             numbers(ground.sums.values, low, high, ground.members, sharp=sharp)

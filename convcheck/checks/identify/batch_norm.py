@@ -1,0 +1,514 @@
+"""Whether an answer's scale and bias are a given batch normalization, or what else they are.
+
+A batch normalization is a scale and a bias for each channel. Each way to make these of its four
+arrays is a row of one table, and agrees if the lines that it makes give the elements of OUT as the
+answer's own do: what rounding does is judged as everywhere (:mod:`convcheck.check`), not by how far
+two numbers are apart. An ε, or a bias of the convolution, that makes all channels agree is solved
+for: what it explains are more numbers than it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.check import Numbers, judge
+from convcheck.checks.areas import is_large
+from convcheck.checks.identify.elements import Elements
+from convcheck.checks.identify.forms import Ground
+from convcheck.checks.identify.solve import intervals
+from convcheck.checks.inputs import check_numbers, shape_text
+from convcheck.checks.sums import Linear
+from convcheck.errors import InputError
+from convcheck.noise import DIRECT
+from convcheck.score import likeliest, plainest
+from convcheck.traits import telling
+
+if TYPE_CHECKING:
+    from convcheck.checks.identify.forms import Form
+    from convcheck.checks.sums import Problem
+    from convcheck.traits import Traits
+
+Array = NDArray[Any]
+
+EPSILON = 1e-5
+"""PyTorch's and ONNX's, where none is given."""
+USUAL = {1e-5: "PyTorch's and ONNX's default", 1e-3: "Keras' default"}
+"""The ε of a library that is told by name."""
+LEAST, MOST = 1e-15, 1.0
+"""Between which an ε is looked for, beside 0."""
+STEPS = 64
+"""By which the best ε is found, and either end of what the data leave of it."""
+PRODUCTS, FEWEST, ELEMENTS = 1 << 26, 1 << 12, 1 << 14
+"""Products that the elements take, about, by which a batch normalization is judged."""
+ROUNDINGS = 8.0
+"""Units of rounding by which its own few steps may move a scale, and the parts of a bias."""
+WIDE = 3.0
+"""Times as wide as a fit's are the intervals that a free bias must meet, all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """What a batch normalization has, an array of one number for each output channel, and its ε."""
+
+    mean: Array
+    var: Array
+    gamma: Array
+    beta: Array
+    eps: float = EPSILON
+
+    def checked(self, output: Sequence[int]) -> BatchNorm:
+        """The same in float64.
+
+        Raises:
+            InputError: arrays that are none of an output of this shape; an ε that is none.
+        """
+        arrays: dict[str, Array] = {}
+        for key in ("mean", "var", "gamma", "beta"):
+            name, array = _name(key), np.asarray(getattr(self, key))
+            if array.ndim != 1:
+                raise InputError(
+                    f"{name} has the wrong number of axes",
+                    got=f"shape {shape_text(array.shape)}",
+                    expected="1 axis: a number for each output channel",
+                    hint="squeeze it: a.reshape(-1)",
+                )
+            check_numbers(name, array, hint="give the arrays as the layer has them")
+            if array.dtype.kind == "c":
+                raise InputError(
+                    f"{name} holds complex numbers", got=str(array.dtype), expected="real numbers"
+                )
+            arrays[key] = array.astype(np.float64)
+        sizes = {key: len(array) for key, array in arrays.items()}
+        if len(set(sizes.values())) > 1:
+            raise InputError(
+                "the arrays of the batch normalization have different lengths",
+                got=", ".join(f"{key.upper()} {size}" for key, size in sizes.items()),
+                expected="a number for each output channel in each of them",
+            )
+        if len(arrays["mean"]) not in (1, *output):
+            raise wrong_length(len(arrays["mean"]), f"one of OUT's axes, {shape_text(output)}")
+        self._check_variance(arrays["var"])
+        return BatchNorm(**arrays, eps=float(self.eps))
+
+    def _check_variance(self, var: Array) -> None:
+        if not (math.isfinite(self.eps) and self.eps >= 0):
+            raise InputError(
+                "EPS of the batch normalization is unfit",
+                got=f"{self.eps:g}",
+                expected="a finite number, 0 or more",
+                hint="PyTorch's default is 1e-5, Keras' 1e-3",
+            )
+        if (var < 0).any():
+            first = int(np.argmax(var < 0))
+            raise InputError(
+                f"{_name('var')} holds negative numbers",
+                got=f"{var[first]:g} at index {first}",
+                expected="variances, 0 or more",
+                hint="the order is MEAN,VAR,GAMMA,BETA",
+            )
+        if self.eps == 0 and (var == 0).any():
+            raise InputError(
+                f"{_name('var')} is 0 where EPS is 0, too",
+                got=f"0 at index {int(np.argmax(var == 0))}",
+                expected="something to divide by",
+            )
+
+
+def _name(key: str) -> str:
+    return f"{key.upper()} of the batch normalization"
+
+
+def wrong_length(length: int, expected: str) -> InputError:
+    """The error of arrays that are not as long as there are output channels."""
+    return InputError(
+        "the batch normalization has another number of channels than OUT",
+        got=f"arrays of {length}",
+        expected=expected,
+        hint="it is one number for each filter of W",
+    )
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What became of a given batch normalization.
+
+    ``verdict`` is the name of the first row that agrees, of :data:`ROWS` or of :data:`MORE`,
+    ``also`` others that this data cannot tell from it. ``eps`` is the ε by which it agrees,
+    ``left`` between which numbers the data leave that. ``bias`` is the convolution's own, None in
+    it where a channel does not tell. ``off`` channels are not as given; ``channel`` is the one
+    that is off most, ``found`` the answer's scale and bias there and ``expected`` what was given.
+    """
+
+    verdict: str
+    given: float
+    eps: float | None = None
+    left: tuple[float, float] | None = None
+    bias: tuple[float | None, ...] | None = None
+    also: tuple[str, ...] = ()
+    off: int = 0
+    channel: int | None = None
+    found: tuple[float, float] | None = None
+    expected: tuple[float, float] | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the given one is what was done; None where it was not judged."""
+        return None if self.verdict == NOT_JUDGED else self.verdict == GIVEN
+
+
+class Line(NamedTuple):
+    """A scale and a bias for each channel, and the parts that the bias is the sum of."""
+
+    scale: Array
+    bias: Array
+    parts: Array
+
+
+def _line(mean: Array, root: Array, gamma: Array, beta: Array) -> Line:
+    scale = gamma / root
+    # Statistics of a batch are rounded relative to how far the numbers spread, too.
+    parts = np.abs(beta) + np.abs(mean * scale) + np.abs(gamma)
+    return Line(scale, beta - mean * scale, parts)
+
+
+Make = Callable[["Given", float], "Line | None"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to make scale and bias of the four arrays and an ε: its name and its words."""
+
+    make: Make
+    words: str
+
+
+def _root(g: Given, eps: float) -> Array:
+    found: Array = np.sqrt(g.norm.var + eps)
+    return found
+
+
+def _as_given(g: Given, eps: float) -> Line:
+    n = g.norm
+    return _line(n.mean, _root(g, eps), n.gamma, n.beta)
+
+
+def _without(*names: str) -> Make:
+    def make(g: Given, eps: float) -> Line:
+        neutral = {"mean": 0.0, "gamma": 1.0, "beta": 0.0}
+        mean, gamma, beta = (
+            np.full(len(g.norm.mean), value) if key in names else getattr(g.norm, key)
+            for key, value in neutral.items()
+        )
+        return _line(mean, _root(g, eps), gamma, beta)
+
+    return make
+
+
+def _beside_the_root(g: Given, eps: float) -> Line:
+    n = g.norm
+    return _line(n.mean, np.sqrt(n.var) + eps, n.gamma, n.beta)
+
+
+def _by_variance(g: Given, eps: float) -> Line:
+    n = g.norm
+    return _line(n.mean, n.var + eps, n.gamma, n.beta)
+
+
+def _of_deviation(g: Given, eps: float) -> Line:
+    n = g.norm
+    return _line(n.mean, np.sqrt(n.var**2 + eps), n.gamma, n.beta)
+
+
+def _swapped(g: Given, eps: float) -> Line:
+    n = g.norm
+    return _line(n.mean, _root(g, eps), n.beta, n.gamma)
+
+
+def _of_the_batch(g: Given, eps: float) -> Line | None:
+    if g.statistics is None:
+        return None
+    mean, var = g.statistics
+    return _line(mean, np.sqrt(var + eps), g.norm.gamma, g.norm.beta)
+
+
+GIVEN, EPSILON_ROW, BIAS, BOTH = "as-given", "other-epsilon", "bias", "bias-and-epsilon"
+NONE, NOT_JUDGED = "not-this", "not-judged"
+ROWS = {
+    GIVEN: Row(_as_given, "as given"),
+    "no-beta": Row(_without("beta"), "β was left out"),
+    "no-gamma": Row(_without("gamma"), "γ was left out"),
+    "no-gamma-no-beta": Row(_without("gamma", "beta"), "γ and β were left out"),
+    "no-mean": Row(_without("mean"), "the mean was left out"),
+    "epsilon-beside-root": Row(
+        _beside_the_root, "divided by sqrt(var) + ε in place of sqrt(var + ε)"
+    ),
+    "no-root": Row(_by_variance, "divided by var + ε, without the root"),
+    "deviation": Row(_of_deviation, "VAR is a deviation, whose square was the variance"),
+    "gamma-beta-swapped": Row(_swapped, "γ and β are in each other's place"),
+    "batch-statistics": Row(
+        _of_the_batch,
+        "mean and variance are those of this batch, as in training, not the running ones",
+    ),
+}
+"""The ways to make scale and bias of what was given, in the order in which they are tried."""
+MORE = {
+    EPSILON_ROW: "with another ε",
+    BIAS: "the convolution has a bias of its own before it, which is missing in what was given",
+    BOTH: "the same with another ε",
+    NONE: "none of these",
+    NOT_JUDGED: "OUT is not explained",
+}
+"""The verdicts beside those: numbers that are solved for, and none."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A batch normalization beside the elements that are to tell whether it was done."""
+
+    norm: BatchNorm
+    form: Form
+    ground: Ground
+    problem: Problem
+
+    @classmethod
+    def of(cls, problem: Problem, form: Form, traits: Traits, norm: BatchNorm) -> Given:
+        """That of an answer's form.
+
+        Raises:
+            InputError: arrays that are not as long as there are output channels.
+        """
+        plain = form.convention.replace(
+            scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None
+        )
+        terms = Linear(problem, plain).terms
+        elements = Elements.of(problem, plain, min(max(PRODUCTS // terms, FEWEST), ELEMENTS))
+        ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless)
+        if len(norm.mean) != ground.count:
+            raise wrong_length(len(norm.mean), f"{ground.count}, one for each output channel")
+        return cls(norm, form, ground, problem)
+
+    @cached_property
+    def statistics(self) -> tuple[Array, Array] | None:
+        """Mean and variance of each channel's sums; None of those that cannot be held."""
+        if is_large(self.problem):
+            return None
+        sums = Linear(self.problem, self.form.convention).values
+        axes = (0, *range(2, sums.ndim))
+        return sums.mean(axis=axes), sums.var(axis=axes)
+
+    @cached_property
+    def told(self) -> Array:
+        """How many elements of each channel tell something."""
+        g = self.ground
+        some = telling(g.values, g.traits.limits)
+        found: Array = np.bincount(g.channels[some], minlength=g.count)
+        return found
+
+    @cached_property
+    def _between(self) -> tuple[Array, Array]:
+        """Between which numbers ``scale * sum + bias`` was, of each element."""
+        g, activation = self.ground, self.form.convention.activation
+        noise = replace(self.form.noise, growth=min(self.form.noise.growth, DIRECT))
+        own = noise.of_sums(g.sums.values, g.sums.squares, g.sums.magnitude)
+        own = own * np.abs(g.beside(self.form.convention.scale))
+        own = WIDE * (own + 0.5 * g.traits.unit * np.abs(np.nan_to_num(g.values)))
+        return intervals(g, None if activation is None else activation.name, own)
+
+    def off(self, line: Line) -> Array:
+        """How far a line is off in each channel, in what rounding explains: up to 1 is not."""
+        g, c = self.ground, self.form.convention
+        numbers = Numbers(line.scale[g.channels], line.bias[g.channels])
+        sums = g.sums
+        found = judge(
+            sums.values,
+            sums.squares,
+            sums.magnitude,
+            g.values,
+            c,
+            numbers,
+            self.form.claim,
+            self.form.noise,
+            g.traits,
+        )
+        slope = 1.0 if c.activation is None else c.activation.steepest
+        moved = np.abs(numbers.scale * sums.values) + line.parts[g.channels]
+        room = found.threshold + slope * ROUNDINGS * self.form.claim.unit * moved
+        ratio = found.residual / np.maximum(room, 2.0**-1000)
+        worst = np.zeros(g.count)
+        np.maximum.at(worst, g.channels, np.nan_to_num(ratio, nan=np.inf))
+        return worst
+
+    def agrees(self, line: Line | None) -> bool:
+        """Whether a line gives every element."""
+        return line is not None and bool((self.off(line) <= 1).all())
+
+    def biases(self, scale: Array) -> tuple[Array, Array]:
+        """Between which biases all elements of a channel are on a line of this scale."""
+        g, (low, high) = self.ground, self._between
+        made = scale[g.channels] * g.sums.values
+        least, most = np.full(g.count, -np.inf), np.full(g.count, np.inf)
+        np.maximum.at(least, g.channels, low - made)
+        np.minimum.at(most, g.channels, high - made)
+        return least, most
+
+    def with_bias(self, _: Given, eps: float) -> Line:
+        """The given one with the bias that the elements leave, in the middle of what they do."""
+        line = _as_given(self, eps)
+        low, high = self.biases(line.scale)
+        # Where only one side is told, as of a ReLU that is 0 throughout, well within.
+        ends = (
+            np.where(np.isfinite(low), low, high - 2 * (1 + np.abs(high))),
+            np.where(np.isfinite(high), high, low + 2 * (1 + np.abs(low))),
+        )
+        middle = 0.5 * (ends[0] + ends[1])
+        bias = np.where(np.isfinite(middle), middle, line.bias)
+        return Line(line.scale, bias, line.parts + np.abs(bias))
+
+    def own_bias(self, eps: float) -> tuple[float | None, ...]:
+        """The bias that the convolution had before the given one: (b - mean) * scale + beta."""
+        n, scale = self.norm, _as_given(self, eps).scale
+        found: list[float | None] = []
+        between = np.stack(self.biases(scale))
+        ends = np.sort((between - n.beta) / np.where(scale, scale, np.nan) + n.mean, axis=0)
+        for low, high in ends.T.tolist():
+            told = math.isfinite(low) and math.isfinite(high)
+            found.append(likeliest(low, high) if told else None)
+        return tuple(found)
+
+    def checks(self, *, free: bool) -> bool:
+        """Whether channels that tell say more numbers than one ε, and no bias where it is free."""
+        tells = (self.told >= 3) & (self.norm.gamma != 0)
+        biases = 0 if free else np.count_nonzero(tells & (self.norm.mean != 0))
+        return bool(np.count_nonzero(tells) + biases >= 2)
+
+    def epsilons(self, make: Make, start: float | None = None) -> tuple[float, float] | None:
+        """Between which ε all channels agree; ``start`` is one that they do with, if there is one.
+
+        How far the worst element is off falls up to the best ε, and rises from there.
+        """
+
+        def off(x: float) -> float:
+            line = make(self, math.exp(x))
+            return math.inf if line is None else float(self.off(line).max())
+
+        first, last = math.log(LEAST), math.log(max(MOST, 2 * (start or 0.0)))
+        best = _least(off, first, last) if start is None else math.log(max(start, LEAST))
+        if start is None and off(best) > 1:
+            return None
+        ends = []
+        for end in (first, last):
+            inner, outer = best, end
+            for _ in range(STEPS if off(end) > 1 else 0):
+                middle = 0.5 * (inner + outer)
+                inner, outer = (middle, outer) if off(middle) <= 1 else (inner, middle)
+            ends.append(inner if off(end) > 1 else end)
+        return (0.0 if ends[0] == first else math.exp(ends[0])), math.exp(ends[1])
+
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def _least(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that falls and then rises is least, or no more than 1."""
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    for _ in range(STEPS):
+        if min(at_left, at_right) <= 1:
+            break
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - GOLDEN * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + GOLDEN * (high - low)
+            at_right = function(right)
+    return left if at_left < at_right else right
+
+
+def named(left: tuple[float, float]) -> float:
+    """The ε to name of those that are left: a library's, or the plainest."""
+    inside = [eps for eps in USUAL if left[0] <= eps <= left[1]]
+    return inside[0] if len(inside) == 1 else plainest(*left)
+
+
+def normalized(
+    problem: Problem, forms: Sequence[Form], traits: Traits, norm: BatchNorm
+) -> Normalized:
+    """Whether a batch normalization is what the forms of an answer do, or what else they do.
+
+    Of several forms it is the first that it is that of, else the first of all.
+
+    Raises:
+        InputError: arrays that are not as long as there are output channels.
+    """
+    found = []
+    for form in forms:
+        given = Given.of(problem, form, traits, norm)
+        if given.ground.values.dtype.kind == "c" or given.ground.sums.values.dtype.kind == "c":
+            continue
+        if given.agrees(_as_given(given, norm.eps)):
+            return _that_is(given, GIVEN, ROWS[GIVEN].make, norm.eps)
+        found.append(given)
+    return _otherwise(found[0]) if found else Normalized(NOT_JUDGED, norm.eps)
+
+
+def _that_is(given: Given, verdict: str, make: Make, eps: float) -> Normalized:
+    """A row that agrees with an ε, and what the data leave of that."""
+    return Normalized(verdict, given.norm.eps, eps, given.epsilons(make, eps))
+
+
+def _otherwise(given: Given) -> Normalized:
+    """What was done in place of what was given, the fewest numbers that are solved for first."""
+    eps = given.norm.eps
+    wrong = given.off(_as_given(given, eps))
+    found = _numberless(given) or _solved(given)
+    found = found or Normalized(NONE, eps)
+    at = int(np.argmax(wrong))
+    line, c = _as_given(given, eps), given.form.convention
+    own = (np.broadcast_to(np.asarray(v or 0.0, float), wrong.shape)[at] for v in (c.scale, c.bias))
+    scale, bias = map(float, own)
+    return replace(
+        found,
+        off=int(np.count_nonzero(wrong > 1)),
+        channel=at,
+        found=(scale, bias),
+        expected=(float(line.scale[at]), float(line.bias[at])),
+    )
+
+
+def _numberless(given: Given) -> Normalized | None:
+    """A row with the ε that was given, or the one that was given with another ε."""
+    eps = given.norm.eps
+    agree = [name for name, row in ROWS.items() if given.agrees(row.make(given, eps))]
+    other = given.epsilons(_as_given) if given.checks(free=False) else None
+    if other is not None and (not agree or named(other) in USUAL):
+        return Normalized(EPSILON_ROW, eps, named(other), other, also=tuple(agree))
+    if not agree:
+        return None
+    first, *rest = agree if other is None else [*agree, EPSILON_ROW]
+    return replace(_that_is(given, first, ROWS[first].make, eps), also=tuple(rest))
+
+
+def _solved(given: Given) -> Normalized | None:
+    """A bias of the convolution, or a row with another ε, or both."""
+    eps = given.norm.eps
+    if given.agrees(given.with_bias(given, eps)) and (given.told >= 3).any():
+        found = _that_is(given, BIAS, given.with_bias, eps)
+        return replace(found, bias=given.own_bias(eps))
+    for name, row in ROWS.items() if given.checks(free=False) else ():
+        other = None if name == GIVEN else given.epsilons(row.make)
+        if other is not None:
+            return Normalized(name, eps, named(other), other)
+    other = given.epsilons(given.with_bias) if given.checks(free=True) else None
+    if other is None:
+        return None
+    chosen = named(other)
+    return Normalized(BOTH, eps, chosen, other, bias=given.own_bias(chosen))
