@@ -413,10 +413,16 @@ class Given:
 
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+GRID = 48
+"""Places that are looked at first: an ε is there to within a factor of two."""
 
 
 def _least(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a function that falls and then rises is least, or no more than 1."""
+    # Far from it the function is all but level, and may go either way.
+    tried = np.linspace(low, high, GRID)
+    at = int(np.argmin([function(float(x)) for x in tried]))
+    low, high = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, GRID - 1)])
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     for _ in range(STEPS):
