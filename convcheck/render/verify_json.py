@@ -36,6 +36,7 @@ def document(report: Report) -> dict[str, Any]:
         "passed": result.passed,
         "failed": result.failed,
         "skipped": dict(result.skipped),
+        "integers": dict(result.integers),
         "findings": [_finding(f, report) for f in result.findings],
         "when": result.when,
         "does": result.does,

@@ -44,11 +44,26 @@ def name(result: VerifyResult) -> str:
 
 def _padding(model: Model) -> str:
     rule = _RULES.get(model.rule, model.rule)
-    if rule:
-        return f"{padding_words(model.base)}, {rule}"
-    if "padding" in model.parameters or model.transposed:
-        return padding_words(model.base)
-    return "no padding"
+    base = model.base
+    padded = any(map(any, base.padding))
+    said = [padding_words(base)]
+    if not (rule or padded or "padding" in model.parameters or model.transposed):
+        said = ["no padding"]
+    said += [rule] if rule else []
+    said += [f"padded {_every([_pair(*pair) for pair in base.padding])}"] if padded else []
+    for key in ("stride", "dilation"):
+        steps = getattr(base, key)
+        said += [f"{key} {_every([*map(str, steps)])}"] if set(steps) != {1} else []
+    return ", ".join(said)
+
+
+def _pair(before: int, after: int) -> str:
+    return str(before) if before == after else f"{before} before and {after} after"
+
+
+def _every(axes: list[str]) -> str:
+    """What is said of each axis: once, where it is the same of all."""
+    return axes[0] if len(set(axes)) == 1 else f"({', '.join(axes)})"
 
 
 def _rule(model: Model) -> str:
@@ -121,8 +136,8 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
 
 
 def failing(result: VerifyResult) -> list[str]:
-    """When it fails and what it does there."""
-    lines = []
+    """When it fails and what it does there; what dtypes do to integers apart from that."""
+    lines = [f"Integers: {rule} ({cases(n)} wrong by it)." for rule, n in result.integers.items()]
     if result.when is not None:
         lines.append(f"When: {result.when}.")
     if result.does is not None:

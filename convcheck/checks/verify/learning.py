@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.constants import constants
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.model import RULES, Model, Runner
@@ -81,7 +82,7 @@ def learn(
     model = replace(model, multiplies=not alone)
     calls = [*_observations(runner, model)]
     seen = _shown(model, calls)
-    variants = (solved(variant, seen) for variant in _variants(model))
+    variants = (solved(variant, seen) for variant in _variants(model, seen))
     model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
     probed = model.dtypes
     others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
@@ -179,6 +180,8 @@ def _observations(runner: Runner, model: Model) -> Iterator[Called]:
             size = {"height": 12, "width": 14}
             channels = {"channels": 4} if parameter == "groups" else {}
             settings.append({parameter: value, **size, **channels})
+    if "padding" in model.parameters:  # of one row some modes are the same
+        settings.append({"padding": 2, "height": 12, "width": 14})
     if "stride" in model.parameters:
         settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
         settings.append({"stride": 3, "height": 13, "width": 14})
@@ -191,20 +194,32 @@ def _observations(runner: Runner, model: Model) -> Iterator[Called]:
             return
 
 
-def _variants(model: Model) -> Iterator[Model]:
-    modes = ("constant",) if model.base.padding_mode == "constant" else PADDING_MODES[1:]
+def _variants(model: Model, seen: Sequence[Shown]) -> Iterator[Model]:
+    modes: Sequence[str] = PADDING_MODES[1:]
+    if model.base.padding_mode == "constant":
+        # What it pads with where it is asked to has not been seen before.
+        modes = PADDING_MODES if "padding" in model.parameters else ("constant",)
     for transposed in dict.fromkeys((model.transposed, False, True)):
         for rule, mode in product(RULES if not transposed else ("explicit",), modes):
             base = model.base.replace(padding_mode=mode)
             yield replace(model, rule=rule, transposed=transposed, base=base)
+    own = constants(model, [(case, output) for case, _, _, output in seen])
+    for (rule, keys), mode in product([*own], modes):
+        base = model.base.replace(padding_mode=mode, **keys)
+        yield replace(model, rule=rule, transposed=False, base=base)
 
 
-def _agreement(model: Model, seen: Sequence[Shown]) -> int:
-    """How many observed outputs the model gives: the shape alone decides most."""
-    count = 0
+def _agreement(model: Model, seen: Sequence[Shown]) -> float:
+    """How many observed outputs the model gives; of those that give as many, how nearly.
+
+    Where every output is wrong in places, the shapes decide.
+    """
+    count = near = 0.0
     for case, image, filters, output in seen:
         try:
-            count += judge(image, filters, output, model.found().convention(case)).passed
+            judged = judge(image, filters, output, model.found().convention(case))
         except InputError:
             continue
-    return count
+        count += judged.passed
+        near += judged.share
+    return count + near / (len(seen) + 1) * (count < len(seen))

@@ -118,6 +118,7 @@ _OPERANDS = ("image_layout", "filter_layout")
 class Model:
     """The convention of any case: what is the same always, and what follows from the parameters.
 
+    The stride, dilation and padding of ``base`` are the target's own, beside its parameters.
     ``transposed``: a stride spreads the image's samples, and padding crops.
     """
 
@@ -156,21 +157,24 @@ class Model:
         expect = {k: v for k, v in self.expect.items() if k != "padding" or self.claimed is None}
         rule = self.rule if self.claimed is None else PADDINGS[self.claimed]
         transposed = self.transposed and self.claimed is None
+        base = self.base
+        own = base.padding if self.claimed is None else ((0, 0),) * base.rank
+        axes = self._axes(case, expect)
         padding = []
-        for axis in self._axes(case, expect):
+        for axis, (first, last) in zip(axes, own, strict=True):
             # A transposed convolution is asked how much to crop.
             before, after = RULES["full" if transposed else rule](axis)
             more = -case.padding if transposed else case.padding
-            padding.append((before + more, after + more))
-        step, spread = (1, case.stride) if transposed else (case.stride, 1)
-        base = self.base
+            padding.append((before + first + more, after + last + more))
+        steps = [axis.stride for axis in axes]
+        step, spread = (1, steps) if transposed else (steps, 1)
         shared = not {"O", "I", "M"} & set(base.filter_layout)
         return base.replace(
             **{
                 "channel_order": _order(base.channel_order, case.channels),
                 "stride": step,
                 "input_dilation": spread,
-                "dilation": case.dilation,
+                "dilation": [axis.dilation for axis in axes],
                 "groups": 1 if shared else case.groups,
                 "padding": padding,
                 "arithmetic": self.precision or "exact",
@@ -191,7 +195,11 @@ class Model:
         stored = {"O": case.filters, "M": case.filters, "I": case.channels // case.groups}
         stored |= dict(zip(spatial, case.taps, strict=True))
         taps = _read(stored, self.layouts[1], read["filter_layout"])
-        return [Axis(sizes[a], taps[a], case.stride, case.dilation) for a in spatial]
+        own = zip(self.base.stride, self.base.dilation, strict=True)
+        return [
+            Axis(sizes[a], taps[a], case.stride * stride, case.dilation * dilation)
+            for a, (stride, dilation) in zip(spatial, own, strict=True)
+        ]
 
     def found(self) -> Model:
         """What was learnt of the target, without what is expected of it."""

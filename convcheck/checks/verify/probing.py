@@ -243,7 +243,7 @@ def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
 
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    models = usual(seen.plain(), BASE.channels)
+    models = usual(seen.plain(), BASE.channels, seen.outputs)
     for case, output in seen.outputs:
         model, share = guess(models, case, output)
         if model is not None:

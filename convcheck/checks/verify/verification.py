@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.examination import KINDS, Finding
+from convcheck.checks.verify.examination import KINDS, OVERFLOW, Finding
 from convcheck.checks.verify.explaining import PATIENCE, explained
+from convcheck.checks.verify.integers import merged
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import BUDGET, probe
@@ -44,6 +45,8 @@ class VerifyResult:
     passed: int
     failed: int
     skipped: Mapping[str, int]
+    integers: Mapping[str, int]
+    """By which rules of a dtype integers overflow, and in how many cases."""
     findings: tuple[Finding, ...]
     when: str | None
     """When it is wrong, in words."""
@@ -126,6 +129,7 @@ def put_to_test(
                     campaign.add(learnt.findings)
             if campaign.findings:
                 does = explained(learnt.model, campaign.evidence, patience=patience)
+                campaign.findings.sort(key=lambda finding: finding.kind == OVERFLOW)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None
@@ -143,6 +147,7 @@ def put_to_test(
         passed=campaign.passed_count,
         failed=campaign.failed_count,
         skipped=campaign.skipped,
+        integers=merged(campaign.integers),
         findings=tuple(campaign.findings),
         when=_when(campaign),
         does=does,
@@ -181,7 +186,7 @@ _VERBS = {
 
 def _when(campaign: Tally) -> str | None:
     """When it fails; kinds that fail alike are one, others are said one by one."""
-    kinds = [kind for kind in KINDS if kind in campaign.failed]
+    kinds = [kind for kind in KINDS if kind in campaign.failed and kind != OVERFLOW]
     every = [case for kind in kinds for case in campaign.failed[kind]]
     whole = condition(every, campaign.passed)
     if len(kinds) > 1 and whole is not None:
