@@ -20,6 +20,7 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
 ORDERS = ("C", "F", "strided", "readonly")
 VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
+SPATIAL = "DHW"
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
 LARGEST = 1 << 30
@@ -51,6 +52,10 @@ class Case:
     dtype: str = "float32"
     order: str = "C"
     values: str = "ints"
+    rank: int = 2
+    """How many spatial axes there are: the width alone, or the depth too."""
+    depth: int = 1
+    kernel_depth: int = 1
 
     @property
     def id(self) -> str:
@@ -68,12 +73,12 @@ class Case:
     @property
     def sizes(self) -> tuple[int, ...]:
         """The image's spatial sizes."""
-        return self.height, self.width
+        return (self.depth, self.height, self.width)[3 - self.rank :]
 
     @property
     def taps(self) -> tuple[int, ...]:
         """The kernel's."""
-        return self.kernel_height, self.kernel_width
+        return (self.kernel_depth, self.kernel_height, self.kernel_width)[3 - self.rank :]
 
     @property
     def size(self) -> int:
@@ -111,14 +116,15 @@ class Case:
         count likewise; O goes by the name of M, or is 1.
         """
         rng = np.random.default_rng([self.seed, self.number])
+        axes = SPATIAL[3 - self.rank :]
         image = _draw(rng, (self.batch, self.channels, *self.sizes), self)
         outputs, inputs = self.filters, self.channels // self.groups
-        if filter_layout in ("IOHW", "HWIM", "IHW"):
+        if filter_layout in ("HWIM", "IHW") or filter_layout.startswith("IO"):
             outputs, inputs = self.filters // self.groups, self.channels
         bank = _draw(rng, (outputs, inputs, *self.taps), self)
         return (
-            _ordered(_laid_out(image, "NCHW", image_layout), self.order),
-            _ordered(_laid_out(bank, "OIHW", filter_layout.replace("M", "O")), self.order),
+            _ordered(_laid_out(image, "NC" + axes, image_layout), self.order),
+            _ordered(_laid_out(bank, "OI" + axes, filter_layout.replace("M", "O")), self.order),
         )
 
     def projected(self, image_layout: str, filter_layout: str, parameters: Collection[str]) -> Case:
@@ -133,6 +139,9 @@ class Case:
             changes |= {"filters": 1, "groups": 1}
         if "I" not in filter_layout and "C" in image_layout:
             changes["channels"] = 1
+        rank = sum(axis in SPATIAL for axis in image_layout)
+        if rank != self.rank:
+            changes = {**_over(rank, self), **changes}
         if changes.get("groups") == 1 or changes.get("channels") == 1:
             changes["groups"] = 1
         return _made_to_fit(replace(self, **changes))
@@ -194,6 +203,8 @@ def parse_id(text: str) -> Case:
     found = case(int(seed), int(number))
     if more:
         found = replace(found, **_changes(changes, unfit))
+    if not 1 <= found.rank <= len(SPATIAL):
+        raise unfit
     if found.size > LARGEST or found.widest > WIDEST or not found.fits:
         raise unfit
     return found
@@ -216,6 +227,20 @@ def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
     return changes
 
 
+def _over(rank: int, drawn: Case) -> dict[str, int]:
+    """What makes a case of two axes one of so many."""
+    changes = {"rank": rank, "depth": 1, "kernel_depth": 1}
+    if rank == 1:
+        changes |= {"height": 1, "kernel_height": 1}
+    if rank == 3:
+        changes["height"], changes["width"] = min(drawn.height, 9), min(drawn.width, 12)
+        changes["depth"] = 3 + (drawn.height + drawn.width) % 4
+        changes["kernel_depth"] = 1 + (drawn.kernel_height + drawn.kernel_width) % 3
+        each = drawn.filters // drawn.groups  # a volume has many numbers, so few filters do
+        changes["filters"] = drawn.groups * min(each, 6)
+    return changes
+
+
 def _made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
@@ -226,7 +251,8 @@ def _made_to_fit(drawn: Case) -> Case:
         elif drawn.dilation > 1:
             drawn = replace(drawn, dilation=drawn.dilation - 1)
         else:
-            drawn = replace(drawn, height=drawn.height + 1, width=drawn.width + 1)
+            axes = ("width", "height", "depth")[: drawn.rank]
+            drawn = replace(drawn, **{axis: getattr(drawn, axis) + 1 for axis in axes})
     return drawn
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 LAYOUTS = (
     *("NCHW", "NCHW/IOHW", "CHW", "CHW/IHW", "NHWC", "NHWC/OHWI", "HWC", "HW"),
+    *("W", "NCW", "NCW/IOW", "CW", "NWC", "DHW", "NCDHW", "NCDHW/IODHW", "CDHW", "NDHWC"),
     *("NCHW/depthwise", "NCHW/IHW/depthwise", "CHW/depthwise", "CHW/IHW/depthwise"),
     *("NHWC/depthwise", "NHWC/HWIO/depthwise", "HWC/depthwise"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from convcheck.checks.verify.model import PADDINGS
+from convcheck.checks.verify.model import PADDINGS, ranked
 from convcheck.render.convention_words import compact
 from convcheck.render.words import enumerate_words, size
 from convcheck.words import describe, differences, headline, padding_words
@@ -124,7 +124,7 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
         return []
     lines = ["Judged by what was expected:", f"  {compact(campaign.expect)}"]
     if result.convention is not None and result.failed:
-        claimed = dict(campaign.expect)
+        claimed = ranked(campaign.expect, result.convention.spatial)
         rule = claimed.pop("padding") if isinstance(claimed.get("padding"), str) else None
         clauses = differences(result.convention, result.convention.replace(**claimed))
         if rule is not None and result.model is not None:
@@ -152,10 +152,8 @@ def replay(report: Report, finding: Finding) -> str:
 
 def case_words(case: Case) -> str:
     """A case on one line; parameters at their defaults go without saying."""
-    image = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
-    filters = (
-        f"{case.filters}x{case.channels // case.groups}x{case.kernel_height}x{case.kernel_width}"
-    )
+    image = "x".join(map(str, (case.batch, case.channels, *case.sizes)))
+    filters = "x".join(map(str, (case.filters, case.channels // case.groups, *case.taps)))
     clauses = [f"image {image}, filters {filters}"]
     for key, plain in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
         if getattr(case, key) != plain:

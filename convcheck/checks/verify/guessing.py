@@ -45,7 +45,7 @@ def usual(plain: Model, channels: int, seen: Sequence[tuple[Case, Array]] = ()) 
         for a, b in combinations(base.spatial, 2)
     ]
     orders.append({"channel_order": tuple(reversed(range(channels)))})
-    transposes = (True, False) if given == "IOHW" else (False,)
+    transposes = (True, False) if given.startswith("IO") else (False,)
     found = [
         replace(plain, base=base.replace(flip=flip, padding_mode=mode), rule=rule, transposed=t)
         for flip, rule in product(_REVERSALS, RULES)

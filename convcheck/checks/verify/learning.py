@@ -13,7 +13,7 @@ from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.constants import constants
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
-from convcheck.checks.verify.model import RULES, Model, Runner
+from convcheck.checks.verify.model import RULES, Model, Runner, ranked
 from convcheck.checks.verify.scaling import Shown, solved
 from convcheck.checks.verify.tally import HANGS
 from convcheck.convention import PADDING_MODES
@@ -92,7 +92,7 @@ def learn(
     refused -= set(probed)
     dtypes = tuple(d for d in DTYPES if d not in refused)
     gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
-    expect = dict(expect)
+    expect = ranked(expect, model.base.spatial)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
     model = replace(model, dtypes=dtypes, gives=gives, expect=expect)

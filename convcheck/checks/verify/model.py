@@ -30,6 +30,16 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
     "NHWC/OHWI": ("NHWC", "OHWI"),
     "HWC": ("HWC", "HWIO"),
     "HW": ("HW", "HW"),
+    "W": ("W", "W"),
+    "NCW": ("NCW", "OIW"),
+    "NCW/IOW": ("NCW", "IOW"),
+    "CW": ("CW", "OIW"),
+    "NWC": ("NWC", "WIO"),
+    "DHW": ("DHW", "DHW"),
+    "NCDHW": ("NCDHW", "OIDHW"),
+    "NCDHW/IODHW": ("NCDHW", "IODHW"),
+    "CDHW": ("CDHW", "OIDHW"),
+    "NDHWC": ("NDHWC", "DHWIO"),
     "NCHW/depthwise": ("NCHW", "OIHW"),
     "NCHW/IHW/depthwise": ("NCHW", "IHW"),
     "CHW/depthwise": ("CHW", "OIHW"),
@@ -44,11 +54,20 @@ In a depthwise one every channel is a group, whatever parameters the target take
 """
 
 
-def layouts(kind: str) -> tuple[list[str], list[str]]:
-    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first; depthwise apart."""
+def layouts(kind: str) -> tuple[list[str], list[str], list[str]]:
+    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first.
+
+    Depthwise apart, and those of one and three axes.
+    """
     # Some calls in another layout than its own end TensorFlow's process.
-    names = sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith("NHWC"))
-    return [n for n in names if not _depthwise(n)], [n for n in names if _depthwise(n)]
+    last = ("NHWC", "NWC", "NDHWC")
+    names = sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith(last))
+    plain = [n for n in names if not _depthwise(n)]
+    return (
+        [n for n in plain if "HW" in n and "D" not in n],
+        [n for n in names if _depthwise(n)],
+        [n for n in plain if "HW" not in n or "D" in n],
+    )
 
 
 def _depthwise(layout: str) -> bool:
@@ -257,6 +276,8 @@ def claim(text: str) -> dict[str, Any]:
     alone; both are joined by a comma. A JSON object asks for its own keys alone; its ``padding``
     may be the name of a rule.
 
+    Over one or three axes they are another number of values: :func:`ranked`.
+
     Raises:
         InputError: none of them.
     """
@@ -295,7 +316,7 @@ def _object(text: str) -> dict[str, Any]:
         mapping = json.loads(text)
     padding = mapping.get("padding") if isinstance(mapping, dict) else None
     if not isinstance(padding, str):
-        return normalized(parse_partial(text), 2)
+        return _normalized(parse_partial(text))
     if padding not in PADDINGS:
         raise InputError(
             "the convention's padding is unfit",
@@ -304,4 +325,28 @@ def _object(text: str) -> dict[str, Any]:
             + ", ".join(PADDINGS),
         )
     keys = parse_partial(json.dumps({**mapping, "padding": 0}))
-    return {**normalized(keys, 2), "padding": padding}
+    return {**_normalized(keys), "padding": padding}
+
+
+def _normalized(keys: Mapping[str, Any]) -> dict[str, Any]:
+    for rank in (2, 1, 3):
+        with suppress(InputError):
+            return normalized(keys, rank)
+    return normalized(keys, 2)  # for its error
+
+
+def ranked(keys: Mapping[str, Any], spatial: str) -> dict[str, Any]:
+    """A claim's keys over other spatial axes: what all have in common is said of each.
+
+    Raises:
+        InputError: a claim that tells its axes apart, which are other ones.
+    """
+    found = dict(keys)
+    for key in ("stride", "dilation", "input_dilation", "padding"):
+        value = found.get(key)
+        if isinstance(value, tuple) and len(value) != len(spatial) and len(set(value)) == 1:
+            found[key] = value[:1] * len(spatial)
+    if {"H", "W"} <= set(found.get("flip", ())):
+        found["flip"] = tuple(a for a in found["flip"] if a not in "DHW") + tuple(spatial)
+    plain = {k: v for k, v in found.items() if not (k == "padding" and isinstance(v, str))}
+    return {**found, **normalized(plain, len(spatial))}
