@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,7 @@ class Case:
             changes = {**_over(rank, self), **changes}
         if changes.get("groups") == 1 or changes.get("channels") == 1:
             changes["groups"] = 1
-        return _made_to_fit(replace(self, **changes))
+        return made_to_fit(replace(self, **changes))
 
 
 def case(seed: int, number: int) -> Case:
@@ -175,7 +176,7 @@ def case(seed: int, number: int) -> Case:
         order=str(rng.choice(ORDERS, p=[0.55, 0.2, 0.15, 0.1])),
         values=str(rng.choice(VALUES, p=[0.4, 0.35, 0.1, 0.1, 0.03, 0.02])),
     )
-    return _made_to_fit(drawn)
+    return made_to_fit(drawn)
 
 
 def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
@@ -184,6 +185,12 @@ def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -
     for number in range(count):
         if number % of == part - 1:
             yield case(seed, number)
+
+
+def further(seed: int, count: int, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
+    """Cases beyond those of a campaign, of a shard its own; there is no end to them."""
+    part, of = shard
+    return (case(seed, number) for number in itertools.count(count + part - 1, of))
 
 
 def parse_id(text: str) -> Case:
@@ -241,7 +248,7 @@ def _over(rank: int, drawn: Case) -> dict[str, int]:
     return changes
 
 
-def _made_to_fit(drawn: Case) -> Case:
+def made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
         if (drawn.padding > 0 and drawn.padding >= min(drawn.sizes)) or drawn.padding > min(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,9 @@ MISCALL = re.compile(
 )
 """Likewise for a call whose arguments are not those of the function."""
 
+LIMITS = re.compile(r"\bonly\b|\bmust (be|have)\b|\brequires?\b", re.IGNORECASE)
+"""What code says of its arguments that it does not take."""
+
 
 def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
     """Whether an error, whose words are ``text``, refuses what the target was called with.
@@ -63,12 +67,25 @@ def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
         return _of_the_target(text, passed)
     if NONSENSE.search(text):
         return False
+    if isinstance(error, (ValueError, TypeError, AssertionError)) and _said_no(error, text):
+        return True
     words = [*UNSUPPORTED, *(DTYPES if isinstance(error, TypeError) else ())]
     return (
         any(word in text.lower() for word in words)
         or re.search(r"\bonly\b.{1,60}\bsupported\b", text) is not None
         or re.match(r"ended with \d+: ([\w.]+\.)?NotImplementedError\b", text) is not None
     )
+
+
+def _said_no(error: BaseException, text: str) -> bool:
+    """Whether a line of the target's own says what it takes: it has looked at its arguments."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or LIMITS.search(text) is None:
+        return False
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return line.lstrip().startswith(("raise ", "assert "))
 
 
 def _at_the_call(error: TypeError) -> bool:

@@ -221,7 +221,7 @@ def verify(
     try:
         runner.begin()
         # All that is slow to import is imported here while the target is imported there.
-        from convcheck.campaign import cases
+        from convcheck.campaign import cases, further
         from convcheck.checks.verify import put_to_test, team
 
         here = os.getcwd()  # noqa: PTH109 - no import
@@ -237,6 +237,7 @@ def verify(
                 beside=alone is None,
                 team=others,
                 progress=advance,
+                more=() if alone is not None else further(seed, count, shard=shard),
             )
     finally:
         runner.close()

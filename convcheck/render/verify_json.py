@@ -31,6 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "convention": None if result.convention is None else result.convention.to_dict(),
         "in_words": words.name(result),
         "parameters": None if result.model is None else _parameters(result.model),
+        "domain": [] if result.model is None else list(result.model.takes),
         "expect": None if campaign.expect is None else _plain(campaign.expect),
         "ran": result.ran,
         "passed": result.passed,

@@ -99,7 +99,8 @@ def understood(result: VerifyResult) -> list[str]:
         (
             f"Called with an image {model.layouts[0]} and {kind} {model.layouts[1]}; parameters "
             f"passed: {passed}; dtypes: {', '.join(model.dtypes)}."
-        )
+        ),
+        *([f"It runs for: {', '.join(model.takes)}."] if model.takes else []),
     ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
 from convcheck.checks.verify.constants import constants
+from convcheck.checks.verify.domain import scouted
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.model import RULES, Model, Runner, ranked
@@ -81,6 +82,13 @@ def learn(
     alone = _alone(runner, model)
     model = replace(model, multiplies=not alone)
     calls = [*_observations(runner, model)]
+    if any(outcome.kind == "rejected" for _, outcome in calls):
+        base = next((case for case, outcome in calls if outcome.output is not None), None)
+        limits = () if base is None else scouted(runner, model, base)
+        more = tuple(limit for limit in limits if limit not in model.domain)
+        if more:
+            model = replace(model, domain=(*model.domain, *more))
+            calls = [*_observations(runner, model)]
     seen = _shown(model, calls)
     variants = (solved(variant, seen) for variant in _variants(model, seen))
     model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
@@ -174,7 +182,8 @@ def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
 def _observations(runner: Runner, model: Model) -> Iterator[Called]:
     """What the target does in cases that tell what a model is to know; they are judged by it."""
     hangs = 0
-    settings: list[dict[str, int]] = [dict(v) for v in (*VARIED, *_EVEN)]
+    settings: list[dict[str, Any]] = [dict(v) for v in (*VARIED, *_EVEN)]
+    settings.append({"channels": 2, "filters": 3, "order": "strided", "height": 10, "width": 12})
     for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
         if parameter in model.parameters:
             size = {"height": 12, "width": 14}
@@ -186,7 +195,7 @@ def _observations(runner: Runner, model: Model) -> Iterator[Called]:
         settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
         settings.append({"stride": 3, "height": 13, "width": 14})
     for setting in settings:
-        case = model.project(replace(BASE, **setting))  # type: ignore[arg-type]
+        case = model.project(replace(BASE, **setting))
         outcome = runner.run(model.request(case))
         yield case, outcome
         hangs += outcome.kind == "hang"

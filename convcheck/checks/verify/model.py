@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convcheck.checks.verify.domain import Limit, within
 from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
 from convcheck.errors import InputError
 from convcheck.worker import Outcome, Request
@@ -154,6 +155,8 @@ class Model:
     expect: Mapping[str, Any] = field(default_factory=dict)
     multiplies: bool = True
     """Whether a depthwise one takes several filters for a channel, where the layout has them."""
+    domain: tuple[Limit, ...] = ()
+    """The limits of what it takes, beside its dtypes."""
 
     @property
     def depthwise(self) -> bool:
@@ -164,6 +167,12 @@ class Model:
     def layouts(self) -> tuple[str, str]:
         """The image's and the filters'."""
         return LAYOUTS[self.layout]
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What it takes, in words, where that is not everything."""
+        dtype = self.dtypes if len(self.dtypes) == 1 else ()
+        return (*(limit.words for limit in self.domain), *dtype)
 
     @property
     def claimed(self) -> str | None:
@@ -237,6 +246,7 @@ class Model:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
             each = max(1, case.filters // case.channels) if several else 1
             fitted = replace(fitted, groups=fitted.channels, filters=each * fitted.channels)
+        fitted = within(fitted, self.domain)
         if self.transposed:
             # Padding crops a transposed convolution's result: something must be left of it.
             fitted = replace(fitted, padding=min(fitted.padding, _croppable(fitted)))

@@ -111,6 +111,11 @@ class Tally:
         if seen.note:
             self.notes.setdefault(seen.note)
 
+    @property
+    def skipped_count(self) -> int:
+        """How many cases were skipped, whatever the reason."""
+        return sum(self.skipped.values())
+
     def add(self, findings: Iterable[Finding]) -> None:
         """Count what was found before the campaign, of the kinds that no case of it has shown.
 

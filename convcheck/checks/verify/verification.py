@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -91,6 +92,7 @@ def put_to_test(
     budget: float = BUDGET,
     team: Team | None = None,
     progress: Callable[[int], None] | None = None,
+    more: Iterable[Case] = (),
 ) -> VerifyResult:
     """Probe an implementation, then judge it over ``cases``.
 
@@ -107,6 +109,7 @@ def put_to_test(
         budget: seconds to search for one output of a target that follows no usual convention.
         team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
+        more: cases in place of those that the target refuses.
 
     Raises:
         InputError: a target that cannot be called at all.
@@ -124,6 +127,7 @@ def put_to_test(
                 seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
             try:
                 campaign.take(seen, fail_fast=fail_fast)
+                _replaced(runner, learnt.model, campaign, more, fail_fast=fail_fast)
             finally:
                 if beside:
                     campaign.add(learnt.findings)
@@ -156,6 +160,22 @@ def put_to_test(
         interrupted=interrupted,
         elapsed=time.perf_counter() - begun,
     )
+
+
+def _replaced(
+    runner: Runner, model: Model, campaign: Tally, more: Iterable[Case], *, fail_fast: bool
+) -> None:
+    """Other cases for those that the target refused, while most of what it is asked runs."""
+    wanted = campaign.skipped_count
+    ran = campaign.passed_count + campaign.failed_count
+    if not wanted or ran < wanted or campaign.ending(fail_fast=fail_fast) is not None:
+        return
+    for seen in here(runner, model, islice(more, 2 * wanted)):
+        if seen.examined.skipped is None:
+            campaign.take([seen], fail_fast=fail_fast)
+            wanted -= 1
+        if not wanted or campaign.ending(fail_fast=fail_fast) is not None:
+            return
 
 
 def _smallest(runner: Runner, model: Model, finding: Finding, *, smaller: bool) -> Smallest:
