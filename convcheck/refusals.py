@@ -6,7 +6,7 @@ import linecache
 import re
 from typing import TYPE_CHECKING
 
-from convcheck import target
+from convcheck import call_text, layers, target
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -93,7 +93,8 @@ def _at_the_call(error: TypeError) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__") == target.__name__
+    callers = (target.__name__, call_text.__name__, layers.__name__)
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") in callers
 
 
 def _of_the_target(text: str, passed: Collection[str]) -> bool:

@@ -105,7 +105,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     callback=_names,
     help="The parameters to pass, such as stride,padding; found out without it.",
 )
-@click.option("--call", metavar="CALL", help="How to call it: 'f(x, w, strides=stride)'.")
+@click.option(
+    "--call",
+    metavar="CALL",
+    help="How to call it: 'f(x, w, strides=stride)', 'f(w, zeros(K), padding).forward(x)[0]'.",
+)
 @click.option(
     "--arrays", type=click.Choice(KINDS), help="The arrays it takes; found out without it."
 )

@@ -242,11 +242,11 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        fitted = within(fitted, self.domain)
         if self.depthwise:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
             each = max(1, case.filters // case.channels) if several else 1
             fitted = replace(fitted, groups=fitted.channels, filters=each * fitted.channels)
-        fitted = within(fitted, self.domain)
         if self.transposed:
             # Padding crops a transposed convolution's result: something must be left of it.
             fitted = replace(fitted, padding=min(fitted.padding, _croppable(fitted)))

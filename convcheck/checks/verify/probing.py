@@ -71,13 +71,13 @@ def probe(
         hint = "a longer --timeout, where its first call is slow: imports, compiling"
         raise InputError(
             "the target could not be called in any layout",
-            got="; ".join(notes),
+            got=_telling(tried),
             expected="a callable of an image and filters, such as f(image, filters), or a program "
             "that reads two .npy files and writes one",
             hint=hint
             if slow
-            else "say how with --layout; a callable's also with --arrays, --pass or --call "
-            "'f(x, w, strides=stride)'",
+            else "say how with --layout; a callable's also with --arrays, --pass or --call, as in "
+            "'f(x, w, zeros(K), {\"stride\": stride})[0]'",
         )
     if expect:
         # What is expected can be judged case by case, whatever the target does instead.
@@ -124,6 +124,17 @@ def _best(runner: Runner, alike: Sequence[_Layout]) -> _Layout | None:
     return next((seen for seen in alike if seen.votes or seen.nearly), None)
 
 
+def _telling(tried: Sequence[_Layout]) -> str:
+    """The error that tells first: that of the target's own code, where it came so far."""
+    told = next((seen for seen in tried if seen.where), None)
+    told = told or next((seen for seen in tried if seen.said), None)
+    if told is None:
+        return "nothing"
+    place = f", at {told.where}" if told.where else ""
+    others = f"; no other of {len(tried)} layouts did better" if len(tried) > 1 else ""
+    return f"{told.said}{place}, called with {told.name}{others}"
+
+
 def _said(tried: Sequence[_Layout]) -> tuple[str, ...]:
     """What came of each layout; those of which the same is to be said together."""
     names: dict[str, list[str]] = {}
@@ -157,6 +168,8 @@ class _Layout:
     """The parameters that every call must pass."""
     transposed: bool = False
     said: str = ""
+    where: str = ""
+    """The line of the target's own that raised what is said."""
     precision: str | None = None
     """What its outputs are, where NumPy has no dtype for it."""
     answers: bool = False
@@ -228,6 +241,7 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
             outcome = runner.run(Request(case, *LAYOUTS[name], known, repeat=False))
             seen.passed = known if outcome.output is not None else ()
         if outcome.output is None:
+            seen.where = seen.where or outcome.where
             seen.said = seen.said or outcome.detail
             seen.ended = outcome.kind == "hang" and not seen.outputs
             if outcome.kind == "rejected":

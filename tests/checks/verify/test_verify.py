@@ -512,7 +512,7 @@ def test_long_doubles_do_not_differ_between_calls() -> None:
 
 
 def test_numbers_where_tuples_are_wanted_are_said() -> None:
-    def tuples(x: Any, w: Any, stride: Any = (1, 1), groups: int = 1) -> Any:
+    def tuples(x: Any, w: Any, stride: Any = np.ones(2, int), groups: int = 1) -> Any:
         high, _ = stride
         return zoo.conv(x, w, high, 0, 1, groups)
 
