@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
 ORDERS = ("C", "F", "strided", "readonly")
 VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
+SPATIAL = "DHW"
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
 LARGEST = 1 << 30
@@ -51,6 +53,10 @@ class Case:
     dtype: str = "float32"
     order: str = "C"
     values: str = "ints"
+    rank: int = 2
+    """How many spatial axes there are: the width alone, or the depth too."""
+    depth: int = 1
+    kernel_depth: int = 1
 
     @property
     def id(self) -> str:
@@ -68,12 +74,12 @@ class Case:
     @property
     def sizes(self) -> tuple[int, ...]:
         """The image's spatial sizes."""
-        return self.height, self.width
+        return (self.depth, self.height, self.width)[3 - self.rank :]
 
     @property
     def taps(self) -> tuple[int, ...]:
         """The kernel's."""
-        return self.kernel_height, self.kernel_width
+        return (self.kernel_depth, self.kernel_height, self.kernel_width)[3 - self.rank :]
 
     @property
     def size(self) -> int:
@@ -111,14 +117,15 @@ class Case:
         count likewise; O goes by the name of M, or is 1.
         """
         rng = np.random.default_rng([self.seed, self.number])
+        axes = SPATIAL[3 - self.rank :]
         image = _draw(rng, (self.batch, self.channels, *self.sizes), self)
         outputs, inputs = self.filters, self.channels // self.groups
-        if filter_layout in ("IOHW", "HWIM", "IHW"):
+        if filter_layout in ("HWIM", "IHW") or filter_layout.startswith("IO"):
             outputs, inputs = self.filters // self.groups, self.channels
         bank = _draw(rng, (outputs, inputs, *self.taps), self)
         return (
-            _ordered(_laid_out(image, "NCHW", image_layout), self.order),
-            _ordered(_laid_out(bank, "OIHW", filter_layout.replace("M", "O")), self.order),
+            _ordered(_laid_out(image, "NC" + axes, image_layout), self.order),
+            _ordered(_laid_out(bank, "OI" + axes, filter_layout.replace("M", "O")), self.order),
         )
 
     def projected(self, image_layout: str, filter_layout: str, parameters: Collection[str]) -> Case:
@@ -133,9 +140,12 @@ class Case:
             changes |= {"filters": 1, "groups": 1}
         if "I" not in filter_layout and "C" in image_layout:
             changes["channels"] = 1
+        rank = sum(axis in SPATIAL for axis in image_layout)
+        if rank != self.rank:
+            changes = {**_over(rank, self), **changes}
         if changes.get("groups") == 1 or changes.get("channels") == 1:
             changes["groups"] = 1
-        return _made_to_fit(replace(self, **changes))
+        return made_to_fit(replace(self, **changes))
 
 
 def case(seed: int, number: int) -> Case:
@@ -166,7 +176,7 @@ def case(seed: int, number: int) -> Case:
         order=str(rng.choice(ORDERS, p=[0.55, 0.2, 0.15, 0.1])),
         values=str(rng.choice(VALUES, p=[0.4, 0.35, 0.1, 0.1, 0.03, 0.02])),
     )
-    return _made_to_fit(drawn)
+    return made_to_fit(drawn)
 
 
 def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
@@ -175,6 +185,12 @@ def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -
     for number in range(count):
         if number % of == part - 1:
             yield case(seed, number)
+
+
+def further(seed: int, count: int, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
+    """Cases beyond those of a campaign, of a shard its own; there is no end to them."""
+    part, of = shard
+    return (case(seed, number) for number in itertools.count(count + part - 1, of))
 
 
 def parse_id(text: str) -> Case:
@@ -194,6 +210,8 @@ def parse_id(text: str) -> Case:
     found = case(int(seed), int(number))
     if more:
         found = replace(found, **_changes(changes, unfit))
+    if not 1 <= found.rank <= len(SPATIAL):
+        raise unfit
     if found.size > LARGEST or found.widest > WIDEST or not found.fits:
         raise unfit
     return found
@@ -216,7 +234,21 @@ def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
     return changes
 
 
-def _made_to_fit(drawn: Case) -> Case:
+def _over(rank: int, drawn: Case) -> dict[str, int]:
+    """What makes a case of two axes one of so many."""
+    changes = {"rank": rank, "depth": 1, "kernel_depth": 1}
+    if rank == 1:
+        changes |= {"height": 1, "kernel_height": 1}
+    if rank == 3:
+        changes["height"], changes["width"] = min(drawn.height, 9), min(drawn.width, 12)
+        changes["depth"] = 3 + (drawn.height + drawn.width) % 4
+        changes["kernel_depth"] = 1 + (drawn.kernel_height + drawn.kernel_width) % 3
+        each = drawn.filters // drawn.groups  # a volume has many numbers, so few filters do
+        changes["filters"] = drawn.groups * min(each, 6)
+    return changes
+
+
+def made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
         if (drawn.padding > 0 and drawn.padding >= min(drawn.sizes)) or drawn.padding > min(
@@ -226,7 +258,8 @@ def _made_to_fit(drawn: Case) -> Case:
         elif drawn.dilation > 1:
             drawn = replace(drawn, dilation=drawn.dilation - 1)
         else:
-            drawn = replace(drawn, height=drawn.height + 1, width=drawn.width + 1)
+            axes = ("width", "height", "depth")[: drawn.rank]
+            drawn = replace(drawn, **{axis: getattr(drawn, axis) + 1 for axis in axes})
     return drawn
 
 

@@ -32,6 +32,8 @@ def _homes(function: Callable[..., Any]) -> Iterator[str]:
     while isinstance(function, partial):
         function = function.func
     yield getattr(function, "__module__", None) or ""
+    if inspect.isclass(function):
+        yield from (str(base.__module__) for base in function.__mro__)
     for owner in (function, getattr(function, "__self__", None)):
         yield from (str(base.__module__) for base in type(owner).__mro__)
     for annotation in _annotations(function):
@@ -76,6 +78,8 @@ def to_numpy(output: Any) -> tuple[Array, str | None]:
         output = output.detach().cpu()
         if str(output.dtype) == "torch.bfloat16":
             return np.array(output.float().numpy()), "bfloat16"
+        output = output.numpy()
+    elif not isinstance(output, np.ndarray) and callable(getattr(output, "numpy", None)):
         output = output.numpy()
     if np.ma.is_masked(output):
         raise ValueError("gave a masked array, in which elements are missing")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from typing import TYPE_CHECKING
 
-from convcheck import target
+from convcheck import call_text, layers, target
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,6 +46,9 @@ MISCALL = re.compile(
 )
 """Likewise for a call whose arguments are not those of the function."""
 
+LIMITS = re.compile(r"\bonly\b|\bmust (be|have)\b|\brequires?\b", re.IGNORECASE)
+"""What code says of its arguments that it does not take."""
+
 
 def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
     """Whether an error, whose words are ``text``, refuses what the target was called with.
@@ -63,6 +67,8 @@ def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
         return _of_the_target(text, passed)
     if NONSENSE.search(text):
         return False
+    if isinstance(error, (ValueError, TypeError, AssertionError)) and _said_no(error, text):
+        return True
     words = [*UNSUPPORTED, *(DTYPES if isinstance(error, TypeError) else ())]
     return (
         any(word in text.lower() for word in words)
@@ -71,12 +77,24 @@ def refuses(error: BaseException, text: str, passed: Collection[str]) -> bool:
     )
 
 
+def _said_no(error: BaseException, text: str) -> bool:
+    """Whether a line of the target's own says what it takes: it has looked at its arguments."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or LIMITS.search(text) is None:
+        return False
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return line.lstrip().startswith(("raise ", "assert "))
+
+
 def _at_the_call(error: TypeError) -> bool:
     """Whether the callable was not entered, or is no Python: no frame is the target's own."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__") == target.__name__
+    callers = (target.__name__, call_text.__name__, layers.__name__)
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") in callers
 
 
 def _of_the_target(text: str, passed: Collection[str]) -> bool:

@@ -9,18 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import WIDEST, Case
+from convcheck.campaign import SPATIAL, WIDEST, Case
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
 from convcheck.refusals import refuses
-from convcheck.target import CallableTarget, CommandTarget, Target
+from convcheck.target import Asked, CallableTarget, CommandTarget, Target
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ def call(function: Any, request: Request) -> Outcome:
     """Call an opened target once, and again on fresh arrays to see whether it says the same."""
     image, filters = request.case.arrays(request.image_layout, request.filter_layout)
     kept = image.copy(), filters.copy()
-    parameters = {p: getattr(request.case, p) for p in request.parameters}
+    parameters = Asked({p: getattr(request.case, p) for p in request.parameters})
+    parameters.sizes = _sizes(request)
     again = None
     given: Any = None
     try:
@@ -63,6 +66,20 @@ def call(function: Any, request: Request) -> Outcome:
     return Outcome("ok", "", output, again, changed, precision=precision)
 
 
+def _sizes(request: Request) -> dict[str, Any]:
+    """What a case's arrays have, and how large the output of a plain convolution is."""
+    case = request.case
+    plain = zip(case.sizes, case.taps, strict=True)
+    outs = [
+        (n + 2 * case.padding - case.dilation * (f - 1) - 1) // case.stride + 1 for n, f in plain
+    ]
+    spatial = dict(zip(SPATIAL[3 - case.rank :], outs, strict=True))
+    lengths = {"N": case.batch, "C": case.filters, **spatial}
+    shape = tuple(lengths[axis] for axis in request.image_layout)
+    sizes = {"N": case.batch, "C": case.channels, "K": case.filters}
+    return {**sizes, "taps": case.taps, "output": shape}
+
+
 def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
     try:
         text = str(error)
@@ -70,9 +87,22 @@ def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
         text = ""
     name = type(error).__name__
     said = f"{name}: {_gist(text)}" if text.strip() else name
+    where = _place(error)
     if any(word in text for word in WRITES):
-        return Outcome("changes its input", f"it writes to a read-only array: {said}")
-    return Outcome("rejected" if refuses(error, text, passed) else "crash", said)
+        said = f"it writes to a read-only array: {said}"
+        return Outcome("changes its input", said, where=where)
+    return Outcome("rejected" if refuses(error, text, passed) else "crash", said, where=where)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line that is the user's own, not a library's, nor convcheck's."""
+    found = ""
+    libraries = (sys.prefix, sys.base_prefix, str(Path(__file__).parent))
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if Path(file).is_absolute() and not file.startswith(libraries):
+            found = f"{file}:{line}"
+    return found
 
 
 def _gist(text: str) -> str:

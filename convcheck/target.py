@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import shlex
 import signal
 import subprocess
 import sys
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from convcheck.call_text import DEFAULTS, PARAMETERS, SIZES, parse_call
 from convcheck.errors import InputError
 from convcheck.kinds import converter, kind_of
+from convcheck.layers import called, is_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +26,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-PARAMETERS = ("stride", "padding", "dilation", "groups")
-"""What an implementation may be passed beside its arrays."""
+OUT = ("out", "output", "result", "dst")
+"""What implementations call an array that they write their result to."""
+
+
+__all__ = ["PARAMETERS", "CallableTarget", "CommandTarget", "Target", "adapted", "parse_call"]
+
+
+class Asked(dict[str, int]):
+    """A case's parameters, and its sizes: ``N``, ``C`` and ``K``, the kernel's, the output's."""
+
+    sizes: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -62,17 +72,56 @@ def adapted(
 ) -> Callable[[Array, Array, Mapping[str, int]], Any]:
     """A callable of its own kind of arrays, as a function of numpy arrays and parameters."""
     into = converter(arrays or kind_of(name, function))
-    arguments = parse_call(call) if call else None
+    read = parse_call(call) if call else None
+    layer = read is None and is_layer(function)
+    taken = {} if read is not None else _signature(function)
+    tuples = {p: _tuple_of(taken[p]) for p in PARAMETERS if p in taken}
+    out = next((p for p in OUT if p in taken and taken[p].default is taken[p].empty), None)
 
     def run(image: Array, filters: Array, parameters: Mapping[str, int]) -> Any:
         x, w = into(image), into(filters)
-        if arguments is not None:
-            args, kwargs = arguments.bind({"x": x, "w": w, **parameters})
-        else:
-            args, kwargs = [x, w], dict(parameters)
-        return function(*args, **kwargs)
+        if read is not None:
+            sizes = {k: v for k, v in getattr(parameters, "sizes", {}).items() if k in SIZES}
+            return read.run(function, {"x": x, "w": w, **sizes, **parameters})
+        given = Asked({p: tuples.get(p, _plainly)(v) for p, v in parameters.items()})
+        given.sizes = getattr(parameters, "sizes", given.sizes)
+        if layer:
+            return called(function, x, w, given)
+        if out is None:
+            return function(x, w, **given)
+        written = _room(image, filters, given.sizes.get("output"))
+        found = function(x, w, **{out: written}, **given)
+        return written if found is None else found
 
     return run
+
+
+def _plainly(value: int) -> Any:
+    return value
+
+
+def _tuple_of(parameter: inspect.Parameter) -> Callable[[int], Any]:
+    """What makes a number one of each axis, where the parameter's default has so many."""
+    default = parameter.default
+    if isinstance(default, tuple | list) and default:
+        kind, count = type(default), len(default)
+        return lambda value: kind([value] * count)
+    return _plainly
+
+
+def _room(image: Array, filters: Array, shape: Sequence[int] | None) -> Array:
+    """Where a target that wants one writes its output, wide enough for what integers come to."""
+    import numpy as np
+
+    kind = np.result_type(image, filters)
+    return np.zeros(shape or (), kind if kind.kind in "fc" else np.int64)
+
+
+def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def parameters_of(
@@ -83,6 +132,8 @@ def parameters_of(
         return passes
     if call is not None:
         return tuple(p for p in PARAMETERS if p in parse_call(call).names)
+    if is_layer(function) and not inspect.isclass(function):
+        return ()  # they were given to its constructor
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -161,7 +212,7 @@ class CommandTarget:
                 files = {k: str(Path(folder, f"{k}.npy")) for k in ("image", "filters", "output")}
                 save(files["image"], np.ascontiguousarray(image))
                 save(files["filters"], np.ascontiguousarray(filters))
-                values = {**files, **{p: str(parameters.get(p, _DEFAULTS[p])) for p in PARAMETERS}}
+                values = {**files, **{p: str(parameters.get(p, DEFAULTS[p])) for p in PARAMETERS}}
                 filled = [_fill(word, values) for word in words]
                 errors = Path(folder, "stderr")
                 with errors.open("wb") as stderr:  # a pipe could be kept open by what it starts
@@ -201,78 +252,6 @@ def _last_line(path: Path) -> str:
 
 
 Target = CallableTarget | CommandTarget
-_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call as ``--call`` writes it: which argument gets which value."""
-
-    positional: tuple[ast.expr, ...]
-    named: tuple[tuple[str, ast.expr], ...]
-    names: frozenset[str]
-
-    def bind(self, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments with their values put in."""
-        return (
-            [_value(e, values) for e in self.positional],
-            {key: _value(e, values) for key, e in self.named},
-        )
-
-
-def parse_call(text: str) -> Call:
-    """Read ``f(x, w, strides=stride)``: names of arrays and parameters, constants, tuples of them.
-
-    It is read, never run.
-
-    Raises:
-        InputError: anything else.
-    """
-    unfit = InputError(
-        f"--call {text!r} cannot be read",
-        expected="a call such as f(x, w, strides=(stride, stride)) of x, w, "
-        + ", ".join(PARAMETERS)
-        + ", constants and tuples of these",
-    )
-    try:
-        with warnings.catch_warnings():  # of odd escapes and the like
-            warnings.simplefilter("ignore")
-            node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise unfit from None
-    if not isinstance(node, ast.Call) or any(k.arg is None for k in node.keywords):
-        raise unfit
-    expressions = [*node.args, *(k.value for k in node.keywords)]
-    names: set[str] = set()
-    for expression in expressions:
-        if not _is_plain(expression, names):
-            raise unfit
-    if not {"x", "w"} <= names:
-        raise unfit
-    named = tuple((str(k.arg), k.value) for k in node.keywords)
-    return Call(tuple(node.args), named, frozenset(names))
-
-
-def _is_plain(node: ast.expr, names: set[str]) -> bool:
-    if isinstance(node, ast.Constant):
-        return True
-    if isinstance(node, ast.Name):
-        names.add(node.id)
-        return node.id in ("x", "w", *PARAMETERS)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = getattr(node.operand, "value", None)
-        return type(value) in (int, float, complex)
-    return isinstance(node, ast.Tuple | ast.List) and all(_is_plain(e, names) for e in node.elts)
-
-
-def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
-    if isinstance(node, ast.Name):
-        return values.get(node.id, _DEFAULTS.get(node.id))
-    if isinstance(node, ast.Tuple):
-        return tuple(_value(e, values) for e in node.elts)
-    if isinstance(node, ast.List):
-        return [_value(e, values) for e in node.elts]
-    return ast.literal_eval(node)
 
 
 def _fill(word: str, values: Mapping[str, str]) -> str:
@@ -310,7 +289,7 @@ def _import(name: str) -> Callable[..., Any]:
             known = _callables(found) if count == len(parts) else dir(found)
             raise InputError(f"{module_name!r} has no {path!r}", hint=_close(part, known))
         found = getattr(found, part)
-    if not callable(found):
+    if not callable(found) and not is_layer(found):
         raise InputError(f"{name!r} is not callable", got=type(found).__name__)
     return found  # type: ignore[no-any-return]
 

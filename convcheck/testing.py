@@ -103,7 +103,7 @@ class TestCase:
         image_layout, filter_layout = LAYOUTS[self.layout]
         base = Convention(image_layout, filter_layout, image_layout)
         keys = _keys(convention, claim)
-        transposed = filter_layout == "IOHW"
+        transposed = filter_layout.startswith("IO")
         if transposed and convention == "correlation":
             keys = {"flip": base.replace(flip="per-channel").flip}  # what a transposed one is
         return Model(self.layout, base, transposed=transposed, expect=keys).convention(self.case)
@@ -182,7 +182,7 @@ def _check(layout: str, parameters: Collection[str]) -> None:
 def _fitted(
     drawn: Case, layout: str, parameters: tuple[str, ...], dtypes: tuple[str, ...]
 ) -> TestCase:
-    transposed = LAYOUTS[layout][1] == "IOHW"
+    transposed = LAYOUTS[layout][1].startswith("IO")
     model = Model(layout, Convention(), transposed=transposed, parameters=parameters, dtypes=dtypes)
     fitted = model.project(drawn)
     return TestCase(fitted, layout, {p: getattr(fitted, p) for p in parameters})

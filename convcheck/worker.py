@@ -50,7 +50,7 @@ class Outcome:
 
     ``again`` is what a second call with the same arrays gave, where that was something else.
     ``died``: the process did not survive the call. ``precision``: the output's, where it is one
-    that NumPy has no dtype for.
+    that NumPy has no dtype for. ``where``: the line of the target's own that raised.
     """
 
     kind: str
@@ -60,6 +60,7 @@ class Outcome:
     changed_input: bool = False
     died: bool = False
     precision: str | None = None
+    where: str = ""
 
 
 class Worker:

@@ -19,17 +19,54 @@ if TYPE_CHECKING:
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
 
 
+def given(*args: Any, **kwargs: Any) -> Any:
+    return args, kwargs
+
+
 def test_a_call_is_read_and_bound() -> None:
     call = parse_call("f(x, w, None, strides=(stride, stride), pad=[padding, -1], mode='same')")
-    args, kwargs = call.bind({"x": 1, "w": 2, "stride": 3, "padding": 4})
-    assert args == [1, 2, None]
+    args, kwargs = call.run(given, {"x": 1, "w": 2, "stride": 3, "padding": 4})
+    assert args == (1, 2, None)
     assert kwargs == {"strides": (3, 3), "pad": [4, -1], "mode": "same"}
     assert call.names == {"x", "w", "stride", "padding"}
 
 
 def test_a_parameter_that_is_not_passed_is_at_its_default() -> None:
-    args, _ = parse_call("f(x, w, stride, padding)").bind({"x": 1, "w": 2})
-    assert args == [1, 2, 1, 0]
+    args, _ = parse_call("f(x, w, stride, padding)").run(given, {"x": 1, "w": 2})
+    assert args == (1, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("f(x, w, {'stride': stride, 'pad': padding})", (1, 2, {"stride": 3, "pad": 0})),
+        ("f(x, w, dilation - 1)", (1, 2, 0)),
+        ("f(x, -1, w)", (1, -1, 2)),
+        ("f(x, w, (2 * padding + 1, stride // 2, -stride))", (1, 2, (1, 1, -3))),
+        ("f(x, w, N, C, K)", (1, 2, 4, 5, 6)),
+    ],
+)
+def test_what_a_call_may_have(text: str, args: tuple[Any, ...]) -> None:
+    values = {"x": 1, "w": 2, "stride": 3, "N": 4, "C": 5, "K": 6}
+    assert parse_call(text).run(given, values)[0] == args
+
+
+def test_what_is_made_for_a_call_and_taken_of_its_result() -> None:
+    class Layer:
+        def __init__(self, w: Any, b: Any, stride: int) -> None:
+            self.output, self.bias = [w, stride], b
+
+        def forward(self, x: Any) -> Any:
+            return self.output, x
+
+    values = {"x": 1, "w": 2, "K": 3}
+    assert parse_call("f(w, 0, stride).forward(x)").run(Layer, values) == ([2, 1], 1)
+    assert parse_call("f(w, 0, stride).forward(x)[0][-1]").run(Layer, values) == 1
+    assert parse_call("f(w, x, 5).output[0]").run(Layer, values) == 2
+    (args, _) = parse_call("f(x, w, zeros(K), ones((2, K)))").run(given, values)
+    assert [a.shape for a in args[2:]] == [(3,), (2, 3)]
+    with pytest.raises(InputError, match="no array that can be made"):
+        parse_call("f(x, w, zeros((99999, 99999)))").run(given, values)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +88,16 @@ def test_a_parameter_that_is_not_passed_is_at_its_default() -> None:
         "f(x, w, **{'a': 1})",
         "f(x, w, (yield))",
         "f(x, w, f'{x}')",
-        "f(x, w, stride + 1)",
+        "f(x, w, x + 1)",
+        "f(x, w, 2 ** 99)",
+        "f(x, w, zeros(x))",
+        "f(x, w, zeros(3).tofile('ran'))",
+        "f(x, w).tofile('ran')",
+        "f(x, w).__class__",
+        "f(x, w)[x]",
+        "f(f(x, w), w)",
+        "zeros(3)",
+        "x(x, w)",
         "f(x, w, -x)",
         "f(x, w, a := 1)",
         "f(x, w); import os",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 LAYOUTS = (
     *("NCHW", "NCHW/IOHW", "CHW", "CHW/IHW", "NHWC", "NHWC/OHWI", "HWC", "HW"),
+    *("W", "NCW", "NCW/IOW", "CW", "NWC", "DHW", "NCDHW", "NCDHW/IODHW", "CDHW", "NDHWC"),
     *("NCHW/depthwise", "NCHW/IHW/depthwise", "CHW/depthwise", "CHW/IHW/depthwise"),
     *("NHWC/depthwise", "NHWC/HWIO/depthwise", "HWC/depthwise"),
 )
@@ -104,7 +105,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     callback=_names,
     help="The parameters to pass, such as stride,padding; found out without it.",
 )
-@click.option("--call", metavar="CALL", help="How to call it: 'f(x, w, strides=stride)'.")
+@click.option(
+    "--call",
+    metavar="CALL",
+    help="How to call it: 'f(x, w, strides=stride)', 'f(w, zeros(K), padding).forward(x)[0]'.",
+)
 @click.option(
     "--arrays", type=click.Choice(KINDS), help="The arrays it takes; found out without it."
 )
@@ -220,7 +225,7 @@ def verify(
     try:
         runner.begin()
         # All that is slow to import is imported here while the target is imported there.
-        from convcheck.campaign import cases
+        from convcheck.campaign import cases, further
         from convcheck.checks.verify import put_to_test, team
 
         here = os.getcwd()  # noqa: PTH109 - no import
@@ -236,6 +241,7 @@ def verify(
                 beside=alone is None,
                 team=others,
                 progress=advance,
+                more=() if alone is not None else further(seed, count, shard=shard),
             )
     finally:
         runner.close()

@@ -125,7 +125,9 @@ def _verify(report: Report) -> Iterator[TestCase]:
     name = result.target
     replay = report.campaign.again if report.campaign else ""
     if result.passed:
-        yield TestCase(f"{name}: {result.passed} cases pass", replay=replay)
+        takes = () if result.model is None else result.model.takes
+        domain = f" (it runs for: {', '.join(takes)})" if takes else ""
+        yield TestCase(f"{name}: {result.passed} cases pass{domain}", replay=replay)
     for finding in result.findings:
         outcome = "error" if finding.kind in {"crash", "hang"} else "failure"
         case = f"{name}: {verify_words.case_words(finding.case)}"

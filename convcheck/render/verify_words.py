@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from convcheck.checks.verify.model import PADDINGS
+from convcheck.checks.verify.model import PADDINGS, ranked
 from convcheck.render.convention_words import compact
 from convcheck.render.words import enumerate_words, size
 from convcheck.words import describe, differences, headline, padding_words
@@ -44,11 +44,26 @@ def name(result: VerifyResult) -> str:
 
 def _padding(model: Model) -> str:
     rule = _RULES.get(model.rule, model.rule)
-    if rule:
-        return f"{padding_words(model.base)}, {rule}"
-    if "padding" in model.parameters or model.transposed:
-        return padding_words(model.base)
-    return "no padding"
+    base = model.base
+    padded = any(map(any, base.padding))
+    said = [padding_words(base)]
+    if not (rule or padded or "padding" in model.parameters or model.transposed):
+        said = ["no padding"]
+    said += [rule] if rule else []
+    said += [f"padded {_every([_pair(*pair) for pair in base.padding])}"] if padded else []
+    for key in ("stride", "dilation"):
+        steps = getattr(base, key)
+        said += [f"{key} {_every([*map(str, steps)])}"] if set(steps) != {1} else []
+    return ", ".join(said)
+
+
+def _pair(before: int, after: int) -> str:
+    return str(before) if before == after else f"{before} before and {after} after"
+
+
+def _every(axes: list[str]) -> str:
+    """What is said of each axis: once, where it is the same of all."""
+    return axes[0] if len(set(axes)) == 1 else f"({', '.join(axes)})"
 
 
 def _rule(model: Model) -> str:
@@ -84,7 +99,8 @@ def understood(result: VerifyResult) -> list[str]:
         (
             f"Called with an image {model.layouts[0]} and {kind} {model.layouts[1]}; parameters "
             f"passed: {passed}; dtypes: {', '.join(model.dtypes)}."
-        )
+        ),
+        *([f"It runs for: {', '.join(model.takes)}."] if model.takes else []),
     ]
 
 
@@ -109,7 +125,7 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
         return []
     lines = ["Judged by what was expected:", f"  {compact(campaign.expect)}"]
     if result.convention is not None and result.failed:
-        claimed = dict(campaign.expect)
+        claimed = ranked(campaign.expect, result.convention.spatial)
         rule = claimed.pop("padding") if isinstance(claimed.get("padding"), str) else None
         clauses = differences(result.convention, result.convention.replace(**claimed))
         if rule is not None and result.model is not None:
@@ -121,8 +137,8 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
 
 
 def failing(result: VerifyResult) -> list[str]:
-    """When it fails and what it does there."""
-    lines = []
+    """When it fails and what it does there; what dtypes do to integers apart from that."""
+    lines = [f"Integers: {rule} ({cases(n)} wrong by it)." for rule, n in result.integers.items()]
     if result.when is not None:
         lines.append(f"When: {result.when}.")
     if result.does is not None:
@@ -137,10 +153,8 @@ def replay(report: Report, finding: Finding) -> str:
 
 def case_words(case: Case) -> str:
     """A case on one line; parameters at their defaults go without saying."""
-    image = f"{case.batch}x{case.channels}x{case.height}x{case.width}"
-    filters = (
-        f"{case.filters}x{case.channels // case.groups}x{case.kernel_height}x{case.kernel_width}"
-    )
+    image = "x".join(map(str, (case.batch, case.channels, *case.sizes)))
+    filters = "x".join(map(str, (case.filters, case.channels // case.groups, *case.taps)))
     clauses = [f"image {image}, filters {filters}"]
     for key, plain in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
         if getattr(case, key) != plain:

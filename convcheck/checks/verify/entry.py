@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcheck.campaign import cases as drawn_cases
+from convcheck.campaign import further
 from convcheck.checks.verify.model import LAYOUTS, Runner, claim
 from convcheck.checks.verify.shards import team
 from convcheck.checks.verify.verification import VerifyResult, put_to_test
@@ -88,6 +89,7 @@ def verify(
                 expect=_claim(expect),
                 fail_fast=fail_fast,
                 team=others,
+                more=further(seed, cases),
             )
     finally:
         runner.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from convcheck.checks.verify.integers import overflowing
 from convcheck.checks.verify.judgement import Judgement, judge, overflow
 from convcheck.engine import output_shape
 from convcheck.errors import ConvcheckError
@@ -25,10 +26,13 @@ KINDS = (
     "wrong shape",
     "not finite",
     "wrong values",
+    "integer overflow",
     "changes its input",
     "non-deterministic",
 )
 """What a finding can be."""
+OVERFLOW = "integer overflow"
+"""The kind that is a rule of a dtype: said once, and apart from the others."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def examined(
 def _kind(
     first: Judgement, image: Array, filters: Array, outcome: Outcome, convention: Convention
 ) -> tuple[str, str]:
-    second = first
+    second, output = first, outcome.output
     if outcome.again is not None:
         second = judge(image, filters, outcome.again, convention)
     if first.passed != second.passed:
@@ -104,6 +108,11 @@ def _kind(
             f"of two calls with the same arrays the {which} one is wrong: {wrong.detail}",
         )
     if not first.passed:
+        rule = None
+        if first.kind == "wrong values" and outcome.again is None and output is not None:
+            rule = overflowing(image, filters, output, convention)
+        if rule is not None:
+            return OVERFLOW, rule
         more = "; a second call with the same arrays gave something else"
         return first.kind, first.detail + (more if outcome.again is not None else "")
     if outcome.changed_input:

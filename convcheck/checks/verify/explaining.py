@@ -96,7 +96,9 @@ def _told_by(case: Case) -> tuple[bool, int, bool, int]:
 
 def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
     """Where every mistake lies, if that is one place, and elements outside of it are right."""
-    masks = []
+    masks: list[Array] = []
+    if model.base.rank != 2:
+        return None
     for case, output in evidence:
         image, filters = case.arrays(*model.layouts)
         try:

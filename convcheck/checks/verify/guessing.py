@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.verify.constants import constants
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.learning import first_best
 from convcheck.checks.verify.model import RULES, Model
@@ -33,15 +34,18 @@ _REVERSALS = sorted(NAMED, key=lambda slug: len(NAMED[slug].flip))
 """The decompositions, that of a layer first."""
 
 
-def usual(plain: Model, channels: int) -> list[Model]:
-    """What most implementations are that are called as this one; images have so many channels."""
+def usual(plain: Model, channels: int, seen: Sequence[tuple[Case, Array]] = ()) -> list[Model]:
+    """What most implementations are that are called as this one; images have so many channels.
+
+    ``seen``: what it gave, for the constants that it may have.
+    """
     base, given = plain.base, plain.layouts[1]
     orders: list[Mapping[str, Any]] = [
         {"filter_layout": given.translate(str.maketrans(a + b, b + a))}
         for a, b in combinations(base.spatial, 2)
     ]
     orders.append({"channel_order": tuple(reversed(range(channels)))})
-    transposes = (True, False) if given == "IOHW" else (False,)
+    transposes = (True, False) if given.startswith("IO") else (False,)
     found = [
         replace(plain, base=base.replace(flip=flip, padding_mode=mode), rule=rule, transposed=t)
         for flip, rule in product(_REVERSALS, RULES)
@@ -49,6 +53,10 @@ def usual(plain: Model, channels: int) -> list[Model]:
         for t in transposes
         if rule == "explicit" or not t
     ]
+    for (rule, keys), flip in product([*constants(plain, seen)], _REVERSALS):
+        for mode in PADDING_MODES if any(map(any, keys["padding"])) else ("constant",):
+            own = base.replace(flip=flip, padding_mode=mode, **keys)
+            found.append(replace(plain, base=own, rule=rule))
     for order, flip in product(orders, _REVERSALS):
         found.append(replace(plain, base=base.replace(flip=flip, **order)))
     return found

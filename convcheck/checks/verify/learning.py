@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.constants import constants
+from convcheck.checks.verify.domain import scouted
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
-from convcheck.checks.verify.model import RULES, Model, Runner
+from convcheck.checks.verify.model import RULES, Model, Runner, ranked
 from convcheck.checks.verify.scaling import Shown, solved
 from convcheck.checks.verify.tally import HANGS
 from convcheck.convention import PADDING_MODES
@@ -80,8 +82,15 @@ def learn(
     alone = _alone(runner, model)
     model = replace(model, multiplies=not alone)
     calls = [*_observations(runner, model)]
+    if any(outcome.kind == "rejected" for _, outcome in calls):
+        base = next((case for case, outcome in calls if outcome.output is not None), None)
+        limits = () if base is None else scouted(runner, model, base)
+        more = tuple(limit for limit in limits if limit not in model.domain)
+        if more:
+            model = replace(model, domain=(*model.domain, *more))
+            calls = [*_observations(runner, model)]
     seen = _shown(model, calls)
-    variants = (solved(variant, seen) for variant in _variants(model))
+    variants = (solved(variant, seen) for variant in _variants(model, seen))
     model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
     probed = model.dtypes
     others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
@@ -91,7 +100,7 @@ def learn(
     refused -= set(probed)
     dtypes = tuple(d for d in DTYPES if d not in refused)
     gives = model.precision or (seen[0][3].dtype.name if seen else "float32")
-    expect = dict(expect)
+    expect = ranked(expect, model.base.spatial)
     if expect and "scale" in expect:  # a slug: see model.claim
         expect |= dict(zip(("image_layout", "filter_layout"), model.layouts, strict=True))
     model = replace(model, dtypes=dtypes, gives=gives, expect=expect)
@@ -173,17 +182,20 @@ def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
 def _observations(runner: Runner, model: Model) -> Iterator[Called]:
     """What the target does in cases that tell what a model is to know; they are judged by it."""
     hangs = 0
-    settings: list[dict[str, int]] = [dict(v) for v in (*VARIED, *_EVEN)]
+    settings: list[dict[str, Any]] = [dict(v) for v in (*VARIED, *_EVEN)]
+    settings.append({"channels": 2, "filters": 3, "order": "strided", "height": 10, "width": 12})
     for parameter, value in (("stride", 2), ("padding", 1), ("dilation", 2), ("groups", 2)):
         if parameter in model.parameters:
             size = {"height": 12, "width": 14}
             channels = {"channels": 4} if parameter == "groups" else {}
             settings.append({parameter: value, **size, **channels})
+    if "padding" in model.parameters:  # of one row some modes are the same
+        settings.append({"padding": 2, "height": 12, "width": 14})
     if "stride" in model.parameters:
         settings.append({"stride": 2, "height": 13, "width": 15, "kernel_height": 4})
         settings.append({"stride": 3, "height": 13, "width": 14})
     for setting in settings:
-        case = model.project(replace(BASE, **setting))  # type: ignore[arg-type]
+        case = model.project(replace(BASE, **setting))
         outcome = runner.run(model.request(case))
         yield case, outcome
         hangs += outcome.kind == "hang"
@@ -191,20 +203,32 @@ def _observations(runner: Runner, model: Model) -> Iterator[Called]:
             return
 
 
-def _variants(model: Model) -> Iterator[Model]:
-    modes = ("constant",) if model.base.padding_mode == "constant" else PADDING_MODES[1:]
+def _variants(model: Model, seen: Sequence[Shown]) -> Iterator[Model]:
+    modes: Sequence[str] = PADDING_MODES[1:]
+    if model.base.padding_mode == "constant":
+        # What it pads with where it is asked to has not been seen before.
+        modes = PADDING_MODES if "padding" in model.parameters else ("constant",)
     for transposed in dict.fromkeys((model.transposed, False, True)):
         for rule, mode in product(RULES if not transposed else ("explicit",), modes):
             base = model.base.replace(padding_mode=mode)
             yield replace(model, rule=rule, transposed=transposed, base=base)
+    own = constants(model, [(case, output) for case, _, _, output in seen])
+    for (rule, keys), mode in product([*own], modes):
+        base = model.base.replace(padding_mode=mode, **keys)
+        yield replace(model, rule=rule, transposed=False, base=base)
 
 
-def _agreement(model: Model, seen: Sequence[Shown]) -> int:
-    """How many observed outputs the model gives: the shape alone decides most."""
-    count = 0
+def _agreement(model: Model, seen: Sequence[Shown]) -> float:
+    """How many observed outputs the model gives; of those that give as many, how nearly.
+
+    Where every output is wrong in places, the shapes decide.
+    """
+    count = near = 0.0
     for case, image, filters, output in seen:
         try:
-            count += judge(image, filters, output, model.found().convention(case)).passed
+            judged = judge(image, filters, output, model.found().convention(case))
         except InputError:
             continue
-    return count
+        count += judged.passed
+        near += judged.share
+    return count + near / (len(seen) + 1) * (count < len(seen))

@@ -112,13 +112,14 @@ def _changes(case: Case) -> Iterator[dict[str, Any]]:
             for fewer in dict.fromkeys((least, value - 1)):
                 changes = {parameter: fewer}
                 if parameter == "groups":
-                    sizes = {"channels": case.channels, "filters": case.filters}
-                    changes |= {key: size // value * fewer for key, size in sizes.items()}
+                    banks = {"channels": case.channels, "filters": case.filters}
+                    changes |= {key: size // value * fewer for key, size in banks.items()}
                 yield changes
     for key, plain in (("order", "C"), ("values", "ints"), ("dtype", "float32")):
         if getattr(case, key) != plain:
             yield {key: plain}
-    for key in ("batch", "channels", "filters", "height", "width", "kernel_height", "kernel_width"):
+    sizes = ("height", "width", "depth", "kernel_height", "kernel_width", "kernel_depth")
+    for key in ("batch", "channels", "filters", *sizes):
         value = getattr(case, key)
         step = case.groups if key in ("channels", "filters") else 1
         for smaller in dict.fromkeys((step, value // 2 // step * step, value - step)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convcheck.checks.verify.domain import Limit, within
 from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
 from convcheck.errors import InputError
 from convcheck.worker import Outcome, Request
@@ -30,6 +31,16 @@ LAYOUTS: Mapping[str, tuple[str, str]] = {
     "NHWC/OHWI": ("NHWC", "OHWI"),
     "HWC": ("HWC", "HWIO"),
     "HW": ("HW", "HW"),
+    "W": ("W", "W"),
+    "NCW": ("NCW", "OIW"),
+    "NCW/IOW": ("NCW", "IOW"),
+    "CW": ("CW", "OIW"),
+    "NWC": ("NWC", "WIO"),
+    "DHW": ("DHW", "DHW"),
+    "NCDHW": ("NCDHW", "OIDHW"),
+    "NCDHW/IODHW": ("NCDHW", "IODHW"),
+    "CDHW": ("CDHW", "OIDHW"),
+    "NDHWC": ("NDHWC", "DHWIO"),
     "NCHW/depthwise": ("NCHW", "OIHW"),
     "NCHW/IHW/depthwise": ("NCHW", "IHW"),
     "CHW/depthwise": ("CHW", "OIHW"),
@@ -44,11 +55,20 @@ In a depthwise one every channel is a group, whatever parameters the target take
 """
 
 
-def layouts(kind: str) -> tuple[list[str], list[str]]:
-    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first; depthwise apart."""
+def layouts(kind: str) -> tuple[list[str], list[str], list[str]]:
+    """The names of :data:`LAYOUTS`, the usual ones of a kind of arrays first.
+
+    Depthwise apart, and those of one and three axes.
+    """
     # Some calls in another layout than its own end TensorFlow's process.
-    names = sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith("NHWC"))
-    return [n for n in names if not _depthwise(n)], [n for n in names if _depthwise(n)]
+    last = ("NHWC", "NWC", "NDHWC")
+    names = sorted(LAYOUTS, key=lambda name: kind == "tensorflow" and not name.startswith(last))
+    plain = [n for n in names if not _depthwise(n)]
+    return (
+        [n for n in plain if "HW" in n and "D" not in n],
+        [n for n in names if _depthwise(n)],
+        [n for n in plain if "HW" not in n or "D" in n],
+    )
 
 
 def _depthwise(layout: str) -> bool:
@@ -118,6 +138,7 @@ _OPERANDS = ("image_layout", "filter_layout")
 class Model:
     """The convention of any case: what is the same always, and what follows from the parameters.
 
+    The stride, dilation and padding of ``base`` are the target's own, beside its parameters.
     ``transposed``: a stride spreads the image's samples, and padding crops.
     """
 
@@ -134,6 +155,8 @@ class Model:
     expect: Mapping[str, Any] = field(default_factory=dict)
     multiplies: bool = True
     """Whether a depthwise one takes several filters for a channel, where the layout has them."""
+    domain: tuple[Limit, ...] = ()
+    """The limits of what it takes, beside its dtypes."""
 
     @property
     def depthwise(self) -> bool:
@@ -146,6 +169,12 @@ class Model:
         return LAYOUTS[self.layout]
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        """What it takes, in words, where that is not everything."""
+        dtype = self.dtypes if len(self.dtypes) == 1 else ()
+        return (*(limit.words for limit in self.domain), *dtype)
+
+    @property
     def claimed(self) -> str | None:
         """The padding rule that is expected, where it is one: the claim of a plain convolution."""
         padding = self.expect.get("padding")
@@ -156,21 +185,24 @@ class Model:
         expect = {k: v for k, v in self.expect.items() if k != "padding" or self.claimed is None}
         rule = self.rule if self.claimed is None else PADDINGS[self.claimed]
         transposed = self.transposed and self.claimed is None
+        base = self.base
+        own = base.padding if self.claimed is None else ((0, 0),) * base.rank
+        axes = self._axes(case, expect)
         padding = []
-        for axis in self._axes(case, expect):
+        for axis, (first, last) in zip(axes, own, strict=True):
             # A transposed convolution is asked how much to crop.
             before, after = RULES["full" if transposed else rule](axis)
             more = -case.padding if transposed else case.padding
-            padding.append((before + more, after + more))
-        step, spread = (1, case.stride) if transposed else (case.stride, 1)
-        base = self.base
+            padding.append((before + first + more, after + last + more))
+        steps = [axis.stride for axis in axes]
+        step, spread = (1, steps) if transposed else (steps, 1)
         shared = not {"O", "I", "M"} & set(base.filter_layout)
         return base.replace(
             **{
                 "channel_order": _order(base.channel_order, case.channels),
                 "stride": step,
                 "input_dilation": spread,
-                "dilation": case.dilation,
+                "dilation": [axis.dilation for axis in axes],
                 "groups": 1 if shared else case.groups,
                 "padding": padding,
                 "arithmetic": self.precision or "exact",
@@ -191,7 +223,11 @@ class Model:
         stored = {"O": case.filters, "M": case.filters, "I": case.channels // case.groups}
         stored |= dict(zip(spatial, case.taps, strict=True))
         taps = _read(stored, self.layouts[1], read["filter_layout"])
-        return [Axis(sizes[a], taps[a], case.stride, case.dilation) for a in spatial]
+        own = zip(self.base.stride, self.base.dilation, strict=True)
+        return [
+            Axis(sizes[a], taps[a], case.stride * stride, case.dilation * dilation)
+            for a, (stride, dilation) in zip(spatial, own, strict=True)
+        ]
 
     def found(self) -> Model:
         """What was learnt of the target, without what is expected of it."""
@@ -206,6 +242,7 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        fitted = within(fitted, self.domain)
         if self.depthwise:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
             each = max(1, case.filters // case.channels) if several else 1
@@ -249,6 +286,8 @@ def claim(text: str) -> dict[str, Any]:
     alone; both are joined by a comma. A JSON object asks for its own keys alone; its ``padding``
     may be the name of a rule.
 
+    Over one or three axes they are another number of values: :func:`ranked`.
+
     Raises:
         InputError: none of them.
     """
@@ -287,7 +326,7 @@ def _object(text: str) -> dict[str, Any]:
         mapping = json.loads(text)
     padding = mapping.get("padding") if isinstance(mapping, dict) else None
     if not isinstance(padding, str):
-        return normalized(parse_partial(text), 2)
+        return _normalized(parse_partial(text))
     if padding not in PADDINGS:
         raise InputError(
             "the convention's padding is unfit",
@@ -296,4 +335,28 @@ def _object(text: str) -> dict[str, Any]:
             + ", ".join(PADDINGS),
         )
     keys = parse_partial(json.dumps({**mapping, "padding": 0}))
-    return {**normalized(keys, 2), "padding": padding}
+    return {**_normalized(keys), "padding": padding}
+
+
+def _normalized(keys: Mapping[str, Any]) -> dict[str, Any]:
+    for rank in (2, 1, 3):
+        with suppress(InputError):
+            return normalized(keys, rank)
+    return normalized(keys, 2)  # for its error
+
+
+def ranked(keys: Mapping[str, Any], spatial: str) -> dict[str, Any]:
+    """A claim's keys over other spatial axes: what all have in common is said of each.
+
+    Raises:
+        InputError: a claim that tells its axes apart, which are other ones.
+    """
+    found = dict(keys)
+    for key in ("stride", "dilation", "input_dilation", "padding"):
+        value = found.get(key)
+        if isinstance(value, tuple) and len(value) != len(spatial) and len(set(value)) == 1:
+            found[key] = value[:1] * len(spatial)
+    if {"H", "W"} <= set(found.get("flip", ())):
+        found["flip"] = tuple(a for a in found["flip"] if a not in "DHW") + tuple(spatial)
+    plain = {k: v for k, v in found.items() if not (k == "padding" and isinstance(v, str))}
+    return {**found, **normalized(plain, len(spatial))}

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.campaign import DTYPES
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.domain import STARTS, Limit, scouted
 from convcheck.checks.verify.guessing import guess, usual
 from convcheck.checks.verify.learning import BASE, VARIED, Called, Probe, learn
 from convcheck.checks.verify.model import LAYOUTS, Model, Runner, layouts
@@ -55,22 +57,27 @@ def probe(
     if found is None and not any(seen.answered or seen.lost for seen in tried):
         found, others = _search(runner, layout, FINER, budget)
         tried = others if any(seen.answered for seen in others) else tried
+    if found is None and not any(seen.answered or seen.lost for seen in tried):
+        found, others = _search(runner, layout, PROBED, budget, narrow=True)
+        tried = others if any(seen.answered for seen in others) else tried
     if found is not None:
         return learn(runner, found.model(), expect, found.mishaps)
     callable_in = [seen for seen in tried if seen.answered]
+    if expect and layout is not None and not callable_in:
+        callable_in = tried[:1]  # what is to be judged is known without any of its outputs
     notes = _said(tried)
     if not callable_in:
         slow = any(seen.ended for seen in tried)
         hint = "a longer --timeout, where its first call is slow: imports, compiling"
         raise InputError(
             "the target could not be called in any layout",
-            got="; ".join(notes),
+            got=_telling(tried),
             expected="a callable of an image and filters, such as f(image, filters), or a program "
             "that reads two .npy files and writes one",
             hint=hint
             if slow
-            else "say how with --layout; a callable's also with --arrays, --pass or --call "
-            "'f(x, w, strides=stride)'",
+            else "say how with --layout; a callable's also with --arrays, --pass or --call, as in "
+            "'f(x, w, zeros(K), {\"stride\": stride})[0]'",
         )
     if expect:
         # What is expected can be judged case by case, whatever the target does instead.
@@ -81,9 +88,12 @@ def probe(
 
 
 def _search(
-    runner: Runner, layout: str | None, dtype: str, budget: float
+    runner: Runner, layout: str | None, dtype: str, budget: float, *, narrow: bool = False
 ) -> tuple[_Layout | None, list[_Layout]]:
-    """The layout in which it is known what the target does, and all that were tried."""
+    """The layout in which it is known what the target does, and all that were tried.
+
+    ``narrow``: where the plain call is refused, others are tried.
+    """
     tried: list[_Layout] = []
     for names in [[layout]] if layout else layouts(runner.kind):
         if any(seen.ended for seen in tried):
@@ -92,7 +102,7 @@ def _search(
         readers: list[Callable[[_Layout], None]] = [_guessed]
         if not any(seen.outputs for seen in tried):
             readers.append(partial(_identified, budget=budget))
-        alike = [_Layout(name, readers, dtype) for name in names]
+        alike = [_Layout(name, readers, dtype, narrow=narrow) for name in names]
         tried += alike
         found = _best(runner, alike)
         if found is not None:
@@ -114,6 +124,17 @@ def _best(runner: Runner, alike: Sequence[_Layout]) -> _Layout | None:
     return next((seen for seen in alike if seen.votes or seen.nearly), None)
 
 
+def _telling(tried: Sequence[_Layout]) -> str:
+    """The error that tells first: that of the target's own code, where it came so far."""
+    told = next((seen for seen in tried if seen.where), None)
+    told = told or next((seen for seen in tried if seen.said), None)
+    if told is None:
+        return "nothing"
+    place = f", at {told.where}" if told.where else ""
+    others = f"; no other of {len(tried)} layouts did better" if len(tried) > 1 else ""
+    return f"{told.said}{place}, called with {told.name}{others}"
+
+
 def _said(tried: Sequence[_Layout]) -> tuple[str, ...]:
     """What came of each layout; those of which the same is to be said together."""
     names: dict[str, list[str]] = {}
@@ -132,6 +153,10 @@ class _Layout:
     """What reads the outputs, the quick one first."""
     dtype: str
     """The probes'."""
+    narrow: bool = False
+    """Whether calls of other sizes and dtypes are tried where the plain one is refused."""
+    domain: tuple[Limit, ...] = ()
+    """The limits of what it takes."""
     outputs: list[tuple[Case, Array]] = field(default_factory=list)
     mishaps: list[Called] = field(default_factory=list)
     """The calls that crashed or hung."""
@@ -143,6 +168,8 @@ class _Layout:
     """The parameters that every call must pass."""
     transposed: bool = False
     said: str = ""
+    where: str = ""
+    """The line of the target's own that raised what is said."""
     precision: str | None = None
     """What its outputs are, where NumPy has no dtype for it."""
     answers: bool = False
@@ -181,7 +208,9 @@ class _Layout:
         image, filters = LAYOUTS[self.name]
         lean = self.outputs and self.outputs[0][1].ndim < len(image)
         base = Convention(image, filters, image.replace("C", "") if lean else image)
-        return Model(self.name, base, dtypes=(self.dtype,), precision=self.precision)
+        return Model(
+            self.name, base, dtypes=(self.dtype,), precision=self.precision, domain=self.domain
+        )
 
 
 def _decided(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) -> bool:
@@ -200,13 +229,19 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
     name = seen.name
     for variant in variants:
         case = seen.plain().project(replace(BASE, **variant))  # type: ignore[arg-type]
+        if any(case == known for known, _ in seen.outputs):
+            continue  # within its limits it is another one's
         outcome = runner.run(Request(case, *LAYOUTS[name], seen.passed, repeat=False))
+        if outcome.kind == "rejected" and not seen.domain and _narrowed(runner, seen):
+            case = seen.plain().project(replace(BASE, **variant))  # type: ignore[arg-type]
+            outcome = runner.run(Request(case, *LAYOUTS[name], seen.passed, repeat=False))
         known = runner.parameters() or ()
         if outcome.kind == "rejected" and not seen.outputs and known != seen.passed:
             # Some of them may have no default.
             outcome = runner.run(Request(case, *LAYOUTS[name], known, repeat=False))
             seen.passed = known if outcome.output is not None else ()
         if outcome.output is None:
+            seen.where = seen.where or outcome.where
             seen.said = seen.said or outcome.detail
             seen.ended = outcome.kind == "hang" and not seen.outputs
             if outcome.kind == "rejected":
@@ -229,6 +264,23 @@ def _call(runner: Runner, seen: _Layout, variants: Sequence[Mapping[str, int]]) 
             seen.said = seen.said or "nothing in its output is finite"
 
 
+def _narrowed(runner: Runner, seen: _Layout) -> bool:
+    """Whether the limits of what a target takes are known, which has refused a call."""
+    if seen.outputs:
+        seen.domain = scouted(runner, seen.plain(), seen.outputs[0][0])
+        return bool(seen.domain)
+    parameters = seen.passed or runner.parameters() or ()
+    for changes in STARTS if seen.narrow else ():
+        model = replace(seen.plain(), dtypes=DTYPES, parameters=parameters)
+        case = model.project(replace(BASE, **changes))
+        outcome = runner.run(Request(case, *model.layouts, parameters, repeat=False))
+        if outcome.output is not None and _plausible(case, *model.layouts, outcome.output):
+            seen.passed, seen.dtype = parameters, case.dtype
+            seen.domain = scouted(runner, replace(model, dtypes=(case.dtype,)), case)
+            return True
+    return False
+
+
 def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
     """Whether a target computes nothing: a factor of 0 explains it, as it does anything else.
 
@@ -243,7 +295,7 @@ def _is_idle(runner: Runner, seen: _Layout, case: Case, output: Array) -> bool:
 
 def _guessed(seen: _Layout) -> None:
     """Try the few conventions that most implementations follow, which is quick."""
-    models = usual(seen.plain(), BASE.channels)
+    models = usual(seen.plain(), BASE.channels, seen.outputs)
     for case, output in seen.outputs:
         model, share = guess(models, case, output)
         if model is not None:

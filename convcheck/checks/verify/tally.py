@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convcheck.checks.verify.examination import Finding
+from convcheck.checks.verify.examination import OVERFLOW, Finding
 from convcheck.checks.verify.explaining import KEPT as EVIDENCE
 from convcheck.checks.verify.explaining import Evidence
 from convcheck.convention.storage import OVERFLOWS
@@ -52,6 +52,8 @@ class Tally:
         self.skipped: dict[str, int] = {}
         self.notes: dict[str, None] = {}
         self.overflows: dict[str, dict[str, Case]] = {}
+        self.integers: dict[str, int] = {}
+        """How often integers overflow by a rule of their dtype."""
         self.hangs = self.deaths = 0
         self.starting = 0.0
         self.lost = False
@@ -109,6 +111,11 @@ class Tally:
         if seen.note:
             self.notes.setdefault(seen.note)
 
+    @property
+    def skipped_count(self) -> int:
+        """How many cases were skipped, whatever the reason."""
+        return sum(self.skipped.values())
+
     def add(self, findings: Iterable[Finding]) -> None:
         """Count what was found before the campaign, of the kinds that no case of it has shown.
 
@@ -144,10 +151,13 @@ class Tally:
 
     def _failed(self, finding: Finding, seen: Examined) -> None:
         self.failed_count += 1
+        if finding.kind == OVERFLOW:
+            self.integers[finding.detail] = self.integers.get(finding.detail, 0) + 1
+        said_before = self.integers.get(finding.detail, 0) > 1
         alike = self.failed.setdefault(finding.kind, [])
         if len(alike) < REMEMBERED:
             alike.append(finding.case)
-        if len(self.findings) < KEPT:
+        if len(self.findings) < KEPT and not said_before:
             self.findings.append(finding)
         output = seen.outcome.output if seen.outcome else None
         if (

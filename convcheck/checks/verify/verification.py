@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from convcheck.campaign import Case
 from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.examination import KINDS, Finding
+from convcheck.checks.verify.examination import KINDS, OVERFLOW, Finding
 from convcheck.checks.verify.explaining import PATIENCE, explained
+from convcheck.checks.verify.integers import merged
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import BUDGET, probe
@@ -44,6 +46,8 @@ class VerifyResult:
     passed: int
     failed: int
     skipped: Mapping[str, int]
+    integers: Mapping[str, int]
+    """By which rules of a dtype integers overflow, and in how many cases."""
     findings: tuple[Finding, ...]
     when: str | None
     """When it is wrong, in words."""
@@ -88,6 +92,7 @@ def put_to_test(
     budget: float = BUDGET,
     team: Team | None = None,
     progress: Callable[[int], None] | None = None,
+    more: Iterable[Case] = (),
 ) -> VerifyResult:
     """Probe an implementation, then judge it over ``cases``.
 
@@ -104,6 +109,7 @@ def put_to_test(
         budget: seconds to search for one output of a target that follows no usual convention.
         team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
+        more: cases in place of those that the target refuses.
 
     Raises:
         InputError: a target that cannot be called at all.
@@ -121,11 +127,13 @@ def put_to_test(
                 seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
             try:
                 campaign.take(seen, fail_fast=fail_fast)
+                _replaced(runner, learnt.model, campaign, more, fail_fast=fail_fast)
             finally:
                 if beside:
                     campaign.add(learnt.findings)
             if campaign.findings:
                 does = explained(learnt.model, campaign.evidence, patience=patience)
+                campaign.findings.sort(key=lambda finding: finding.kind == OVERFLOW)
                 smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None
@@ -143,6 +151,7 @@ def put_to_test(
         passed=campaign.passed_count,
         failed=campaign.failed_count,
         skipped=campaign.skipped,
+        integers=merged(campaign.integers),
         findings=tuple(campaign.findings),
         when=_when(campaign),
         does=does,
@@ -151,6 +160,22 @@ def put_to_test(
         interrupted=interrupted,
         elapsed=time.perf_counter() - begun,
     )
+
+
+def _replaced(
+    runner: Runner, model: Model, campaign: Tally, more: Iterable[Case], *, fail_fast: bool
+) -> None:
+    """Other cases for those that the target refused, while most of what it is asked runs."""
+    wanted = campaign.skipped_count
+    ran = campaign.passed_count + campaign.failed_count
+    if not wanted or ran < wanted or campaign.ending(fail_fast=fail_fast) is not None:
+        return
+    for seen in here(runner, model, islice(more, 2 * wanted)):
+        if seen.examined.skipped is None:
+            campaign.take([seen], fail_fast=fail_fast)
+            wanted -= 1
+        if not wanted or campaign.ending(fail_fast=fail_fast) is not None:
+            return
 
 
 def _smallest(runner: Runner, model: Model, finding: Finding, *, smaller: bool) -> Smallest:
@@ -181,7 +206,7 @@ _VERBS = {
 
 def _when(campaign: Tally) -> str | None:
     """When it fails; kinds that fail alike are one, others are said one by one."""
-    kinds = [kind for kind in KINDS if kind in campaign.failed]
+    kinds = [kind for kind in KINDS if kind in campaign.failed and kind != OVERFLOW]
     every = [case for kind in kinds for case in campaign.failed[kind]]
     whole = condition(every, campaign.passed)
     if len(kinds) > 1 and whole is not None:

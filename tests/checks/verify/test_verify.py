@@ -512,7 +512,9 @@ def test_long_doubles_do_not_differ_between_calls() -> None:
 
 
 def test_numbers_where_tuples_are_wanted_are_said() -> None:
-    def tuples(x: Any, w: Any, stride: Any = (1, 1), groups: int = 1) -> Any:
+    ones = np.ones(2, int)  # a default that is a tuple would say it by itself
+
+    def tuples(x: Any, w: Any, stride: Any = ones, groups: int = 1) -> Any:
         high, _ = stride
         return zoo.conv(x, w, high, 0, 1, groups)
 
