@@ -157,6 +157,8 @@ def _offsets(
     """
     s = factors.output[channels]
     known = s != 0
+    if not known.any():
+        return []
     a = np.broadcast_to(np.asarray(factors.image, float), parts.products.shape[1:])
     sums = parts.products @ a - factors.shift * parts.samples
     t = y / np.where(known, s, 1.0) - sums
@@ -282,7 +284,7 @@ def _fit(x: Array, z: Array, room: float, *, level: bool = False) -> _Fit | None
         away = np.abs(z - columns @ numbers)
         left = float(np.median(away[kept])) / 0.6745
         before, kept = kept, away <= 4 * left + 1e-12 * np.abs(z).max()
-        if np.array_equal(before, kept):
+        if np.array_equal(before, kept) or not kept.any():
             break
     if kept.mean() < 0.6 or left > room + 1e-12 * float(np.abs(z).max()):
         return None

@@ -93,7 +93,8 @@ def _other_border(
         return
     loose = 0.1 * NEAR * float(np.std(y))
     most = np.count_nonzero(np.abs(sums.values - y) <= loose)
-    for modes in product(*(PADDING_MODES if on else ("constant",) for on in padded)):
+    every = product(*(PADDING_MODES if on else ("constant",) for on in padded))
+    for modes in sorted(every, key=lambda some: len(set(some))):  # one for all axes first
         other = c.replace(padding_mode=modes)
         if other == c:
             continue
