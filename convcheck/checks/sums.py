@@ -147,9 +147,7 @@ class Linear:
         self, problem: Problem, convention: Convention, precision: str | None = None
     ) -> None:
         self.problem = problem
-        self.convention = convention.replace(
-            scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None
-        )
+        self.convention = convention.linear
         self.arithmetic = problem.arithmetic_of(self.convention)
         self.precision = precision
         self.bank = self._operand(self._filters())

@@ -98,6 +98,11 @@ class Convention:
         return len(self.stride)
 
     @property
+    def linear(self) -> Convention:
+        """What is summed, exactly, without anything that is done to the sums."""
+        return self.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
+
+    @property
     def padding_modes(self) -> tuple[str, ...]:
         """The padding mode of every spatial axis."""
         mode = self.padding_mode

@@ -284,9 +284,7 @@ class Given:
         Raises:
             InputError: arrays that are not as long as there are output channels.
         """
-        plain = form.convention.replace(
-            scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None
-        )
+        plain = form.convention.linear
         terms = Linear(problem, plain).terms
         elements = Elements.of(problem, plain, min(max(PRODUCTS // terms, FEWEST), ELEMENTS))
         ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless)

@@ -293,7 +293,7 @@ def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form
     storage = form.claim.storage
     if sums.values.dtype.kind == "c" or storage is None or storage.overflow == "wrap":
         return None
-    plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
+    plain = c.linear
     ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
     low, high = intervals(ground, None if c.activation is None else c.activation.name, ground.own)
     found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)

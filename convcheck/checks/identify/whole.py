@@ -108,7 +108,7 @@ def refined(problem: Problem, held: Held, traits: Traits) -> Held:
     solved = (c.bias is not None or c.scale != 1.0) and is_sharp(form.claim)
     if not solved or form.wrong.size >= held.comparison.total:
         return held
-    plain = c.replace(scale=1.0, bias=None, activation=None, arithmetic="exact", storage=None)
+    plain = c.linear
     elements = Elements.of(problem, plain, max(MORE, form.wrong.size))
     sums = elements.sums(plain)
     for _ in range(REFINED):
