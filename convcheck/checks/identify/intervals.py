@@ -81,7 +81,7 @@ def agreed(p: Array, low: Array, high: Array, rng: np.random.Generator) -> float
     tried = tried[tried != 0] if tried.any() else tried
     # The median alone, where it will do: most are no defect's.
     for slopes in (tried[:1], tried):
-        met = _most_meeting(low - slopes[:, None] * p, high - slopes[:, None] * p)
+        met, _ = most_meeting(low - slopes[:, None] * p, high - slopes[:, None] * p)
         if met.max() > len(p) / 2:
             break
     return float(slopes[np.argmax(met)])
@@ -99,7 +99,7 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
     best = Range(start, start, -1)
     for _ in range(4):
         tried = start + around * np.linspace(-1, 1, GRID)
-        counts = _most_meeting(low - tried[:, None] * p, high - tried[:, None] * p)
+        counts, _ = most_meeting(low - tried[:, None] * p, high - tried[:, None] * p)
         most = np.flatnonzero(counts == counts.max())
         # The longest run of the best slopes is the one that the elements leave open.
         runs = np.split(most, np.flatnonzero(np.diff(most) > 1) + 1)
@@ -112,15 +112,17 @@ def line_of(p: Array, low: Array, high: Array, start: float, around: float) -> R
     return best
 
 
-def _most_meeting(low: Array, high: Array) -> Array:
-    """How many of the intervals of each row meet at most."""
+def most_meeting(low: Array, high: Array) -> tuple[Array, Array]:
+    """How many of the intervals of each row meet at most, and a place where they do."""
     low, high = np.sort(low, axis=1), np.sort(high, axis=1)
-    counts = np.empty(len(low), np.int64)
+    counts, places = np.empty(len(low), np.int64), np.empty(len(low))
+    # At the place where one opens: those that have opened, less those that have closed.
+    opened = np.arange(1, low.shape[1] + 1)
     for row, (a, b) in enumerate(zip(low, high, strict=True)):
-        # At the place where one opens: those that have opened, less those that have closed.
-        opened = np.arange(1, len(a) + 1)
-        counts[row] = int((opened - np.searchsorted(b, a, side="left")).max())
-    return counts
+        depth = opened - np.searchsorted(b, a, side="left")
+        at = int(np.argmax(depth))
+        counts[row], places[row] = depth[at], a[at]
+    return counts, places
 
 
 def allowed(

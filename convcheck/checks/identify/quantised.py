@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.intervals import most_meeting
 from convcheck.convention.multiplier import multiplied, shifted
 from convcheck.convention.storage import round_half
 from convcheck.score import likeliest
@@ -106,7 +107,9 @@ class Channel:
             least, most = below.max(axis=1), above.min(axis=1)
             missed = float(np.max(most - least)) + (scales[1] - scales[0]) * float(np.ptp(p)) < 0
             if missed:  # by elements that are exceptions: the others meet somewhere
-                at, place = _most_meeting(below, above)
+                counts, places = most_meeting(below, above)
+                at = int(np.argmax(counts))
+                place = places[at]
                 slack = (scales[1] - scales[0]) * np.abs(p - p.mean())
                 kept = (below[at] - slack <= place) & (above[at] + slack >= place)
                 near, p, low, high = near[kept], p[kept], low[kept], high[kept]
@@ -118,17 +121,6 @@ class Channel:
         lines = s[:, None] * p + b[:, None]
         told = (lines.min(axis=0) < low + loose) | (lines.max(axis=0) > high - loose)
         return Polygon(scales, least, most, near[told])
-
-
-def _most_meeting(low: Array, high: Array) -> tuple[int, float]:
-    """The row in which most intervals meet, and where."""
-    low, high = np.sort(low, axis=1), np.sort(high, axis=1)
-    opened = np.arange(1, low.shape[1] + 1)
-    depths = np.array(
-        [opened - np.searchsorted(b, a, side="left") for a, b in zip(low, high, strict=True)]
-    )
-    row, at = np.unravel_index(int(np.argmax(depths)), depths.shape)
-    return int(row), float(low[row, at])
 
 
 class Tried(NamedTuple):
