@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +39,6 @@ class Sums:
     squares: Array
     edge: Array
     inside: Array
-
-    def beside(self, other: Sums) -> Sums:
-        """Those of these elements, then those of others."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return Sums(*map(np.concatenate, pairs))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from convcheck.checks.identify.layouts import readings
 from convcheck.checks.identify.nearest import Miss, miss_of
 from convcheck.checks.identify.places import where
 from convcheck.checks.identify.refusals import no_output, no_reading, no_size
-from convcheck.checks.identify.whole import Held, hold, refined
+from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Problem
 from convcheck.errors import ExitCode, InputError
@@ -244,7 +244,7 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
     """Of the best forms by the samples the one that is the cheapest by the whole output."""
     best: Held | None = None
     for form in explored.forms[:FULL]:
-        held = refined(problem, hold(problem, form, explored.traits), explored.traits)
+        held = hold(problem, form, explored.traits)
         if best is None or held.score.total < best.score.total:
             best = held
         if not held.wrong_count:

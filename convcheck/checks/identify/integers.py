@@ -38,11 +38,12 @@ WRONG = 0.3
 
 def multiplied(problem: Problem, held: Held, traits: Traits) -> Held:
     """The form that gives most with numbers solved on all of the output, and how they multiply."""
-    if not held.wrong_count or not applies(problem, held):
+    if not held.wrong_count or not rounds(held):
         return held
     channels = channels_of(problem, held)
+    whole = is_whole_sum(problem, held)
     best = held
-    for form in chain(in_reals(channels, held), ways(channels, held)):
+    for form in chain(in_reals(channels, held), ways(channels, held) if whole else ()):
         other = hold(problem, form, traits)
         best = other if other.score.total < best.score.total else best
         if not best.wrong_count:
@@ -56,7 +57,7 @@ def left_open(problem: Problem, held: Held, traits: Traits) -> Iterator[str]:
     layer = all(a.dtype.kind in "biu" for a in (problem.image, problem.filters))
     scales = np.abs(np.atleast_1d(c.scale))
     fitted = number_bits(float(np.median(scales))) >= FITTED and traits.size <= SOME
-    if not layer or not fitted or not applies(problem, held):
+    if not layer or not fitted or not rounds(held) or not is_whole_sum(problem, held):
         return
     if c.storage is None or c.storage.multiplier != "real":
         return
@@ -69,15 +70,19 @@ def left_open(problem: Problem, held: Held, traits: Traits) -> Iterator[str]:
         )
 
 
-def applies(problem: Problem, held: Held) -> bool:
-    """Whether sums of integers are scaled and cut off, most of them as the form says."""
+def rounds(held: Held) -> bool:
+    """Whether sums are scaled, rounded to integers and cut off, most of them as the form says."""
     c, storage = held.convention, _storage(held)
-    arithmetic = problem.arithmetic_of(c)
-    whole = arithmetic.exact and arithmetic.quantum >= 1
     few = held.wrong_count <= WRONG * held.tally.comparison.total
     scaled = np.all(_numbers(held)[0] != 0) and np.any(_numbers(held)[0] != 1)
     stored = c.storage is not None and storage.is_integer and storage.overflow == "saturate"
-    return bool(whole and few and scaled and stored)
+    return bool(few and scaled and stored)
+
+
+def is_whole_sum(problem: Problem, held: Held) -> bool:
+    """Whether it is integers that are summed: then their scale may be applied as integers do."""
+    arithmetic = problem.arithmetic_of(held.convention)
+    return arithmetic.exact and arithmetic.quantum >= 1
 
 
 def channels_of(problem: Problem, held: Held) -> list[Channel]:

@@ -287,19 +287,6 @@ def is_sharp(claim: Claim) -> bool:
     return claim.storage is not None and claim.storage.is_integer
 
 
-def narrowed(elements: Elements, form: Form, sums: Sums, traits: Traits) -> Form | None:
-    """The form with the numbers near its own that more elements allow."""
-    c = form.convention
-    storage = form.claim.storage
-    if sums.values.dtype.kind == "c" or storage is None or storage.overflow == "wrap":
-        return None
-    plain = c.linear
-    ground = Ground.of(elements, plain, form.claim, traits, form.noise.lossless, sums)
-    low, high = intervals(ground, None if c.activation is None else c.activation.name, ground.own)
-    found = again(ground.sums.values, low, high, ground.members, c.scale, biased=c.bias is not None)
-    return None if found is None else ground.form(c.activation, *found)
-
-
 def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
     y = ground.values
     y = np.where(y == np.clip(y, *ground.traits.limits), y, np.nan)

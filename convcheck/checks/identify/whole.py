@@ -13,10 +13,8 @@ from convcheck.algorithms import narrowest
 from convcheck.check import Tally, stored_comparison
 from convcheck.check import hold as held_to
 from convcheck.checks.areas import is_large
-from convcheck.checks.identify.elements import Elements
-from convcheck.checks.identify.solve import is_sharp, narrowed
 from convcheck.checks.sums import Linear
-from convcheck.convention.channels import read_image, read_output, to_axes
+from convcheck.convention.channels import read_image, read_output
 from convcheck.engine import pad, prepare_image, spread
 from convcheck.few_bits import FLOAT32, Format
 from convcheck.noise import DIRECT, FAR, UNEVEN
@@ -91,39 +89,6 @@ def hold(problem: Problem, form: Form, traits: Traits) -> Held:
         wrong=wrong,
         algorithm=algorithm,
     )
-
-
-REFINED = 8
-"""So often the numbers of a form are solved for again, with what it did not give."""
-MORE = 1 << 13
-"""Elements that they are solved for with then, at least, and that are added at most."""
-
-
-def refined(problem: Problem, held: Held, traits: Traits) -> Held:
-    """The form of rounded results with numbers that what it did not give was asked for, too.
-
-    A few elements of a channel leave its numbers open further than all of them do.
-    """
-    form, c = held.form, held.convention
-    solved = (c.bias is not None or c.scale != 1.0) and is_sharp(form.claim)
-    if not solved or form.wrong.size >= held.comparison.total:
-        return held
-    plain = c.linear
-    elements = Elements.of(problem, plain, max(MORE, form.wrong.size))
-    sums = elements.sums(plain)
-    for _ in range(REFINED):
-        if held.wrong is None or not held.wrong_count:
-            break
-        wrong = np.argwhere(to_axes(held.wrong, c.output_layout, "NC" + c.spatial))
-        more = replace(elements, index=wrong[:: -(-len(wrong) // MORE)])
-        elements = replace(elements, index=np.concatenate([elements.index, more.index]))
-        sums = sums.beside(more.sums(plain))
-        other = narrowed(elements, held.form, sums, traits)
-        again = None if other is None else hold(problem, other, traits)
-        if again is None or again.score.total >= held.score.total:
-            break
-        held = again
-    return held
 
 
 def _algorithm(problem: Problem, form: Form) -> str | None:
