@@ -188,17 +188,13 @@ def _long_ways(size: int, kernel: int, outputs: int, first: int) -> Iterator[Way
         for stride in range(1, max(room, 0) // (outputs - 1) + 1) if outputs > 1 else (1,):
             least = (outputs - 1) * stride + extent - size
             half, full = extent // 2, extent - 1
-            if stride < first + 2 and (max(stride, dilation) >= first):
-                most = min(least + stride - 1, 2 * full)
-                if most < 0:
-                    continue
-                total = max(least, 0)
-                some = {*range(min(LITTLE, most) + 1), total // 2, total - total // 2, total, full}
-                starts = {b for b in some if b <= most}
+            starts: set[int] = set()
+            if stride < first + 2 and max(stride, dilation) >= first:
+                most, total = min(least + stride - 1, 2 * full), max(least, 0)
+                starts = {*range(LITTLE + 1), total // 2, total - total // 2, total, full}
+                starts = {before for before in starts if before <= most}
             elif first == 1:
-                starts = {b for b in (0, half) if least <= 2 * b < least + stride}
-            else:
-                starts = set()
+                starts = {before for before in (0, half) if least <= 2 * before < least + stride}
             for before in sorted(starts):
                 yield Way(1, dilation, stride, -before, 1)
 
@@ -246,17 +242,12 @@ def far_ways(
 
 
 def _padded_as_usual(size: int, kernel: int, outputs: int, first: int, last: int) -> Iterator[Way]:
-    dilations = np.arange(first, last + 1)[:MANY_OPTIONS]
-    for stride in (1, 2) if outputs > 1 else (1,):
-        for more in range(stride):
-            total = (outputs - 1) * stride + dilations * (kernel - 1) + 1 - size + more
-            fits = total >= 0
-            half = total // 2
-            for before in (0 * total, half, total - half, total):
-                for dilation, start in zip(
-                    dilations[fits].tolist(), before[fits].tolist(), strict=True
-                ):
-                    yield Way(1, dilation, stride, -start, 1)
+    for dilation in range(first, min(last, first + MANY_OPTIONS - 1) + 1):
+        for stride in (1, 2) if outputs > 1 else (1,):
+            least = (outputs - 1) * stride + dilation * (kernel - 1) + 1 - size
+            for total in range(max(least, 0), least + stride):
+                for before in sorted({0, total // 2, total - total // 2, total}):
+                    yield Way(1, dilation, stride, -before, 1)
 
 
 def table(options: Sequence[Way], places: Sequence[int], size: int, kernel: int) -> Table:

@@ -57,9 +57,10 @@ def variants(
         told = telling(y, limits)
         for before in steps(c, elements, sums, told):
             # Without biases what is off is the border, not the image.
-            around = elements.sums(_bordered(c, before.image_offset))
+            other = c.replace(padding_value=_one(before.image_offset), padding_mode="constant")
+            around = sums if other == c else elements.sums(other)
             if _in_proportion(around.values[told], y[told]):
-                yield _bordered(c, before.image_offset), around
+                yield other, around
             yield before, elements.sums(before)
     if lines is None or share >= MOST:
         return
@@ -81,7 +82,8 @@ def variants(
         yield best[1], elements.sums(best[1])
     if c.padding_value == 0:
         for value in lines.constants(sums):
-            yield _bordered(c, value), elements.sums(_bordered(c, value))
+            bordered = c.replace(padding_value=value)
+            yield bordered, elements.sums(bordered)
 
 
 def _other_border(
@@ -105,10 +107,9 @@ def _other_border(
             yield other, found
 
 
-def _bordered(c: Convention, value: Any) -> Convention:
-    """The convention with a constant beyond the edge; of one a channel, with none."""
-    one = 0.0 if isinstance(value, tuple) else value
-    return c.replace(padding_value=one, padding_mode="constant")
+def _one(numbers: float | tuple[float, ...]) -> float:
+    """A number that all channels have; 0 where each has its own."""
+    return 0.0 if isinstance(numbers, tuple) else numbers
 
 
 def _in_proportion(p: Array, y: Array) -> bool:
