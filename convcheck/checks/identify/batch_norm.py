@@ -26,7 +26,6 @@ from convcheck.checks.identify.solve import intervals
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Linear
 from convcheck.errors import InputError
-from convcheck.noise import DIRECT
 from convcheck.score import likeliest, plainest
 from convcheck.traits import telling
 
@@ -313,10 +312,7 @@ class Given:
     def _between(self) -> tuple[Array, Array]:
         """Between which numbers ``scale * sum + bias`` was, of each element."""
         g, activation = self.ground, self.form.convention.activation
-        noise = replace(self.form.noise, growth=min(self.form.noise.growth, DIRECT))
-        own = noise.of_sums(g.sums.values, g.sums.squares, g.sums.magnitude)
-        own = own * np.abs(g.beside(self.form.convention.scale))
-        own = WIDE * (own + 0.5 * g.traits.unit * np.abs(np.nan_to_num(g.values)))
+        own = WIDE * (g.scaled(self.form) + 0.5 * g.traits.unit * np.abs(np.nan_to_num(g.values)))
         return intervals(g, None if activation is None else activation.name, own)
 
     def off(self, line: Line) -> Array:
@@ -410,31 +406,20 @@ class Given:
         return (0.0 if ends[0] == first else math.exp(ends[0])), math.exp(ends[1])
 
 
-GOLDEN = (math.sqrt(5) - 1) / 2
 GRID = 48
 """Places that are looked at first: an ε is there to within a factor of two."""
 
 
 def _least(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that falls and then rises is least, or no more than 1."""
+    """Where a function that falls and then rises is least."""
     # Far from it the function is all but level, and may go either way.
     tried = np.linspace(low, high, GRID)
     at = int(np.argmin([function(float(x)) for x in tried]))
-    low, high = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, GRID - 1)])
-    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    at_left, at_right = function(left), function(right)
-    for _ in range(STEPS):
-        if min(at_left, at_right) <= 1:
-            break
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - GOLDEN * (high - low)
-            at_left = function(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + GOLDEN * (high - low)
-            at_right = function(right)
-    return left if at_left < at_right else right
+    ends = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, GRID - 1)])
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(function, bounds=ends, method="bounded", options={"xatol": 1e-12})
+    return float(found.x)
 
 
 def named(left: tuple[float, float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,13 @@ class Ground:
     def own(self) -> Array:
         """The typical error of the sums, of a growth of 1."""
         return self.noise(1.0).of_sums(self.sums.values, self.sums.squares, self.sums.magnitude)
+
+    def scaled(self, form: Form) -> Array:
+        """The typical error of a form's scaled sums, no larger than that of a direct sum."""
+        noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
+        own = noise.of_sums(self.sums.values, self.sums.squares, self.sums.magnitude)
+        found: Array = np.abs(self.beside(form.convention.scale)) * own
+        return found
 
     def beside(self, numbers: Any) -> Array:
         """A number, or one a channel, beside the elements."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
 from convcheck.checks.identify.numbers import LEAST, again, biases, circular, numbers
 from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
-from convcheck.noise import DIRECT
 from convcheck.score import MARGIN, choose_bits, number_bits, plainest
 from convcheck.traits import telling
 
@@ -178,10 +176,7 @@ def _flattens(name: str) -> bool:
 def _sharper(ground: Ground, form: Form) -> Form:
     """The form with biases to more digits: to those that errors leave which are as its own."""
     c = form.convention
-    noise = replace(form.noise, growth=min(form.noise.growth, DIRECT))
-    own = noise.of_sums(ground.sums.values, ground.sums.squares, ground.sums.magnitude)
-    own = np.abs(ground.beside(c.scale)) * own
-    low, high = intervals(ground, None, own, c.activation)
+    low, high = intervals(ground, None, ground.scaled(form), c.activation)
     scales = np.broadcast_to(np.asarray(c.scale, float), ground.count)
     found = biases(ground.sums.values, low, high, ground.members, scales)
     return ground.form(c.activation, c.scale, found)
