@@ -199,20 +199,13 @@ def _gradient(c: Convention, image: str, filters: str) -> list[str]:
     if stored == ["C", "N"] and bank == ["I", "O"] and not (c.flip or spread):
         stride = f"stride {along(c, c.dilation)}" if max(c.dilation) > 1 else "stride 1"
         dilation = f" and dilation {along(c, c.stride)}" if max(c.stride) > 1 else ""
-        return [
-            (
-                f"which is the gradient with respect to the filters of a convolution with {stride}"
-                f"{dilation}: {image} is its image, {filters} the gradient of its output"
-            )
-        ]
-    if bank == ["I", "O"] and c.flip == tuple(c.spatial) and not spread and c.groups == 1:
-        return [
-            (
-                "which is the gradient with respect to the image of a cross-correlation "
-                f"with {filters} as OI{c.spatial}"
-            )
-        ]
-    return []
+        said = f"the filters of a convolution with {stride}{dilation}"
+        said += f": {image} is its image, {filters} the gradient of its output"
+    elif bank == ["I", "O"] and c.flip == tuple(c.spatial) and not spread and c.groups == 1:
+        said = f"the image of a cross-correlation with {filters} as OI{c.spatial}"
+    else:
+        return []
+    return [f"which is the gradient with respect to {said}"]
 
 
 def _shifted(offset: Numbers, scale: Numbers, channel: str, each: str) -> list[str]:

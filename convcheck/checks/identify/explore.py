@@ -97,10 +97,10 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
             problem.progress.searched(explored.considered, most)
         if not survivors:
             continue
-        few = r, one.judge == "plain"
-        if few not in sampled:
-            sampled[few] = Elements(reading, _elements(reading, few=few[1]))
-        _solve(explored, one, survivors, sampled[few], every, quantum, ends)
+        few = one.judge == "plain"
+        if (r, few) not in sampled:
+            sampled[r, few] = Elements(reading, _elements(reading, few=few))
+        _solve(explored, one, survivors, sampled[r, few], every, quantum, ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     if explored.left_out is None and time.perf_counter() > ends:
