@@ -8,6 +8,7 @@ parameters, sizes, constants, sums and products of numbers, and tuples, lists an
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import warnings
 from dataclasses import dataclass
@@ -173,7 +174,10 @@ def _value(node: ast.expr | None, values: Mapping[str, Any]) -> Any:
         return -_value(node.operand, values)
     if isinstance(node, ast.BinOp):
         left, right = _value(node.left, values), _value(node.right, values)
-        return _OPERATORS[type(node.op)](left, right)
+        try:
+            return _OPERATORS[type(node.op)](left, right)
+        except (ArithmeticError, TypeError) as error:  # by zero, of what is no real number
+            raise InputError(f"--call: {ast.unparse(node)} has no value", got=str(error)) from None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _made(node.func.id, _value(node.args[0], values))
     raise AssertionError("it was read as plain")
@@ -182,10 +186,8 @@ def _value(node: ast.expr | None, values: Mapping[str, Any]) -> Any:
 def _made(name: str, shape: Any) -> Any:
     import numpy as np
 
-    sizes = [shape] if isinstance(shape, int) else list(shape)
-    count = 1
-    for size in sizes:
-        count *= size
-    if not all(isinstance(size, int) and size >= 0 for size in sizes) or count > MOST:
+    sizes = list(shape) if isinstance(shape, tuple | list) else [shape]
+    whole = all(type(size) is int and 0 <= size <= MOST for size in sizes)
+    if not whole or math.prod(sizes) > MOST:
         raise InputError(f"--call: {name}{tuple(sizes)} is no array that can be made")
     return getattr(np, name)(sizes)

@@ -219,11 +219,11 @@ def _variants(model: Model, seen: Sequence[Shown]) -> Iterator[Model]:
 
 
 def _agreement(model: Model, seen: Sequence[Shown]) -> float:
-    """How many observed outputs the model gives; of those that give as many, how nearly.
+    """How many observed outputs the model gives; where no model gives any, how nearly it does.
 
-    Where every output is wrong in places, the shapes decide.
+    Then every output is wrong in places, and the shapes decide.
     """
-    count = near = 0.0
+    count, near = 0, 0.0
     for case, image, filters, output in seen:
         try:
             judged = judge(image, filters, output, model.found().convention(case))
@@ -231,4 +231,4 @@ def _agreement(model: Model, seen: Sequence[Shown]) -> float:
             continue
         count += judged.passed
         near += judged.share
-    return count + near / (len(seen) + 1) * (count < len(seen))
+    return count or near / (len(seen) + 1)
