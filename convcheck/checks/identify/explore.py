@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convcheck.checks.identify.forms import Form
     from convcheck.checks.identify.layouts import Reading
     from convcheck.checks.sums import Problem
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 
@@ -151,11 +152,16 @@ def _solve(
             if form is None:
                 continue
             explored.add(form)
-            if _is_final(form):
+            if _is_final(form) and not is_offset_too(form.convention):
                 break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break
+
+
+def is_offset_too(c: Convention) -> bool:
+    """Whether the constant beyond the edge is an offset of the image as well, with other biases."""
+    return bool(c.padding_value) and c.bias is not None and c.image_offset == 0
 
 
 FOLLOWED = 0.5

@@ -84,6 +84,9 @@ def variants(
         for value in lines.constants(sums):
             bordered = c.replace(padding_value=value)
             yield bordered, elements.sums(bordered)
+            if c.image_offset == 0:
+                offset = c.replace(image_offset=value)
+                yield offset, elements.sums(offset)
 
 
 def _other_border(
