@@ -55,13 +55,17 @@ def variants(
         yield from first
     if not one.circular:
         told = telling(y, limits)
-        for before in steps(c, elements, sums, told):
-            # Without biases what is off is the border, not the image.
-            other = c.replace(padding_value=_one(before.image_offset), padding_mode="constant")
-            around = sums if other == c else elements.sums(other)
-            if _in_proportion(around.values[told], y[told]):
-                yield other, around
-            yield before, elements.sums(before)
+        # Where most activations are a line.
+        upper = told & (y >= _medians(y, elements.index[:, 1], told))
+        for some in (told, upper):
+            for before in steps(c, elements, sums, some):
+                # Without biases what is off is the border, not the image.
+                value = _one(before.image_offset)
+                other = c.replace(padding_value=value, padding_mode="constant")
+                around = sums if other == c else elements.sums(other)
+                if _in_proportion(around.values[some], y[some]):
+                    yield other, around
+                yield before, elements.sums(before)
     if lines is None or share >= MOST:
         return
     yield from first
@@ -124,6 +128,14 @@ def _other_border(
         if met > most:
             most = met
             yield other, found
+
+
+def _medians(y: Array, channels: Array, told: Array) -> Array:
+    """The median of what tells of every element's channel."""
+    found = np.zeros(int(channels.max(initial=0)) + 1)
+    for o in np.unique(channels[told]):
+        found[o] = np.median(y[told & (channels == o)])
+    return found[channels]
 
 
 def _one(numbers: float | tuple[float, ...]) -> float:
