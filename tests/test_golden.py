@@ -196,7 +196,7 @@ def test_a_terminal_shows_the_file_of_its_width(columns: int) -> None:
     ("steering", "name"),
     [
         ({}, "80.colour.txt"),
-        ({"NO_COLOR": "1"}, "80.txt"),
+        slow({"NO_COLOR": "1"}, "80.txt"),
         # Who decides is told without a terminal too: tests/cli/test_terminal.py.
         slow({"NO_COLOR": "1", "FORCE_COLOR": "1"}, "80.txt"),
         slow({"NO_COLOR": ""}, "80.colour.txt"),

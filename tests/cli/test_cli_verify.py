@@ -181,6 +181,7 @@ class TestVerify:
         assert document["does"] == "it reverses no axis of the filters"
         assert document["expect"]["flip"] == ["H", "W"]
 
+    @pytest.mark.slow
     def test_expect_claims_a_padding_rule(self) -> None:
         ended = run("mine:upper", "--cases", "20", "--expect", "correlation,same-upper")
         assert ended.returncode == 0, ended.stdout
@@ -249,7 +250,7 @@ class TestVerify:
         assert "Traceback" not in ended.stderr
         assert not ended.stdout
 
-    @pytest.mark.parametrize("more", [[], ["--json"]])
+    @pytest.mark.parametrize("more", [slow([]), ["--json"]])
     def test_ctrl_c_prints_what_was_found(self, here: Path, more: list[str]) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "convcheck", "verify", "mine:slow", "--cases", "5000", *more],

@@ -77,6 +77,7 @@ def test_defects_move_no_number() -> None:
     assert result.candidates[0].comparison.mismatched == len(some)
 
 
+@pytest.mark.slow
 def test_few_elements_say_no_means() -> None:
     x, w = photo(3, 4, 4), normal(1, 3, 3, 3)
     y = made(x, w, image_offset=MEAN, image_scale=OVER)

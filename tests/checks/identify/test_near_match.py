@@ -70,6 +70,7 @@ def test_one_element_of_a_rectified_layer_of_bytes() -> None:
     assert convention.bias is None
 
 
+@pytest.mark.slow
 def test_the_only_positive_element_of_a_rectified_channel() -> None:
     """It is no evidence of its channel's bias."""
     image, filters = photo(4, 9, 14).astype(np.float32), whole(4, 4, 1, 5, seed=1)
@@ -89,6 +90,7 @@ def test_one_element_among_many_channels_is_far_off_though_within_the_worst_case
     assert near(image, filters, output, wrong).arithmetic == "float32"
 
 
+@pytest.mark.slow
 def test_one_byte_of_a_layer_with_a_zero_point() -> None:
     image = photo(2, 11, 10)
     filters = whole(3, 2, 1, 1, seed=1, most=90, dtype=np.int8)
@@ -139,7 +141,7 @@ PLACES: dict[str, Any] = {  # and those of test_damage_is_placed, in test_identi
 }
 
 
-@pytest.mark.parametrize("words", PLACES)
+@pytest.mark.parametrize("words", one_in(2, PLACES))
 @pytest.mark.parametrize("zeroed", one_in(2, [False, True]))
 def test_where_it_departs_is_said(words: str, zeroed: bool) -> None:
     image, filters = normal(3, 10, 12), normal(4, 3, 3, 3, seed=1)
