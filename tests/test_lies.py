@@ -28,6 +28,7 @@ def test_the_judge_does_not_lie_in_a_hundred_thousand() -> None:
     assert tally.lies == []
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Arithmetic.bound
     monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))

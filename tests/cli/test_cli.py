@@ -50,7 +50,8 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
     ("arguments", "code"),
     [
         slow(["compare", *QUESTION], 0),  # that of many tests below
-        (["compare", *QUESTION, "--expect", "per-channel"], 1),
+        slow(["compare", *QUESTION, "--expect", "per-channel"], 1),
+        (["audit", *SYMMETRIC], 1),
         slow(["compare", *SYMMETRIC, "--strict"], 1),
         slow(["random", "--shape", "1x4x4", "--strict", "--seed", "1"], 0),
     ],
@@ -378,7 +379,9 @@ def test_warnings_go_to_stderr() -> None:
     assert "on 9 of 30 elements" in ended.err
 
 
-def test_an_array_from_stdin_and_from_an_npz(tmp_path: Path) -> None:
+def test_an_array_from_stdin_and_from_an_npz(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image, filters = (np.load(path) for path in QUESTION)
     np.savez(tmp_path / "both.npz", x=image, w=filters)
     np.savez(tmp_path / "lone.npz", image)
@@ -387,7 +390,7 @@ def test_an_array_from_stdin_and_from_an_npz(tmp_path: Path) -> None:
     ended = run("compare", "-", "both.npz::w", cwd=tmp_path, stdin=stdin)
     assert ended == (0, expected.replace(QUESTION[0], "-"), "")
     with chdir(tmp_path):
-        ended = called("compare", "lone.npz", "both.npz::w")
+        ended = in_process(capsys, "compare", "lone.npz", "both.npz::w")
     assert ended == (0, expected.replace(QUESTION[0], "lone.npz"), "")
 
 
@@ -443,12 +446,15 @@ def test_closed_stdin_is_said() -> None:
 # --- layout -------------------------------------------------------------------------------------
 
 
-def test_the_whole_report_to_the_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_report_to_the_letter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    assert called("compare", *QUESTION).out == PLAIN_REPORT
+    assert in_process(capsys, "compare", *QUESTION).out == PLAIN_REPORT
 
 
-def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_shell", [False, slow(True)])
+def test_the_examples_of_the_help_run(by_shell: bool, tmp_path: Path) -> None:
     image, filters = (np.load(path) for path in QUESTION)
     np.save(tmp_path / "img.npy", image)
     np.save(tmp_path / "w.npy", filters)
@@ -465,6 +471,8 @@ def test_the_examples_of_the_help_run(tmp_path: Path) -> None:
     }
     assert len(examples) > 5
     for example in examples:
+        if bool({*example} & {*"|<>&"}) != by_shell:
+            continue
         ended = shown(example, tmp_path)
         assert (ended.code, ended.err) == (0, ""), example
 

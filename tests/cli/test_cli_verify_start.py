@@ -52,7 +52,7 @@ COURSE = "f(x, w, zeros(K), {'stride': stride, 'pad': padding})[0]"
     ("target", "options", "code", "says"),
     [
         ("strided", [], 0, "padded 2, stride 2"),
-        ("bytes_of_squares", [], 0, '"domain": ["square images", "uint8"]'),
+        slow("bytes_of_squares", [], 0, '"domain": ["square images", "uint8"]'),
         slow("line", [], 0, "1-D cross-correlation, W, W"),
         slow("Layer", ["--expect", "correlation"], 0, "cross-correlation"),
         slow("course", ["--call", COURSE], 1, "stride > 2"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from few import one_in, slow
+from few import one_in, rows_in, slow
 from identified import LONG, made, normal, whole
 
 from convcheck import BatchNorm, identify
@@ -52,7 +52,7 @@ def judged(out: Array, norm: BatchNorm = NORM, **options: Any) -> Normalized:
 
 
 @pytest.mark.parametrize("activation", one_in(2, [None, "relu", "silu"]))
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", one_in(2, [np.float32, np.float64]))
 @pytest.mark.parametrize("eps", [1e-5, 1e-3])
 def test_as_given(activation: str | None, dtype: Any, eps: float) -> None:
     norm = replace(NORM, eps=eps)
@@ -64,7 +64,9 @@ def test_as_given(activation: str | None, dtype: Any, eps: float) -> None:
 
 
 @pytest.mark.parametrize("activation", one_in(2, [None, "relu", "silu"]))
-@pytest.mark.parametrize(("given", "eps"), [(1e-5, 1e-3), (1e-3, 1e-5), (1e-5, 0.02), (1e-3, 0.0)])
+@pytest.mark.parametrize(
+    ("given", "eps"), rows_in(2, [(1e-5, 1e-3), (1e-3, 1e-5), (1e-5, 0.02), (1e-3, 0.0)])
+)
 def test_another_epsilon(activation: str | None, given: float, eps: float) -> None:
     found = judged(normalized(NORM, eps, activation=activation), replace(NORM, eps=given))
     assert found.verdict == "other-epsilon"
@@ -116,7 +118,7 @@ OTHERS: dict[str, Callable[[BatchNorm], tuple[Array, Array]]] = {
 
 
 @pytest.mark.parametrize("given", one_in(2, [1e-3, 1e-2]))
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", one_in(2, OTHERS))
 def test_what_was_done_in_its_place(name: str, given: float) -> None:
     found = judged(output(*OTHERS[name](replace(NORM, eps=1e-3))), replace(NORM, eps=given))
     assert found.verdict == name

@@ -62,6 +62,7 @@ def test_zero_points_of_both(points: tuple[int, int]) -> None:
     assert (c.image_offset, c.filter_offset) == points
 
 
+@pytest.mark.slow
 def test_defects_move_no_number() -> None:
     x, w = arrays()
     y = made(x, w, image_offset=MEAN, image_scale=OVER, **PADDED)

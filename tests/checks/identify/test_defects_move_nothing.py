@@ -139,6 +139,7 @@ def test_all_that_is_a_little_off_is_no_defect_of_some() -> None:
     assert identify(image, filters, bent).verdict == "unexplained"
 
 
+@pytest.mark.slow
 def test_biases_beside_a_channel_that_is_another_have_the_digits_that_errors_leave() -> None:
     """A bias to fewer makes errors that are too even for rounding, and no algorithm's."""
     image, filters = normal(2, 21, 19).astype(np.float32), normal(4, 2, 3, 3, seed=1)
@@ -153,6 +154,7 @@ def test_biases_beside_a_channel_that_is_another_have_the_digits_that_errors_lea
     np.testing.assert_allclose(told, np.array(biases)[[0, 1, 3]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_border_of_zeros_though_its_samples_look_like_another() -> None:
     """What is found where the image goes on beyond its edge is tried with zeros there as well."""
     image, filters = normal(1, 7, 14).astype(np.float32), normal(4, 1, 2, 4, seed=1)

@@ -117,6 +117,7 @@ def test_a_gaussian_cut_at_other_taps_is_not_in_single_precision() -> None:
     assert identify(x, taps / taps.sum(), y).verdict == "unexplained"
 
 
+@pytest.mark.slow
 def test_the_nearest_miss_is_no_answer() -> None:
     x, w = normal(3, 9, 10), normal(4, 3, 3, 2, seed=1)
     y = made(x, w, padding=1)

@@ -222,7 +222,7 @@ OPEN |= {
 }
 SLOW = {
     *("the border", "rows 4 to 7", "row 3", "row 3, zeroed", "all of output channel 2"),
-    *("the border, zeroed", "all of output channel 2, zeroed"),
+    *("the border, zeroed", "all of output channel 2, zeroed", "row 5 of output channel 1"),
     "a tile, rows 2 to 4 and columns 3 to 6 of output channel 0, zeroed",
     *("all of every second output channel, from 1", "row 5 of output channel 1, zeroed"),
 }

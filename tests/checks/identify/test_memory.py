@@ -24,7 +24,7 @@ BIAS = [0.3, -0.2, 0.5, -0.9]
     ],
     ids=["plain", "a layer", "stride"],
 )
-@pytest.mark.parametrize("layouts", ["OIHW HWIO", "HWIO OIHW", "OIHW OHWI"])
+@pytest.mark.parametrize("layouts", one_in(2, ["OIHW HWIO", "HWIO OIHW", "OIHW OHWI"]))
 def test_filters(layouts: str, keys: dict[str, Any], batch: bool) -> None:
     stored, taken = layouts.split()
     sizes = {"O": 4, "I": 5, "H": 3, "W": 3}

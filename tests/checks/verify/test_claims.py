@@ -60,7 +60,7 @@ PADS = {
 
 
 @pytest.mark.parametrize("claimed", one_in(2, PADS))
-@pytest.mark.parametrize("does", PADS)
+@pytest.mark.parametrize("does", one_in(3, PADS))
 def test_a_padding_rule_is_a_claim(claimed: str, does: str) -> None:
     result = put(PADS[does], 25, expect=f"correlation,{claimed}", smaller=False)
     assert result.verdict == ("pass" if does == claimed else "fail")

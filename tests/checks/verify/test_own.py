@@ -113,6 +113,7 @@ def test_what_a_dtype_does_to_integers_is_said_once(function: Any, rule: str) ->
     assert result.when is None
 
 
+@pytest.mark.slow
 def test_what_a_dtype_does_hides_nothing_else() -> None:
     def function(x, w, stride=1):
         y = products(x, w)[::stride, ::stride]

@@ -379,6 +379,7 @@ def test_parameters_that_no_case_passes_are_said() -> None:
     assert convcheck.verify(zoo.conv, cases=3).notes == ()
 
 
+@pytest.mark.slow
 def test_a_dtype_that_is_not_available_is_no_crash() -> None:
     result = convcheck.verify("scipy.signal:convolve2d", cases=12, expect="per-channel,full")
     assert result.verdict == "pass"

@@ -77,7 +77,7 @@ def test_a_right_implementation_is_named(known: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "does"),
     rows_in(
-        2,
+        4,
         [
             ("SAME on the wrong side where it is odd", "it pads as SAME_LOWER"),
             ("even kernels", "it reverses the kernel's rows and columns"),
