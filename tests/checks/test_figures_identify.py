@@ -359,7 +359,7 @@ def test_damage_is_seen_where_it_is(
     assert "".join(f"  {row}\n" for row in rows) + "  0 ·░▒▓█ 40\n" in out
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", one_in(2, KINDS))
 def test_damage_is_seen_in_half_blocks(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -413,7 +413,7 @@ def with_bn(folder: Path, given: str, out: str = "out", *options: str) -> Ended:
 @pytest.mark.parametrize(
     ("given", "out", "verdict", "code"),
     rows_in(
-        5,
+        11,
         [
             (FOUR, "out", "as-given", 0),
             (f"{FOUR},1e-5", "out", "as-given", 0),

@@ -173,6 +173,7 @@ class TestVerify:
             assert line.startswith("  convcheck verify mine:even --call 'f(x, w)' --layout NCHW ")
         assert "(all " in ended.stdout or " such cases fail)" in ended.stdout
 
+    @pytest.mark.slow
     def test_expect_is_a_claim(self) -> None:
         assert run("mine:right", "--cases", "10", "--expect", "correlation").returncode == 0
         code, document = report("mine:right", "--cases", "10", "--expect", "per-channel")

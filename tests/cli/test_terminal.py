@@ -204,6 +204,7 @@ def test_colour_never_gets_into_json() -> None:
     assert ESCAPE not in called("random", "--shape", "3x5x5", "--json", "--color", "always").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -112,6 +112,7 @@ def test_defects_are_exceptions(arithmetic: str) -> None:
     assert result.candidates[0].comparison.mismatched <= 6
 
 
+@pytest.mark.slow
 def test_halves_that_were_rounded_the_wrong_way() -> None:
     """Some elements of a scale of a half, each off by one, are no rule of ties."""
     rng = np.random.default_rng(4)

@@ -107,7 +107,7 @@ RIGHT: list[tuple[Callable[..., Any], str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("function", "layout", "says"), rows_in(3, RIGHT), ids=[f.__name__ for f, *_ in RIGHT]
+    ("function", "layout", "says"), rows_in(5, RIGHT), ids=[f.__name__ for f, *_ in RIGHT]
 )
 def test_a_right_one_is_recognised(function: Any, layout: str, says: str) -> None:
     result = put(function)
@@ -207,7 +207,7 @@ def second_half(x, w):
 @pytest.mark.parametrize(
     ("function", "expect", "when"),
     rows_in(
-        3,
+        6,
         [
             (flipped, "correlation", "the kernel is larger than 1x1"),
             (swapped, None, "there are more than 3 channels"),
