@@ -31,6 +31,7 @@ from convcheck.convention import (
 from convcheck.errors import InputError
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+VALIDATOR = jsonschema.Draft202012Validator(convention_schema())
 
 # The keys are fixed: users' files hold them.
 FIXED_DEFAULTS = {
@@ -184,7 +185,7 @@ def test_json_there_and_back_loses_nothing(mapping: dict[str, object]) -> None:
         if key == "padding_mode" and len(set(given_value)) == 1:
             given_value = given_value[0]
         assert plain[key] == given_value
-    jsonschema.validate(plain, convention_schema())
+    VALIDATOR.validate(plain)
 
 
 @pytest.mark.parametrize(
