@@ -164,7 +164,7 @@ def judge(
     if claim.storage is not None:
         bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, which its rule decides
     # By luck there is none so rare among all elements of a thousand such outputs.
-    room = math.log2(max(traits.size, 2)) + MARGIN
+    room = math.log2(traits.size) + MARGIN
     threshold = sigma * rarest(room)
     threshold = UNEVEN * threshold if noise.uneven else np.minimum(threshold, bound)
     wrong = residual > threshold

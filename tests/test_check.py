@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from convcheck.check import (
     hold,
     interval,
     judge,
+    judge_part,
     merge,
     stored_comparison,
 )
@@ -341,6 +343,33 @@ def test_what_rounding_explains(keys: dict[str, Any], threshold: float, proven: 
     assert one(3.0, **keys, proven=True).threshold[0] / U == pytest.approx(proven, rel=1e-5)
 
 
+def test_a_part_has_its_own_channels_numbers() -> None:
+    c = Convention(scale=0.5, bias=(10.0, 20.0, 30.0, 40.0))
+    part = (slice(0, 1), slice(1, 3), slice(0, 1), slice(0, 1))
+    sums = np.full((1, 2, 1, 1), 3.0)
+    linear: Any = SimpleNamespace(values=sums, reach=np.full(sums.shape, 4.0), part=part)
+    claim, noise = Claim(None, U, None, "float32"), Noise(U, DIRECT, 16, flatness=0.5)
+    found = judge_part(linear, sums, c, claim, noise, SINGLES)
+    assert found.predicted.ravel().tolist() == [21.5, 31.5]
+    # Of all of an output: the first two, and what is typical is half of what can be.
+    linear = SimpleNamespace(values=sums, reach=np.full(sums.shape, 4.0))
+    found = judge_part(linear, sums, c.replace(scale=1.0, bias=(0, 5)), claim, noise, SINGLES)
+    assert found.predicted.ravel().tolist() == [3, 8]
+    assert found.threshold[0, 0, 0, 0] / U == pytest.approx(5 * LARGEST, rel=1e-5)
+
+
+def test_results_are_not_changed() -> None:
+    found = check(X, W, convolve(X, W), Convention())
+    for result, name in (
+        (found, "wrong"),
+        (one(3.0), "wrong"),
+        (tally(1, 5.0, 1), "value"),
+        (Claim(None, U, None, "exact"), "unit"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(result, name, None)
+
+
 def test_what_is_beyond_what_rounding_explains() -> None:
     # Stored results may be half of 4 U off; what is left of 50 U and 72 U is explained.
     inside, rare, far = one(3 + 48 * U), one(3 + 56 * U), one(3 + 80 * U)
@@ -446,6 +475,14 @@ def test_of_several_the_worst_is_named() -> None:
     found = check(X, W, y, Convention()).comparison
     assert (found.worst_index, found.max_abs_diff, found.mismatched) == ((1, 2, 3), 9, 3)
     assert (found.actual, found.expected) == (y[1, 2, 3], right[1, 2, 3])
+    near = right.astype(float)
+    near[1, 2, 3] += 0.25
+    found = check(X, W, near, Convention()).comparison
+    assert (found.worst_index, found.max_abs_diff) == ((1, 2, 3), 0.25)
+    # What the dtype does not hold is wrong, though a sum is as large.
+    c = Convention(storage={"dtype": "uint8"})
+    found = check(np.full((1, 1, 2), [3, 256]), np.ones((1, 1, 1, 1)), [[[3, 256]]], c).comparison
+    assert (found.worst_index, found.expected) == ((0, 0, 1), 255)
     for value in (np.nan, np.inf, -np.inf):
         broken = y.astype(float)
         broken[2, 0, 0] = value
@@ -489,7 +526,7 @@ def test_how_many_bits_agree() -> None:
     [("exact", 2.0**-53), ("float64", 2.0**-53), ("float32", U), ("tf32", U), ("bfloat16", U)],
 )
 def test_the_bound_of_a_check_is_the_proven_one(arithmetic: str, unit: float) -> None:
-    x, w = np.full((1, 3, 3), 0.1, np.float32), np.full((1, 1, 2, 2), 0.7, np.float32)
+    x, w = np.full((1, 3, 3), 0.1, np.float32), np.full((2, 1, 2, 2), 0.7, np.float32)
     few = [rounded(a, arithmetic).astype(float) if unit == U else a for a in (x, w)]
     size = 4 * float(few[0][0, 0, 0]) * float(few[1][0, 0, 0, 0])
     c = Convention(arithmetic=arithmetic)
@@ -498,6 +535,14 @@ def test_the_bound_of_a_check_is_the_proven_one(arithmetic: str, unit: float) ->
     work = choose_arithmetic(x, w)
     exact = work.exact and arithmetic in ("exact", "float64")
     assert found == pytest.approx(0 if exact else 6 * unit * size, rel=1e-3)
+
+
+def test_few_bits_have_a_bound_whatever_the_data() -> None:
+    x, w = np.ones((1, 3, 3)), np.ones((1, 1, 2, 2))
+    y = made(x, w)
+    for arithmetic, units in (("tf32", 24), ("float32", 0)):
+        found = check(x, w, y, Convention(arithmetic=arithmetic)).comparison
+        assert found.threshold / U == pytest.approx(units, rel=1e-3)
 
 
 def test_an_error_within_the_bound_is_right_however_rare() -> None:

@@ -354,12 +354,6 @@ def test_a_slip_gets_a_suggestion() -> None:
     assert caught.value.hint == "did you mean 'flipped'?"
 
 
-def test_unit_roundoffs_to_the_letter() -> None:
-    """Half the distance from 1 to the next number: 2 to minus the bits of a significand."""
-    bits = {"float64": 53, "float32": 24, "tf32": 11, "float16": 11, "bfloat16": 8}
-    assert dict(PRECISIONS) == {"exact": 0.0} | {name: 0.5**n for name, n in bits.items()}
-
-
 def test_what_is_wrong_with_a_count() -> None:
     with pytest.raises(InputError) as caught:
         Convention(stride=0)
