@@ -28,6 +28,7 @@ from convcheck.convention import (
     normalized,
     parse_partial,
 )
+from convcheck.convention.record import SCHEMA
 from convcheck.errors import InputError
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
@@ -432,3 +433,23 @@ def test_channels_are_counted_from_zero() -> None:
     with pytest.raises(InputError) as caught:
         Convention(channel_order=(-1, 0))
     assert "permutation" in caught.value.expected
+
+
+def test_what_is_summed_is_the_same_without_the_steps_after() -> None:
+    c = Convention(
+        stride=2,
+        padding=1,
+        padding_mode=("reflect", "wrap"),
+        image_offset=3.0,
+        scale=0.5,
+        bias=1.0,
+        activation="relu",  # type: ignore[arg-type]
+        arithmetic="float32",
+        storage=Storage("int8"),
+    )
+    assert c.linear == Convention(
+        stride=2, padding=1, padding_mode=("reflect", "wrap"), image_offset=3.0
+    )
+    assert (c.spatial, c.rank, c.padding_modes) == ("HW", 2, ("reflect", "wrap"))
+    assert Convention(image_layout="CDHW").padding_modes == ("constant",) * 3
+    assert SCHEMA == 2

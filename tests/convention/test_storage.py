@@ -91,6 +91,7 @@ def test_what_was_multiplied_is_rounded_before_the_zero_point_is_added() -> None
         ("int64", "saturate", [2.0**63, -(2.0**70), 2.0**62], [2**63 - 1, -(2**63), 2**62]),
         ("int64", "saturate", [np.nextafter(2.0**63, 0)], [2**63 - 1024]),
         ("int64", "wrap", [2.0**63, 2.0**64 + 4096], [-(2**63), 4096]),
+        ("int64", "wrap", [-(2.0**62) - 1024], [-(2**62) - 1024]),
     ],
     ids=str,
 )
