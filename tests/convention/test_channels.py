@@ -105,6 +105,7 @@ def test_filters_are_read_and_reversed(layout: str, flip: str, expected: str) ->
         ("IOHW", 6, 6, 3, TRANSPOSED),
         ("OIHW", 5, 5, 2, DENSE),
         ("HW", 1, 4, 4, SHARED),
+        ("HW", 1, 2, 2, SHARED),
         ("HW", 1, 1, 1, DENSE),
         ("IHW", 4, 4, 2, TRANSPOSED),
         ("OHW", 1, 4, 4, DENSE),

@@ -128,23 +128,38 @@ def test_floats_wrap_to_the_last_bit(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "stored", "low", "high"),
+    ("keys", "stored", "low", "high"),
     [
-        (Storage("int8"), [-1, 0, 2], [-1.5, -0.5, 1.5], [-0.5, 0.5, 2.5]),
-        (Storage("int8", rounding="down"), [-1, 0, 2], [-1, 0, 2], [0, 1, 3]),
-        (Storage("int8", rounding="toward_zero"), [-1, 0, 2], [-2, -1, 2], [-1, 1, 3]),
-        (Storage("int8"), [-128, 127], [-INF, 126.5], [-127.5, INF]),
-        (Storage("uint8", 3), [0, 5, 255], [-INF, 1.5, 251.5], [-2.5, 2.5, INF]),
-        (Storage("uint8", 3, overflow="wrap"), [0, 255], [-3.5, 251.5], [-2.5, 252.5]),
-        (Storage("bfloat16", 1), [1.0, 3.0], [-(2.0**-8), 2 - 2.0**-7], [2.0**-8, 2 + 2.0**-7]),
+        ({"dtype": "int8"}, [-1, 0, 1, 2], [-1.5, -0.5, 0.5, 1.5], [-0.5, 0.5, 1.5, 2.5]),
+        ({"dtype": "int8", "rounding": "down"}, [-1, 0, 2], [-1, 0, 2], [0, 1, 3]),
+        (
+            {"dtype": "int8", "rounding": "toward_zero"},
+            [-2, -1, 0, 1, 2],
+            [-3, -2, -1, 1, 2],
+            [-2, -1, 1, 2, 3],
+        ),
+        ({"dtype": "int8"}, [-128, -127, 127], [-INF, -127.5, 126.5], [-127.5, -126.5, INF]),
+        ({"zero_point": 3}, [0, 5, 255], [-INF, 1.5, 251.5], [-2.5, 2.5, INF]),
+        ({"zero_point": 3, "overflow": "wrap"}, [0, 255], [-3.5, 251.5], [-2.5, 252.5]),
+        (
+            {"dtype": "bfloat16", "zero_point": 1},
+            [1.0, 3.0],
+            [-(2.0**-8), 2 - 2.0**-7],
+            [2.0**-8, 2 + 2.0**-7],
+        ),
     ],
     ids=str,
 )
 def test_which_numbers_are_stored_so(
-    storage: Storage, stored: list[float], low: list[float], high: list[float]
+    keys: dict[str, Any], stored: list[float], low: list[float], high: list[float]
 ) -> None:
-    found = storage.interval(np.array(stored))
+    found = Storage(**keys).interval(np.array(stored))
     assert [end.tolist() for end in found] == [low, high]
+
+
+def test_a_float_has_a_zero_point_too() -> None:
+    assert Storage("float16", 3).apply(np.array([1.0, 0.1])).tolist() == [4.0, np.float16(3.1)]
+    assert Storage("float16").apply(np.array([0.1])).tolist() == [np.float16(0.1)]
 
 
 @SETTINGS
