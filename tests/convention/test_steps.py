@@ -318,15 +318,15 @@ def test_a_leaky_relu_backwards(
 
 
 def test_what_is_known_before_the_parameters_are() -> None:
-    low, high = np.array([-2.0, 0.5, 3.0]), np.array([-1.0, 0.5, 4.0])
+    low, high = np.array([-2.0, -0.5, 0.5, 3.0]), np.array([-1.0, -0.25, 0.5, 4.0])
     rough = {name: ACTIVATIONS[name].rough for name in VALUES}
     assert all(rough.values())
     # Below zero a slope makes anything, of whatever is below it.
     found = rough["leaky_relu"](low, high)  # type: ignore[misc]
-    assert [end.tolist() for end in found] == [[-INF, 0.5, 3.0], [-1.0, 0.5, 4.0]]
+    assert [end.tolist() for end in found] == [[-INF, -INF, 0.5, 3.0], [-1.0, -0.25, 0.5, 4.0]]
     # The least and the greatest stand for all beyond them.
     found = rough["clip"](low, high)  # type: ignore[misc]
-    assert [end.tolist() for end in found] == [[-INF, 0.5, 3.0], [-1.0, 0.5, INF]]
+    assert [end.tolist() for end in found] == [[-INF, -0.5, 0.5, 3.0], [-1.0, -0.25, 0.5, INF]]
 
 
 def test_a_slope_is_that_of_what_is_far_below_zero() -> None:
