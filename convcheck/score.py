@@ -179,7 +179,7 @@ def plainest(low: float, high: float) -> float:
     if low == high:
         return low
     found = [(low + high) / 2, _fewest_digits(low, high)]
-    if low < 1 < 1e6 * high:
+    if low <= 1 < 1e6 * high:
         inverse = math.ceil(1 / high)
         found += [1 / inverse] if inverse <= 1 / low else [1 / _fewest_digits(1 / high, 1 / low)]
     return min((n for n in found if low <= n <= high), key=number_bits)

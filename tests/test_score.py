@@ -193,6 +193,7 @@ def test_what_it_takes_to_say_an_order(order: list[int] | None, bits: float) -> 
         ((1 + 1e-10) / 9, 2 + 2 * math.log2(9)),  # as good as 1/9
         ((1 + 1e-8) / 9, 52),
         (1 + 2.0**-33, 52),
+        (1 / 1_000_001, 5 + 7 * 3.33 + 6**0.5),
         (1 / 1_000_003, 5 + 7 * 3.33 + 6**0.5),
         (1 / 1.3, 5 + 2 * 3.33),
         (1 / 58.395, 5 + 5 * 3.33 + 1),
@@ -234,12 +235,14 @@ def test_the_length_of_a_number(value: float, bits: float) -> None:
         (0.4, math.inf, 1.0),
         (-math.inf, -95.0, -100.0),
         (1.0, 1.3, 1.0),
+        (1.0, 13.0, 1.0),
         (0.9, 1.0, 1.0),
         (1 / 58.3951, 1 / 58.3949, 1 / 58.395),
         (1 / 2.7000001, 1 / 2.6999999, 1 / 2.7),
         (1.234567890101, 1.2345678901102, 1.23456789011),
         # One over a number is looked for down to a millionth.
         (1 / 30000003, 1 / 29999997, 3.3333331e-8),
+        (1 / 999999.70001, 1 / 999999.699999, 1 / 999999.7),
         # The plainest of all, not of the fewest digits alone; none is plain: the middle.
         (1 / 47, 0.4, 1 / 3),
         (1.2345678901221, 1.2345678901279, 1.234567890125),
@@ -264,6 +267,7 @@ def test_a_number_that_is_plain_by_chance_is_not_taken() -> None:
     """A range of one part in a thousand has a number of ten bits."""
     assert likeliest(0.99, 1.01) == 1.0
     assert likeliest(-1, 1) == 0.0
+    assert likeliest(1.23456, 1.23456) == 1.23456
     assert likeliest(0.1109, 0.1113) == pytest.approx(0.1111, abs=1e-4)
     low, high = 0.73411, 0.73421
     found = likeliest(low, high)

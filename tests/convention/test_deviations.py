@@ -356,6 +356,10 @@ def test_which_axes_are_called_what() -> None:
         ((2, 6, 9, 8), (3, 2, 2, 3, 2), ("CDHW", "OIDHW", "CDHW")),
         ((6, 9, 8), (2, 3, 2), ("DHW", "DHW", "CDHW")),
         ((5, 2, 6, 9, 8), (3, 2, 2, 3, 2), ("NCDHW", "OIDHW", "NCDHW")),
+        # Of what does not fit, two axes; or one, where there are no two.
+        ((5, 7, 9), (4, 3, 3, 3), ("CHW", "OIHW", "CHW")),
+        ((7, 9), (3,), ("CW", "W", "CW")),
+        ((9,), (3, 3), ("W", "IW", "CW")),
     ],
 )
 def test_the_shapes_say_how_many_axes_there_are(
@@ -405,6 +409,22 @@ def test_what_cannot_be_read_is_said(
     with pytest.raises(InputError) as error:
         usual_convention(image, filters, keys, rank)
     assert words in f"{error.value} {error.value.expected}"
+
+
+def test_what_is_said_is_said_of_two_axes_and_of_both_arrays() -> None:
+    with pytest.raises(InputError) as error:
+        usual_convention((3, 7, 9), (4, 3, 3, 3), {"stride": [1, 2, 3, 4]})
+    assert "[H, W]" in str(error.value.expected)
+    for shapes, rank, got in (
+        (((), (3, 3)), None, "IMG scalar and W 3x3"),
+        (((3, 7, 9), (4, 3, 3, 3)), 1, "IMG 3x7x9 and W 4x3x3x3"),
+    ):
+        with pytest.raises(InputError, match="do not have the axes of one convolution") as error:
+            usual_convention(*shapes, rank=rank)
+        assert error.value.got == got
+    with pytest.raises(InputError) as error:
+        usual_convention((3,), (3,), rank=2)
+    assert str(error.value.expected).endswith("S the same 2 spatial axes in both")
 
 
 @settings(max_examples=100, deadline=None)
