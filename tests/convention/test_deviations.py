@@ -16,6 +16,7 @@ from convcheck.engine import convolve
 from convcheck.errors import InputError
 
 RNG = np.random.default_rng(3)
+W = np.zeros((4, 3, 3, 2))
 
 
 def names(keys: dict[str, Any], image: tuple[int, ...], filters: tuple[int, ...]) -> set[str]:
@@ -92,6 +93,15 @@ def test_a_reshape_is_listed_where_it_reads_other_elements() -> None:
     assert not any("reshaped" in n for n in names({}, (9, 8), (3, 3)))
     said = {n for n in names({}, (3, 9, 8), (3, 3, 3, 3)) if "reshaped" in n}
     assert said == {"image reshaped to HWC"}
+    assert {"image as CWH", "image reshaped to HWC"} <= names(
+        {"groups": 2}, (4, 7, 8), (6, 2, 3, 3)
+    )
+    words = {d.name: d.what for d in deviations(Convention(), np.zeros((3, 9, 8)), W)}
+    for operand, layout in (("image", "HWC"), ("filters", "HWIO")):
+        of = {"image": "the image's", "filters": "the filters'"}[operand]
+        told = f"{of} memory read as {layout}: reshaped, not transposed"
+        assert words[f"{operand} reshaped to {layout}"] == told
+    assert words["image as CWH"] == "the image read as CWH"
     # A reshape that is the convention is a mistake where it is left out.
     c = Convention(filter_memory="HWIO")
     found = {d.name: d for d in deviations(c, np.zeros((3, 9, 8)), np.zeros((4, 3, 3, 2)))}
@@ -313,6 +323,7 @@ def test_orders_of_channels_that_can_be_mistaken() -> None:
     assert found["group order"].channel_order == (3, 2, 1, 0)
     assert found["outputs reversed"].output_order == (5, 4, 2, 3, 1, 0)
     assert found["outputs interleaved"].output_order == (0, 2, 1, 4, 3, 5)
+    assert "channels rotated" in names({}, (3, 7, 8), (2, 3, 3, 3))
     said = names({}, (2, 7, 8), (2, 2, 3, 3))
     assert {"channels reversed", "outputs reversed"} <= said
     assert not {"channels rotated", "group order", "outputs interleaved"} & said
