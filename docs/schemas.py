@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from convcheck.checks.compare import rows_of  # noqa: E402 - the tree that this script is in
-from convcheck.checks.identify.batch_norm import MORE, ROWS  # noqa: E402
+from convcheck.checks.identify.norm_lines import MORE, ROWS  # noqa: E402
 from convcheck.convention import NAMED, convention_schema  # noqa: E402
 from convcheck.convention.record import SCHEMA  # noqa: E402
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from convcheck import cli
-from convcheck.checks.identify.batch_norm import MORE, ROWS
+from convcheck.checks.identify.norm_lines import MORE, ROWS
 from convcheck.cli.base import EXTENSIONS, FORMATS
 from convcheck.convention import ACTIVATIONS, KEYS, Convention, Storage
 from convcheck.convention.storage import OVERFLOWS, ROUNDINGS

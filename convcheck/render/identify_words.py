@@ -5,15 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from convcheck.checks.identify.batch_norm import (
-    BIAS,
-    BOTH,
-    EPSILON_ROW,
-    MORE,
-    NOT_JUDGED,
-    ROWS,
-    USUAL,
-)
+from convcheck.checks.identify.batch_norm import USUAL
+from convcheck.checks.identify.norm_lines import BIAS, BOTH, EPSILON_ROW, MORE, NOT_JUDGED, ROWS
 from convcheck.convention import Convention
 from convcheck.errors import InputError
 from convcheck.render.convention_words import compact, sentence

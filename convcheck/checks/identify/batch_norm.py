@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,18 @@ from convcheck.check import Numbers, judge
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.forms import Ground
+from convcheck.checks.identify.norm_lines import (
+    BIAS,
+    BOTH,
+    EPSILON_ROW,
+    GIVEN,
+    NONE,
+    NOT_JUDGED,
+    ROWS,
+    Line,
+    Make,
+    as_given,
+)
 from convcheck.checks.identify.solve import intervals
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Linear
@@ -162,111 +174,6 @@ class Normalized:
         return None if self.verdict == NOT_JUDGED else self.verdict == GIVEN
 
 
-class Line(NamedTuple):
-    """A scale and a bias for each channel, and the parts that the bias is the sum of."""
-
-    scale: Array
-    bias: Array
-    parts: Array
-
-
-def _line(mean: Array, root: Array, gamma: Array, beta: Array) -> Line:
-    scale = gamma / root
-    # Statistics of a batch are rounded relative to how far the numbers spread, too.
-    parts = np.abs(beta) + np.abs(mean * scale) + np.abs(gamma)
-    return Line(scale, beta - mean * scale, parts)
-
-
-Make = Callable[["Given", float], "Line | None"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A way to make scale and bias of the four arrays and an ε: its name and its words."""
-
-    make: Make
-    words: str
-
-
-def _root(g: Given, eps: float) -> Array:
-    found: Array = np.sqrt(g.norm.var + eps)
-    return found
-
-
-def _as_given(g: Given, eps: float) -> Line:
-    n = g.norm
-    return _line(n.mean, _root(g, eps), n.gamma, n.beta)
-
-
-def _without(*names: str) -> Make:
-    def make(g: Given, eps: float) -> Line:
-        neutral = {"mean": 0.0, "gamma": 1.0, "beta": 0.0}
-        mean, gamma, beta = (
-            np.full(len(g.norm.mean), value) if key in names else getattr(g.norm, key)
-            for key, value in neutral.items()
-        )
-        return _line(mean, _root(g, eps), gamma, beta)
-
-    return make
-
-
-def _beside_the_root(g: Given, eps: float) -> Line:
-    n = g.norm
-    return _line(n.mean, np.sqrt(n.var) + eps, n.gamma, n.beta)
-
-
-def _by_variance(g: Given, eps: float) -> Line:
-    n = g.norm
-    return _line(n.mean, n.var + eps, n.gamma, n.beta)
-
-
-def _of_deviation(g: Given, eps: float) -> Line:
-    n = g.norm
-    return _line(n.mean, np.sqrt(n.var**2 + eps), n.gamma, n.beta)
-
-
-def _swapped(g: Given, eps: float) -> Line:
-    n = g.norm
-    return _line(n.mean, _root(g, eps), n.beta, n.gamma)
-
-
-def _of_the_batch(g: Given, eps: float) -> Line | None:
-    if g.statistics is None:
-        return None
-    mean, var = g.statistics
-    return _line(mean, np.sqrt(var + eps), g.norm.gamma, g.norm.beta)
-
-
-GIVEN, EPSILON_ROW, BIAS, BOTH = "as-given", "other-epsilon", "bias", "bias-and-epsilon"
-NONE, NOT_JUDGED = "not-this", "not-judged"
-ROWS = {
-    GIVEN: Row(_as_given, "as given"),
-    "no-beta": Row(_without("beta"), "β was left out"),
-    "no-gamma": Row(_without("gamma"), "γ was left out"),
-    "no-gamma-no-beta": Row(_without("gamma", "beta"), "γ and β were left out"),
-    "no-mean": Row(_without("mean"), "the mean was left out"),
-    "epsilon-beside-root": Row(
-        _beside_the_root, "divided by sqrt(var) + ε in place of sqrt(var + ε)"
-    ),
-    "no-root": Row(_by_variance, "divided by var + ε, without the root"),
-    "deviation": Row(_of_deviation, "VAR is a deviation, whose square was the variance"),
-    "gamma-beta-swapped": Row(_swapped, "γ and β are in each other's place"),
-    "batch-statistics": Row(
-        _of_the_batch,
-        "mean and variance are those of this batch, as in training, not the running ones",
-    ),
-}
-"""The ways to make scale and bias of what was given, in the order in which they are tried."""
-MORE = {
-    EPSILON_ROW: "with another ε",
-    BIAS: "the convolution has a bias of its own before it, which is missing in what was given",
-    BOTH: "the same with another ε",
-    NONE: "none of these",
-    NOT_JUDGED: "OUT is not explained",
-}
-"""The verdicts beside those: numbers that are solved for, and none."""
-
-
 @dataclass(frozen=True)
 class Given:
     """A batch normalization beside the elements that are to tell whether it was done."""
@@ -354,7 +261,7 @@ class Given:
 
     def with_bias(self, _: Given, eps: float) -> Line:
         """The given one with the bias that the elements leave, in the middle of what they do."""
-        line = _as_given(self, eps)
+        line = as_given(self, eps)
         low, high = self.biases(line.scale)
         # Where only one side is told, as of a ReLU that is 0 throughout, well within.
         ends = (
@@ -367,7 +274,7 @@ class Given:
 
     def own_bias(self, eps: float) -> tuple[float | None, ...]:
         """The bias that the convolution had before the given one: (b - mean) * scale + beta."""
-        n, scale = self.norm, _as_given(self, eps).scale
+        n, scale = self.norm, as_given(self, eps).scale
         found: list[float | None] = []
         between = np.stack(self.biases(scale))
         ends = np.sort((between - n.beta) / np.where(scale, scale, np.nan) + n.mean, axis=0)
@@ -443,7 +350,7 @@ def normalized(
         given = Given.of(problem, form, traits, norm)
         if given.ground.values.dtype.kind == "c" or given.ground.sums.values.dtype.kind == "c":
             continue
-        if given.agrees(_as_given(given, norm.eps)):
+        if given.agrees(as_given(given, norm.eps)):
             return _that_is(given, GIVEN, ROWS[GIVEN].make, norm.eps)
         found.append(given)
     return _otherwise(found[0]) if found else Normalized(NOT_JUDGED, norm.eps)
@@ -457,11 +364,11 @@ def _that_is(given: Given, verdict: str, make: Make, eps: float) -> Normalized:
 def _otherwise(given: Given) -> Normalized:
     """What was done in place of what was given, the fewest numbers that are solved for first."""
     eps = given.norm.eps
-    wrong = given.off(_as_given(given, eps))
+    wrong = given.off(as_given(given, eps))
     found = _numberless(given) or _solved(given)
     found = found or Normalized(NONE, eps)
     at = int(np.argmax(wrong))
-    line, c = _as_given(given, eps), given.form.convention
+    line, c = as_given(given, eps), given.form.convention
     own = (np.broadcast_to(np.asarray(v or 0.0, float), wrong.shape)[at] for v in (c.scale, c.bias))
     scale, bias = map(float, own)
     return replace(
@@ -477,7 +384,7 @@ def _numberless(given: Given) -> Normalized | None:
     """A row with the ε that was given, or the one that was given with another ε."""
     eps = given.norm.eps
     agree = [name for name, row in ROWS.items() if given.agrees(row.make(given, eps))]
-    other = given.epsilons(_as_given) if given.checks(free=False) else None
+    other = given.epsilons(as_given) if given.checks(free=False) else None
     if other is not None and (not agree or named(other) in USUAL):
         return Normalized(EPSILON_ROW, eps, named(other), other, also=tuple(agree))
     if not agree:

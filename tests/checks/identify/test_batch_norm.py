@@ -11,7 +11,7 @@ from few import one_in, rows_in, slow
 from identified import LONG, made, normal, whole
 
 from convcheck import BatchNorm, identify
-from convcheck.checks.identify.batch_norm import MORE, ROWS
+from convcheck.checks.identify.norm_lines import MORE, ROWS
 from convcheck.errors import InputError
 
 if TYPE_CHECKING:
