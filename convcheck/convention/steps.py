@@ -77,7 +77,7 @@ class Kind:
     values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what only chooses and
     multiplies; ``cancels`` the same of its argument, where terms of that size cancel. Where there
     are values, ``rough`` is the preimage before they are known, and ``read`` gets them from results
-    and their arguments.
+    and their arguments; ``limits`` says that they are the least and the greatest result.
     """
 
     words: str
@@ -90,6 +90,7 @@ class Kind:
     cancels: float = 1.0
     rough: Callable[[Array, Array], Interval] | None = None
     read: Callable[[Array, Array], tuple[float, ...]] = field(default=lambda *_: ())
+    limits: bool = False
 
 
 def _kept(
@@ -427,6 +428,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             parameters=("low", "high"),
             rough=lambda low, high: _kept(low, high, float(high.min()), float(low.max())),
             read=lambda y, _: (float(y.min()), float(y.max())),
+            limits=True,
         ),
     }
 )

@@ -67,7 +67,8 @@ def steps(c: Convention, elements: Elements, sums: Sums, told: Array) -> Iterato
     if factors is None:
         return
     c = c.replace(image_scale=factors.image, filter_offset=factors.shift)
-    for offset in _offsets(factors, parts, y, channels, whole=image.dtype.kind in "iu"):
+    whole = image.dtype.kind in "iu"
+    for offset in _offsets(factors, parts, y, channels, apart=c.groups == 1, whole=whole):
         if np.any(offset) or factors.image != 1.0 or factors.shift:
             yield c.replace(image_offset=offset)
 
@@ -149,11 +150,11 @@ def _of_channels(slopes: Array, errors: Array) -> tuple[Numbers, Array]:
 
 
 def _offsets(
-    factors: _Factors, parts: Parts, y: Array, channels: Array, *, whole: bool
+    factors: _Factors, parts: Parts, y: Array, channels: Array, *, apart: bool, whole: bool
 ) -> list[Numbers]:
     """Offsets of the image, one or one a channel; with biases only where it does not do without.
 
-    ``whole``: an image of integers has a whole one.
+    ``apart`` allows the latter; ``whole``: an image of integers has a whole one.
     """
     s = factors.output[channels]
     known = s != 0
@@ -165,7 +166,7 @@ def _offsets(
     each = -parts.taps * a
     one = each.sum(axis=1, keepdims=True) + factors.shift * parts.count[:, None]
     room = WORSE * factors.left / float(np.median(np.abs(s[known])))
-    apart = not factors.shift and 1 < each.shape[1] <= APART
+    apart = apart and not factors.shift and 1 < each.shape[1] <= APART
     outputs = len(np.unique(channels[known]))
     best: _Fit | None = None
     least = np.inf

@@ -166,7 +166,7 @@ def _solve(
             if form is None:
                 continue
             explored.add(form)
-            if _is_final(form) and not is_offset_too(form.convention):
+            if _is_final(form) and not said_twice(form.convention):
                 break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
@@ -196,9 +196,12 @@ def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array)
     return _solved(explored, elements, c, elements.sums(c))
 
 
-def is_offset_too(c: Convention) -> bool:
-    """Whether the constant beyond the edge is an offset of the image as well, with other biases."""
-    return bool(c.padding_value) and c.bias is not None and c.image_offset == 0
+def said_twice(c: Convention) -> bool:
+    """Whether there is another way to say the same: an image with an offset, or that border.
+
+    Either is the other with other biases; which of them does without any tells.
+    """
+    return c.bias is not None and bool(c.padding_value or np.any(c.image_offset))
 
 
 FOLLOWED = 0.5

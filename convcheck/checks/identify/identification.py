@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
-from convcheck.checks.identify.explore import BUDGET, Explored, explore, is_offset_too, solved_again
+from convcheck.checks.identify.explore import BUDGET, Explored, explore, solved_again
 from convcheck.checks.identify.forms import noisy
 from convcheck.checks.identify.integers import left_open, multiplied
 from convcheck.checks.identify.layouts import readings
@@ -252,7 +252,7 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
             break
     if best is None:
         return None
-    if is_offset_too(best.convention):
+    if best.convention.padding_value and best.convention.bias is not None:
         best = next(_as_offset(problem, best, explored), best)
     best = multiplied(problem, best, explored.traits)
     if best.wrong_count and best.wrong is not None:

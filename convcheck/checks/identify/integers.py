@@ -38,17 +38,28 @@ WRONG = 0.3
 
 def multiplied(problem: Problem, held: Held, traits: Traits) -> Held:
     """The form that gives most with numbers solved on all of the output, and how they multiply."""
-    if not held.wrong_count or not rounds(held):
-        return held
-    channels = channels_of(problem, held)
-    whole = is_whole_sum(problem, held)
     best = held
-    for form in chain(in_reals(channels, held), ways(channels, held) if whole else ()):
-        other = hold(problem, form, traits)
-        best = other if other.score.total < best.score.total else best
-        if not best.wrong_count:
-            break
+    for one in (held, *_straight(problem, held, traits)):
+        if not best.wrong_count or not rounds(one):
+            continue
+        channels = channels_of(problem, one)
+        whole = is_whole_sum(problem, one)
+        for form in chain(in_reals(channels, one), ways(channels, one) if whole else ()):
+            other = hold(problem, form, traits)
+            best = other if other.score.total < best.score.total else best
+            if not best.wrong_count:
+                break
     return best
+
+
+def _straight(problem: Problem, held: Held, traits: Traits) -> Iterator[Held]:
+    """The form without an activation whose values may only make up for its other numbers."""
+    c = held.convention
+    if held.wrong_count and c.activation is not None and c.activation.values:
+        plain = c.replace(activation=None)
+        keys = held.form.score.keys + key_bits(plain) - key_bits(c)
+        score = replace(held.form.score, keys=keys)
+        yield hold(problem, replace(held.form, convention=plain, score=score), traits)
 
 
 def left_open(problem: Problem, held: Held, traits: Traits) -> Iterator[str]:

@@ -122,15 +122,32 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
             known = best.convention.scale, best.convention.bias
         elif settled:
             known = 1.0, None
+        own: Form | None = None
         for form in _forms(ground, name, known):
-            if form.total < best.total:
-                best = form
+            own = form if own is None or form.total < own.total else own
             if time.perf_counter() > ends:
                 break
+        if own is not None:
+            best = min([best, own, *_with_the_values_of(ground, own)], key=lambda form: form.total)
     coarse = best.convention.bias is not None and ground.claim.storage is None
     while coarse and (finer := _sharper(ground, best)).total < best.total:
         best = finer
     return min([best, *_plainer(ground, best)], key=lambda form: form.total)
+
+
+def _with_the_values_of(ground: Ground, form: Form) -> Iterator[Form]:
+    """Forms by numbers that are solved for now that an activation's values are known.
+
+    Channels whose results all lie where these matter said nothing before.
+    """
+    activation = form.convention.activation
+    if activation is None or not form.wrong.any():
+        return
+    if ACTIVATIONS[activation.name].rough is None or ACTIVATIONS[activation.name].limits:
+        return
+    low, high = intervals(ground, None, ground.scaled(form), activation)
+    for scale, bias in numbers(ground.sums.values, low, high, ground.members):
+        yield ground.form(activation, scale, bias)
 
 
 def _plainer(ground: Ground, form: Form) -> Iterator[Form]:
@@ -317,7 +334,8 @@ def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None)
                 continue
             if scale != 1:
                 found = scale, bias
-            for activation in [None] if name is None else _with_values(name, y, made):
+            read = np.where(_said(ground, low, high), y, np.nan)
+            for activation in [None] if name is None else _with_values(name, read, made):
                 yield ground.form(activation, scale, bias)
         if sharp or known is not None or found is None:
             return
@@ -332,6 +350,14 @@ SMALL = 0.25
 """A scale below which errors of sums are far less than those of a scale of 1."""
 
 
+def _said(ground: Ground, low: Array, high: Array) -> Array:
+    """Of which elements the channel has some whose intervals say its numbers; all, if none has."""
+    told = np.isfinite(low) & np.isfinite(high)
+    some = np.bincount(ground.channels[told], minlength=ground.count) > 2
+    found: Array = some[ground.channels] | ~some.any()
+    return found
+
+
 def _with_values(name: str, y: Array, made: Array) -> list[Activation]:
     """An activation with its values, plain and as they are read off; none that does nothing."""
     if not ACTIVATIONS[name].parameters:
@@ -341,7 +367,14 @@ def _with_values(name: str, y: Array, made: Array) -> list[Activation]:
     if np.allclose(Activation(name, values).apply(made), made, rtol=1e-6):
         return []
     plain = tuple(plainest(x - 1e-3 * abs(x), x + 1e-3 * abs(x)) for x in values)
-    return [Activation(name, plain), Activation(name, values)]
+    found = [Activation(name, plain), Activation(name, values)]
+    if ACTIVATIONS[name].limits:
+        # One that a single result has was hardly reached: any beyond it will do.
+        ends = (sorted((x, x + side * abs(x))) for x, side in zip(values, (-1, 1), strict=True))
+        once = [np.count_nonzero(y == x) == 1 for x in values]
+        beyond = [plainest(*e) if o else p for e, o, p in zip(ends, once, plain, strict=True)]
+        found.append(Activation(name, tuple(beyond)))
+    return list(dict.fromkeys(found))
 
 
 def _wrapped_forms(ground: Ground, storage: Storage) -> Iterator[Form]:

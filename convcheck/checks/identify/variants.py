@@ -63,9 +63,8 @@ def variants(
                 value = _one(before.image_offset)
                 other = c.replace(padding_value=value, padding_mode="constant")
                 around = sums if other == c else elements.sums(other)
-                if _in_proportion(around.values[some], y[some]):
-                    yield other, around
-                yield before, elements.sums(before)
+                pair = [(before, elements.sums(before)), (other, around)]
+                yield from pair[::-1] if _in_proportion(around.values[some], y[some]) else pair
     if lines is None or share >= MOST:
         return
     yield from first
