@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convcheck.campaign import Case, parse_id
+from convcheck.campaign import SAME, Case, parse_id
 from convcheck.campaign import cases as _cases
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.mistakes import mistakes
@@ -184,7 +184,9 @@ def _fitted(
 ) -> TestCase:
     transposed = LAYOUTS[layout][1] == "IOHW"
     model = Model(layout, Convention(), transposed=transposed, parameters=parameters, dtypes=dtypes)
-    fitted = model.project(drawn)
+    # What an implementation may refuse is verify's to try: two dtypes in one call, NaN.
+    plain = "ints" if drawn.values == "nan" else drawn.values
+    fitted = model.project(replace(drawn, filters_dtype=SAME, values=plain))
     return TestCase(fitted, layout, {p: getattr(fitted, p) for p in parameters})
 
 

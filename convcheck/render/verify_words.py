@@ -145,7 +145,7 @@ def case_words(case: Case) -> str:
     for key, plain in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
         if getattr(case, key) != plain:
             clauses.append(f"{key} {getattr(case, key)}")
-    clauses.append(case.dtype)
+    clauses.append(f"{case.dtype}, filters {case.filters_dtype}" if case.mixed else case.dtype)
     order = {"F": "Fortran order", "strided": "strided views", "readonly": "read-only"}
     clauses += [order[case.order]] if case.order in order else []
     return ", ".join([*clauses, f"values: {case.values}"])

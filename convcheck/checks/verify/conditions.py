@@ -30,6 +30,14 @@ _SIMPLE: tuple[Predicate, ...] = (
     ("padding is odd", lambda c: c.padding % 2 == 1),
     ("padding > 1", lambda c: c.padding > 1),
     ("padding is 0", lambda c: c.padding == 0),
+    (
+        "the padding is larger than a side of the kernel",
+        lambda c: c.padding > min(c.kernel_height, c.kernel_width),
+    ),
+    (
+        "the padding is as large as a side of the kernel",
+        lambda c: c.padding >= min(c.kernel_height, c.kernel_width),
+    ),
     ("dilation > 1", lambda c: c.dilation > 1),
     ("dilation > 2", lambda c: c.dilation > 2),
     (
@@ -80,13 +88,19 @@ _SIMPLE: tuple[Predicate, ...] = (
     ("the arrays are read-only", lambda c: c.order == "readonly"),
     *(
         (f"the dtype is {dtype}", lambda c, dtype=dtype: c.dtype == dtype)
-        for dtype in ("float16", "float32", "float64", "int32", "uint8", "int8")
+        for dtype in ("float16", "float32", "float64", "int32", "uint8", "int8", "int16")
     ),
     ("the dtype is not float32", lambda c: c.dtype != "float32"),
     ("the dtype is an integer", lambda c: "int" in c.dtype),
     (
         "the numbers are integers larger than 10",
         lambda c: "int" in c.dtype and c.values not in ("ints", "zeros"),
+    ),
+    ("the image and the filters have two dtypes", lambda c: c.mixed),
+    ("the image holds NaN and infinities", lambda c: c.holds_nan),
+    (
+        "the dtype is an integer of 8 or 16 bits",
+        lambda c: c.dtype in ("uint8", "int8", "int16"),
     ),
     ("the dtype has 8 bits", lambda c: c.dtype.endswith("int8")),
     ("the dtype is a float", lambda c: "float" in c.dtype),

@@ -74,7 +74,7 @@ def explained(
     The cases are those of the campaign: one made as small as it fails fits too many conventions.
     The usual mistakes are tried first, then all that there is is searched for ``patience`` seconds.
     """
-    plain = [(case, output) for case, output in evidence if case.values != "zeros"]
+    plain = [(case, output) for case, output in evidence if case.values not in ("zeros", "nan")]
     if not plain:
         return None
     said = _first(_rules(model), plain) or _mistaken(model, plain)

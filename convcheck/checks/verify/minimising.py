@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.campaign import SAME
 from convcheck.checks.verify.examination import Finding, examine
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
@@ -96,6 +97,7 @@ def passes_alone(runner: Runner, model: Model, finding: Finding) -> bool:
 def _weight(case: Case) -> tuple[int, int]:
     plain = sum(getattr(case, p) != (0 if p == "padding" else 1) for p in PARAMETERS)
     plain += (case.order != "C") + (case.values != "ints") + (case.dtype != "float32")
+    plain += case.mixed
     return (plain, case.size)
 
 
@@ -115,7 +117,8 @@ def _changes(case: Case) -> Iterator[dict[str, Any]]:
                     sizes = {"channels": case.channels, "filters": case.filters}
                     changes |= {key: size // value * fewer for key, size in sizes.items()}
                 yield changes
-    for key, plain in (("order", "C"), ("values", "ints"), ("dtype", "float32")):
+    plainest = {"order": "C", "values": "ints", "filters_dtype": SAME, "dtype": "float32"}
+    for key, plain in plainest.items():
         if getattr(case, key) != plain:
             yield {key: plain}
     for key in ("batch", "channels", "filters", "height", "width", "kernel_height", "kernel_width"):

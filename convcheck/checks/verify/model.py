@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convcheck.campaign import SAME
 from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
 from convcheck.errors import InputError
 from convcheck.worker import Outcome, Request
@@ -206,6 +207,10 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        if fitted.mixed and not {case.dtype, case.filters_dtype} <= set(self.dtypes):
+            fitted = replace(fitted, filters_dtype=SAME)
+        if fitted.values == "nan" and not fitted.holds_nan:
+            fitted = replace(fitted, values="ints")
         if self.depthwise:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
             each = max(1, case.filters // case.channels) if several else 1

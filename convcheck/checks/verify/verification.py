@@ -176,6 +176,8 @@ _VERBS = {
     "wrong values": "it is wrong",
     "changes its input": "it changes its input",
     "non-deterministic": "it is not deterministic",
+    "kept from an earlier call": "it computes with what an earlier call was given",
+    "overwritten by a later call": "a later call overwrites its result",
 }
 
 
