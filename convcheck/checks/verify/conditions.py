@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,12 @@ Predicate = tuple[str, Callable[[Case], bool]]
 
 CHANCE = 0.05
 """A condition that so few random failures would all fulfil by chance alone is no condition."""
+
+CAUSES = 5
+"""More are not told apart."""
+
+PURE = 0.5
+"""The share of the cases of one of several causes that fail."""
 
 MOSTLY = 0.9
 """A share of all cases that is called nearly every one."""
@@ -82,6 +88,39 @@ _SIMPLE: tuple[Predicate, ...] = (
         for word in ("height", "width")
         for m in (4, 8, 16)
     ),
+    *(
+        (
+            f"the {word} is no multiple of {m}",
+            lambda c, key=key, m=m: getattr(c, key) % m > 0,
+        )
+        for key, word in (("channels", "number of channels"), ("filters", "number of filters"))
+        for m in (2, 4)
+    ),
+    *(
+        (f"the {word} is a multiple of {m}", lambda c, key=word, m=m: getattr(c, key) % m == 0)
+        for word in ("height", "width")
+        for m in (4, 8)
+    ),
+    *(
+        (
+            f"the {word} is {r} more than a multiple of 4",
+            lambda c, key=word, r=r: getattr(c, key) % 4 == r,
+        )
+        for word in ("height", "width")
+        for r in (1, 2, 3)
+    ),
+    ("the kernel has one row", lambda c: c.kernel_height == 1),
+    ("the kernel has one column", lambda c: c.kernel_width == 1),
+    *(
+        (f"{key} is {n}", lambda c, key=key, n=n: getattr(c, key) == n)
+        for key in ("stride", "padding", "dilation", "groups")
+        for n in (1, 2, 3)
+    ),
+    *(
+        (f"{key} is not {n}", lambda c, key=key, n=n: getattr(c, key) != n)
+        for key in ("stride", "padding", "dilation", "groups")
+        for n in (2, 3)
+    ),
     ("the memory order is Fortran's", lambda c: c.order == "F"),
     ("the arrays are strided views", lambda c: c.order == "strided"),
     ("the arrays are not contiguous", lambda c: c.order in ("F", "strided")),
@@ -120,6 +159,19 @@ _SIZES = {
 }
 
 
+def _more(key: str, word: str, limit: int) -> Predicate:
+    return (f"there are more than {limit} {word}", lambda c: getattr(c, key) > limit)
+
+
+_ROUND: tuple[Predicate, ...] = tuple(
+    _more(key, word, n)
+    for key, word in _SIZES.items()
+    if not key.startswith("kernel")
+    for n in (8, 16, 32, 64, 128)
+)
+"""Where implementations change their ways; what lies on one side of a limit says so by itself."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """``words`` hold for each of ``failing`` failures, and for ``holding`` cases in all."""
@@ -127,6 +179,7 @@ class Condition:
     words: str
     failing: int
     holding: int
+    holds: Callable[[Case], bool] = field(default=lambda _: True, repr=False, compare=False)
 
     @property
     def sentence(self) -> str:
@@ -159,16 +212,88 @@ def condition(failed: Sequence[Case], passed: Sequence[Case]) -> Condition | Non
     counts = held.sum(axis=1)
     best = int(np.argmin(counts))
     tries = len(_SIMPLE) + len(_SIZES)
-    words, count = predicates[best][0], int(counts[best])
+    (words, holds), count = predicates[best], int(counts[best])
     if not _telling(count, len(passed), len(failed), tries):
         words, count = "", len(passed)
     pair = _best_pair(held)
     if pair is not None:
         both = int((held[pair[0]] & held[pair[1]]).sum())
-        if both < count and _telling(both, count, len(failed), tries):
-            words = f"{predicates[pair[0]][0]} and {predicates[pair[1]][0]}"
+        every, these = math.comb(tries, 2), math.comb(len(predicates), 2)
+        # Of all pairs it is telling, and of those that hold it adds to the single one.
+        more = both < count and _telling(both, count, len(failed), these)
+        if more and _telling(both, len(passed), len(failed), every):
+            words, holds = _both(predicates[pair[0]], predicates[pair[1]])
             count = both
-    return Condition(words, len(failed), len(failed) + count) if words else mostly
+    return Condition(words, len(failed), len(failed) + count, holds) if words else mostly
+
+
+def cover(failed: Sequence[Case], passed: Sequence[Case]) -> list[Condition]:
+    """The conditions of several causes, each of which holds for many of the failures.
+
+    One that all of them fulfil and few others is the only one. If there is none, conditions are
+    taken one after the other: of single ones and of pairs the one that chance would explain least
+    among the failures that are left. Chance is that of all that were asked.
+    """
+    whole = condition(failed, passed)
+    if not failed or (whole is not None and whole.failing >= MOSTLY * whole.holding):
+        return [] if whole is None else [whole]
+    parts = _greedy(failed, passed)
+    if whole is None:
+        return parts
+    inside = sum(any(part.holds(c) for part in parts) for c in passed)
+    outside = sum(not any(part.holds(c) for part in parts) for c in failed)
+    lost = whole.holding - whole.failing
+    return parts if parts and inside + outside < lost / 2 else [whole]
+
+
+def _greedy(failed: Sequence[Case], passed: Sequence[Case]) -> list[Condition]:
+    count, left = len(failed), np.ones(len(failed), bool)
+    found: list[Condition] = []
+    while left.any() and len(found) < CAUSES:
+        here = [case for case, still in zip(failed, left, strict=True) if still]
+        predicates = [*_SIMPLE, *_ROUND, *_thresholds(here, passed)]
+        held = np.array([[bool(p[1](c)) for c in (*failed, *passed)] for p in predicates], float)
+        inside, many = held[:, count:], len(predicates)
+        # Of a condition and itself: a single one.
+        right = inside @ inside.T
+        tries = np.where(np.eye(many, dtype=bool), many, math.comb(many, 2))
+        wrong = held[:, :count][:, left] @ held[:, :count][:, left].T
+        chance = _chance(wrong, right, int(left.sum()), len(passed)) + np.log(tries)
+        one, two = np.unravel_index(int(np.argmin(chance)), chance.shape)
+        if chance[one, two] >= math.log(CHANCE):
+            break
+        single = one if chance[one, one] <= chance[two, two] else two
+        whole = int(wrong[single, single]), int(right[single, single])
+        more = float(_chance(wrong[one, two], right[one, two], *whole)) + math.log(many)
+        # A pair must say more than the better one of the two, if that alone is telling.
+        alone = chance[single, single] < math.log(CHANCE) <= more
+        first, second = (single, single) if alone else sorted((one, two))
+        words, holds = predicates[first]
+        if first != second:
+            words, holds = _both(predicates[first], predicates[second])
+        within = (held[first] * held[second]).astype(bool)
+        failing = int(within[:count].sum())
+        found.append(Condition(words, failing, int(within.sum()), holds))
+        left &= ~within[:count]
+    return found
+
+
+def _chance(wrong: NDArray[Any], right: NDArray[Any], failures: int, others: int) -> NDArray[Any]:
+    """The logarithm of the chance to draw so many failures among so many cases; 0 where few are."""
+    whole = failures + others
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, whole + 1)))])
+
+    def ways(n: Any, k: Any) -> Any:
+        n, k = np.asarray(n, int), np.asarray(k, int)
+        return logs[n] - logs[k] - logs[n - k]
+
+    drawn = wrong + right
+    chance = ways(failures, wrong) + ways(others, right) - ways(whole, drawn)
+    return np.where(wrong >= PURE * drawn, chance, 0.0)
+
+
+def _both(one: Predicate, two: Predicate) -> Predicate:
+    return f"{one[0]} and {two[0]}", lambda c: one[1](c) and two[1](c)
 
 
 def _telling(inside: int, of: int, failures: int, tries: int) -> bool:
@@ -206,10 +331,6 @@ def _thresholds(failed: Sequence[Case], passed: Sequence[Case]) -> list[Predicat
         if above:
             found.append(_fewer(key, word, min(above)))
     return found
-
-
-def _more(key: str, word: str, limit: int) -> Predicate:
-    return (f"there are more than {limit} {word}", lambda c: getattr(c, key) > limit)
 
 
 def _fewer(key: str, word: str, limit: int) -> Predicate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from convcheck.campaign import Case
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.mistakes import mistakes
 from convcheck.checks.verify.model import PADDINGS, RULES, Model
-from convcheck.convention import KEYS, VOCABULARY
+from convcheck.convention import INTEGERS, KEYS, VOCABULARY, Storage
 from convcheck.convention.channels import to_axes
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
@@ -37,6 +38,10 @@ TELLING = 1500
 LARGEST = 20_000
 """Multiplications of a case that is searched through: a smaller one fits too many conventions,
 and a larger one takes too long where nothing fits."""
+SHAPES = 6
+"""Outputs whose shapes, and most of whose elements, tell a rule of padding."""
+TAPS = 64
+"""Products of a sum that are looked into one by one."""
 AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
 """What is done to the sums."""
 BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
@@ -77,12 +82,18 @@ def explained(
     plain = [(case, output) for case, output in evidence if case.values not in ("zeros", "nan")]
     if not plain:
         return None
-    said = _first(_rules(model), plain) or _mistaken(model, plain)
+    said = _first(_rules(model), plain) or _mistaken(model, plain) or _simple(model, plain)
     if said is not None:
         return said
     place = _place(model, plain)
     if place is not None:
         return f"all that is wrong lies in {place}"
+    if len(plain) >= SHAPES:
+        # No other rule gives all of these shapes by chance, whatever else is wrong.
+        for words, other in _rules(model):
+            place = _place(other, plain)
+            if place is not None:
+                return f"{words}, and all else that is wrong lies in {place}"
     searched = [pair for pair in plain if TELLING <= pair[0].size <= LARGEST]
     searched = [pair for pair in searched if _wide(model, *pair)]
     searched.sort(key=lambda pair: _told_by(pair[0]))
@@ -151,6 +162,58 @@ def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
         if not left:
             return None
     return next(iter(left.values())) if left else None
+
+
+def _simple(model: Model, evidence: Sequence[Evidence]) -> str | None:
+    """A number added, a factor, or products in the image's dtype, in every one of these outputs."""
+    added, factors = [], []
+    for case, output in evidence:
+        try:
+            right = np.asarray(convolve(*case.arrays(*model.layouts), model.convention(case)))
+        except ConvcheckError:
+            return None
+        if right.shape != output.shape:
+            return None
+        with np.errstate(all="ignore"):
+            added.append(float(np.median(output - right)))
+            if np.any(right):
+                factors.append(float(np.median(output[right != 0] / right[right != 0])))
+    if factors and model.base.bias is None and model.base.scale == 1:
+        bias, factor = (float(f"{np.median(numbers):.5g}") for numbers in (added, factors))
+        for words, change in (
+            (f"it adds {bias:g}", {"bias": bias}),
+            (f"it multiplies by {factor:g}", {"scale": factor}),
+        ):
+            value = next(iter(change.values()))
+            changed = replace(model, expect={**model.expect, **change})
+            if np.isfinite(value) and value and all(_gives(changed, *p) for p in evidence):
+                return words
+    narrow = [pair for pair in evidence if pair[0].dtype in INTEGERS and not pair[0].mixed]
+    small = [pair for pair in narrow if pair[0].channels * prod(pair[0].taps) <= TAPS]
+    if narrow == [*evidence] and small and all(_wraps(model, *pair) for pair in small):
+        names = " and ".join(dict.fromkeys(case.dtype for case, _ in small))
+        return f"each product wraps at {names}"
+    return None
+
+
+def _wraps(model: Model, case: Case, output: Array) -> bool:
+    """Whether the products wrapped in the image's dtype before they were added up."""
+    image, filters = case.arrays(*model.layouts)
+    convention = model.convention(case).replace(storage=Storage(case.dtype, overflow="wrap"))
+    layout = convention.filter_layout
+    axes = [axis for axis in range(filters.ndim) if layout[axis] not in "OM"]
+    total: Any = 0
+    try:
+        for tap in np.ndindex(*(filters.shape[axis] for axis in axes)):
+            place: list[Any] = [slice(None)] * filters.ndim
+            for axis, index in zip(axes, tap, strict=True):
+                place[axis] = index
+            alone = np.zeros_like(filters)
+            alone[tuple(place)] = filters[tuple(place)]
+            total = total + np.asarray(convolve(image, alone, convention)).astype(np.int64)
+    except ConvcheckError:
+        return False
+    return total.shape == output.shape and np.array_equal(total.astype(output.dtype), output)
 
 
 def _gives(model: Model, case: Case, output: Array) -> bool:

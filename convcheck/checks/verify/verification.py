@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from convcheck.campaign import Case
-from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.examination import KINDS, Finding
+from convcheck.checks.verify.causes import Cause, causes, told
 from convcheck.checks.verify.explaining import PATIENCE, explained
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from convcheck.checks.identify.nearest import Miss
+    from convcheck.checks.verify.examination import Finding
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.convention import Convention
 
@@ -48,7 +48,9 @@ class VerifyResult:
     when: str | None
     """When it is wrong, in words."""
     does: str | None
-    """What it does there instead, in words."""
+    """What it does there instead, in words; where there are several causes, what the first does."""
+    causes: tuple[Cause, ...]
+    """Why it fails; the failures that nothing explains are the last, without a condition."""
     smallest: Smallest | None
     notes: tuple[str, ...]
     interrupted: bool
@@ -112,6 +114,7 @@ def put_to_test(
     campaign = Tally(progress or (lambda _: None))
     learnt = Probe(None)
     smallest, does, interrupted = None, None, False
+    found: list[Cause] = []
     try:
         learnt = probe(runner, layout, expect or {}, budget)
         if learnt.model is not None:
@@ -124,9 +127,19 @@ def put_to_test(
             finally:
                 if beside:
                     campaign.add(learnt.findings)
+            found = causes(campaign)
             if campaign.findings:
-                does = explained(learnt.model, campaign.evidence, patience=patience)
-                smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
+                first = campaign.findings[0]
+                if len(found) > 1:
+                    given = (runner, learnt.model, found, campaign.evidence, patience)
+                    found = told(*given, smaller=smaller)
+                    does = found[0].does
+                    first = found[0].smallest or first
+                else:
+                    does = explained(learnt.model, campaign.evidence, patience=patience)
+                smallest = _smallest(runner, learnt.model, first, smaller=smaller)
+                if len(found) == 1:
+                    found = [replace(found[0], does=does, smallest=smallest.finding)]
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None
             campaign.mixed()
@@ -144,8 +157,9 @@ def put_to_test(
         failed=campaign.failed_count,
         skipped=campaign.skipped,
         findings=tuple(campaign.findings),
-        when=_when(campaign),
+        when="; ".join(cause.when for cause in found if cause.when is not None) or None,
         does=does,
+        causes=tuple(found),
         smallest=smallest,
         notes=(*learnt.notes, *campaign.notes),
         interrupted=interrupted,
@@ -166,31 +180,3 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
     plain = Case(seed=0, number=0, channels=channels, filters=2, height=8, width=8)
     known = model if learnt.assumed else model.found()
     return known.convention(model.project(plain))
-
-
-_VERBS = {
-    "crash": "it crashes",
-    "hang": "it hangs",
-    "wrong shape": "its output has the wrong shape",
-    "not finite": "its output is not finite",
-    "wrong values": "it is wrong",
-    "changes its input": "it changes its input",
-    "non-deterministic": "it is not deterministic",
-    "kept from an earlier call": "it computes with what an earlier call was given",
-    "overwritten by a later call": "a later call overwrites its result",
-}
-
-
-def _when(campaign: Tally) -> str | None:
-    """When it fails; kinds that fail alike are one, others are said one by one."""
-    kinds = [kind for kind in KINDS if kind in campaign.failed]
-    every = [case for kind in kinds for case in campaign.failed[kind]]
-    whole = condition(every, campaign.passed)
-    if len(kinds) > 1 and whole is not None:
-        return f"it fails {whole.sentence}"
-    said = []
-    for kind in kinds:
-        found = condition(campaign.failed[kind], campaign.passed)
-        if found is not None:
-            said.append(f"{_VERBS[kind]} {found.sentence}")
-    return "; ".join(said) or None
