@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext, suppress
+import warnings
+from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from convcheck.target import CallableTarget, CommandTarget, Target
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -48,7 +49,7 @@ def call(function: Any, request: Request) -> Outcome:
     again, overwritten = None, False
     given: Any = None
     # NaN and infinities are meant: a library's warnings of them are not for the user.
-    quiet = np.errstate(all="ignore") if case.holds_nan else nullcontext()
+    quiet = _quiet() if case.holds_nan else nullcontext()
     try:
         with quiet:
             if in_turns:
@@ -78,6 +79,13 @@ def call(function: Any, request: Request) -> Outcome:
             what = f"{array.dtype} ({type(given).__name__})"
             return Outcome("crash", f"gave {what} instead of numbers")
     return Outcome("ok", "", output, again, changed, overwritten, precision=precision)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
