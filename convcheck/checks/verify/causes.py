@@ -116,8 +116,8 @@ def told(
             said.append(cause)
             continue
         within = _within(cause, [other for other in found if other is not cause])
-        inside = [pair for pair in plain if within(pair[0])]
         shown = [case for case in cause.cases if within(case)]
+        inside = [pair for pair in plain if pair[0] in shown]
         if campaign.integers:
             shown = [*filter(_floats, shown)] or shown
         inside += _called(runner, model, cause, shown[: max(0, CALLS - len(inside))])

@@ -64,8 +64,14 @@ BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
         for n in (4, 8, 16)
     ),
     *((f"the output channels from {n} on", lambda m, n=n: m[:, :n].any()) for n in (32, 16, 8, 4)),
+    *((f"the columns from {n} on", lambda m, n=n: m[..., :n].any()) for n in (128, 64, 32, 16)),
+    *((f"the rows from {n} on", lambda m, n=n: m[:, :, :n].any()) for n in (128, 64, 32, 16)),
 )
 """Places, each with what tells that some mistake lies outside of it."""
+SAMPLES = tuple(
+    (words.replace("column", "sample"), outside) for words, outside in BORDERS if "row" not in words
+)
+"""The same over one axis, which is handed to them as a row."""
 
 
 def explained(
@@ -105,7 +111,8 @@ def _told_by(case: Case) -> tuple[bool, int, bool, int]:
 def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
     """Where every mistake lies, if that is one place, and elements outside of it are right."""
     masks: list[Array] = []
-    if model.base.rank != 2:
+    rank = model.base.rank
+    if rank > 2:
         return None
     for case, output in evidence:
         image, filters = case.arrays(*model.layouts)
@@ -116,8 +123,9 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
             return None
         if mask is None:
             return None
-        masks.append(to_axes(mask, convention.output_layout, "NC" + convention.spatial))
-    for words, outside in BORDERS:
+        mask = to_axes(mask, convention.output_layout, "NC" + convention.spatial)
+        masks.append(mask if rank == 2 else mask[:, :, None])
+    for words, outside in BORDERS if rank == 2 else SAMPLES:
         # In a small output a place may be all there is: half of them must have something else.
         larger = sum(bool(outside(np.ones_like(mask))) for mask in masks)
         if 2 * larger > len(masks) and not any(outside(mask) for mask in masks):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zoo
+from scipy import signal
 from verified import put
 
 from convcheck.campaign import cases
@@ -165,6 +166,35 @@ def test_each_cause_says_what_it_does() -> None:
         assert cause.condition is not None
         assert cause.condition.holds(cause.smallest.case)
     assert sum(len(cause.cases) for cause in result.causes) == result.failed
+    assert result.smallest is not None
+    assert result.smallest.finding == known[0].smallest
+
+
+def test_what_one_cause_does_is_not_said_of_another() -> None:
+    kept: dict[Any, Any] = {}
+
+    def function(x: Any, w: Any) -> Any:
+        y = zoo.conv(x, w).astype(float)
+        again = kept.setdefault(y.shape, y)
+        again[...] = y + (w.shape[2] == 1)
+        return again
+
+    does = {cause.kinds: cause.does for cause in put(function, 150).causes}
+    assert does[("wrong values",)] == "it adds 1"
+    assert does[("overwritten by a later call",)] is None
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_what_is_wrong_beyond_a_column_is_said_so(rank: int) -> None:
+    def function(x: Any, w: Any) -> Any:
+        if x.ndim != rank:
+            raise ValueError("other axes")
+        y = signal.correlate(x.astype(float), w.astype(float), "valid", method="direct")
+        y[..., 64:] = 0
+        return y
+
+    result = put(function, 120, smaller=False)
+    assert f"the {'samples' if rank == 1 else 'columns'} from 64 on" in (result.does or "")
 
 
 def test_what_a_dtype_does_is_no_cause_and_hides_none() -> None:
