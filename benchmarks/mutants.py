@@ -36,6 +36,12 @@ LISTED = Path(__file__).with_name("equivalent.txt")
 TESTS = {
     # The tests that are about it; that others would notice too is no reason not to test it here.
     "convention.record": "convention/test_record",
+    "convention.vocabulary": "convention/test_record",
+    "convention.axis": "convention/test_axis",
+    "convention.channels": "convention/test_channels",
+    "convention.multiplier": "convention/test_multiplier",
+    "convention.usual": "convention/test_deviations",
+    "convention.preprocessing": "convention/test_preprocessing",
     "convention.steps": "convention/test_steps",
     "convention.storage": "convention/test_storage",
     "convention.deviations": "convention/test_deviations",

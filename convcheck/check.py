@@ -164,14 +164,10 @@ def judge(
     if claim.storage is not None:
         bits = np.where((sigma == 0) & ~beyond, 0.0, bits)  # at a tie, which its rule decides
     # By luck there is none so rare among all elements of a thousand such outputs.
-    room = math.log2(max(traits.size, 2)) + MARGIN
+    room = math.log2(traits.size) + MARGIN
     threshold = sigma * rarest(room)
-    if noise.uneven:
-        threshold = UNEVEN * threshold
-        wrong = residual > threshold
-    else:
-        threshold = np.minimum(threshold, bound)
-        wrong = (residual > threshold) | beyond
+    threshold = UNEVEN * threshold if noise.uneven else np.minimum(threshold, bound)
+    wrong = residual > threshold
     return Judged(predicted, residual, threshold, np.where(wrong, 0.0, bits), wrong, beyond)
 
 
@@ -264,11 +260,9 @@ def _comparison(
     apart = float(away[worst] if wrong[worst] else residual[worst])
     if wrong[worst] and math.isfinite(apart):
         apart = float(np.abs(given[worst].astype(np.result_type(given, np.float64)) - predicted))
-    agreement = FULL_BITS
-    right = ~wrong
-    if residual[right].any():
-        scale = np.maximum(np.maximum(magnitude, found.threshold), 2.0**-1074)
-        agreement = -math.log2(float((residual / scale)[right].max()) or 1.0)
+    scale = np.maximum(np.maximum(magnitude, found.threshold), 2.0**-1074)
+    largest = float((residual / scale)[~wrong].max(initial=0.0))
+    agreement = -math.log2(largest) if largest > 0 else FULL_BITS
     return Comparison(
         mismatched=int(np.count_nonzero(wrong)),
         total=int(wrong.size),
@@ -277,7 +271,7 @@ def _comparison(
         actual=number(given[worst]),
         expected=number(predicted),
         threshold=float(found.threshold[worst]),
-        agreement_bits=min(FULL_BITS, max(agreement, 0.0)),
+        agreement_bits=min(FULL_BITS, agreement),  # no less than 0: the scale is no smaller
     )
 
 

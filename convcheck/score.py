@@ -145,8 +145,8 @@ def number_bits(value: float) -> float:
     size = abs(float(value))  # whose digits are its own: those of numpy are in its name
     sign = 1.0 if value < 0 else 0.0
     best = 52.0
-    if size == int(size) and size < 2.0**52:
-        best = 1.0 + 2 * math.log2(size) if size > 1 else 1.0
+    if size == int(size):
+        best = min(best, 1.0 + 2 * math.log2(size))
     mantissa, exponent = math.frexp(size)
     if mantissa == 0.5:
         best = min(best, 2.0 + 2 * math.log2(1 + abs(exponent - 1)))
@@ -179,7 +179,7 @@ def plainest(low: float, high: float) -> float:
     if low == high:
         return low
     found = [(low + high) / 2, _fewest_digits(low, high)]
-    if low < 1 < 1e6 * high:
+    if low <= 1 < 1e6 * high:
         inverse = math.ceil(1 / high)
         found += [1 / inverse] if inverse <= 1 / low else [1 / _fewest_digits(1 / high, 1 / low)]
     return min((n for n in found if low <= n <= high), key=number_bits)
@@ -188,12 +188,12 @@ def plainest(low: float, high: float) -> float:
 def _fewest_digits(low: float, high: float) -> float:
     """The decimal of the fewest digits between two positive numbers."""
     exponent = math.floor(math.log10(high))
-    for digits in range(17):
+    for digits in range(12):  # one of more is as long as any number
         scale = 10.0 ** (exponent - digits)
-        number = float(f"{math.ceil(low / scale) * scale:.{digits + 1}e}")
+        number = float(f"{math.ceil(low / scale) * scale:.{digits}e}")
         if low <= number <= high:
             return number
-    return 0.5 * (low + high)
+    return low
 
 
 def likeliest(low: float, high: float) -> float:
@@ -221,12 +221,14 @@ def numbers_bits(values: Array, widths: Array) -> float:
     values, widths = np.atleast_1d(values).astype(float), np.atleast_1d(widths).astype(float)
     plain = sum(map(number_bits, values.tolist()))
     sizes = np.abs(values)
-    scale = float(np.median(sizes[sizes > 0])) if np.any(sizes > 0) else 1.0
+    if not sizes.any():
+        return 0.0
+    scale = float(np.median(sizes[sizes > 0]))
     with np.errstate(divide="ignore"):
         precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0
         beyond = 2 * np.log2(np.maximum(sizes / scale, 1.0))
     large = 2.0 + 2 * math.log2(1 + abs(round(math.log2(scale))))
-    each = large + float(np.sum(np.minimum(precise, 53.0) + beyond))
+    each = large + float(np.sum(precise + beyond))
     if len(values) > 3:  # alone, a plain number is worth its own length
         odd = np.array([number_bits(v) for v in values.tolist()]) > 24.0
         if odd.sum() > len(values) / 2:
@@ -284,8 +286,6 @@ def _spread(values: Array) -> float:
 
 def choose_bits(k: int, n: int) -> float:
     """The bits that say which ``k`` of ``n``, and how many."""
-    if k <= 0 or k >= n:
-        return math.log2(n + 1)
     lgamma = math.lgamma
     return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / math.log(2) + math.log2(n + 1)
 

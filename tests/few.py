@@ -18,3 +18,8 @@ def slow(*values: Any) -> Any:
 def one_in(every: int, values: Iterable[Any]) -> list[Any]:
     """Parameters of a test: the first value and every so many after it; the others are slow."""
     return [value if number % every == 0 else slow(value) for number, value in enumerate(values)]
+
+
+def rows_in(every: int, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """As one_in, of sets of several parameters."""
+    return [row if number % every == 0 else slow(*row) for number, row in enumerate(rows)]

@@ -27,6 +27,7 @@ def test_the_judge_does_not_lie_in_a_hundred_thousand() -> None:
     assert tally.lies == []
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Arithmetic.bound
     monkeypatch.setattr(Arithmetic, "bound", lambda *args: 0.01 * real(*args))
@@ -43,6 +44,7 @@ def test_a_bound_that_is_too_narrow_is_caught(monkeypatch: pytest.MonkeyPatch) -
         assert any(says in lie for lie in told), says
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", ["still matches, altered", "is further away than two thresholds"])
 def test_a_judge_that_is_too_kind_is_caught(says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Case.limits

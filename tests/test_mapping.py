@@ -77,7 +77,7 @@ cli.main(sys.argv[2:])
 @pytest.mark.parametrize(
     ("command", "module", "name"),
     [
-        ("compare {image} {w}", "checks.compare", "image_and_bank"),
+        slow("compare {image} {w}", "checks.compare", "image_and_bank"),
         ("compare {w} {image}", "checks.compare", "image_and_bank"),
         ("identify {image} {w} {image}", "checks.identify", "identify"),
         ("audit {image} {w}", "checks.audit", "audit"),

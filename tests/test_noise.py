@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from few import slow
 from scipy.stats import norm
 
 from convcheck.convention import ACTIVATIONS, Activation
@@ -50,7 +51,7 @@ def test_bits_of_what_is_far_out_grow_by_as_much_for_each_typical_error() -> Non
         assert np.diff(found) == pytest.approx([2 * TAIL, 14 * TAIL, 40 * TAIL], rel=1e-3)
 
 
-@pytest.mark.parametrize("terms", [8, 24, 128])
+@pytest.mark.parametrize("terms", [8, 24, slow(128)])
 @pytest.mark.parametrize("kind", ["normal", "heavy"])
 def test_large_errors_of_running_sums_are_no_rarer_than_said(terms: int, kind: str) -> None:
     rng = np.random.default_rng(terms)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import SYMMETRIC
 
 from convcheck import compare, pool
 from convcheck.cli import work
@@ -254,7 +255,7 @@ def test_dask_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_leaves_the_old_report_whole(tmp_path: Path) -> None:
-    done = ended("random", "--shape", "3x5x5", "--seed", "1", "-o", "/dev/full")
+    done = ended("audit", *SYMMETRIC, "-o", "/dev/full")
     assert done.returncode == 2
     assert "No space left" in done.stderr
     report = tmp_path / "report.json"
@@ -263,7 +264,7 @@ def test_a_full_disk_leaves_the_old_report_whole(tmp_path: Path) -> None:
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "from convcheck.cli import main\n"
-        f"main(['random', '--shape', '3x5x5', '--seed', '1', '--json', '-o', {str(report)!r}])\n"
+        f"main(['audit', *{SYMMETRIC!r}, '--json', '-o', {str(report)!r}])\n"
     )
     done = subprocess.run(
         [sys.executable, "-B", "-c", limited],

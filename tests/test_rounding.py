@@ -357,6 +357,13 @@ def test_the_largest_sums_that_do_not() -> None:
 # --- the constants, to the last unit: each is a term of docs/proof.md -----------------------------
 
 
+def test_the_formats_to_the_letter() -> None:
+    single = np.finfo(np.float32)
+    assert single.eps / 2 == rounding.SINGLE
+    assert float(single.smallest_normal) == rounding.NORMAL
+    assert np.finfo(np.float64).eps / 2 == rounding.UNIT
+
+
 def test_the_bound_of_a_sum_to_the_letter() -> None:
     unit, u = 1 / 1024, 2.0**-53
     one = np.ones(1)

@@ -106,7 +106,7 @@ def test_the_bound_does_not_depend_on_how_rows_are_scaled() -> None:
 
 
 @pytest.mark.parametrize(("m", "r", "points"), LAVIN)
-@pytest.mark.parametrize("channels", [1, 8])
+@pytest.mark.parametrize("channels", one_in(2, [1, 8]))
 def test_the_bound_is_not_idle(m: int, r: int, points: Any, channels: int) -> None:
     """On typical data the worst of some ten thousand elements is within a factor of 100 or so."""
     rng = np.random.default_rng(5)
@@ -225,7 +225,9 @@ def test_tile_of_one_is_a_direct_sum() -> None:
 
 
 @pytest.mark.parametrize("shape", one_in(3, [(2, 32, 90, 58), (3, 2, 2, 5000), (1, 1, 16, 17, 42)]))
-@pytest.mark.parametrize("points", POINTS[6][:2])  # the last place of a tile is the worst, or any
+@pytest.mark.parametrize(
+    "points", one_in(2, POINTS[6][:2])
+)  # the last place of a tile is the worst, or any
 def test_a_large_layer_is_no_other_than_its_parts(shape: tuple[int, ...], points: Any) -> None:
     """What is computed in several blocks, and the images of a batch, fit together."""
     rng = np.random.default_rng(10)

@@ -24,6 +24,7 @@ from convcheck.score import (
     order_bits,
     place_bits,
     plainest,
+    usual_layouts,
 )
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
@@ -74,6 +75,20 @@ def test_the_total_and_the_gain() -> None:
         ({"storage": {"dtype": "uint8", "rounding": "toward_zero"}}, 3 + 2),
         ({"storage": {"dtype": "uint8", "overflow": "wrap"}}, 3 + 3),
         ({"storage": {"dtype": "uint8", "zero_point": 1}}, 3 + 1),
+        ({"storage": {"dtype": "uint8", "multiplier": "fixed"}}, 3 + 3),
+        ({"padding": [[-1, -1], [3, 3]]}, 2 + 2 + 2 + 4 + 2),
+        ({"padding": 1, "padding_value": 7}, 4 + 4 + 2 + 3.33),
+        # Each number once, however many channels have it.
+        ({"image_offset": 1}, 2 + 1),
+        ({"image_offset": [1, 2, 1]}, 2 + 1 + 3),
+        ({"image_scale": 2}, 2 + 3),
+        ({"filter_offset": 0.5}, 2 + 4),
+        ({"filter_memory": "OIHW"}, 0),
+        ({"filter_memory": "HWIO"}, 6 + 1),
+        ({"filter_memory": "WHIO"}, 6 + 9),
+        ({"image_memory": "HWC", "output_layout": "HWC"}, 6 + 1),
+        ({"image_memory": "HWC"}, 6 + 1 + 3),
+        ({"image_memory": "WHC", "output_layout": "HWC"}, 6 + 9),
         # Numbers that are solved for are weighed with what the data leave of them.
         ({"scale": 0.123, "bias": [3, 4]}, 0),
     ],
@@ -109,12 +124,25 @@ def test_what_it_takes_to_say_a_key(keys: dict[str, Any], bits: float) -> None:
         ("HW", "HWO", "CHW", 1, 3),
         ("CHW", "HWOI", "CHW", 1, 4),
         ("CHW", "IHWO", "CHW", 1, 5),
+        ("HWC", "HWIO", "HW", 1, 1 + 1),
+        ("CHW", "HWI", "HW", 1, 1),
+        ("HWC", "HWIO", "WHC", 1, 1 + 1),
+        ("CHW", "OIHW", "WHC", 1, 9),
+        ("NCHW", "OHW", "NHW", 1, 1 + 3),
+        ("DHWC", "DHWIO", "DHWC", 1, 1 + 1 + 6),
     ],
 )
 def test_what_it_takes_to_say_the_layouts(
     image: str, filters: str, output: str, groups: int, bits: float
 ) -> None:
     assert layout_bits(Convention(image, filters, output, groups=groups)) == bits
+
+
+def test_the_layouts_that_software_has_the_plainest_first() -> None:
+    assert usual_layouts("image", "HW") == ["NCHW", "CHW", "HW", "NHWC", "HWC", "NHW", "CNHW"]
+    assert usual_layouts("filters", "W") == [
+        *("OIW", "IW", "W", "OW", "WIO", "WI", "IOW", "WIM", "OWI", "WO", "WOI", "IWO"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +183,23 @@ def test_what_it_takes_to_say_an_order(order: list[int] | None, bits: float) -> 
         (1.234567890123, 52),
         (math.pi, 52),
         (-math.pi, 53),
+        (3.0, 1 + 2 * math.log2(3)),
+        (4.0, 5),
+        (2.0**60, 2 + 2 * math.log2(61)),
+        (2.0**-20, 2 + 2 * math.log2(21)),
+        (0.07, 2 + 3.33 + 2**0.5),
+        (1 / 3, 2 + 2 * math.log2(3)),
+        (1 / 999_983, 2 + 2 * math.log2(999_983)),
+        ((1 + 1e-10) / 9, 2 + 2 * math.log2(9)),  # as good as 1/9
+        ((1 + 1e-8) / 9, 52),
+        (1 + 2.0**-33, 52),
+        (1 / 1_000_001, 5 + 7 * 3.33 + 6**0.5),
+        (1 / 1_000_003, 5 + 7 * 3.33 + 6**0.5),
+        (1 / 1.3, 5 + 2 * 3.33),
+        (1 / 58.395, 5 + 5 * 3.33 + 1),
+        # No number takes more than its own bits.
+        (1234567890123.0, 52),
+        (2.0**53 - 1, 52),
     ],
 )
 def test_the_length_of_a_number(value: float, bits: float) -> None:
@@ -178,6 +223,30 @@ def test_the_length_of_a_number(value: float, bits: float) -> None:
         (2.5, 3.0, 3.0),
         (0.292, 0.31, 0.3),
         (0.1101, 1 / 9, 1 / 9),
+        (0.0, 5.0, 0.0),
+        (-5.0, 0.0, 0.0),
+        (-3.4, -2.6, -3.0),
+        (-math.inf, math.inf, 0.0),
+        (math.inf, math.inf, 0.0),
+        (math.nan, 1.0, 0.0),
+        (2.0, 1.0, 0.0),
+        (95.0, math.inf, 100.0),
+        (34.0, math.inf, 40.0),  # no further than twice as far, and one
+        (0.4, math.inf, 1.0),
+        (-math.inf, -95.0, -100.0),
+        (1.0, 1.3, 1.0),
+        (1.0, 13.0, 1.0),
+        (0.9, 1.0, 1.0),
+        (1 / 58.3951, 1 / 58.3949, 1 / 58.395),
+        (1 / 2.7000001, 1 / 2.6999999, 1 / 2.7),
+        (1.234567890101, 1.2345678901102, 1.23456789011),
+        # One over a number is looked for down to a millionth.
+        (1 / 30000003, 1 / 29999997, 3.3333331e-8),
+        (1 / 999999.70001, 1 / 999999.699999, 1 / 999999.7),
+        # The plainest of all, not of the fewest digits alone; none is plain: the middle.
+        (1 / 47, 0.4, 1 / 3),
+        (1.2345678901221, 1.2345678901279, 1.234567890125),
+        (0.001234567890101, 0.0012345678901102, 0.00123456789011),
     ],
 )
 def test_the_plainest_number_of_a_range(low: float, high: float, number: float) -> None:
@@ -198,6 +267,7 @@ def test_a_number_that_is_plain_by_chance_is_not_taken() -> None:
     """A range of one part in a thousand has a number of ten bits."""
     assert likeliest(0.99, 1.01) == 1.0
     assert likeliest(-1, 1) == 0.0
+    assert likeliest(1.23456, 1.23456) == 1.23456
     assert likeliest(0.1109, 0.1113) == pytest.approx(0.1111, abs=1e-4)
     low, high = 0.73411, 0.73421
     found = likeliest(low, high)
@@ -205,6 +275,7 @@ def test_a_number_that_is_plain_by_chance_is_not_taken() -> None:
     assert likeliest(0.5 - 1e-9, 0.5 + 2e-9) == 0.5
     # At the edge of a range, it takes three bits more than chance.
     assert likeliest(0.995, 1.0392) == 1.0
+    assert likeliest(1 - 1 / 64, 1 + 3 / 64) == 1.0
     assert 1.028 < likeliest(0.995, 1.0834) < 1.05
 
 
@@ -236,10 +307,12 @@ def test_most_numbers_say_how_all_are_written() -> None:
     two = np.array([*odd[:2], 0.5, 0.25])
     assert numbers_bits(two, np.zeros(4)) == pytest.approx(sum(map(number_bits, two)))
     assert numbers_bits(odd[:3], np.zeros(3)) == pytest.approx(3 * 52)
-    # Six digits are plain enough.
+    # Six digits are plain enough, if the numbers are no smaller.
     digits = np.array([0.00123456, 0.00234567, 0.00345678, 0.00456789])
     assert 23 < number_bits(digits[0]) < 24
     assert numbers_bits(digits, np.zeros(4)) == pytest.approx(sum(map(number_bits, digits)))
+    assert 24 < number_bits(digits[0] / 100) < 25
+    assert numbers_bits(digits / 100, np.zeros(4)) > 4 * 53
 
 
 def test_how_large_numbers_are_is_to_be_said_as_well() -> None:
@@ -306,6 +379,9 @@ def test_an_element_takes_the_bits_of_its_place_in_the_range() -> None:
     many = Literal.of(np.concatenate([np.zeros(512), values[:512] + 0.5]))
     assert many.bits(np.zeros(1), steps[:1])[0] == pytest.approx(1.0)
     assert many.bits(np.array([0.5]), steps[:1])[0] > 8
+    # Twice is often already, and each of several values has its own share.
+    some = Literal.of(np.array([1.0, 2.0, 2.0, 5.0, 5.0, 5.0, 7.0, 9.0]))
+    assert some.bits(np.array([2.0, 5.0]), np.full(2, 1e-9)) == pytest.approx(np.log2([4, 8 / 3]))
     assert Literal.of(np.full(9, 3.0)).bits(np.full(9, 3.0), np.ones(9)).max() == 0
     assert literal.bits(np.array([1.5]), np.array([2.0**-90]))[0] == 64
     # Infinities and NaN are no part of a range; complex numbers have that of their wider part.

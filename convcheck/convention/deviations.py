@@ -8,7 +8,7 @@ tap is its own reverse.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,8 +53,7 @@ class Deviation(NamedTuple):
     convention: Convention
 
 
-@dataclass(frozen=True)
-class _Arrays:
+class _Arrays(NamedTuple):
     """What the shapes of an image and a bank leave to be mistaken."""
 
     image: Array

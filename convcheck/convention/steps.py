@@ -106,14 +106,16 @@ def _kept(
 
 
 def _increasing(
-    inverse: Callable[[Array], Array], least: float = -np.inf, most: float = np.inf
+    inverse: Callable[[Array], Array], least: float, most: float = np.inf
 ) -> Callable[..., Interval]:
-    """The preimage under what increases from ``least`` to ``most``, both never reached."""
+    """The preimage under what increases from ``least`` to ``most``, both never reached.
+
+    ``inverse`` takes those to infinity.
+    """
 
     def preimage(low: Array, high: Array) -> Interval:
         empty = (high < least) | (low > most)
-        below = np.where(low <= least, -np.inf, inverse(np.clip(low, least, most)))
-        above = np.where(high >= most, np.inf, inverse(np.clip(high, least, most)))
+        below, above = (inverse(np.clip(end, least, most)) for end in (low, high))
         return np.where(empty, np.inf, below), np.where(empty, -np.inf, above)
 
     return preimage
@@ -373,7 +375,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "elu": Kind(
             "ELU",
             _elu,
-            _increasing(lambda y: np.where(y > 0, y, np.log1p(np.minimum(y, 0.0))), -1.0),
+            _increasing(lambda y: np.where(y > 0, y, np.log1p(y)), -1.0),
             {
                 "numpy": "np.where({y} > 0, {y}, np.expm1(np.minimum({y}, 0)))",
                 "torch": "F.elu({y})",

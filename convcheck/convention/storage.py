@@ -64,18 +64,18 @@ class Storage:
         dtype, limits = np.dtype(self.dtype), np.iinfo(self.dtype)
         if self.multiplier != "real":
             y = round_half(y, self.rounding)  # ties as the accumulators have them
-        elif (
-            y.dtype.kind in "iu"
-        ):  # numbers that need no rounding, of which float64 might lose some
+        elif y.dtype.kind in "iu":  # which need no rounding, and of which float64 might lose some
             whole = y.astype(np.int64) + self.zero_point
             if self.overflow == "saturate":
                 return np.clip(whole, limits.min, limits.max).astype(dtype)
             return whole.astype(dtype)
         rounded = round_half(y.astype(np.float64) + self.zero_point, self.rounding)
         if self.overflow == "saturate":
-            # float64 has no 2^63 - 1: what is beyond it is clipped after the cast.
             kept = np.clip(np.nan_to_num(rounded), limits.min, limits.max)
-            return np.where(kept >= 2.0**63, limits.max, kept).astype(dtype)
+            # float64 has no 2^63 - 1, and 2^63 cannot be cast.
+            beyond = kept >= 2.0**63
+            cast = np.where(beyond, 0.0, kept).astype(dtype)
+            return np.where(beyond, dtype.type(limits.max), cast)
         # A small negative number modulo 2^64 is no float64.
         small = np.abs(rounded) < 2.0**63
         low = np.where(small, rounded, 0.0).astype(np.int64)

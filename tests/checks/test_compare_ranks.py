@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy
 from compare_data import DIGITS, FILTER, numbers
+from few import slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +124,7 @@ def test_the_rows_of_all_flips(rank: int, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "filters"), [((2, 400_000), (3, 2, 9)), ((2, 40, 90, 80), (2, 2, 3, 5, 4))]
+    ("image", "filters"), [((2, 400_000), (3, 2, 9)), slow((2, 40, 90, 80), (2, 2, 3, 5, 4))]
 )
 def test_tiles_of_any_rank_leave_the_result_as_it_is(image: Any, filters: Any) -> None:
     x, w = numbers(1, image, "float64", "digits"), numbers(2, filters, "float64", "digits")

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from few import one_in
+from few import one_in, rows_in
 from numpy.typing import NDArray
 from rich.cells import cell_len
 
@@ -82,7 +82,7 @@ def made(name: str) -> tuple[Convention, Array, Array, Array]:
     return convention, image, filters, convolve(image, filters, convention)
 
 
-@pytest.mark.parametrize("name", one_in(4, LAYERS))
+@pytest.mark.parametrize("name", one_in(7, LAYERS))
 def test_one_wrong_element_is_worked_out_and_mapped(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,11 +263,14 @@ def test_without_a_difference_the_default_cell_has_padding_to_show(
 
 @pytest.mark.parametrize(
     ("at", "expected"),
-    [
-        ("4,0,0", "k from 0 to 3, y from 0 to 2, x from 0 to 3"),
-        ("0,3,0", "k from 0 to 3, y from 0 to 2, x from 0 to 3"),
-        ("1,0,0,0", "n from 0 to 0, k from 0 to 3, y from 0 to 2, x from 0 to 3"),
-    ],
+    rows_in(
+        3,
+        [
+            ("4,0,0", "k from 0 to 3, y from 0 to 2, x from 0 to 3"),
+            ("0,3,0", "k from 0 to 3, y from 0 to 2, x from 0 to 3"),
+            ("1,0,0,0", "n from 0 to 0, k from 0 to 3, y from 0 to 2, x from 0 to 3"),
+        ],
+    ),
 )
 def test_a_cell_beside_the_output_is_refused(
     at: str, expected: str, capsys: pytest.CaptureFixture[str]
@@ -286,6 +289,7 @@ def test_no_such_filter() -> None:
         agreement_map(seen, only=2)
 
 
+@pytest.mark.slow
 def test_the_nearest_miss_is_shown_as_what_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -355,7 +359,7 @@ def test_damage_is_seen_where_it_is(
     assert "".join(f"  {row}\n" for row in rows) + "  0 ·░▒▓█ 40\n" in out
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", one_in(2, KINDS))
 def test_damage_is_seen_in_half_blocks(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -437,7 +441,7 @@ def test_rounding_is_shown_as_a_share_of_what_it_may_be(
     assert 0 < float(scale.split()[2]) <= 100
 
 
-@pytest.mark.parametrize("form", ["markdown", "html", "svg", "junit", "json"])
+@pytest.mark.parametrize("form", one_in(2, ["markdown", "html", "svg", "junit", "json"]))
 def test_every_format_has_the_figures(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, *SAME, "--explain", "--picture", "--format", form).replace("&#160;", " ")
     if form == "json":

@@ -14,6 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 from command import FIXTURES, Ended, called, environment, in_process, run, shown
+from few import rows_in, slow
 
 from convcheck.calls import CANNOT, LIBRARIES
 from convcheck.convention import KEYS, Convention
@@ -117,7 +118,7 @@ def answer(case: Any) -> Callable[..., tuple[Ended, dict[str, Any]]]:
         ("plain", ["--expect", "convolution"], "not-as-expected", 1),
         ("plain", ["--expect", '{"stride": 2}', "--strict"], "not-as-expected", 1),
         ("spoiled", ["--expect", '{"stride": [2, 2, 2]}'], "not-as-expected", 1),
-        ("noise", ["--expect", "correlation"], "not-as-expected", 1),
+        slow("noise", ["--expect", "correlation"], "not-as-expected", 1),
         ("plain", ["--effort", "thorough"], "identified", 0),
         ("integers", [], "identified", 0),
         ("complex", [], "identified", 0),
@@ -311,7 +312,7 @@ def test_bad_input_in_a_process(bad: Path) -> None:
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize("name", ["img", "w", "out"])
+@pytest.mark.parametrize("name", ["out", slow("img"), slow("w")])
 def test_an_array_of_one_number_is_never_identified(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -411,20 +412,28 @@ def with_bn(folder: Path, given: str, out: str = "out", *options: str) -> Ended:
 
 @pytest.mark.parametrize(
     ("given", "out", "verdict", "code"),
-    [
-        (FOUR, "out", "as-given", 0),
-        (f"{FOUR},1e-5", "out", "as-given", 0),
-        (f"{FOUR},1e-3", "out", "other-epsilon", 1),
-        (f"{FOUR},0.001", "keras", "as-given", 0),
-        (FOUR, "keras", "other-epsilon", 1),
-        (FOUR, "biased", "bias", 1),
-        ("one.npz", "out", "as-given", 0),
-        ("one.npz::bn", "out", "as-given", 0),
-        ("one.npz::bn.,1e-3", "keras", "as-given", 0),
-        ("two.npz::a/bn2", "out", "as-given", 0),
-        ("running_mean.npy,running_var.npy,one.npz::bn.weight,bias.npy", "out", "as-given", 0),
-        ("running_mean.npy,running_var.npy,bias.npy,weight.npy", "out", "gamma-beta-swapped", 1),
-    ],
+    rows_in(
+        11,
+        [
+            (FOUR, "out", "as-given", 0),
+            (f"{FOUR},1e-5", "out", "as-given", 0),
+            (f"{FOUR},1e-3", "out", "other-epsilon", 1),
+            (f"{FOUR},0.001", "keras", "as-given", 0),
+            (FOUR, "keras", "other-epsilon", 1),
+            (FOUR, "biased", "bias", 1),
+            ("one.npz", "out", "as-given", 0),
+            ("one.npz::bn", "out", "as-given", 0),
+            ("one.npz::bn.,1e-3", "keras", "as-given", 0),
+            ("two.npz::a/bn2", "out", "as-given", 0),
+            ("running_mean.npy,running_var.npy,one.npz::bn.weight,bias.npy", "out", "as-given", 0),
+            (
+                "running_mean.npy,running_var.npy,bias.npy,weight.npy",
+                "out",
+                "gamma-beta-swapped",
+                1,
+            ),
+        ],
+    ),
 )
 def test_a_batch_normalization(
     given: str, out: str, verdict: str, code: int, normalized: Path, tmp_path: Path
@@ -462,6 +471,7 @@ def test_the_words_of_a_batch_normalization(normalized: Path) -> None:
     assert "[0.25, 0.25, 0.25, 0.25]" in table
 
 
+@pytest.mark.slow
 def test_a_batch_normalization_of_what_is_not_explained(normalized: Path) -> None:
     ended = with_bn(normalized, FOUR, "noise", "--json")
     found = json.loads(ended.out)

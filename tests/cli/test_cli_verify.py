@@ -173,6 +173,7 @@ class TestVerify:
             assert line.startswith("  convcheck verify mine:even --call 'f(x, w)' --layout NCHW ")
         assert "(all " in ended.stdout or " such cases fail)" in ended.stdout
 
+    @pytest.mark.slow
     def test_expect_is_a_claim(self) -> None:
         assert run("mine:right", "--cases", "10", "--expect", "correlation").returncode == 0
         code, document = report("mine:right", "--cases", "10", "--expect", "per-channel")
@@ -181,6 +182,7 @@ class TestVerify:
         assert document["does"] == "it reverses no axis of the filters"
         assert document["expect"]["flip"] == ["H", "W"]
 
+    @pytest.mark.slow
     def test_expect_claims_a_padding_rule(self) -> None:
         ended = run("mine:upper", "--cases", "20", "--expect", "correlation,same-upper")
         assert ended.returncode == 0, ended.stdout
@@ -249,7 +251,7 @@ class TestVerify:
         assert "Traceback" not in ended.stderr
         assert not ended.stdout
 
-    @pytest.mark.parametrize("more", [[], ["--json"]])
+    @pytest.mark.parametrize("more", [slow([]), ["--json"]])
     def test_ctrl_c_prints_what_was_found(self, here: Path, more: list[str]) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "convcheck", "verify", "mine:slow", "--cases", "5000", *more],

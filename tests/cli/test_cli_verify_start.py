@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few import slow
 
 TESTS = Path(__file__).resolve().parents[1]
 MODULE = """
@@ -51,10 +52,10 @@ COURSE = "f(x, w, zeros(K), {'stride': stride, 'pad': padding})[0]"
     ("target", "options", "code", "says"),
     [
         ("strided", [], 0, "padded 2, stride 2"),
-        ("bytes_of_squares", [], 0, '"domain": ["square images", "uint8"]'),
-        ("line", [], 0, "1-D cross-correlation, W, W"),
-        ("Layer", ["--expect", "correlation"], 0, "cross-correlation"),
-        ("course", ["--call", COURSE], 1, "stride is 3"),
+        slow("bytes_of_squares", [], 0, '"domain": ["square images", "uint8"]'),
+        slow("line", [], 0, "1-D cross-correlation, W, W"),
+        slow("Layer", ["--expect", "correlation"], 0, "cross-correlation"),
+        slow("course", ["--call", COURSE], 1, "stride is 3"),
         ("never", [], 2, "mine.py:32"),
     ],
 )

@@ -9,6 +9,7 @@ import quantised_arithmetic as published
 import convcheck
 from convcheck.calls import equivalent_calls
 from convcheck.convention import Convention, Storage
+from convcheck.convention.multiplier import fixed_point, multiplied, shifted
 from convcheck.errors import InputError
 from convcheck.words import describe
 
@@ -84,3 +85,72 @@ def test_limits() -> None:
         for scale in (0.0, 2.0**-40, 1.0, 3.0, 2.0**20):
             y = np.array([-5.0, 0, 7]) * scale
             assert np.array_equal(s.apply(s.multiplied(y, scale)), np.rint(y))
+
+
+@pytest.mark.parametrize(
+    ("scale", "q", "e"),
+    [
+        (0.5, 2**30, 0),
+        (-0.5, -(2**30), 0),
+        (1.0, 2**30, 1),
+        (0.75, 3 * 2**29, 0),
+        (1 / 3, 1431655765, -1),  # a third of 2^32, rounded
+        (0.0, 0, 0),
+        # What rounds up to 1 is a half of 2.
+        (1 - 2.0**-40, 2**30, 1),
+        (-1 + 2.0**-40, -(2**30), 1),
+        (1 - 2.0**-31, 2**31 - 1, 0),
+        # The furthest shifts, to the right and to the left.
+        (2.0**-32, 2**30, -31),
+        (2.0**-33, 0, -31),
+        (2.0**28, 2**30, 29),
+        (2.0**40, 2**30, 29),
+    ],
+)
+def test_a_scale_in_fixed_point(scale: float, q: int, e: int) -> None:
+    """The scale is q of 2^-31, by 2^e."""
+    assert [int(n) for n in fixed_point(scale)] == [q, e]
+
+
+def test_an_accumulator_is_the_integer_that_it_is_near_to() -> None:
+    for scale in (1.0, -0.5):
+        for y, expected in (
+            (3.0, 3.0),
+            (3 + 2.0**-18, 3.0),
+            (3 - 2.0**-18, 3.0),
+            (3 + 2.0**-17, 3 + 2.0**-17),
+            (3.25, 3.25),
+            (-7.5, -7.5),
+        ):
+            found = multiplied(np.array([y * scale]), scale, "float32")
+            assert found.tolist() == [expected * scale]
+    assert multiplied(np.array([0.1]), 0.3, "real").tolist() == [0.1]
+    # In float32, as it is multiplied: 16777217 is no number of it.
+    assert multiplied(np.array([2.0**24 + 1]), 1.0, "float32").tolist() == [2.0**24]
+
+
+@pytest.mark.parametrize("way", ["fixed", "fixed_twice"])
+def test_an_accumulator_has_32_bits(way: str) -> None:
+    most, least = 2**31 - 1, -(2**31)
+    y = 0.5 * np.array([2.0**31 - 1, 2.0**33, -(2.0**31), -(2.0**33)])
+    ends = np.array([0.5 * most, 0.5 * most, 0.5 * least, 0.5 * least])
+    found = multiplied(y, 0.5, way)
+    # Rounded twice, a half of an odd number is rounded the first time, upwards.
+    assert found.tolist() == (np.ceil(ends) if way == "fixed_twice" else ends).tolist()
+
+
+def test_what_is_shifted_to_the_left_saturates_first() -> None:
+    held = np.array([2**30, -(2**30), 5])
+    q, e = fixed_point(3.0)
+    assert shifted(held, q, e, "fixed").tolist() == [3 * 2**30, -3 * 2**30, 15]
+    assert shifted(held, q, e, "fixed_twice").tolist() == [3 * 2**29 - 1, -3 * 2**29, 15]
+
+
+def test_what_is_left_over_is_kept_for_rounding() -> None:
+    q, e = fixed_point(2.0**-4)
+    # 1/16, 1/2, and one more of the smallest: no tie.
+    found = shifted(np.array([1, 8, 9, 12, -8, -9]), q, e, "fixed")
+    assert np.rint(found).tolist() == [0, 0, 1, 1, 0, -1]
+    assert np.floor(found + 0.5).tolist() == [0, 1, 1, 1, 0, -1]
+    assert found[1] == 0.5
+    assert 0.5 < found[2] <= 0.75

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import fields
+from functools import cache
+from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema.validators import validator_for
 
 from convcheck.convention import (
     CORRELATION,
@@ -20,6 +23,7 @@ from convcheck.convention import (
     PADDING_MODES,
     PER_CHANNEL,
     PRECISIONS,
+    VOCABULARY,
     Activation,
     Convention,
     Storage,
@@ -28,9 +32,18 @@ from convcheck.convention import (
     normalized,
     parse_partial,
 )
+from convcheck.convention.record import SCHEMA
 from convcheck.errors import InputError
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+
+
+@cache
+def schema() -> Any:
+    """What the schema takes; made once, when it is first asked."""
+    found = convention_schema()
+    return validator_for(found)(found)
+
 
 # The keys are fixed: users' files hold them.
 FIXED_DEFAULTS = {
@@ -184,7 +197,7 @@ def test_json_there_and_back_loses_nothing(mapping: dict[str, object]) -> None:
         if key == "padding_mode" and len(set(given_value)) == 1:
             given_value = given_value[0]
         assert plain[key] == given_value
-    jsonschema.validate(plain, convention_schema())
+    schema().validate(plain)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +218,7 @@ def test_a_memory_has_the_letters_of_its_layout(
     c = Convention.from_dict(keys)
     assert (c.image_layout, c.filter_layout) == layouts
     assert {key: getattr(c, key) for key in keys} == keys
-    jsonschema.validate(c.to_dict(), convention_schema())
+    schema().validate(c.to_dict())
 
 
 @pytest.mark.parametrize(
@@ -354,10 +367,11 @@ def test_a_slip_gets_a_suggestion() -> None:
     assert caught.value.hint == "did you mean 'flipped'?"
 
 
-def test_unit_roundoffs_to_the_letter() -> None:
-    """Half the distance from 1 to the next number: 2 to minus the bits of a significand."""
-    bits = {"float64": 53, "float32": 24, "tf32": 11, "float16": 11, "bfloat16": 8}
-    assert dict(PRECISIONS) == {"exact": 0.0} | {name: 0.5**n for name, n in bits.items()}
+def test_what_an_activation_may_be_is_said() -> None:
+    with pytest.raises(InputError) as caught:
+        Convention(activation="swish")  # type: ignore[arg-type]
+    assert str(caught.value.expected).startswith("null or one of relu, relu6, ")
+    assert str(caught.value.expected).endswith('{"leaky_relu": "slope"}, {"clip": ["low", "high"]}')
 
 
 def test_what_is_wrong_with_a_count() -> None:
@@ -438,3 +452,89 @@ def test_channels_are_counted_from_zero() -> None:
     with pytest.raises(InputError) as caught:
         Convention(channel_order=(-1, 0))
     assert "permutation" in caught.value.expected
+
+
+def test_what_is_summed_is_the_same_without_the_steps_after() -> None:
+    c = Convention(
+        stride=2,
+        padding=1,
+        padding_mode=("reflect", "wrap"),
+        image_offset=3.0,
+        scale=0.5,
+        bias=1.0,
+        activation="relu",  # type: ignore[arg-type]
+        arithmetic="float32",
+        storage=Storage("int8"),
+    )
+    assert c.linear == Convention(
+        stride=2, padding=1, padding_mode=("reflect", "wrap"), image_offset=3.0
+    )
+    assert (c.spatial, c.rank, c.padding_modes) == ("HW", 2, ("reflect", "wrap"))
+    assert Convention(image_layout="CDHW").padding_modes == ("constant",) * 3
+    assert SCHEMA == 2
+
+
+def test_the_vocabulary_has_the_records_defaults() -> None:
+    plain = Convention()
+    for field in fields(Convention):
+        layout = field.name in ("image_layout", "filter_layout", "output_layout")
+        expected = getattr(plain, field.name) if layout else field.default
+        assert VOCABULARY[field.name].default == expected
+
+
+STORED = Storage().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, value) for key in ("stride", "dilation") for value in ([], [1] * 4, [0], 1)),
+        ("input_dilation", [0, 1]),
+        *(("padding", value) for value in ([], [[1]], [[1, 1, 1]], [[0.5, 1]], [[1, 1]] * 4)),
+        *(("padding_mode", value) for value in ([], ["zeros"], ["wrap"] * 4)),
+        *((key, []) for key in ("image_offset", "image_scale", "filter_offset", "scale", "bias")),
+        *((key, v) for key in ("channel_order", "output_order") for v in ([], [-1], [0.5])),
+        *(("flip", value) for value in (["H", "H"], ["C"], None)),
+        *(("groups", value) for value in (0, 1.5, [1])),
+        *(("image_layout", value) for value in ("", "OHW", "NCDHWW", None)),
+        *(("filter_memory", value) for value in ("", "NHW")),
+        ("activation", "clip"),
+        *(("activation", {"clip": value}) for value in (1, [1], [1, 2, 3])),
+        *(("activation", {"leaky_relu": value}) for value in ([1], "1")),
+        *(("activation", value) for value in ({}, {"leaky_relu": 1, "clip": [1, 2]})),
+        ("storage", {"dtype": "uint8"}),
+        ("storage", STORED | {"limit": 3}),
+        ("storage", STORED | {"zero_point": 0.5}),
+        ("conjugate", 0),
+        ("arithmetic", "int8"),
+        ("stripe", [1]),
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_is_never_written(key: str, value: object) -> None:
+    plain = Convention().to_dict()
+    assert schema().is_valid(plain)
+    assert not schema().is_valid(plain | {key: value})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"stride": [1], "padding": [[-1, 0]], "padding_mode": ["wrap"]},
+        {"stride": [1] * 3, "padding": [[1, 1]] * 3, "padding_mode": ["wrap"] * 3},
+        {"bias": [1], "channel_order": [0], "image_offset": [0.5], "flip": ["I", "D", "H", "W"]},
+        {"image_layout": "W", "filter_layout": "OIDHW", "output_layout": "NCDHW"},
+        {"activation": {"clip": [0, 1]}},
+        {"activation": {"leaky_relu": -1}},
+        {"storage": STORED},
+    ],
+    ids=str,
+)
+def test_the_schema_takes_what_is_written(keys: dict[str, object]) -> None:
+    schema().validate(Convention().to_dict() | keys)
+
+
+def test_a_schema_has_every_key_and_needs_it() -> None:
+    plain = Convention().to_dict()
+    for key in KEYS:
+        assert not schema().is_valid({k: v for k, v in plain.items() if k != key})

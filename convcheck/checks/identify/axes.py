@@ -213,15 +213,42 @@ def _strides(
     return range(1, (length + 2 * extent + crop) // (outputs - 1) + 2)
 
 
+@lru_cache(1024)
+def usual_ways(size: int, kernel: int, outputs: int) -> tuple[Way, ...]:
+    """The ways that most layers go: small steps or a kernel's, by no more padding than it reaches.
+
+    That is nowhere, on both sides about alike, or before the image alone, as causal layers have it.
+    Transposed convolutions have such padding left out of their full result.
+    """
+    found: dict[Way, None] = {}
+    for dilation in (1, 2) if kernel > 1 else (1,):
+        extent = dilation * (kernel - 1) + 1
+        for stride in sorted({1, 2, 3, 4, max(kernel // 2, 1), kernel}) if outputs > 1 else (1,):
+            least = (outputs - 1) * stride + extent - size
+            some = {max(least, 0), 2 * (extent // 2), *range(max(least, 0), least + min(stride, 4))}
+            for total in sorted(t for t in some if least <= t < least + stride):
+                starts = {total // 2, total - total // 2, total} if total < 2 * extent - 1 else ()
+                for before in sorted(starts):
+                    if before < extent:
+                        found[Way(1, dilation, stride, -before, 1)] = None
+    for gap in range(2, 5) if size > 1 and kernel <= IMAGE else ():
+        left_out = (size - 1) * gap + kernel - outputs
+        if -gap < left_out <= 2 * kernel:
+            for before in sorted({0, *(max(left_out + n, 0) // 2 for n in range(gap))}):
+                found[Way(gap, 1, 1, before + 1 - kernel, 1)] = None
+    return tuple(found)
+
+
 @lru_cache(256)
 def far_ways(
-    size: int, kernel: int, outputs: int, *, deep: bool, long: bool = False
+    size: int, kernel: int, outputs: int, *, deep: bool, long: bool = False, usual: bool = False
 ) -> tuple[Way, ...]:
     """The ways of the dilations above the common ones that the sizes allow.
 
     Of the first of them all, while they are not too many; of larger ones those that are padded as
     layers are: nowhere, on one side, or on both alike. So are all of an image that is ``deep``.
     ``long``: a kernel of the bank's other axes is, and common dilations were not tried with it.
+    ``usual``: with such padding alone, whatever the dilation.
     """
     if kernel == 1:
         return ways(size, 1, outputs)
@@ -232,7 +259,7 @@ def far_ways(
     options = 0
     last = (2 * size + outputs) // (kernel - 1)
     for dilation in range(common + 1, last + 1):
-        if deep or options > OPTIONS or dilation > FAR:
+        if usual or deep or options > OPTIONS or dilation > FAR:
             found += _padded_as_usual(size, kernel, outputs, dilation, last)
             break
         some = ways(size, kernel, outputs, dilations=(dilation,), dilated=True)

@@ -44,14 +44,21 @@ PROMISING = 0.6
 
 @dataclass
 class Explored:
-    """What a search found: the forms, the cheapest first, and what it left out, in words."""
+    """What a search found: the forms, the cheapest first, and what it left out, in words.
+
+    ``claims`` are the ways in which such an output may have been made, ``quantum`` divides all sums
+    where none of them loses anything.
+    """
 
     traits: Traits
+    claims: list[Claim] = field(default_factory=list)
+    quantum: float = 0.0
     forms: list[Form] = field(default_factory=list)
     voted: list[Found] = field(default_factory=list)
     votes: dict[str, float] = field(default_factory=dict)
     considered: int = 0
     parts: int = 0
+    solved: set[tuple[Convention, bool]] = field(default_factory=set)
     left_out: str | None = None
 
     @property
@@ -72,12 +79,11 @@ class Explored:
 def explore(problem: Problem, found: Sequence[Reading], budget: float | None) -> Explored:
     """Run the passes over the readings by rising cost until the best form cannot be beaten."""
     ends = math.inf if budget is None else time.perf_counter() + budget
-    explored = Explored(traits(found[0].output))
-    every = list(claims(explored.traits, _finer(problem)))
-    quantum = _quantum(problem)
-    plan = sorted(_plan(found, explored.traits))
+    made = traits(found[0].output)
+    explored = Explored(made, list(claims(made, _finer(problem))), _quantum(problem))
+    plan = sorted(_plan(found, explored.traits, math.inf if budget is None else EFFORT[-1][1]))
     explored.parts = len(plan)
-    most = sum(many for cost, *_, many in plan if budget is None or cost <= EFFORT[-1][1])
+    most = sum(many for *_, many in plan)
     sampled: dict[tuple[int, bool], Elements] = {}
     best_cost = math.inf
     for at, (cost, p, r, _) in enumerate(plan):
@@ -101,7 +107,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         few = one.judge == "plain"
         if (r, few) not in sampled:
             sampled[r, few] = Elements(reading, _elements(reading, few=few))
-        _solve(explored, one, survivors, sampled[r, few], every, quantum, ends)
+        _solve(explored, one, survivors, sampled[r, few], ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     if explored.left_out is None and time.perf_counter() > ends:
@@ -109,13 +115,23 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     return explored
 
 
-def _plan(found: Sequence[Reading], traits: Traits) -> Iterator[tuple[float, int, int, int]]:
-    """What it takes to name a hypothesis of each pass and reading, both, and how many it has."""
+def _plan(
+    found: Sequence[Reading], traits: Traits, limit: float
+) -> Iterator[tuple[float, int, int, int]]:
+    """What it takes to name a hypothesis of each pass and reading, both, and how many it has.
+
+    Only those within the limit, and the first of all in any case.
+    """
+    first = True
     for r, reading in enumerate(found):
         for p, one in enumerate(PASSES):
+            if one.bits + reading.bits > limit and not first:
+                continue
             many = volume(one, reading) if applies(one, reading, traits) else 0
-            if many:
-                yield one.bits + reading.bits + math.log2(many), p, r, many
+            cost = one.bits + reading.bits + math.log2(many) if many else math.inf
+            if cost <= limit or (many and first):
+                first = False
+                yield cost, p, r, many
 
 
 def _left(explored: Explored) -> float:
@@ -131,24 +147,22 @@ def _solve(
     one: Pass,
     survivors: list[Found],
     elements: Elements,
-    every: list[Claim],
-    quantum: float,
     ends: float,
 ) -> None:
     """The forms of the survivors, those with the most votes first."""
     explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
     most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
-    done = set()
+    few = one.judge == "plain"
     for found in survivors:
         if found.votes < PROMISING * most or time.perf_counter() > ends:
             break
         for c, sums in variants(found.convention, elements, one, explored.traits.limits):
-            if c in done:
+            if (c, few) in explored.solved:
                 continue
-            done.add(c)
             if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
                 continue
-            form = solve(elements, c, sums, explored.traits, every, quantum=quantum, ends=ends)
+            explored.solved.add((c, few))
+            form = _solved(explored, elements, c, sums, ends)
             if form is None:
                 continue
             explored.add(form)
@@ -157,6 +171,29 @@ def _solve(
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break
+
+
+def _solved(
+    explored: Explored, elements: Elements, c: Convention, sums: Sums, ends: float = math.inf
+) -> Form | None:
+    every, quantum = explored.claims, explored.quantum
+    return solve(elements, c, sums, explored.traits, every, quantum=quantum, ends=ends)
+
+
+def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array) -> Form | None:
+    """A form whose numbers are solved on some elements that it does not give, too.
+
+    A few of an output need not have met what departs, such as a limit that is seldom reached.
+    ``wrong`` marks the others, (N,O,*S).
+    """
+    c = form.convention.linear
+    elements = Elements.of(problem, c, len(form.wrong))
+    index = np.argwhere(wrong)
+    if len(index) > len(form.wrong) // 2:
+        index = np.random.default_rng(0).permutation(index)[: len(form.wrong) // 2]
+    index = np.unique(np.concatenate([elements.index, index]), axis=0)
+    elements = Elements(elements.reading, index)
+    return _solved(explored, elements, c, elements.sums(c))
 
 
 def is_offset_too(c: Convention) -> bool:

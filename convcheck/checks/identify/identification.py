@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
-from convcheck.checks.identify.explore import BUDGET, Explored, explore, is_offset_too
+from convcheck.checks.identify.explore import BUDGET, Explored, explore, is_offset_too, solved_again
 from convcheck.checks.identify.forms import noisy
 from convcheck.checks.identify.integers import left_open, multiplied
 from convcheck.checks.identify.layouts import readings
@@ -22,6 +22,7 @@ from convcheck.checks.identify.refusals import no_output, no_reading, no_size
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Problem
+from convcheck.convention.channels import read_output
 from convcheck.errors import ExitCode, InputError
 from convcheck.score import MARGIN, Score
 
@@ -253,7 +254,14 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
         return None
     if is_offset_too(best.convention):
         best = next(_as_offset(problem, best, explored), best)
-    return multiplied(problem, best, explored.traits)
+    best = multiplied(problem, best, explored.traits)
+    if best.wrong_count and best.wrong is not None:
+        wrong = read_output(best.wrong, best.convention)
+        other = solved_again(problem, explored, best.form, wrong)
+        if other is not None:
+            again = multiplied(problem, hold(problem, other, explored.traits), explored.traits)
+            best = again if again.score.total < best.score.total else best
+    return best
 
 
 def _as_offset(problem: Problem, best: Held, explored: Explored) -> Iterator[Held]:

@@ -146,23 +146,38 @@ def _numbers(held: Held) -> tuple[Array, Array]:
 
 
 def in_reals(channels: list[Channel], held: Held) -> Iterator[Form]:
-    """The form with scales and biases in real numbers."""
+    """The forms with scales and biases in real numbers: one scale for all, then one for each."""
     told, opened = _opened(channels, held, "real")
-    ends = np.array([one.ends for one in opened]).reshape(-1, 2)
     if not told:
         return
-    if not isinstance(held.convention.scale, tuple):
-        ends = np.array([[ends[:, 0].max(), ends[:, 1].min()]])
-    if np.any(ends[:, 0] > ends[:, 1]):
-        return
-    scales = np.array([likeliest(*pair) for pair in ends.tolist()])
-    bits = numbers_bits(scales, ends[:, 1] - ends[:, 0])
-    scales = np.broadcast_to(scales, len(opened))
-    rooms = [one.bias(a) for one, a in zip(opened, scales.tolist(), strict=True)]
+    ends = np.array([one.ends for one in opened])
+    low, high = ends[:, 0].max(), ends[:, 1].min()
+    if low <= high:
+        a = likeliest(low, high)
+        rooms = [one.bias(a) for one in opened]
+        # Channels that say too little of a scale say a bias.
+        others = {o: channels[o].biases(a) for o in range(len(channels)) if o not in told}
+        others = {o: room for o, room in others.items() if np.isfinite(room).all()}
+        also = [*told, *others]
+        yield _in_reals(held, also, np.full(len(also), a), [*rooms, *others.values()], [high - low])
+    if isinstance(held.convention.scale, tuple) and np.all(ends[:, 0] <= ends[:, 1]):
+        scales = np.array([likeliest(*pair) for pair in ends.tolist()])
+        rooms = [one.bias(a) for one, a in zip(opened, scales.tolist(), strict=True)]
+        yield _in_reals(held, told, scales, rooms, (ends[:, 1] - ends[:, 0]).tolist())
+
+
+def _in_reals(
+    held: Held,
+    told: list[int],
+    scales: Array,
+    rooms: list[tuple[float, float]],
+    widths: list[float],
+) -> Form:
     zero = _storage(held).zero_point
+    bits = numbers_bits(scales[: len(widths)], np.array(widths))
     biases = np.array([likeliest(low - zero, high - zero) for low, high in rooms])
     bits += numbers_bits(biases, np.array([high - low for low, high in rooms]))
-    yield _with(held, _storage(held), told, scales, biases, bits)
+    return _with(held, _storage(held), told, scales, biases, bits)
 
 
 def ways(channels: list[Channel], held: Held) -> Iterator[Form]:

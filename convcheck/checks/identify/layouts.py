@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,15 @@ from convcheck.convention.channels import read_filters, reread, spatial, to_axes
 from convcheck.score import layout_bits, usual_layouts
 
 Array = NDArray[Any]
+
+
+class Sizes(NamedTuple):
+    """The shapes of a reading: image (N,C,*S), bank (O,I,*F) and output (N,O,*S)."""
+
+    image: tuple[int, ...]
+    bank: tuple[int, ...]
+    output: tuple[int, ...]
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,11 @@ class Reading:
     def bank(self) -> Array:
         """The filters as O, I and the spatial axes; I counts the channels of one group."""
         return read_filters(self.filters, self.base, self.image.shape[1])
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What the space of hypotheses depends on."""
+        return Sizes(self.image.shape, self.bank.shape, self.output.shape, self.base.groups)
 
     @property
     def is_reread(self) -> bool:

@@ -76,6 +76,12 @@ class Channel:
     low: Array
     high: Array
 
+    def biases(self, scale: float) -> tuple[float, float]:
+        """The biases that a known scale leaves open; infinite where there are none, or all."""
+        low = float((self.low - 0.5 - scale * self.sums).max())
+        high = float((self.high + 0.5 - scale * self.sums).min())
+        return (low, high) if low <= high else (-np.inf, np.inf)
+
     def polygon(self, scale: float, bias: float, loose: float) -> Polygon | None:
         """What the elements leave open around a rough scale and bias.
 

@@ -61,7 +61,7 @@ def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
         return
     own = traits.format
     yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
-    for narrow in traits.narrow:
+    for narrow in () if traits.is_complex else traits.narrow:
         # Results of few bits, of operands that have no more.
         yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
         if narrow in fine:
@@ -155,11 +155,28 @@ def _plainer(ground: Ground, form: Form) -> Iterator[Form]:
         yield ground.form(other, scale, bias)
         if bias is None:
             continue
-        low, high = intervals(ground, None, np.abs(ground.beside(scale)) * ground.own, other)
+        low, high = _around(ground, np.abs(ground.beside(scale)) * ground.own, other, made)
         near = again(ground.sums.values, low, high, ground.members, scale, biased=True)
         if near is not None:
             yield ground.form(other, *near)
             yield _sharper(ground, ground.form(other, *near))
+
+
+def _around(ground: Ground, own: Array, activation: Activation, made: Array) -> tuple[Array, Array]:
+    """Between which numbers near those that are ``made`` the activation's arguments were.
+
+    Of one that falls and rises these are of the side that they are on. Nothing is known where it is
+    flat or has a bend.
+    """
+    low, high = intervals(ground, None, own)
+    step = 1e-6 * (np.abs(made) + float(np.median(np.abs(made))))
+    at = activation.apply(made)
+    up, down = activation.apply(made + step) - at, at - activation.apply(made - step)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = [made + (end - at) * step / (0.5 * (up + down)) for end in (low, high)]
+    smooth = (np.abs(up - down) < 0.01 * np.abs(up)) & (np.abs(up) > 1e-3 * step)
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    return np.where(smooth, low, -np.inf), np.where(smooth, high, np.inf)
 
 
 def _numbers_of(form: Form) -> tuple[Any, Any, Any]:
@@ -298,14 +315,14 @@ def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None)
             made = ground.made(scale, bias)
             if known is None and np.mean((low <= made) & (made <= high)) < LEAST:
                 continue
-            if isinstance(scale, tuple) and bias is not None:
+            if scale != 1:
                 found = scale, bias
             for activation in [None] if name is None else _with_values(name, y, made):
                 yield ground.form(activation, scale, bias)
         if sharp or known is not None or found is None:
             return
         # Errors of the sums are scaled as they are: then numbers are known to more digits.
-        sizes = np.abs(found[0])
+        sizes = np.abs(np.broadcast_to(found[0], ground.count))
         if not 0 < np.median(sizes) < SMALL:
             return
         own = np.where(sizes > 0, sizes, np.median(sizes))[ground.channels] * ground.own

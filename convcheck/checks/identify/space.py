@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from heapq import nlargest
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,14 @@ from convcheck.checks.identify.axes import (
     far_ways,
     met_by,
     table,
+    usual_ways,
     ways,
 )
 from convcheck.checks.identify.block import Block, Judge
 from convcheck.checks.identify.samples import choose
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.layouts import Reading
+    from convcheck.checks.identify.layouts import Reading, Sizes
     from convcheck.convention import Convention
     from convcheck.traits import Traits
 
@@ -51,11 +53,12 @@ REGION = 1 << 18
 class Pass:
     """One pass over the space: how samples are voted on, and which windows are tried.
 
-    ``bits`` is what a hypothesis of it takes at least, beside its reading. ``orders`` tries other
-    orders of the channels, ``outputs`` every filter for each output channel, ``far`` dilations
-    above the common ones; ``modes`` are the paddings', ``seed`` draws other samples, where those of
-    before may have been damaged; ``centred`` takes the filters without their mean, which is near
-    the zero point of unsigned ones. The others are those of :func:`axes.ways`.
+    ``bits`` is what a hypothesis of it takes at least, beside its reading. ``usual`` tries the ways
+    that most layers go and no others, ``orders`` other orders of the channels, ``outputs`` every
+    filter for each output channel, ``far`` dilations above the common ones; ``modes`` are the
+    paddings', ``seed`` draws other samples, where those of before may have been damaged;
+    ``centred`` takes the filters without their mean, which is near the zero point of unsigned
+    ones. The others are those of :func:`axes.ways`.
     """
 
     bits: float
@@ -63,6 +66,7 @@ class Pass:
     modes: tuple[str, ...] = ("constant",)
     orders: bool = False
     outputs: bool = False
+    usual: bool = False
     far: bool = False
     everywhere: bool = False
     wide: bool = False
@@ -76,6 +80,8 @@ class Pass:
 
 OTHERS = ("edge", "reflect", "symmetric", "wrap")
 PASSES = (
+    Pass(0, "plain", usual=True),
+    Pass(2, "line", usual=True),
     Pass(0, "plain"),
     Pass(2, "plain", conjugate=True),
     Pass(4, "line"),
@@ -83,15 +89,19 @@ PASSES = (
     *(Pass(4 + seed, "line", seed=seed) for seed in (1, 2, 3, 4)),
     Pass(6, "plain", circular=True, modes=("wrap",)),
     Pass(6, "line", centred=True),
+    Pass(6, "plain", far=True, usual=True, everywhere=True),
     Pass(6, "plain", far=True, everywhere=True),
     Pass(6, "plain", outside=True),
     Pass(7, "plain", orders=True),
+    Pass(8, "line", far=True, usual=True, everywhere=True),
     Pass(8, "line", far=True, everywhere=True),
+    Pass(8, "folded", usual=True),
     Pass(9, "line", outside=True),
     Pass(9, "line", modes=OTHERS, everywhere=True),
     Pass(10, "line", orders=True),
     Pass(10, "line", outputs=True),
     Pass(12, "folded"),
+    Pass(14, "folded", far=True, usual=True, everywhere=True),
     Pass(12, "plain", mixed=True),
     Pass(13, "plain", wide=True),
     Pass(14, "line", mixed=True),
@@ -142,16 +152,28 @@ def applies(one: Pass, reading: Reading, traits: Traits) -> bool:
 
 def volume(one: Pass, reading: Reading) -> int:
     """How many hypotheses a pass has of a reading."""
-    each = [Counter[int]() for _ in reading.taps]
-    for a, taps in enumerate(reading.taps):
-        for way in _ways(one, reading, a):
-            each[a][way.dilation if one.far else 0] += way.count * (2 if taps > 1 else 1)
-    alone = [a for a, taps in enumerate(reading.taps) if one.far and taps == 1]
+    return _volume(one, reading.sizes)
+
+
+@lru_cache(1 << 14)  # most readings have the sizes of others
+def _volume(one: Pass, sizes: Sizes) -> int:
+    taps = sizes.bank[2:]
+    each = [_counted(_ways(one, sizes, a), n > 1, one.far) for a, n in enumerate(taps)]
+    alone = [a for a, n in enumerate(taps) if one.far and n == 1]
     alike = [counts for a, counts in enumerate(each) if a not in alone]
     together = set.intersection(*map(set, alike))
     count = sum(math.prod(counts[d] for counts in alike) for d in together)
     count *= math.prod(each[a].total() for a in alone)
-    return count * len(one.modes) * len(_channels(one, reading))
+    return count * len(one.modes) * len(_channels(one, sizes))
+
+
+@lru_cache(4096)
+def _counted(some: tuple[Way, ...], two: bool, far: bool) -> Counter[int]:
+    """The options of an axis by their dilation, where that is to be alike for all axes."""
+    counts = Counter[int]()
+    for way in some:
+        counts[way.dilation if far else 0] += way.count * (2 if two else 1)
+    return counts
 
 
 def search(
@@ -175,7 +197,7 @@ def search(
     judge = _judge(one, values, samples[:, 1], traits)
     found: list[tuple[float, tuple[Channels, list[tuple[Table, int]], str]]] = []
     considered = survived = 0
-    channels = _channels(one, reading)
+    channels = _channels(one, reading.sizes)
     bank = _bank(one, reading, channels, samples[:, 1])
     for planes, taps, depth, rows, columns, mode in _blocks(one, reading, samples, bank):
         block = Block(planes, taps, rows, columns)
@@ -198,24 +220,24 @@ def _judge(one: Pass, values: Array, channels: Array, traits: Traits) -> Judge:
     return votes.line(values, channels, folded=one.judge == "folded")
 
 
-def _channels(one: Pass, reading: Reading) -> list[Channels]:
-    channels, inputs = reading.image.shape[1], reading.bank.shape[1]
-    grouped = reading.base.groups > 1
+def _channels(one: Pass, sizes: Sizes) -> list[Channels]:
+    channels, inputs, groups = sizes.image[1], sizes.bank[1], sizes.groups
+    grouped = groups > 1
     orders: list[tuple[int, ...] | None] = [None]
     if one.orders:
         identity = tuple(range(channels))
         if channels <= ALL_ORDERS:
             orders = [p for p in permutations(identity) if p not in (identity, identity[::-1])]
         else:
-            dealt = np.reshape(identity, (reading.base.groups, -1)).T.ravel().tolist()
-            back = np.reshape(identity, (-1, reading.base.groups)).T.ravel().tolist()
+            dealt = np.reshape(identity, (groups, -1)).T.ravel().tolist()
+            back = np.reshape(identity, (-1, groups)).T.ravel().tolist()
             orders = [tuple(dealt), tuple(back)]
     elif channels > 1 and (grouped or channels <= ALL_ORDERS):
         orders.append(tuple(range(channels))[::-1])
     flips: list[tuple[str, ...]] = [()]
     if inputs > 1 and (grouped or channels > ALL_ORDERS):
         flips.append(("I",))  # with few channels and one group it is one of the orders
-    shifts = range(reading.output.shape[1]) if one.outputs else (0,)
+    shifts = range(sizes.output[1]) if one.outputs else (0,)
     return [Channels(o, f, s) for o in orders for f in flips for s in shifts]
 
 
@@ -301,16 +323,19 @@ def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:
     size, kernel = reading.image.shape[2 + a], reading.taps[a]
-    return table(_ways(one, reading, a), samples[:, 2 + a].tolist(), size, kernel)
+    return table(_ways(one, reading.sizes, a), samples[:, 2 + a].tolist(), size, kernel)
 
 
-def _ways(one: Pass, reading: Reading, a: int) -> tuple[Way, ...]:
-    size, kernel, outputs = reading.image.shape[2 + a], reading.taps[a], reading.output.shape[2 + a]
+def _ways(one: Pass, sizes: Sizes, a: int) -> tuple[Way, ...]:
+    taps = sizes.bank[2:]
+    size, kernel, outputs = sizes.image[2 + a], taps[a], sizes.output[2 + a]
     dilations: tuple[int, ...] = DILATIONS
     if one.far:
-        deep, long = len(reading.taps) == 3, max(reading.taps) > LONG
-        return far_ways(size, kernel, outputs, deep=deep, long=long)
-    if len(reading.taps) == 3 and not one.wide:
+        deep, long = len(taps) == 3, max(taps) > LONG
+        return far_ways(size, kernel, outputs, deep=deep, long=long, usual=one.usual)
+    if one.usual:
+        return usual_ways(size, kernel, outputs)
+    if len(taps) == 3 and not one.wide:
         dilations = DILATIONS[:2]  # the others with what is rarer
     return ways(
         size,

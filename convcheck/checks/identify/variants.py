@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -55,13 +55,17 @@ def variants(
         yield from first
     if not one.circular:
         told = telling(y, limits)
-        for before in steps(c, elements, sums, told):
-            # Without biases what is off is the border, not the image.
-            other = c.replace(padding_value=_one(before.image_offset), padding_mode="constant")
-            around = sums if other == c else elements.sums(other)
-            if _in_proportion(around.values[told], y[told]):
-                yield other, around
-            yield before, elements.sums(before)
+        # Where most activations are a line.
+        upper = told & (y >= _medians(y, elements.index[:, 1], told))
+        for some in (told, upper):
+            for before in steps(c, elements, sums, some):
+                # Without biases what is off is the border, not the image.
+                value = _one(before.image_offset)
+                other = c.replace(padding_value=value, padding_mode="constant")
+                around = sums if other == c else elements.sums(other)
+                if _in_proportion(around.values[some], y[some]):
+                    yield other, around
+                yield before, elements.sums(before)
     if lines is None or share >= MOST:
         return
     yield from first
@@ -72,21 +76,37 @@ def variants(
         sums = elements.sums(c)
         yield c, sums
         share = lines.share(sums.values[lines.border])
-    modes = [PADDING_MODES if on else ("constant",) for on in padded]
-    others = [c.replace(padding_mode=m) for m in product(*modes) if set(m) != {"constant"}]
     border = Elements(elements.reading, elements.index[lines.border])
-    shares = [(lines.share(border.sums(other).values), other) for other in others]
-    # Of modes that do as well, one and the same for all axes.
-    best = max(shares, key=lambda one: (one[0], isinstance(one[1].padding_mode, str)), default=None)
-    if best is not None and best[0] > share:
-        yield best[1], elements.sums(best[1])
-    if c.padding_value == 0:
-        for value in lines.constants(sums):
-            bordered = c.replace(padding_value=value)
-            yield bordered, elements.sums(bordered)
-            if c.image_offset == 0:
-                offset = c.replace(image_offset=value)
-                yield offset, elements.sums(offset)
+
+    def met(other: Convention) -> float:
+        return lines.share(border.sums(other).values)
+
+    others = [c.replace(padding_value=v) for v in lines.constants(sums) if c.padding_value == 0]
+    shares = [(met(other), other) for other in others]
+    best = _best_modes(c, padded, met)
+    shares += [best] if best[0] > share else []
+    for _, other in sorted(shares, key=lambda one: -one[0]):
+        yield other, elements.sums(other)
+        if other.padding_value and c.image_offset == 0:
+            offset = c.replace(image_offset=other.padding_value)
+            yield offset, elements.sums(offset)
+
+
+def _best_modes(
+    c: Convention, padded: Sequence[bool], share: Callable[[Convention], float]
+) -> tuple[float, Convention]:
+    """The modes that most of the border asks for: one for all axes, then one axis after another."""
+
+    def best(every: Iterable[Sequence[str]]) -> tuple[float, Convention]:
+        some = [c.replace(padding_mode=tuple(modes)) for modes in every]
+        return max(((share(other), other) for other in some), key=lambda one: one[0])
+
+    found = best([mode if on else "constant" for on in padded] for mode in PADDING_MODES[1:])
+    for axis in np.flatnonzero(padded) if sum(padded) > 1 else ():
+        modes = found[1].padding_modes
+        some = best([*modes[:axis], mode, *modes[axis + 1 :]] for mode in PADDING_MODES)
+        found = some if some[0] > found[0] else found
+    return found
 
 
 def _other_border(
@@ -108,6 +128,14 @@ def _other_border(
         if met > most:
             most = met
             yield other, found
+
+
+def _medians(y: Array, channels: Array, told: Array) -> Array:
+    """The median of what tells of every element's channel."""
+    found = np.zeros(int(channels.max(initial=0)) + 1)
+    for o in np.unique(channels[told]):
+        found[o] = np.median(y[told & (channels == o)])
+    return found[channels]
 
 
 def _one(numbers: float | tuple[float, ...]) -> float:
@@ -214,14 +242,15 @@ class _Lines:
         return [float(v) for v in dict.fromkeys((*whole, *plain)) if v != 0]
 
 
-FOLLOWS = 0.95
-"""r squared of an output channel's ranks and those of the sums that it is made of."""
+FOLLOWS, FOLLOWED = 0.95, 0.5
+"""r squared of an output channel's ranks and those of the sums that it is made of: of some channel,
+and of all that follow anything."""
 
 
 def _some_channels(sums: Sums, members: list[Array], y: Array) -> bool:
     """Whether some output channels follow their sums closely, and others not at all."""
     followed = [_followed(sums.values[m], y[m]) for m in members]
-    return len(members) > 1 and max(followed) > FOLLOWS and min(followed) < 0.5
+    return len(members) > 1 and max(followed) > FOLLOWS and min(followed) < FOLLOWED
 
 
 def _followed(p: Array, y: Array) -> float:
@@ -258,4 +287,7 @@ def _ordered(c: Convention, elements: Elements, members: list[Array], y: Array) 
     # Of two channels that follow one filter as closely, the one that is in its place.
     _, chosen = linear_sum_assignment(-tight - 1e-6 * np.eye(count))
     order = tuple(int(k) for k in chosen)
-    return c.replace(output_order=None if list(order) == sorted(order) else order)
+    moved = np.flatnonzero(chosen != np.arange(count))
+    if np.mean(tight[moved, chosen[moved]] > FOLLOWED) <= 0.5 if len(moved) else True:
+        return c.replace(output_order=None)
+    return c.replace(output_order=order)

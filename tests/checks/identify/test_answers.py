@@ -194,6 +194,7 @@ def test_sums_of_bytes_that_wrapped() -> None:
     holds(found(x, w, y), {"scale": 1.0, "storage": {"dtype": "uint8", "overflow": "wrap"}})
 
 
+@pytest.mark.slow
 def test_the_fractions_of_a_mean_filter_are_cut_off() -> None:
     """As ndimage stores the weighted sums of bytes."""
     x, w = photo(21, 22, seed=8), np.full((3, 3), 1 / 9)

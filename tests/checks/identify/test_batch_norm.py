@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from few import one_in, rows_in, slow
 from identified import LONG, made, normal, whole
 
 from convcheck import BatchNorm, identify
@@ -50,8 +51,8 @@ def judged(out: Array, norm: BatchNorm = NORM, **options: Any) -> Normalized:
     return found.batch_norm
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "silu"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", one_in(2, [None, "relu", "silu"]))
+@pytest.mark.parametrize("dtype", one_in(2, [np.float32, np.float64]))
 @pytest.mark.parametrize("eps", [1e-5, 1e-3])
 def test_as_given(activation: str | None, dtype: Any, eps: float) -> None:
     norm = replace(NORM, eps=eps)
@@ -62,8 +63,10 @@ def test_as_given(activation: str | None, dtype: Any, eps: float) -> None:
     assert (found.off, found.channel, found.bias, found.also) == (0, None, None, ())
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "silu"])
-@pytest.mark.parametrize(("given", "eps"), [(1e-5, 1e-3), (1e-3, 1e-5), (1e-5, 0.02), (1e-3, 0.0)])
+@pytest.mark.parametrize("activation", one_in(2, [None, "relu", "silu"]))
+@pytest.mark.parametrize(
+    ("given", "eps"), rows_in(2, [(1e-5, 1e-3), (1e-3, 1e-5), (1e-5, 0.02), (1e-3, 0.0)])
+)
 def test_another_epsilon(activation: str | None, given: float, eps: float) -> None:
     found = judged(normalized(NORM, eps, activation=activation), replace(NORM, eps=given))
     assert found.verdict == "other-epsilon"
@@ -71,7 +74,7 @@ def test_another_epsilon(activation: str | None, given: float, eps: float) -> No
     assert (found.given, found.off > 0) == (given, True)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+@pytest.mark.parametrize("activation", one_in(2, [None, "relu", "silu"]))
 @pytest.mark.parametrize("eps", [1e-5, 1e-3])
 def test_a_bias_of_the_convolution(activation: str | None, eps: float) -> None:
     found = judged(normalized(NORM, eps, OWN, activation=activation))
@@ -114,8 +117,8 @@ OTHERS: dict[str, Callable[[BatchNorm], tuple[Array, Array]]] = {
 }
 
 
-@pytest.mark.parametrize("given", [1e-3, 1e-2])
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("given", one_in(2, [1e-3, 1e-2]))
+@pytest.mark.parametrize("name", one_in(2, OTHERS))
 def test_what_was_done_in_its_place(name: str, given: float) -> None:
     found = judged(output(*OTHERS[name](replace(NORM, eps=1e-3))), replace(NORM, eps=given))
     assert found.verdict == name
@@ -212,7 +215,7 @@ def test_integers_that_are_stored_leave_room() -> None:
     assert found.batch_norm.left[1] > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["near", "unexplained", "complex"])
+@pytest.mark.parametrize("kind", ["near", slow("unexplained"), slow("complex")])
 def test_what_is_not_judged(kind: str) -> None:
     out = normalized(NORM)
     if kind == "near":

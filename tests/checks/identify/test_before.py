@@ -62,6 +62,7 @@ def test_zero_points_of_both(points: tuple[int, int]) -> None:
     assert (c.image_offset, c.filter_offset) == points
 
 
+@pytest.mark.slow
 def test_defects_move_no_number() -> None:
     x, w = arrays()
     y = made(x, w, image_offset=MEAN, image_scale=OVER, **PADDED)
@@ -77,6 +78,7 @@ def test_defects_move_no_number() -> None:
     assert result.candidates[0].comparison.mismatched == len(some)
 
 
+@pytest.mark.slow
 def test_few_elements_say_no_means() -> None:
     x, w = photo(3, 4, 4), normal(1, 3, 3, 3)
     y = made(x, w, image_offset=MEAN, image_scale=OVER)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from few import one_in
 from identified import made, normal, photo, whole
 from plain_convolution import rounded
 
@@ -80,7 +79,8 @@ def test_another_image_is_the_nearest_to_nothing() -> None:
     assert (result.verdict, result.exit_code, result.candidates) == ("unexplained", 1, ())
 
 
-@pytest.mark.parametrize("kind", one_in(2, ["noise", "the channel before"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["noise", "the channel before"])
 def test_noise_on_all_elements_stored_in_few_bits(kind: str) -> None:
     """A room that is wide enough for a tenth of the spread would explain anything."""
     x, w = normal(8, 9, 8).astype(np.float32), (normal(3, 8, 3, 3, seed=1) / 6).astype(np.float32)
@@ -117,6 +117,7 @@ def test_a_gaussian_cut_at_other_taps_is_not_in_single_precision() -> None:
     assert identify(x, taps / taps.sum(), y).verdict == "unexplained"
 
 
+@pytest.mark.slow
 def test_the_nearest_miss_is_no_answer() -> None:
     x, w = normal(3, 9, 10), normal(4, 3, 3, 2, seed=1)
     y = made(x, w, padding=1)

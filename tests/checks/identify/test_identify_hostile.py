@@ -158,12 +158,13 @@ UNEXPLAINED = {
     "real parts": (X + 1j, W * 1j, convolve(X + 1j, W * 1j).real * RNG.random(Y.shape)),
     "signs": (X, W, np.sign(Y)),
     "rounded to tens": (X, W, np.round(Y, -2)),
-    "an impossible size": (X, W, normal(4, 200, 300)),
+    "an impossible size": (X, W, normal(4, 30, 40)),
 }
 
 
 @pytest.mark.parametrize(
-    "name", may_fail(UNEXPLAINED, {"one pixel", "rounded to tens", "real parts"})
+    "name",
+    may_fail(UNEXPLAINED, {"one pixel", "rounded to tens", "real parts", "numbers from zeros"}),
 )
 def test_unexplained(name: str) -> None:
     result = identify(*UNEXPLAINED[name])
@@ -175,7 +176,7 @@ def test_unexplained(name: str) -> None:
     [
         slow("IMG", "IMG is all zeros"),
         slow("W", "W is all zeros"),
-        ("OUT", "OUT is constant"),
+        slow("OUT", "OUT is constant"),  # as in test_ambiguity.py
     ],
 )
 def test_arrays_of_one_number_say_nothing(name: str, words: str) -> None:
@@ -221,7 +222,9 @@ OPEN |= {
     "rows 4 to 7, zeroed": "not found",
 }
 SLOW = {
-    *("the border", "rows 4 to 7", "row 3, zeroed", "all of output channel 2"),
+    *("the border", "rows 4 to 7", "row 3", "row 3, zeroed", "all of output channel 2"),
+    *("the border, zeroed", "all of output channel 2, zeroed", "row 5 of output channel 1"),
+    "a tile, rows 2 to 4 and columns 3 to 6 of output channel 0, zeroed",
     *("all of every second output channel, from 1", "row 5 of output channel 1, zeroed"),
 }
 
@@ -252,7 +255,7 @@ def test_damage_is_placed(name: str) -> None:
     assert found == Convention(padding=1)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", one_in(3, [np.nan, np.inf, -np.inf]))
 def test_what_is_not_finite_is_placed(value: float) -> None:
     y = np.where(Y > 50, value, Y)
     result = identify(X, W, y)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from few import rows_in, slow
 from numpy.lib.stride_tricks import sliding_window_view
 from verified import put
 from zoo import conv
@@ -49,14 +50,17 @@ def _explicit(mode: str) -> Any:
 
 @pytest.mark.parametrize(
     ("function", "says"),
-    [
-        (downsampling, "zero padding, padded 1, stride 2, float64"),
-        (one_sided, "padded 0 before and 1 after, stride 2"),
-        (dilated, "zero padding, dilation 2"),
-        (uneven, "padded (2, 1)"),
-        (mirrored, "(reflect), padded 2"),
-        *((_explicit(mode), f"({mode}") for mode in ("reflect", "symmetric", "edge", "wrap")),
-    ],
+    rows_in(
+        3,
+        [
+            (downsampling, "zero padding, padded 1, stride 2, float64"),
+            (one_sided, "padded 0 before and 1 after, stride 2"),
+            (dilated, "zero padding, dilation 2"),
+            (uneven, "padded (2, 1)"),
+            (mirrored, "(reflect), padded 2"),
+            *((_explicit(mode), f"({mode}") for mode in ("reflect", "symmetric", "edge", "wrap")),
+        ],
+    ),
 )
 def test_a_constant_inside_a_target_is_its_convention(function: Any, says: str) -> None:
     result = put(function, 60)
@@ -64,7 +68,7 @@ def test_a_constant_inside_a_target_is_its_convention(function: Any, says: str) 
     assert says in name(result)
 
 
-@pytest.mark.parametrize("rule", ["SAME_UPPER", "FULL", "no padding"])
+@pytest.mark.parametrize("rule", [slow("SAME_UPPER"), "FULL", "no padding"])
 def test_a_rule_is_named_although_every_output_has_a_wrong_element(rule: str) -> None:
     def function(x, w):
         pads = [{"SAME_UPPER": n - 1, "FULL": 2 * n - 2}.get(rule, 0) for n in w.shape[2:]]
@@ -99,7 +103,7 @@ def sums(x, w):
 
 @pytest.mark.parametrize(
     ("function", "rule"),
-    [(products, "each product wraps at int8"), (sums, "sums wrap at int8")],
+    rows_in(2, [(products, "each product wraps at int8"), (sums, "sums wrap at int8")]),
 )
 def test_what_a_dtype_does_to_integers_is_said_once(function: Any, rule: str) -> None:
     result = put(function, 150)
@@ -142,6 +146,7 @@ def test_products_wrap_at_the_dtype_of_either_operand(dtype: str, kept: int) -> 
     assert overflowing(x, w, y + 1, convention) is None
 
 
+@pytest.mark.slow
 def test_what_a_dtype_does_hides_nothing_else() -> None:
     def function(x, w, stride=1):
         y = products(x, w)[::stride, ::stride]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zoo
+from few import rows_in
 from verified import put
 
 from convcheck.render.verify_words import name
@@ -15,12 +16,15 @@ from convcheck.render.verify_words import name
 
 @pytest.mark.parametrize(
     ("after_sums", "says"),
-    [
-        (lambda y: y / 9, "times 1/9, float64"),
-        (lambda y: y * np.sqrt(0.5), "times 0.7071067811865476, float64"),
-        (lambda y: y + 1 / 3, "plus a bias of 1/3, float64"),
-        (lambda y: np.maximum(y / 9, 0), "times 1/9, then ReLU, float64"),
-    ],
+    rows_in(
+        2,
+        [
+            (lambda y: y / 9, "times 1/9, float64"),
+            (lambda y: y * np.sqrt(0.5), "times 0.7071067811865476, float64"),
+            (lambda y: y + 1 / 3, "plus a bias of 1/3, float64"),
+            (lambda y: np.maximum(y / 9, 0), "times 1/9, then ReLU, float64"),
+        ],
+    ),
 )
 def test_a_factor_or_a_number_added_is_learnt_to_the_last_digit(after_sums: Any, says: str) -> None:
     result = put(lambda x, w: after_sums(zoo.conv(x, w)), 100)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from few import rows_in
 from zoo import conv
 
 import convcheck
@@ -83,18 +84,21 @@ def holes(x, w, holes=0):
 
 @pytest.mark.parametrize(
     ("target", "call", "passed"),
-    [
-        (tuples, None, ("stride", "padding")),
-        (writes, None, ("stride",)),
-        (wrapped, None, ()),
-        (Sized, None, ("stride", "padding", "groups")),
-        (Square, None, ()),
-        (Square(3, 4, 3), None, ()),
-        (Given, None, ("stride", "padding")),
-        (Given, "f(w, zeros(K), stride, padding).forward(x)", ("stride", "padding")),
-        (course, COURSE, ("stride", "padding")),
-        (holes, HOLES, ("dilation",)),
-    ],
+    rows_in(
+        2,
+        [
+            (tuples, None, ("stride", "padding")),
+            (writes, None, ("stride",)),
+            (wrapped, None, ()),
+            (Sized, None, ("stride", "padding", "groups")),
+            (Square, None, ()),
+            (Square(3, 4, 3), None, ()),
+            (Given, None, ("stride", "padding")),
+            (Given, "f(w, zeros(K), stride, padding).forward(x)", ("stride", "padding")),
+            (course, COURSE, ("stride", "padding")),
+            (holes, HOLES, ("dilation",)),
+        ],
+    ),
 )
 def test_it_is_called_as_it_is_written(target: Any, call: str | None, passed: Any) -> None:
     result = put(target, call=call)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import zoo
+from few import rows_in
 
 from convcheck import cli
 from convcheck.campaign import cases, parse_id
@@ -105,7 +106,9 @@ RIGHT: list[tuple[Callable[..., Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "layout", "says"), RIGHT, ids=[f.__name__ for f, *_ in RIGHT])
+@pytest.mark.parametrize(
+    ("function", "layout", "says"), rows_in(5, RIGHT), ids=[f.__name__ for f, *_ in RIGHT]
+)
 def test_a_right_one_is_recognised(function: Any, layout: str, says: str) -> None:
     result = put(function)
     assert result.verdict == "pass", (result.findings, result.notes)
@@ -203,14 +206,17 @@ def second_half(x, w):
 
 @pytest.mark.parametrize(
     ("function", "expect", "when"),
-    [
-        (flipped, "correlation", "the kernel is larger than 1x1"),
-        (swapped, None, "there are more than 3 channels"),
-        (interleaved, None, "more than one channel and a group has more than one filter"),
-        (one_sided, None, "padding > 0"),
-        (shifted, None, "stride is 2"),
-        (second_half, None, "there are several filters"),
-    ],
+    rows_in(
+        6,
+        [
+            (flipped, "correlation", "the kernel is larger than 1x1"),
+            (swapped, None, "there are more than 3 channels"),
+            (interleaved, None, "more than one channel and a group has more than one filter"),
+            (one_sided, None, "padding > 0"),
+            (shifted, None, "stride is 2"),
+            (second_half, None, "there are several filters"),
+        ],
+    ),
 )
 def test_a_wrong_one_is_found(function: Any, expect: str | None, when: str) -> None:
     result = put(function, expect=expect)
@@ -275,6 +281,7 @@ def test_the_layouts_have_the_same_names_everywhere() -> None:
     assert all(f"`{layout}`" in readme for layout in LAYOUTS)
 
 
+@pytest.mark.slow
 def test_the_command_and_its_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "zoo.py").write_text((Path(__file__).parents[2] / "zoo.py").read_text())
     (tmp_path / "mine.py").write_text(

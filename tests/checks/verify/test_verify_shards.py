@@ -87,7 +87,7 @@ def said(result: VerifyResult) -> dict[str, Any]:
         slow("even", False),
         ("even", True),
         slow("dies", False),
-        ("hangs", True),
+        slow("hangs", True),
     ],
 )
 def test_nobody_sees_who_did_it(name: str, fail_fast: bool) -> None:
