@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.errors import InputError
+from convcheck.particular import PARTICULAR
 from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16")
+DTYPES = ("float32", "float64", "int32", "uint8", "int8", "float16", "int16")
 ORDERS = ("C", "F", "strided", "readonly")
-VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros")
+VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros", "nan")
 SPATIAL = "DHW"
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
@@ -28,6 +29,14 @@ LARGEST = 1 << 30
 """Multiplications of the largest case that an id may ask for; no case that is drawn has more."""
 WIDEST = 1 << 22
 """Likewise the numbers in an array of it."""
+LONG = 64
+"""A longer side stays as it is over three axes too, where the other one is short."""
+EVERY = 10
+"""The last of so many cases is a particular one, in turn."""
+TURNS = 4
+"""In one of so many the target is called with other numbers of the same shapes in between."""
+SAME = "same"
+"""Filters of the image's dtype."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class Case:
     """How many spatial axes there are: the width alone, or the depth too."""
     depth: int = 1
     kernel_depth: int = 1
+    filters_dtype: str = SAME
+    """Only where it is another one."""
 
     @property
     def id(self) -> str:
@@ -87,6 +98,36 @@ class Case:
         return self.batch * self.channels * self.filters * prod((*self.sizes, *self.taps))
 
     @property
+    def cost(self) -> int:
+        """Multiplications of this case, its padding and steps with it."""
+        outputs = [
+            max(1, (n + 2 * self.padding - self.dilation * (f - 1) - 1) // self.stride + 1)
+            for n, f in zip(self.sizes, self.taps, strict=True)
+        ]
+        each = self.channels // self.groups * prod(self.taps)
+        return self.batch * self.filters * each * prod(outputs)
+
+    @property
+    def holds_nan(self) -> bool:
+        """Whether NaN and infinities are in the image."""
+        return self.values == "nan" and self.dtype.startswith("float")
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the filters are of another dtype than the image."""
+        return self.filters_dtype not in (SAME, self.dtype)
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether the target is called with other numbers of these shapes before, and between."""
+        return self.number % TURNS == TURNS - 1
+
+    @property
+    def other(self) -> Case:
+        """A case like this one with other numbers."""
+        return replace(self, seed=self.seed + 1)
+
+    @property
     def widest(self) -> int:
         """Numbers in the largest array that comes up, that of a transposed convolution."""
         sides = [
@@ -103,9 +144,14 @@ class Case:
             self.channels % self.groups == 0
             and self.filters % self.groups == 0
             and all(n + 2 * self.padding >= self.dilation * (f - 1) + 1 for n, f in spans)
-            and self.padding <= min(self.taps) * self.dilation
+            and self.padding <= self.most_padding
             and min(self.sizes) > self.padding
         )
+
+    @property
+    def most_padding(self) -> int:
+        """Somewhat more than the kernel."""
+        return min(self.taps) * self.dilation + 3
 
     def arrays(
         self, image_layout: str = "NCHW", filter_layout: str = "OIHW"
@@ -122,7 +168,10 @@ class Case:
         outputs, inputs = self.filters, self.channels // self.groups
         if filter_layout in ("HWIM", "IHW") or filter_layout.startswith("IO"):
             outputs, inputs = self.filters // self.groups, self.channels
-        bank = _draw(rng, (outputs, inputs, *self.taps), self)
+        kind = replace(self, dtype=self.filters_dtype) if self.mixed else self
+        bank = _draw(rng, (outputs, inputs, *self.taps), kind)
+        if self.holds_nan:
+            image, bank = _with_nan(image, rng), np.where(bank == 0, 1, bank).astype(bank.dtype)
         return (
             _ordered(_laid_out(image, "NC" + axes, image_layout), self.order),
             _ordered(_laid_out(bank, "OI" + axes, filter_layout.replace("M", "O")), self.order),
@@ -150,6 +199,8 @@ class Case:
 
 def case(seed: int, number: int) -> Case:
     """The case of a number: the larger the number, the larger it may be."""
+    if number % EVERY == EVERY - 1:
+        return Case(seed, number, **PARTICULAR[number // EVERY % len(PARTICULAR)])
     rng = np.random.default_rng([seed, number, 1])
     reach = min(1.0, (number + 1) / GROWTH)
 
@@ -172,9 +223,9 @@ def case(seed: int, number: int) -> Case:
         padding=int(rng.choice([0, 0, 1, 2])) if number > 1 else 0,
         dilation=int(rng.choice([1, 1, 1, 2, 3])) if number > 1 else 1,
         groups=groups,
-        dtype=str(rng.choice(DTYPES, p=[0.45, 0.25, 0.1, 0.08, 0.06, 0.06])),
+        dtype=str(rng.choice(DTYPES[:6], p=[0.45, 0.25, 0.1, 0.08, 0.06, 0.06])),
         order=str(rng.choice(ORDERS, p=[0.55, 0.2, 0.15, 0.1])),
-        values=str(rng.choice(VALUES, p=[0.4, 0.35, 0.1, 0.1, 0.03, 0.02])),
+        values=str(rng.choice(VALUES[:6], p=[0.4, 0.35, 0.1, 0.1, 0.03, 0.02])),
     )
     return made_to_fit(drawn)
 
@@ -219,7 +270,12 @@ def parse_id(text: str) -> Case:
 
 def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
     kinds = {f.name: f.type for f in fields(Case) if f.name not in ("seed", "number")}
-    choices = {"dtype": DTYPES, "order": ORDERS, "values": VALUES}
+    choices = {
+        "dtype": DTYPES,
+        "order": ORDERS,
+        "values": VALUES,
+        "filters_dtype": (SAME, *DTYPES),
+    }
     changes: dict[str, Any] = {}
     for item in text.split(","):
         key, _, value = item.partition("=")
@@ -240,7 +296,8 @@ def _over(rank: int, drawn: Case) -> dict[str, int]:
     if rank == 1:
         changes |= {"height": 1, "kernel_height": 1}
     if rank == 3:
-        changes["height"], changes["width"] = min(drawn.height, 9), min(drawn.width, 12)
+        if max(drawn.sizes) <= LONG or min(drawn.sizes) > 9:
+            changes["height"], changes["width"] = min(drawn.height, 9), min(drawn.width, 12)
         changes["depth"] = 3 + (drawn.height + drawn.width) % 4
         changes["kernel_depth"] = 1 + (drawn.kernel_height + drawn.kernel_width) % 3
         each = drawn.filters // drawn.groups  # a volume has many numbers, so few filters do
@@ -251,9 +308,7 @@ def _over(rank: int, drawn: Case) -> dict[str, int]:
 def made_to_fit(drawn: Case) -> Case:
     """The nearest case in which the filter fits in the image."""
     while not drawn.fits:
-        if (drawn.padding > 0 and drawn.padding >= min(drawn.sizes)) or drawn.padding > min(
-            drawn.taps
-        ) * drawn.dilation:
+        if drawn.padding > max(0, min(drawn.most_padding, min(drawn.sizes) - 1)):
             drawn = replace(drawn, padding=drawn.padding - 1)
         elif drawn.dilation > 1:
             drawn = replace(drawn, dilation=drawn.dilation - 1)
@@ -269,12 +324,13 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array
         return np.zeros(shape, dtype)
     if dtype.kind in "iu":
         low, high = (0, 10) if dtype.kind == "u" else (-9, 10)
-        if kind.values != "ints":
-            low, high = max(np.iinfo(dtype).min, -1000), min(np.iinfo(dtype).max, 1000) + 1
+        if kind.values not in ("ints", "nan"):
+            most = 32767 if dtype.itemsize == 2 else 1000
+            low, high = max(np.iinfo(dtype).min, -most), min(np.iinfo(dtype).max, most) + 1
         if kind.values == "wide":  # large and of one sign, so that sums overflow what is too narrow
             low = high * 7 // 8
         return rng.integers(low, high, shape).astype(dtype)
-    if kind.values == "ints":
+    if kind.values in ("ints", "nan"):
         return rng.integers(-9, 10, shape).astype(dtype)
     numbers = rng.standard_normal(shape)
     if kind.values == "cancelling":
@@ -291,6 +347,14 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Case) -> Array
         # The image alone: some libraries leave out weights as small as these.
         numbers = numbers * float(np.finfo(dtype).smallest_normal) * 8
     return numbers.astype(dtype)
+
+
+def _with_nan(image: Array, rng: np.random.Generator) -> Array:
+    """NaN and both infinities at places of the first image of the batch, the others without."""
+    odd = (np.nan, np.inf, -np.inf)
+    for value, place in zip(odd, rng.permutation(image[0].size), strict=False):
+        image[0].reshape(-1)[place] = value
+    return image
 
 
 def _laid_out(array: Array, axes: str, layout: str) -> Array:

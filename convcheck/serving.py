@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
+import warnings
+from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from convcheck.target import Asked, CallableTarget, CommandTarget, Target
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -37,24 +38,41 @@ WRITES = ("assignment destination is read-only", "output array is read-only")
 
 
 def call(function: Any, request: Request) -> Outcome:
-    """Call an opened target once, and again on fresh arrays to see whether it says the same."""
-    image, filters = request.case.arrays(request.image_layout, request.filter_layout)
+    """Call an opened target once, and again on fresh arrays to see whether it says the same.
+
+    Of a case in turns other numbers of the same shapes are what it is called with before, which it
+    may keep by mistake, and in between, which may overwrite what it gave.
+    """
+    case, layouts = request.case, (request.image_layout, request.filter_layout)
+    image, filters = case.arrays(*layouts)
     kept = image.copy(), filters.copy()
-    parameters = Asked({p: getattr(request.case, p) for p in request.parameters})
+    parameters = Asked({p: getattr(case, p) for p in request.parameters})
     parameters.sizes = _sizes(request)
-    again = None
+    in_turns = request.repeat and case.in_turns
+    again, overwritten = None, False
     given: Any = None
+    # NaN and infinities are meant: a library's warnings of them are not for the user.
+    quiet = _quiet() if case.holds_nan else nullcontext()
     try:
-        given = function(image, filters, parameters)
-        output, precision = to_numpy(given)
-        if output.size > MOST:
-            return Outcome("wrong shape", f"gave {'x'.join(map(str, output.shape))}: far too much")
-        changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
-        if request.repeat:
-            if changed:
-                image, filters = request.case.arrays(request.image_layout, request.filter_layout)
-            second, _ = to_numpy(function(image, filters, parameters))
-            again = None if _same(output, second) else second
+        with quiet:
+            if in_turns:
+                function(*case.other.arrays(*layouts), parameters)
+            given = function(image, filters, parameters)
+            output, precision = to_numpy(given)
+            if output.size > MOST:
+                return Outcome(
+                    "wrong shape", f"gave {'x'.join(map(str, output.shape))}: far too much"
+                )
+            changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
+            if in_turns and output.dtype.kind in "biufc":
+                output = output.copy()
+                function(*case.other.arrays(*layouts), parameters)
+                overwritten = not _same(output, to_numpy(given)[0])
+            if request.repeat:
+                if changed:
+                    image, filters = case.arrays(*layouts)
+                second, _ = to_numpy(function(image, filters, parameters))
+                again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
         return Outcome("hang", f"no answer within {error.timeout:.3g} s")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
@@ -63,7 +81,14 @@ def call(function: Any, request: Request) -> Outcome:
         if array is not None and array.dtype.kind not in "biufc":
             what = f"{array.dtype} ({type(given).__name__})"
             return Outcome("crash", f"gave {what} instead of numbers")
-    return Outcome("ok", "", output, again, changed, precision=precision)
+    return Outcome("ok", "", output, again, changed, overwritten, precision=precision)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _sizes(request: Request) -> dict[str, Any]:

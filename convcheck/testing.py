@@ -7,15 +7,16 @@ implementation on.
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convcheck.campaign import Case, parse_id
+from convcheck.campaign import SAME, Case, parse_id
 from convcheck.campaign import cases as _cases
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.mistakes import mistakes
@@ -24,6 +25,7 @@ from convcheck.convention import Convention, parse_partial
 from convcheck.convention.usual import usual_convention
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
+from convcheck.pytest_plugin import DIAGNOSE
 from convcheck.target import PARAMETERS
 from convcheck.words import describe, differences
 
@@ -50,8 +52,9 @@ def assert_convolution(
     for, and nothing else.
 
     Raises:
-        AssertionError: it is not; the message says which convention it does follow, and where the
-            worst element is.
+        AssertionError: it is not; the message says which of the usual mistakes it is, and where the
+            worst element is. ``pytest --convcheck-diagnose``, or ``CONVCHECK_DIAGNOSE=1``, lets it
+            search every convention where it is none of them, for some seconds.
         InputError: arrays or a convention that cannot be judged.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
@@ -60,10 +63,11 @@ def assert_convolution(
     seen = judge(x, w, y, wanted)
     if seen.passed:
         return
+    name, explained = _explained(x, w, y, wanted)
     lines = [
-        f"the output is not the one that was claimed: {seen.kind}: {seen.detail}",
+        f"the output is not the one that was claimed: {name}{seen.kind}: {seen.detail}",
         f"claimed: {describe(wanted, image_shape=x.shape, filter_shape=w.shape)}",
-        _explained(x, w, y, wanted),
+        explained,
     ]
     raise AssertionError("\n".join(lines))
 
@@ -84,8 +88,10 @@ class TestCase:
         return self.case.arrays(*LAYOUTS[self.layout])
 
     def id(self) -> str:
-        """What names it in a test's name, and in :func:`case`."""
-        return self.case.id
+        """What names it in a test's name, and in :func:`case`: its id, and what it is like."""
+        image, filters = ("x".join(map(str, a.shape)) for a in self.arrays())
+        steps = [f"{p}{n}" for p, n in self.parameters.items() if n != (p != "padding")]
+        return "-".join([self.case.id, image, filters, *steps, self.dtype])
 
     @property
     def dtype(self) -> str:
@@ -161,13 +167,13 @@ def case(
     parameters: Collection[str] = PARAMETERS,
     dtypes: Collection[str] = ("float32", "float64"),
 ) -> TestCase:
-    """The case of an id.
+    """The case of an id; what it is like, after the first hyphen, may be left out.
 
     Raises:
         InputError: no id.
     """
     _check(layout, parameters)
-    return _fitted(parse_id(case_id), layout, tuple(parameters), tuple(dtypes))
+    return _fitted(parse_id(case_id.partition("-")[0]), layout, tuple(parameters), tuple(dtypes))
 
 
 def _check(layout: str, parameters: Collection[str]) -> None:
@@ -184,7 +190,9 @@ def _fitted(
 ) -> TestCase:
     transposed = LAYOUTS[layout][1].startswith("IO")
     model = Model(layout, Convention(), transposed=transposed, parameters=parameters, dtypes=dtypes)
-    fitted = model.project(drawn)
+    # What an implementation may refuse is verify's to try: two dtypes in one call, NaN.
+    plain = "ints" if drawn.values == "nan" else drawn.values
+    fitted = model.project(replace(drawn, filters_dtype=SAME, values=plain))
     return TestCase(fitted, layout, {p: getattr(fitted, p) for p in parameters})
 
 
@@ -223,10 +231,16 @@ ENOUGH = 24
 
 
 BUDGET = 0.5
-"""Seconds that may be spent on trying the usual mistakes, and again on a search."""
+"""Seconds that may be spent on trying the usual mistakes."""
 
 
-def _explained(image: Array, filters: Array, output: Array, wanted: Convention) -> str:
+SEARCH = 8.0
+"""Seconds that a search may take, where it is asked for."""
+
+
+def _explained(image: Array, filters: Array, output: Array, wanted: Convention) -> tuple[str, str]:
+    """The mistake in a word, where there is one for it, and in a sentence."""
+
     def said(convention: Convention) -> str:
         return describe(convention, image_shape=image.shape, filter_shape=filters.shape)
 
@@ -236,13 +250,31 @@ def _explained(image: Array, filters: Array, output: Array, wanted: Convention) 
     for one in mistakes(wanted, image, filters, output):
         with suppress(ConvcheckError):
             if judge(image, filters, output, one.convention).passed:
-                return f"what it {few or 'is'}: {said(one.convention)} ({one.what})"
+                name = "kernel reversed: " if one.what.startswith(REVERSED) else ""
+                return name, f"what it {few or 'is'}: {said(one.convention)} ({one.what})"
         if time.monotonic() > until:
             break
+    if not os.environ.get(DIAGNOSE):
+        more = "pytest --convcheck-diagnose, or CONVCHECK_DIAGNOSE=1, searches every convention"
+        return "", f"it is none of the usual mistakes: {more}"
+    return "", _searched(image, filters, output, wanted, few, said)
+
+
+REVERSED = "it reverses the kernel's"
+
+
+def _searched(
+    image: Array,
+    filters: Array,
+    output: Array,
+    wanted: Convention,
+    few: str,
+    said: Callable[[Convention], str],
+) -> str:
     from convcheck.checks.identify import identify  # slow to import, and seldom needed
 
     try:
-        result = identify(image, filters, output, budget=BUDGET)
+        result = identify(image, filters, output, budget=SEARCH)
     except ConvcheckError as error:
         return f"it follows no convention: {error.what}"
     first = next(iter(result.candidates), None)

@@ -58,6 +58,8 @@ class Outcome:
     output: Array | None = field(default=None, repr=False)
     again: Array | None = field(default=None, repr=False)
     changed_input: bool = False
+    overwritten: bool = False
+    """Whether a later call, with other numbers of the same shapes, has changed the output."""
     died: bool = False
     precision: str | None = None
     where: str = ""

@@ -66,7 +66,7 @@ COMMANDS = {
     "audit": ["audit", *SYMMETRIC],
     "inspect": ["inspect", QUESTION[0]],
     "verify": ["verify", "scipy.ndimage:correlate", "--cases", "30"],
-    "verify-wrong": ["verify", "tests.golden.inputs.target:conv", "--cases", "60"],
+    "verify-wrong": ["verify", "tests.golden.inputs.target:conv", "--cases", "300"],
 }
 STYLES = {
     "60.txt": Style(width=60),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -274,3 +277,77 @@ def pytester_free(tmp_path: Path) -> Path:
         "        assert_convolution(x, w, y)\n"
     )
     return tmp_path
+
+
+def run_pytest(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "convcheck.pytest_plugin", *more],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+
+
+MINE = """
+import numpy as np
+import pytest
+from convcheck import Convention, convolve
+from convcheck.testing import TestCase, assert_convolution, cases
+
+@pytest.mark.parametrize("case", cases(100), ids=TestCase.id)
+def test_conv(case):
+    image, filters = case.arrays()
+    case.check(convolve(image, filters FLIP, case.convention()))
+"""
+
+
+def test_a_hundred_cases_are_quick_and_each_failure_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(MINE.replace("FLIP", "[..., ::-1, ::-1]"))
+    begun = time.perf_counter()
+    ended = run_pytest(tmp_path)
+    assert ended.returncode == 1
+    assert time.perf_counter() - begun < 60  # 20 on a machine that does nothing else
+    failed = [line for line in ended.stdout.splitlines() if line.startswith("FAILED")]
+    assert len(failed) >= 50
+    named = [line for line in ended.stdout.splitlines() if line.startswith("E ")]
+    assert sum("claimed: kernel reversed: wrong" in line for line in named) == len(failed)
+    assert any(re.search(r"-stride2.*-float32", line) for line in failed)
+    (tmp_path / "test_mine.py").write_text(MINE.replace("FLIP", ""))
+    ended = run_pytest(tmp_path)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_the_long_search_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "import numpy as np\n"
+        "from convcheck import Convention, convolve\n"
+        "from convcheck.testing import assert_convolution\n"
+        "def test_it():\n"
+        "    rng = np.random.default_rng(0)\n"
+        "    x, w = rng.normal(size=(2, 9, 9)), rng.normal(size=(3, 2, 3, 3))\n"
+        "    y = convolve(x, w, Convention(flip=('H', 'W'), padding=1, bias=3, scale=2))\n"
+        "    assert_convolution(x, w, y, Convention(padding=1))\n"
+    )
+    ended = run_pytest(tmp_path)
+    assert ended.returncode == 1
+    assert "it is none of the usual mistakes: pytest --convcheck-diagnose" in ended.stdout
+    ended = run_pytest(tmp_path, "--convcheck-diagnose")
+    assert ended.returncode == 1
+    assert "what it is: OUT is the per-channel convolution" in ended.stdout
+
+
+def test_the_plugin_imports_nothing_of_convcheck() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, convcheck.pytest_plugin; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.split()
+    assert sorted(m for m in said if m.startswith("convcheck")) == [
+        "convcheck",
+        "convcheck._version",
+        "convcheck.pytest_plugin",
+    ]
+    assert "numpy" not in said

@@ -11,7 +11,7 @@ from convcheck.render.report import SCHEMA_VERSION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convcheck.checks.verify import Finding, Model, Smallest, VerifyResult
+    from convcheck.checks.verify import Cause, Finding, Model, Smallest, VerifyResult
     from convcheck.render.report import Report
 
 
@@ -41,6 +41,7 @@ def document(report: Report) -> dict[str, Any]:
         "findings": [_finding(f, report) for f in result.findings],
         "when": result.when,
         "does": result.does,
+        "causes": [_cause(cause, report) for cause in result.causes],
         "smallest": None if result.smallest is None else _smallest(result.smallest, report),
         "nearest": next(iter(words.nearest(result)), None),
         "saved": report.saved,
@@ -71,6 +72,19 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "id": finding.case.id,
         "replay": words.replay(report, finding),
         "case": asdict(finding.case),
+    }
+
+
+def _cause(cause: Cause, report: Report) -> dict[str, Any]:
+    condition = cause.condition
+    return {
+        "kinds": list(cause.kinds),
+        "failures": len(cause.cases),
+        "when": cause.when,
+        "failing": None if condition is None else condition.failing,
+        "holding": None if condition is None else condition.holding,
+        "does": cause.does,
+        "smallest": None if cause.smallest is None else _finding(cause.smallest, report),
     }
 
 

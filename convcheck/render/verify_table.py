@@ -44,6 +44,7 @@ def _body(report: Report, result: VerifyResult) -> Iterator[str]:
         yield f"Note: {note}."
     yield from words.nearest(result)
     yield from words.failing(result)
+    yield from words.causes(report, result)
     if result.findings:
         yield from _findings(report, result)
     if result.smallest is not None:

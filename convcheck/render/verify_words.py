@@ -139,10 +139,35 @@ def expectation(report: Report, result: VerifyResult) -> list[str]:
 def failing(result: VerifyResult) -> list[str]:
     """When it fails and what it does there; what dtypes do to integers apart from that."""
     lines = [f"Integers: {rule} ({cases(n)} wrong by it)." for rule, n in result.integers.items()]
+    if len(result.causes) > 1:
+        return lines
     if result.when is not None:
         lines.append(f"When: {result.when}.")
     if result.does is not None:
         lines.append(f"What it does there: {result.does}.")
+    return lines
+
+
+def causes(report: Report, result: VerifyResult) -> list[str]:
+    """Several causes, each with its count, what it does, and its smallest case."""
+    if len(result.causes) < 2:
+        return []
+    lines = ["", "Why it fails:"]
+    for count, cause in enumerate(result.causes, 1):
+        failures = f"{len(cause.cases)} {'others' if count > 1 else 'failures'}"
+        if len(cause.cases) == 1:
+            failures = "1 other" if count > 1 else "1 failure"
+        if cause.when is None:
+            lines.append(
+                f"{count}. {failures} have nothing in common that chance would not explain."
+            )
+            continue
+        lines.append(f"{count}. {failures}: {cause.when}.")
+        if cause.does is not None:
+            lines.append(f"   There {cause.does}.")
+        if cause.smallest is not None:
+            lines.append(f"   The smallest: {case_words(cause.smallest.case)}.")
+            lines.append(f"  {replay(report, cause.smallest)}")
     return lines
 
 
@@ -159,7 +184,7 @@ def case_words(case: Case) -> str:
     for key, plain in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
         if getattr(case, key) != plain:
             clauses.append(f"{key} {getattr(case, key)}")
-    clauses.append(case.dtype)
+    clauses.append(f"{case.dtype}, filters {case.filters_dtype}" if case.mixed else case.dtype)
     order = {"F": "Fortran order", "strided": "strided views", "readonly": "read-only"}
     clauses += [order[case.order]] if case.order in order else []
     return ", ".join([*clauses, f"values: {case.values}"])

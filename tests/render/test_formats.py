@@ -350,7 +350,7 @@ def test_a_target_that_crashes_is_an_error(
     (tmp_path / "mine.py").write_text(CONV)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    case = ["verify", target, "--cases", "20"]
+    case = ["verify", target, "--cases", "40"]
     assert cli.run([*case, "-o", "report.xml"]) == code
     suite = junit((tmp_path / "report.xml").read_text(encoding="utf-8"))
     if find_spec("xmlschema"):
@@ -358,7 +358,7 @@ def test_a_target_that_crashes_is_an_error(
     assert suite.attrib["failures"] == "0"
     assert (suite.attrib["errors"] != "0") == (code == 1)
     passed = next(case for case in suite.iter("testcase") if not case.findall("error"))
-    assert passed.findtext("system-out") == f"convcheck verify {target} --seed 0 --cases 20"
+    assert passed.findtext("system-out") == f"convcheck verify {target} --seed 0 --cases 40"
     for error in suite.iter("error"):
         assert error.attrib["type"] == "crash"
         assert "<seven> & ]]>" in error.attrib["message"]

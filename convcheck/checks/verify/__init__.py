@@ -1,5 +1,6 @@
 """Put an implementation to the test, and name what it does."""
 
+from convcheck.checks.verify.causes import Cause
 from convcheck.checks.verify.entry import verify
 from convcheck.checks.verify.examination import Finding
 from convcheck.checks.verify.judgement import Judgement, judge
@@ -10,6 +11,7 @@ from convcheck.checks.verify.verification import VerifyResult, put_to_test
 
 __all__ = [
     "LAYOUTS",
+    "Cause",
     "Finding",
     "Judgement",
     "Model",

@@ -29,10 +29,14 @@ KINDS = (
     "integer overflow",
     "changes its input",
     "non-deterministic",
+    "kept from an earlier call",
+    "overwritten by a later call",
 )
 """What a finding can be."""
 OVERFLOW = "integer overflow"
 """The kind that is a rule of a dtype: said once, and apart from the others."""
+IN_TURNS = KINDS[-2:]
+"""Those that only cases in turns can show."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,22 @@ def examined(
     model: Model, case: Case, outcome: Outcome, arrays: tuple[Array, Array] | None = None
 ) -> Examined:
     """Judge what the target gave for one case, whose arrays are drawn where they are not given."""
-    if outcome.kind == "rejected":
+    # To refuse what it need not take is no fault, in whatever words.
+    refused = outcome.kind == "crash" and not outcome.died
+    if outcome.kind == "rejected" or (refused and case.mixed):
         return Examined(skipped=outcome.detail, outcome=outcome)
+    if refused and case.holds_nan:
+        return Examined(skipped=f"refuses NaN and infinities: {outcome.detail}", outcome=outcome)
     if outcome.output is None:
         return Examined(Finding(outcome.kind, outcome.detail, case), outcome=outcome)
+    if case.holds_nan and outcome.output.dtype.kind in "biu":
+        return Examined(skipped="NaN and infinities: it gives integers, which hold none")
     image, filters = arrays or case.arrays(*model.layouts)
     try:
         convention = model.convention(case)
         first = judge(image, filters, outcome.output, convention)
+        if not first.passed and case.in_turns and _kept(model, case, image, filters, outcome):
+            return Examined(Finding(IN_TURNS[0], KEPT, case), outcome=outcome)
         kind, detail = _kind(first, image, filters, outcome, convention)
     except ConvcheckError as error:
         return Examined(skipped=f"not expressible: {error.what}", outcome=outcome)
@@ -93,6 +105,20 @@ def examined(
     if first.note is not None and outcome.output.dtype.kind in "iu":
         way = overflow(image, filters, outcome.output, convention)
     return Examined(note=note, outcome=outcome, overflow=way)
+
+
+KEPT = "it computes with the image or the filters of an earlier call of the same shapes"
+
+
+def _kept(model: Model, case: Case, image: Array, filters: Array, outcome: Outcome) -> bool:
+    """Whether a wrong output is right with the image or the filters of the call before."""
+    if outcome.output is None:
+        return False
+    before = case.other.arrays(*model.layouts)
+    return any(
+        judge(x, w, outcome.output, model.convention(case)).passed
+        for x, w in ((image, before[1]), (before[0], filters), before)
+    )
 
 
 def _kind(
@@ -115,6 +141,9 @@ def _kind(
             return OVERFLOW, rule
         more = "; a second call with the same arrays gave something else"
         return first.kind, first.detail + (more if outcome.again is not None else "")
+    if outcome.overwritten:
+        detail = "a later call overwrites the result: other numbers of the same shapes changed it"
+        return IN_TURNS[1], detail
     if outcome.changed_input:
         return "changes its input", "an input array was written to"
     return "pass", ""

@@ -37,6 +37,8 @@ TELLING = 1500
 LARGEST = 20_000
 """Multiplications of a case that is searched through: a smaller one fits too many conventions,
 and a larger one takes too long where nothing fits."""
+SHAPES = 6
+"""Outputs whose shapes, and most of whose elements, tell a rule of padding."""
 AFTER = ("scale", "bias", "activation", "arithmetic", "storage")
 """What is done to the sums."""
 BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
@@ -62,8 +64,14 @@ BORDERS: tuple[tuple[str, Callable[[Array], Any]], ...] = (
         for n in (4, 8, 16)
     ),
     *((f"the output channels from {n} on", lambda m, n=n: m[:, :n].any()) for n in (32, 16, 8, 4)),
+    *((f"the columns from {n} on", lambda m, n=n: m[..., :n].any()) for n in (128, 64, 32, 16)),
+    *((f"the rows from {n} on", lambda m, n=n: m[:, :, :n].any()) for n in (128, 64, 32, 16)),
 )
 """Places, each with what tells that some mistake lies outside of it."""
+SAMPLES = tuple(
+    (words.replace("column", "sample"), outside) for words, outside in BORDERS if "row" not in words
+)
+"""The same over one axis, which is handed to them as a row."""
 
 
 def explained(
@@ -74,15 +82,21 @@ def explained(
     The cases are those of the campaign: one made as small as it fails fits too many conventions.
     The usual mistakes are tried first, then all that there is is searched for ``patience`` seconds.
     """
-    plain = [(case, output) for case, output in evidence if case.values != "zeros"]
+    plain = [(case, output) for case, output in evidence if case.values not in ("zeros", "nan")]
     if not plain:
         return None
-    said = _first(_rules(model), plain) or _mistaken(model, plain)
+    said = _first(_rules(model), plain) or _mistaken(model, plain) or _simple(model, plain)
     if said is not None:
         return said
     place = _place(model, plain)
     if place is not None:
         return f"all that is wrong lies in {place}"
+    if len(plain) >= SHAPES:
+        # No other rule gives all of these shapes by chance, whatever else is wrong.
+        for words, other in _rules(model):
+            place = _place(other, plain)
+            if place is not None:
+                return f"{words}, and all else that is wrong lies in {place}"
     searched = [pair for pair in plain if TELLING <= pair[0].size <= LARGEST]
     searched = [pair for pair in searched if _wide(model, *pair)]
     searched.sort(key=lambda pair: _told_by(pair[0]))
@@ -97,7 +111,8 @@ def _told_by(case: Case) -> tuple[bool, int, bool, int]:
 def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
     """Where every mistake lies, if that is one place, and elements outside of it are right."""
     masks: list[Array] = []
-    if model.base.rank != 2:
+    rank = model.base.rank
+    if rank > 2:
         return None
     for case, output in evidence:
         image, filters = case.arrays(*model.layouts)
@@ -108,8 +123,9 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
             return None
         if mask is None:
             return None
-        masks.append(to_axes(mask, convention.output_layout, "NC" + convention.spatial))
-    for words, outside in BORDERS:
+        mask = to_axes(mask, convention.output_layout, "NC" + convention.spatial)
+        masks.append(mask if rank == 2 else mask[:, :, None])
+    for words, outside in BORDERS if rank == 2 else SAMPLES:
         # In a small output a place may be all there is: half of them must have something else.
         larger = sum(bool(outside(np.ones_like(mask))) for mask in masks)
         if 2 * larger > len(masks) and not any(outside(mask) for mask in masks):
@@ -153,6 +169,33 @@ def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
         if not left:
             return None
     return next(iter(left.values())) if left else None
+
+
+def _simple(model: Model, evidence: Sequence[Evidence]) -> str | None:
+    """A number that is added, or a factor, in every one of these outputs."""
+    added, factors = [], []
+    for case, output in evidence:
+        try:
+            right = np.asarray(convolve(*case.arrays(*model.layouts), model.convention(case)))
+        except ConvcheckError:
+            return None
+        if right.shape != output.shape:
+            return None
+        with np.errstate(all="ignore"):
+            added.append(float(np.median(output - right)))
+            if np.any(right):
+                factors.append(float(np.median(output[right != 0] / right[right != 0])))
+    if factors and model.base.bias is None and model.base.scale == 1:
+        bias, factor = (float(f"{np.median(numbers):.5g}") for numbers in (added, factors))
+        for words, change in (
+            (f"it adds {bias:g}", {"bias": bias}),
+            (f"it multiplies by {factor:g}", {"scale": factor}),
+        ):
+            value = next(iter(change.values()))
+            changed = replace(model, expect={**model.expect, **change})
+            if np.isfinite(value) and value and all(_gives(changed, *p) for p in evidence):
+                return words
+    return None
 
 
 def _gives(model: Model, case: Case, output: Array) -> bool:

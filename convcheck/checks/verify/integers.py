@@ -16,13 +16,15 @@ from convcheck.engine import convolve, finish, operands, pad, spread
 from convcheck.errors import ConvcheckError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Array = NDArray[Any]
 
 OR = ", or "
 LARGEST = 1 << 27
 """Products that are looked at one by one."""
+WHOLE = 1 << 31
+"""The largest of the floats that are taken for integers."""
 
 
 def overflowing(image: Array, filters: Array, output: Array, convention: Convention) -> str | None:
@@ -30,15 +32,27 @@ def overflowing(image: Array, filters: Array, output: Array, convention: Convent
 
     Of several that give the same here all are said, joined by ``OR``.
     """
-    if image.dtype.kind not in "iu" or filters.dtype.kind not in "iu" or output.dtype.kind == "c":
+    if output.dtype.kind == "c" or not np.isfinite(output).all() or convention.storage is not None:
         return None
-    if convention.storage is not None or not np.isfinite(output).all():
+    dtypes = [a.dtype for a in (image, filters) if a.dtype.kind in "iu"]
+    x, w = _whole(image), _whole(filters)
+    if not dtypes or x is None or w is None:
         return None
     try:
-        rules = [*_rules(image, filters, convention)]
+        rules = [*_rules(x, w, dtypes, convention)]
     except ConvcheckError:
         return None
     return OR.join(said for said, values in rules if np.array_equal(values, output)) or None
+
+
+def _whole(array: Array) -> Array | None:
+    """An array's numbers as integers; None where they are not whole."""
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind != "f" or not np.all(np.abs(array.astype(np.float64)) <= WHOLE):
+        return None
+    whole = array.astype(np.int64)
+    return whole if np.array_equal(whole, array) else None
 
 
 def merged(rules: Mapping[str, int]) -> dict[str, int]:
@@ -52,24 +66,32 @@ def merged(rules: Mapping[str, int]) -> dict[str, int]:
     return counts
 
 
-def _rules(image: Array, filters: Array, convention: Convention) -> Iterator[tuple[str, Array]]:
-    # As wide as the image at least: what is narrower would have lost the image itself.
-    least = image.dtype.itemsize
+def _rules(
+    image: Array, filters: Array, dtypes: Sequence[np.dtype[Any]], convention: Convention
+) -> Iterator[tuple[str, Array]]:
+    """The rules, each with what it gives; ``dtypes`` are those of the operands that are integers.
+
+    Sums may be kept in any signed dtype, in an unsigned one only where an operand is unsigned.
+    """
+    # As wide as the operands at least: what is narrower would have lost their own numbers.
+    least = max(dtype.itemsize for dtype in dtypes)
+    kinds = {"i", *(dtype.kind for dtype in dtypes)}
     exact = convolve(image, filters, convention)
     for name, how in product(INTEGERS, OVERFLOWS):
-        if np.dtype(name).kind != image.dtype.kind:
+        if np.dtype(name).kind not in kinds or np.dtype(name).itemsize < least:
             continue
         limits = np.iinfo(name)
-        held = limits.min <= exact.min() and exact.max() <= limits.max
-        if not held and np.dtype(name).itemsize >= least:
+        if not (limits.min <= exact.min() and exact.max() <= limits.max):
             stored = Storage(name, overflow=how)
             yield (
                 f"sums {how} at {name}",
                 convolve(image, filters, convention.replace(storage=stored)),
             )
-    dtype = np.result_type(image, filters)
-    if dtype.itemsize < np.dtype(np.int64).itemsize and exact.size * prod(filters.shape) < LARGEST:
-        yield f"each product wraps at {dtype}", _products(image, filters, convention, dtype)
+    if exact.size * prod(filters.shape) >= LARGEST:
+        return
+    for dtype in dict.fromkeys([np.result_type(*dtypes), *dtypes]):
+        if dtype.itemsize < np.dtype(np.int64).itemsize:
+            yield f"each product wraps at {dtype}", _products(image, filters, convention, dtype)
 
 
 def _products(image: Array, filters: Array, c: Convention, dtype: np.dtype[Any]) -> Array:

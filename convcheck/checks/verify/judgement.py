@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ FEW = 8
 """So few elements do not show how far off an FFT leaves them all."""
 ALIKE = 64.0
 """How many times further off than any other an element may be that an FFT made with them."""
+
+WORD = 4
+"""Bytes of the narrowest integer that sums of narrower ones are kept in; what is more is lost."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def judge(image: Array, filters: Array, output: Array, convention: Convention) -
 
     A convention in exact arithmetic is meant in the coarsest of the three dtypes. Beyond what
     :func:`convcheck.check.check` allows it are right: integers that wrap or saturate in the image's
-    dtype, what is not finite because its dtype holds nothing so large, numbers that a processor
-    flushes to zero, and elements that are no further off than an FFT leaves all the others.
+    dtype, in that of a product or in one of 32 bits and more, what is not finite because its dtype
+    holds nothing so large, numbers that a processor flushes to zero, and elements that are no
+    further off than an FFT leaves all the others.
 
     Raises:
         InputError: arrays that the convention does not fit.
@@ -66,22 +70,33 @@ def judge(image: Array, filters: Array, output: Array, convention: Convention) -
     if output.shape != expected:
         given = f"gave {shape_text(output.shape)}, expected {shape_text(expected)}"
         return Judgement("wrong shape", given)
+    if image.dtype.kind in "fc" and not np.isfinite(image).all():
+        return _not_finite(image, filters, output, convention)
     if output.dtype.kind in "biu" and convention.arithmetic == "exact":
         return _integers(image, filters, output, convention)
     return _floats(image, filters, output, convention)
 
 
 def _integers(image: Array, filters: Array, output: Array, convention: Convention) -> Judgement:
-    """Integers are exact; in a dtype as narrow as the image's, sums may wrap or saturate."""
+    """Integers are exact; sums may wrap or saturate in the dtype that is given for such arrays."""
     seen = check(image, filters, output, convention)
     name = output.dtype.name
-    if not seen.matches and output.dtype == image.dtype and name in INTEGERS:
+    usual = output.dtype in (image.dtype, np.result_type(image, filters))
+    if not seen.matches and (usual or output.dtype.itemsize >= WORD) and name in INTEGERS:
         for how in OVERFLOWS:
             stored = convention.replace(storage=Storage(name, overflow=how))
             other = check(image, filters, output, stored)
             if other.matches:
-                note = f"{how}s at {name} for {image.dtype} input"
+                given = image.dtype.name
+                given += "" if filters.dtype == image.dtype else f" and {filters.dtype}"
+                note = f"{how}s at {name} for {given} input"
                 return Judgement("pass", comparison=other.comparison, wrong=other.wrong, note=note)
+        exact = np.asarray(convolve(image, filters, convention))
+        beyond = np.abs(exact.astype(np.float64)) >= 2.0**31
+        if beyond.all() and output.dtype.itemsize < WORD:
+            # What a float of that size becomes in so narrow an integer no language says.
+            note = f"gives {name} where no result fits into 32 bits, for {image.dtype} input"
+            return Judgement("pass", wrong=np.zeros(output.shape, bool), note=note)
     return _judgement(seen.comparison, seen.wrong)
 
 
@@ -112,6 +127,44 @@ def _floats(image: Array, filters: Array, output: Array, convention: Convention)
         return Judgement("not finite", detail, wrong=wrong)
     bound = np.where(doubted, bound, np.maximum(bound, off))
     return _judgement(compare_outputs(wide, expected, bound, sums), wrong, note)
+
+
+def _not_finite(image: Array, filters: Array, output: Array, convention: Convention) -> Judgement:
+    """NaN and infinities come out wherever a window meets one; all else is as without them.
+
+    That they come out elsewhere too is no mistake within one image of a batch: an FFT, a tile of
+    Winograd's algorithm and a mask of zeros spread them. No sum leads to another image's output.
+    """
+    lost = ~np.isfinite(image)
+    calm = np.where(lost, 0, image)
+    plain = convention.replace(activation=None, storage=None, arithmetic="exact")
+    # The windows that meet one are those whose sums follow what stands in its place.
+    others = np.random.default_rng(0).integers(1 << 20, 1 << 30, image.shape)
+    instead = np.where(lost, others, image).astype(np.result_type(image, np.float64))
+    met = convolve(instead, filters, plain) != convolve(calm.astype(instead.dtype), filters, plain)
+    finite = np.isfinite(output)
+    kept = met & finite
+    if kept.any() and convention.activation is None:
+        detail = (
+            f"{np.count_nonzero(kept)} of the {np.count_nonzero(met)} elements whose window meets "
+            "a NaN or an infinity are finite"
+        )
+        return Judgement("wrong values", detail, wrong=kept)
+    spread = ~met & ~finite
+    if "N" in convention.image_layout and "N" in convention.output_layout:
+        meets = np.moveaxis(met, convention.output_layout.index("N"), 0)
+        beyond = np.moveaxis(spread, convention.output_layout.index("N"), 0)
+        crossed = sum(int(o.sum()) for m, o in zip(meets, beyond, strict=True) if not m.any())
+        if crossed:
+            detail = f"{crossed} elements are NaN or infinite in images of the batch that hold none"
+            return Judgement("not finite", detail, wrong=spread)
+    with np.errstate(over="ignore"):
+        right = np.asarray(convolve(calm, filters, convention)).astype(output.dtype)
+    seen = judge(calm, filters, np.where(met | spread, right, output), convention)
+    if not seen.passed or not spread.any():
+        return seen
+    where = "to all of its output" if not finite.any() else "beyond the windows that meet it"
+    return replace(seen, note=f"one NaN spreads {where}")
 
 
 def _judgement(seen: Comparison, wrong: Array | None, note: str | None = None) -> Judgement:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.campaign import SAME
 from convcheck.checks.verify.examination import Finding, examine
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
 from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
     from convcheck.checks.verify.model import Model, Runner
@@ -43,8 +44,13 @@ class Smallest:
     expected: Array | None = field(repr=False)
 
 
-def minimise(runner: Runner, model: Model, finding: Finding) -> Finding:
-    """Smaller and plainer cases for as long as they still fail in the same way."""
+def minimise(
+    runner: Runner,
+    model: Model,
+    finding: Finding,
+    within: Callable[[Case], bool] = lambda _: True,
+) -> Finding:
+    """Smaller and plainer cases while they fail in the same way and stay ``within`` a cause."""
     best, calls, slow = finding, 0, 0
     tried = {finding.case}
     improved = True
@@ -52,7 +58,9 @@ def minimise(runner: Runner, model: Model, finding: Finding) -> Finding:
         improved = False
         for smaller in _smaller(best.case):
             case = model.project(smaller)
-            if case in tried or not case.fits or _weight(case) >= _weight(best.case):
+            if case in tried or not case.fits or weight(case) >= weight(best.case):
+                continue
+            if not within(case):
                 continue
             if calls >= CALLS or slow >= SLOW_CALLS:
                 return best
@@ -93,9 +101,11 @@ def passes_alone(runner: Runner, model: Model, finding: Finding) -> bool:
     return examine(runner, model, finding.case).finding is None
 
 
-def _weight(case: Case) -> tuple[int, int]:
+def weight(case: Case) -> tuple[int, int]:
+    """How far a case is from the plainest and smallest."""
     plain = sum(getattr(case, p) != (0 if p == "padding" else 1) for p in PARAMETERS)
     plain += (case.order != "C") + (case.values != "ints") + (case.dtype != "float32")
+    plain += case.mixed
     return (plain, case.size)
 
 
@@ -115,7 +125,8 @@ def _changes(case: Case) -> Iterator[dict[str, Any]]:
                     banks = {"channels": case.channels, "filters": case.filters}
                     changes |= {key: size // value * fewer for key, size in banks.items()}
                 yield changes
-    for key, plain in (("order", "C"), ("values", "ints"), ("dtype", "float32")):
+    plainest = {"order": "C", "values": "ints", "filters_dtype": SAME, "dtype": "float32"}
+    for key, plain in plainest.items():
         if getattr(case, key) != plain:
             yield {key: plain}
     sizes = ("height", "width", "depth", "kernel_height", "kernel_width", "kernel_depth")

@@ -29,7 +29,14 @@ def mistakes(c: Convention, image: Array, filters: Array, output: Array) -> Iter
         InputError: arrays that the convention does not fit.
     """
     told = {c}
-    for some in (_reversed(c), _left_out(c), _one_sided(c), _phases(c), _stored(c, output)):
+    for some in (
+        _reversed(c),
+        _left_out(c),
+        _one_sided(c),
+        _phases(c),
+        _close(c, image, filters),
+        _stored(c, output),
+    ):
         for what, other in some:
             if other not in told:
                 told.add(other)
@@ -76,6 +83,27 @@ def _phases(c: Convention) -> Iterator[Said]:
         moved = [(a - n, b + n) for n, (a, b) in zip(steps, c.padding, strict=True)]
         samples = "a sample" if later == 1 else f"{later} samples"
         yield f"its first window begins {samples} too late", c.replace(padding=moved)
+
+
+def _close(c: Convention, image: Array, filters: Array) -> Iterator[Said]:
+    """Windows one sample apart, and as many as there should be with the stride."""
+    sizes, taps = (
+        [a.shape[layout.index(axis)] for axis in c.spatial]
+        for a, layout in ((image, c.image_layout), (filters, c.filter_layout))
+    )
+    if set(c.input_dilation) != {1} or set(c.stride) == {1}:
+        return
+    every = range(c.rank)
+    for axes in (tuple(every), *((axis,) for axis in every)):
+        stride, padding = list(c.stride), list(c.padding)
+        for axis in axes:
+            before, after = padding[axis]
+            last = sizes[axis] + before + after - c.dilation[axis] * (taps[axis] - 1) - 1
+            padding[axis] = (before, after - last + last // stride[axis])
+            stride[axis] = 1
+        names = " and ".join(axis_name(c.spatial[axis], c.rank) for axis in axes)
+        said = f"its windows are one sample apart along {names}"
+        yield said, c.replace(stride=stride, padding=padding)
 
 
 def _stored(c: Convention, output: Array) -> Iterator[Said]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convcheck.campaign import SAME
 from convcheck.checks.verify.domain import Limit, within
 from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
 from convcheck.errors import InputError
@@ -242,6 +243,10 @@ class Model:
         fitted = case.projected(*self.layouts, self.parameters)
         if fitted.dtype not in self.dtypes:
             fitted = replace(fitted, dtype=self.dtypes[0])
+        if fitted.mixed and not {case.dtype, case.filters_dtype} <= set(self.dtypes):
+            fitted = replace(fitted, filters_dtype=SAME)
+        if fitted.values == "nan" and not fitted.holds_nan:
+            fitted = replace(fitted, values="ints")
         fitted = within(fitted, self.domain)
         if self.depthwise:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])

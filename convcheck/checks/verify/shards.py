@@ -7,10 +7,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
+from statistics import median
 from typing import TYPE_CHECKING
 
 from convcheck import pool
-from convcheck.checks.verify.examination import examine
+from convcheck.checks.verify.examination import Examined, examine
 from convcheck.checks.verify.tally import Seen, Tally
 from convcheck.errors import InputError
 from convcheck.worker import Worker
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.target import Target
 
+TOO_LARGE = "too large for a target that is so slow"
 LEAST, MOST = 25, 500
 """Cases of a shard, which costs a start of the target: few at first, so that something is soon
 known, and twice as many in every round after that."""
+SLOW, ALLOWED = 0.5, 4.0
+"""Seconds beyond which a case is a slow one, and those that all slow ones together may take."""
+TELLING = 5
+"""The largest cases so far, which say how long a larger one takes."""
 TRIES = 3
 """Calls of which one must be answered on a worker as it was here: a target may fail at random."""
 
@@ -42,12 +48,47 @@ class Team:
     folder: str
 
 
-def here(runner: Runner, model: Model, cases: Iterable[Case]) -> Iterator[Seen]:
-    """Every case, one after the other."""
+def here(
+    runner: Runner, model: Model, cases: Iterable[Case], pace: Pace | None = None
+) -> Iterator[Seen]:
+    """Every case, one after the other; of the slow ones as many as there is time for.
+
+    ``pace`` is what is known of cases before these.
+    """
+    pace = pace or Pace()
     for drawn in cases:
         case, begun = model.project(drawn), time.perf_counter()
+        if pace.slow(case):
+            yield Seen(case, Examined(skipped=TOO_LARGE), 0.0)
+            continue
         examined = examine(runner, model, case)
-        yield Seen(case, examined, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        if examined.outcome is not None and examined.outcome.output is not None:
+            pace.add(case, seconds)
+        yield Seen(case, examined, seconds)
+
+
+class Pace:
+    """How long a target takes, by the multiplications of a case."""
+
+    def __init__(self) -> None:
+        self._largest: list[tuple[int, float]] = []
+        self._seconds: list[float] = []
+        self._spent = 0.0
+
+    def slow(self, case: Case) -> bool:
+        """Whether a case would take too long, by the largest ones before it."""
+        if len(self._largest) < TELLING:
+            return False
+        call = median(self._seconds)  # which a start, a compiler or a file takes in any case
+        rate = median(max(0.0, seconds - call) / cost for cost, seconds in self._largest)
+        return rate * case.cost > max(SLOW, ALLOWED - self._spent)
+
+    def add(self, case: Case, seconds: float) -> None:
+        """Count a case that was answered."""
+        self._spent += seconds if seconds > SLOW else 0.0
+        self._seconds.append(seconds)
+        self._largest = sorted([*self._largest, (case.cost, seconds)])[-TELLING:]
 
 
 def spread(

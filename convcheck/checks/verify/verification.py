@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from convcheck.campaign import Case
-from convcheck.checks.verify.conditions import condition
-from convcheck.checks.verify.examination import KINDS, OVERFLOW, Finding
+from convcheck.checks.verify.causes import Cause, causes, evidence, told
+from convcheck.checks.verify.examination import OVERFLOW
 from convcheck.checks.verify.explaining import PATIENCE, explained
 from convcheck.checks.verify.integers import merged
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.minimising import ALONE, Smallest, minimise, passes_alone, shown
 from convcheck.checks.verify.probing import BUDGET, probe
 from convcheck.checks.verify.remarks import remarks
-from convcheck.checks.verify.shards import Team, here, spread
-from convcheck.checks.verify.tally import Tally
+from convcheck.checks.verify.shards import TOO_LARGE, Pace, Team, here, spread
+from convcheck.checks.verify.tally import Seen, Tally
 from convcheck.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from convcheck.checks.identify.nearest import Miss
+    from convcheck.checks.verify.examination import Finding
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.convention import Convention
 
@@ -52,7 +53,9 @@ class VerifyResult:
     when: str | None
     """When it is wrong, in words."""
     does: str | None
-    """What it does there instead, in words."""
+    """What it does there instead, in words; where there are several causes, what the first does."""
+    causes: tuple[Cause, ...]
+    """Why it fails; the failures that nothing explains are the last, without a condition."""
     smallest: Smallest | None
     notes: tuple[str, ...]
     interrupted: bool
@@ -118,23 +121,39 @@ def put_to_test(
     campaign = Tally(progress or (lambda _: None))
     learnt = Probe(None)
     smallest, does, interrupted = None, None, False
+    found: list[Cause] = []
+    pace = Pace()
     try:
         learnt = probe(runner, layout, expect or {}, budget)
         if learnt.model is not None:
             if team is None:
-                seen = here(runner, learnt.model, cases)
+                seen = here(runner, learnt.model, cases, pace)
             else:
                 seen = spread(team, learnt.model, learnt.control, cases, fail_fast=fail_fast)
             try:
                 campaign.take(seen, fail_fast=fail_fast)
-                _replaced(runner, learnt.model, campaign, more, fail_fast=fail_fast)
+                others = here(runner, learnt.model, more, pace)
+                _replaced(campaign, others, fail_fast=fail_fast)
             finally:
                 if beside:
                     campaign.add(learnt.findings)
+            found = causes(campaign)
             if campaign.findings:
-                does = explained(learnt.model, campaign.evidence, patience=patience)
                 campaign.findings.sort(key=lambda finding: finding.kind == OVERFLOW)
-                smallest = _smallest(runner, learnt.model, campaign.findings[0], smaller=smaller)
+                first = campaign.findings[0]
+                if len(found) > 1:
+                    given = (runner, learnt.model, found, campaign, patience)
+                    found = told(*given, smaller=smaller)
+                    does = found[0].does
+                else:
+                    does = explained(learnt.model, evidence(campaign), patience=patience)
+                # That of a cause is within its condition, and stays so.
+                known = found[0].smallest if found else None
+                if known is None:
+                    known = minimise(runner, learnt.model, first) if smaller else first
+                smallest = shown(runner, learnt.model, known)
+                if len(found) == 1:
+                    found = [replace(found[0], does=does, smallest=known)]
                 if smaller and passes_alone(runner, learnt.model, smallest.finding):
                     campaign.notes[ALONE] = None
             campaign.mixed()
@@ -153,8 +172,9 @@ def put_to_test(
         skipped=campaign.skipped,
         integers=merged(campaign.integers),
         findings=tuple(campaign.findings),
-        when=_when(campaign),
+        when="; ".join(cause.when for cause in found if cause.when is not None) or None,
         does=does,
+        causes=tuple(found),
         smallest=smallest,
         notes=(*learnt.notes, *campaign.notes),
         interrupted=interrupted,
@@ -162,24 +182,18 @@ def put_to_test(
     )
 
 
-def _replaced(
-    runner: Runner, model: Model, campaign: Tally, more: Iterable[Case], *, fail_fast: bool
-) -> None:
+def _replaced(campaign: Tally, others: Iterable[Seen], *, fail_fast: bool) -> None:
     """Other cases for those that the target refused, while most of what it is asked runs."""
-    wanted = campaign.skipped_count
+    wanted = campaign.skipped_count - campaign.skipped.get(TOO_LARGE, 0)
     ran = campaign.passed_count + campaign.failed_count
     if not wanted or ran < wanted or campaign.ending(fail_fast=fail_fast) is not None:
         return
-    for seen in here(runner, model, islice(more, 2 * wanted)):
+    for seen in islice(others, 2 * wanted):
         if seen.examined.skipped is None:
             campaign.take([seen], fail_fast=fail_fast)
             wanted -= 1
         if not wanted or campaign.ending(fail_fast=fail_fast) is not None:
             return
-
-
-def _smallest(runner: Runner, model: Model, finding: Finding, *, smaller: bool) -> Smallest:
-    return shown(runner, model, minimise(runner, model, finding) if smaller else finding)
 
 
 def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
@@ -191,29 +205,3 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
     plain = Case(seed=0, number=0, channels=channels, filters=2, height=8, width=8)
     known = model if learnt.assumed else model.found()
     return known.convention(model.project(plain))
-
-
-_VERBS = {
-    "crash": "it crashes",
-    "hang": "it hangs",
-    "wrong shape": "its output has the wrong shape",
-    "not finite": "its output is not finite",
-    "wrong values": "it is wrong",
-    "changes its input": "it changes its input",
-    "non-deterministic": "it is not deterministic",
-}
-
-
-def _when(campaign: Tally) -> str | None:
-    """When it fails; kinds that fail alike are one, others are said one by one."""
-    kinds = [kind for kind in KINDS if kind in campaign.failed and kind != OVERFLOW]
-    every = [case for kind in kinds for case in campaign.failed[kind]]
-    whole = condition(every, campaign.passed)
-    if len(kinds) > 1 and whole is not None:
-        return f"it fails {whole.sentence}"
-    said = []
-    for kind in kinds:
-        found = condition(campaign.failed[kind], campaign.passed)
-        if found is not None:
-            said.append(f"{_VERBS[kind]} {found.sentence}")
-    return "; ".join(said) or None

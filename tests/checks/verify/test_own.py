@@ -11,6 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from verified import put
 from zoo import conv
 
+from convcheck.checks.verify.integers import overflowing
+from convcheck.convention import Convention
 from convcheck.render.verify_words import name
 
 
@@ -111,6 +113,37 @@ def test_what_a_dtype_does_to_integers_is_said_once(function: Any, rule: str) ->
     assert {f.kind for f in result.findings} == {"integer overflow"}
     assert len(result.findings) < 6
     assert result.when is None
+
+
+@pytest.mark.parametrize(
+    ("image", "filters", "dtype", "rule"),
+    [
+        ("uint8", "float32", "uint8", "sums wrap at uint8"),  # floats that are whole
+        ("uint8", "int8", "int16", "sums wrap at int16"),
+        ("uint8", "int8", "int8", "sums wrap at int8"),
+        ("uint8", "uint8", "int16", "sums wrap at int16"),  # what adds up has a sign
+        ("int16", "int16", "uint8", None),  # which would lose the image itself
+        ("float32", "float32", "int16", None),
+    ],
+)
+def test_rules_are_those_of_either_operand(
+    image: str, filters: str, dtype: str, rule: str | None
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(90, 120, (1, 8, 6, 7)).astype(image)
+    w = rng.integers(90, 120, (2, 8, 3, 3)).astype(filters)
+    wrapped = conv(x.astype(np.int64), w.astype(np.int64)).astype(dtype).astype(np.int64)
+    convention = Convention("NCHW", "OIHW", "NCHW")
+    assert overflowing(x, w, wrapped, convention) == rule
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [("int8", -128), ("uint8", 128)])
+def test_products_wrap_at_the_dtype_of_either_operand(dtype: str, kept: int) -> None:
+    x, w = np.full((1, 1, 4, 4), 255, np.uint8), np.full((1, 1, 3, 3), -128, np.int8)
+    convention = Convention("NCHW", "OIHW", "NCHW")
+    y = np.full((1, 1, 2, 2), 9 * kept)
+    assert overflowing(x, w, y, convention) == f"each product wraps at {dtype}"
+    assert overflowing(x, w, y + 1, convention) is None
 
 
 @pytest.mark.slow

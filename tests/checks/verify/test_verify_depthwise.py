@@ -213,7 +213,7 @@ def second_half(x, w):
             (swapped, None, "there are more than 3 channels"),
             (interleaved, None, "more than one channel and a group has more than one filter"),
             (one_sided, None, "padding > 0"),
-            (shifted, None, "stride > 1"),
+            (shifted, None, "stride is 2"),
             (second_half, None, "there are several filters"),
         ],
     ),
