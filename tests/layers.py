@@ -42,6 +42,8 @@ CLOSE = {"bfloat16": 4e-2, "float16": 5e-3, "float32": 1e-4}
 """How far a result may be off, in parts of the results' rms."""
 TIES, OPEN = 0.02, 4
 """The part of integers that may be off by one, and so many in as many as a channel has elements."""
+FEW = 8
+"""Elements of a channel that tell numbers of its own."""
 AXES = {1: "W", 2: "HW", 3: "DHW"}
 IMAGENET = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
 CAFFE = np.array([103.939, 116.779, 123.68])
@@ -566,6 +568,10 @@ def _holds(case: Case, convention: Any) -> str:
     low = case.output.min(axis=others, keepdims=True)
     high = case.output.max(axis=others, keepdims=True)
     result = "right"
+    if isinstance(convention.scale, tuple):
+        # Of a channel that was cut off nearly throughout it is said that its numbers are rough.
+        kept = (case.output > case.output.min()) & (case.output < case.output.max())
+        low = np.where(kept.sum(axis=others, keepdims=True) < FEW, high, low)
     for seed in range(2):
         image = case.draw(np.random.default_rng([78, seed, case.number]))
         wanted, given = case.call(image), convcheck.convolve(image, case.filters, convention)

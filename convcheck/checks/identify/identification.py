@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.areas import is_large
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import BUDGET, Explored, explore, solved_again
 from convcheck.checks.identify.forms import noisy
@@ -22,9 +23,10 @@ from convcheck.checks.identify.refusals import no_output, no_reading, no_size
 from convcheck.checks.identify.whole import Held, hold
 from convcheck.checks.inputs import check_numbers, shape_text
 from convcheck.checks.sums import Problem
-from convcheck.convention.channels import read_output
+from convcheck.convention.channels import read_output, to_axes
 from convcheck.errors import ExitCode, InputError
 from convcheck.score import MARGIN, Score
+from convcheck.traits import telling
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
@@ -160,7 +162,7 @@ def identify(
         miss = miss_of(problem, explored, found)
         warnings = (*mute, *_too_few(explored))
     elif answer.verdict == "identified" and held is not None:
-        warnings = tuple(left_open(problem, held, explored.traits))
+        warnings = (*left_open(problem, held, explored.traits), *_roughly(problem, held, explored))
     if explored.left_out and answer.verdict != "identified":
         warnings += (f"the search ended early: {explored.left_out}",)
     candidates = answer.candidates
@@ -234,6 +236,28 @@ def _too_few(explored: Explored) -> Iterator[str]:
         yield (
             f"OUT has only {told} elements that were not cut off: with so few, the convention that "
             f"made it can be missed; an output with {TELLING} or more tells"
+        )
+
+
+ROUGHLY = 8
+"""Elements of an output channel with which its own numbers are known well."""
+
+
+def _roughly(problem: Problem, held: Held, explored: Explored) -> Iterator[str]:
+    """Which channels have numbers of their own, and hardly an element that was not cut off."""
+    c = held.convention
+    if not isinstance(c.scale, tuple) or is_large(problem) or explored.traits.is_complex:
+        return
+    y = to_axes(problem.output, c.output_layout, "NC" + c.spatial)
+    told = telling(y, explored.traits.limits).sum(axis=(0, *range(2, y.ndim)))
+    few = np.flatnonzero((told < ROUGHLY) & (told < y.size // y.shape[1])).tolist()
+    if few:
+        from convcheck.words.plain import listed
+
+        which = f"channel{'s' * (len(few) > 1)} {listed(list(map(str, few)))}"
+        yield (
+            f"of output {which} fewer than {ROUGHLY} elements were not cut off: what scale and "
+            "bias such a channel has is known roughly, or not at all"
         )
 
 

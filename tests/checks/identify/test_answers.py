@@ -10,6 +10,7 @@ from identified import found, made, normal, photo, whole
 from plain_convolution import rounded
 from scipy import ndimage, signal
 
+import convcheck
 from convcheck.convention import Convention
 
 FACTORS = [0.25, 1.75, -0.6, 3.0]
@@ -227,3 +228,17 @@ def test_complex_filters_that_scipy_conjugates() -> None:
     plain = signal.convolve(image, kernel, "valid")
     convention = found(image, kernel, plain)
     assert (convention.conjugate, convention.flip) == (False, ("H", "W"))
+
+
+def test_channels_that_were_cut_off_nearly_throughout_are_said() -> None:
+    """Their own numbers are a guess, which the data could not have told."""
+    image, filters = normal(3, 12, 13), normal(4, 3, 3, 3, seed=1)
+    sums = convcheck.convolve(image, filters, Convention())
+    top = np.sort(sums[2].ravel())[-3]
+    scales, biases = np.array([1.3, 0.7, 1.9, 0.4]), np.array([2.0, 1.0, 0.0, 0.5])
+    biases[2] = -1.9 * top
+    output = np.maximum(sums * scales[:, None, None] + biases[:, None, None], 0)
+    result = convcheck.identify(image, filters, output)
+    assert any("output channel 2 fewer than 8 elements" in warning for warning in result.warnings)
+    fine = np.maximum(sums * scales[:, None, None] + 2.0, 0)
+    assert not convcheck.identify(image, filters, fine).warnings
