@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import convcheck
@@ -423,6 +423,8 @@ PAIRS = st.one_of(*[st.tuples(one, one) for one in CONVENTIONS])
 SHAPES = st.lists(st.integers(0, 9), max_size=5)
 
 
+# The first draw builds the strategies of three ranks, which takes a while on a busy machine.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(PAIRS, SHAPES, SHAPES)
 def test_words_for_anything(
     pair: tuple[Convention, Convention], image_shape: list[int], filter_shape: list[int]

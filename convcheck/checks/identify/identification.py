@@ -269,7 +269,7 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
     """Of the best forms by the samples the one that is the cheapest by the whole output."""
     best: Held | None = None
     for form in explored.forms[:FULL]:
-        held = hold(problem, form, explored.traits)
+        held = multiplied(problem, hold(problem, form, explored.traits), explored.traits)
         if best is None or held.score.total < best.score.total:
             best = held
         if not held.wrong_count:
@@ -278,7 +278,6 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
         return None
     if best.convention.padding_value and best.convention.bias is not None:
         best = next(_as_offset(problem, best, explored), best)
-    best = multiplied(problem, best, explored.traits)
     if best.wrong_count and best.wrong is not None:
         wrong = read_output(best.wrong, best.convention)
         other = solved_again(problem, explored, best.form, wrong)
