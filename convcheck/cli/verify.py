@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convcheck.cli import shards
 from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
@@ -48,17 +49,6 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> Any
             expected = ", ".join(PARAMETERS)
             raise click.BadParameter(f"{name!r} is none of {expected}.", ctx=ctx, param=param)
     return names
-
-
-def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int]:
-    part, _, of = (value or "1/1").partition("/")
-    if not (part.isdecimal() and of.isdecimal() and len(part) < 10 and len(of) < 10) or not (
-        1 <= int(part) <= int(of)
-    ):
-        raise click.BadParameter(
-            f"{value!r} is no shard such as 1/4, the first of four.", ctx=ctx, param=param
-        )
-    return int(part), int(of)
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
@@ -143,7 +133,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="N",
     help="What the cases are drawn from.",
 )
-@click.option("--shard", metavar="I/N", callback=_part, help="Only each N-th case, from the I-th.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=shards.parsed,
+    help="Only each N-th case, from the I-th; 'auto': as the variables of Buildkite, GitLab, "
+    "CircleCI or a SLURM array say it.",
+)
 @click.option("--replay", metavar="ID", help="Only this case, as a report names it.")
 @click.option("--fail-fast", is_flag=True, help="End at the first failing case.")
 @click.option(
