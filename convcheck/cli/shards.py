@@ -42,11 +42,13 @@ SYSTEMS = (
 """Those that ``--shard auto`` knows. Of several the first counts that has more than one job."""
 
 
-def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard:
-    """The shard that was asked for, counted from 1; the whole where none was."""
+def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    """The shard that was asked for, counted from 1; None where none was."""
+    if value is None:
+        return None
     if value == "auto":
         return _of_environment(os.environ, ctx, param)
-    part, _, of = (value or "1/1").partition("/")
+    part, _, of = value.partition("/")
     if not (_is_count(part) and _is_count(of)) or not 1 <= int(part) <= int(of):
         raise click.BadParameter(
             f"{value!r} is no shard such as 1/4, the first of four, nor 'auto'.",

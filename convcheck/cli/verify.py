@@ -21,13 +21,13 @@ from convcheck.cli.base import (
     stderr_is_terminal,
     write_stderr,
 )
+from convcheck.cli.saved import save_smallest
 from convcheck.cli.work import team_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify import VerifyResult
     from convcheck.target import Target
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
@@ -166,7 +166,7 @@ def verify(
     expect: str | None,
     count: int,
     seed: int,
-    shard: tuple[int, int],
+    shard: tuple[int, int] | None,
     replay: str | None,
     fail_fast: bool,
     save: str | None,
@@ -185,25 +185,12 @@ def verify(
 
     Without --expect the claim is that it follows one convention everywhere.
     """
-    if (target is None) == (command is None):
-        raise click.UsageError("Name one target: TARGET, or --command 'PROGRAM ...'.")
-    if command is not None and (passes or call or arrays):
-        raise click.UsageError("--pass, --call and --arrays are for a TARGET, not for --command.")
-    if passes and call:
-        raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
-    from convcheck.target import CallableTarget, CommandTarget, parse_call
+    chosen = target_of(target, command, passes, call, arrays, timeout)
     from convcheck.worker import Worker
 
-    wanted = None if expect is None else _claim(expect)
-    chosen: Target
-    if command is not None:
-        chosen = CommandTarget(command, timeout)
-        chosen.words()
-    else:
-        if call is not None:
-            parse_call(call)
-        chosen = CallableTarget(str(target), arrays, passes, call)
+    wanted = None if expect is None else claimed(expect)
+    recorded, shard = shard is not None and replay is None, shard or (1, 1)
     alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
@@ -237,11 +224,12 @@ def verify(
                 beside=alone is None,
                 team=others,
                 progress=advance,
-                more=() if alone is not None else further(seed, count, shard=shard),
+                record=recorded,
+                more=None if alone is not None else further(seed, count),
             )
     finally:
         runner.close()
-    saved, warnings = _save(save, result, again)
+    saved, warnings = save_smallest(save, result, again)
 
     from convcheck.render.report import NOTHING, Campaign, Report
 
@@ -256,7 +244,9 @@ def verify(
         seed=seed,
         replay=shlex.join(again),
         saved=saved,
-        campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
+        campaign=Campaign(
+            total, shard, wanted, replay, shlex.join([*again, *same]), count, fail_fast
+        ),
     )
     return emit(report, output)
 
@@ -267,7 +257,34 @@ def _case(replay: str) -> Case:
     return parse_id(replay)
 
 
-def _claim(expect: str) -> dict[str, Any]:
+def target_of(
+    target: str | None,
+    command: str | None,
+    passes: tuple[str, ...] | None,
+    call: str | None,
+    arrays: str | None,
+    timeout: float,
+) -> Target:
+    """What the options name, if it is one thing."""
+    if (target is None) == (command is None):
+        raise click.UsageError("Name one target: TARGET, or --command 'PROGRAM ...'.")
+    if command is not None and (passes or call or arrays):
+        raise click.UsageError("--pass, --call and --arrays are for a TARGET, not for --command.")
+    if passes and call:
+        raise click.UsageError("--call says what is passed: leave --pass out.")
+    from convcheck.target import CallableTarget, CommandTarget, parse_call
+
+    if command is not None:
+        program = CommandTarget(command, timeout)
+        program.words()
+        return program
+    if call is not None:
+        parse_call(call)
+    return CallableTarget(str(target), arrays, passes, call)
+
+
+def claimed(expect: str) -> dict[str, Any]:
+    """The keys of a convention that ``--expect`` asks for."""
     from convcheck.checks.verify import claim
 
     return claim(expect)
@@ -309,45 +326,6 @@ def _announce(
         f"convcheck: about to run {target.name}: first a few small cases to learn what it does, "
         f"then {cases} (seed {seed}{part}), each within {timeout:g} s, in a process of its own\n"
     )
-
-
-def _save(
-    folder: str | None, result: VerifyResult, again: list[str]
-) -> tuple[str | None, tuple[str, ...]]:
-    """Write the smallest failing case; only where --save names the folder must that succeed."""
-    smallest = result.smallest
-    if smallest is None:
-        return None, ()
-    from pathlib import Path
-
-    from convcheck.errors import OutputError
-    from convcheck.writing import save
-
-    place = folder or _folder(smallest.finding.case, again)
-    named = {
-        "image": smallest.image,
-        "filters": smallest.filters,
-        "actual": smallest.actual,
-        "expected": smallest.expected,
-    }
-    try:
-        make_folder("--save", place)
-        for name, array in named.items():
-            if array is not None:
-                save(Path(place, f"{name}.npy"), array)
-    except OutputError as error:
-        if folder is not None:
-            raise
-        return None, (f"the failing case was not saved: {error.what}",)
-    return place, ()
-
-
-def _folder(case: Case, again: list[str]) -> str:
-    """A short name, always the same for a case of a target, and another for every other."""
-    from hashlib import sha256
-
-    digest = sha256(shlex.join([*again, "--replay", case.id]).encode()).hexdigest()
-    return f"convcheck-case-{case.seed}-{case.number}-{digest[:8]}"
 
 
 @contextmanager

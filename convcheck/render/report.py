@@ -64,6 +64,9 @@ class Campaign:
     """The id of the one case that was replayed."""
     again: str = ""
     """The command that runs the same cases."""
+    asked: int = 0
+    """How many all shards have."""
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True)

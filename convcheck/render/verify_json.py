@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convcheck._version import __version__
+from convcheck.checks.verify import stored
 from convcheck.render import verify_words as words
 from convcheck.render.report import SCHEMA_VERSION
 
@@ -22,7 +24,7 @@ def document(report: Report) -> dict[str, Any]:
     if campaign is None:
         raise AssertionError("a report of verify has a campaign")
     part, of = campaign.shard
-    return {
+    found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
         "verdict": result.verdict,
@@ -53,6 +55,15 @@ def document(report: Report) -> dict[str, Any]:
         "elapsed_s": round(result.elapsed, 6),
         "warnings": list(report.warnings),
     }
+    if result.record is not None and not result.interrupted:
+        found["merge"] = {
+            "version": __version__,
+            "command": report.replay,
+            "asked": campaign.asked,
+            "fail_fast": campaign.fail_fast,
+            **stored.to_json(result.record),
+        }
+    return found
 
 
 def _parameters(model: Model) -> dict[str, Any]:

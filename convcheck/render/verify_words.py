@@ -196,8 +196,7 @@ def nearest(result: VerifyResult) -> list[str]:
     if miss is None:
         return []
     said = describe(miss.convention, output="The nearest miss")
-    seen = miss.comparison
-    right = f"{seen.total - seen.mismatched} of the {seen.total} elements"
+    right = f"{miss.right} of the {miss.total} elements"
     correlated = f"correlation {size(miss.correlation)}"
     return [f"{said}. This is not an answer: it gives {right} ({correlated})."]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from convcheck import pool
 from convcheck.checks.verify.examination import Examined, examine
-from convcheck.checks.verify.tally import Seen, Tally
+from convcheck.checks.verify.tally import TOO_LARGE, Seen, Tally
 from convcheck.errors import InputError
 from convcheck.worker import Worker
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.target import Target
 
-TOO_LARGE = "too large for a target that is so slow"
 LEAST, MOST = 25, 500
 """Cases of a shard, which costs a start of the target: few at first, so that something is soon
 known, and twice as many in every round after that."""
