@@ -24,9 +24,9 @@ VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros", "nan")
 SPATIAL = "DHW"
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
-LARGEST = 1 << 30
+LARGEST = 1 << 32
 """Multiplications of the largest case that an id may ask for; no case that is drawn has more."""
-WIDEST = 1 << 22
+WIDEST = 1 << 24
 """Likewise the numbers in an array of it."""
 LONG = 64
 """A longer side stays as it is over three axes too, where the other one is short."""
@@ -196,6 +196,14 @@ class Case:
         if changes.get("groups") == 1 or changes.get("channels") == 1:
             changes["groups"] = 1
         return made_to_fit(replace(self, **changes))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A case that is to be run as it is or not at all, and why no target can be called with it."""
+
+    case: Case
+    unfit: str | None = None
 
 
 def case(seed: int, number: int) -> Case:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from convcheck.checks.verify.merging import Merged, Shard
     from convcheck.worker import Worker
+    from convcheck.workload import Workload
 
 
 @click.command(
@@ -67,12 +68,14 @@ def merge(reports: tuple[str, ...], no_call: bool, save: str | None, **output: A
     shards = complete([shard(name, read_json("REPORT", name)) for name in reports])
     first = shards[0]
     options = _options(first)
-    merged = Merged(shards)
+    workload = _workload(first)
+    merged = Merged(shards, workload)
     with _runner(merged, options, no_call=no_call, verbose=output["verbose"]) as (runner, left):
         result = merged.result(runner)
     again = shlex.split(first.command)
     saved, warnings = save_smallest(save, result, again)
-    same = ["--seed", str(first.seed), "--cases", str(first.asked)]
+    same = [] if workload is None else ["--workload", workload.file]
+    same += ["--seed", str(first.seed), "--cases", str(first.asked)]
     expect = options["expect"]
     report = Report(
         command="verify",
@@ -80,7 +83,7 @@ def merge(reports: tuple[str, ...], no_call: bool, save: str | None, **output: A
         filters=NOTHING,
         result=result,
         exit_code=result.exit_code,
-        warnings=(*left, *warnings),
+        warnings=(*(() if workload is None else workload.warnings), *left, *warnings),
         seconds=perf_counter() - started,
         seed=first.seed,
         replay=first.command,
@@ -89,9 +92,28 @@ def merge(reports: tuple[str, ...], no_call: bool, save: str | None, **output: A
             cases=first.asked,
             expect=None if expect is None else claimed(expect),
             again=shlex.join([*again, *same]),
+            workload=workload,
         ),
     )
     return emit(report, output)
+
+
+def _workload(first: Shard) -> Workload | None:
+    """The list of problems that the reports name, if it is the same as it was."""
+    if first.workload is None:
+        return None
+    from convcheck.errors import InputError
+    from convcheck.workload import load
+
+    found = load(first.workload)
+    if found.digest != first.digest or len(found.problems) < first.asked:
+        raise InputError(
+            f"{first.workload} is another file than the reports are of",
+            got=f"sha256 {found.digest}",
+            expected=f"sha256 {first.digest}, as in {first.name}",
+            hint="merge where the workload is as it was for the shards",
+        )
+    return found
 
 
 def _options(first: Shard) -> dict[str, Any]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from convcheck.campaign import Case
     from convcheck.target import Target
+    from convcheck.workload import Workload
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 LAYOUTS = (
@@ -120,10 +121,15 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
 @click.option(
     *("--cases", "count"),
     type=click.IntRange(min=1),
-    default=300,
-    show_default=True,
+    show_default="300; of a workload all",
     metavar="N",
-    help="How many cases, from small to large.",
+    help="How many cases, from small to large; of a workload the first.",
+)
+@click.option(
+    "--workload",
+    metavar="FILE",
+    help="The cases are the convolutions of this list, as oneDNN's benchdnn writes them "
+    "(mb1ic64ih56oc64oh56kh3ph1nNAME, one a line), or of an ONNX model.",
 )
 @click.option(
     "--seed",
@@ -164,7 +170,8 @@ def verify(
     arrays: str | None,
     layout: str | None,
     expect: str | None,
-    count: int,
+    count: int | None,
+    workload: str | None,
     seed: int,
     shard: tuple[int, int] | None,
     replay: str | None,
@@ -190,6 +197,10 @@ def verify(
     from convcheck.worker import Worker
 
     wanted = None if expect is None else claimed(expect)
+    if workload is not None and replay is not None:
+        raise click.UsageError("--replay says the whole case: leave --workload out.")
+    listed = None if workload is None else _listed(workload)
+    count = _count(count, listed)
     recorded, shard = shard is not None and replay is None, shard or (1, 1)
     alone = None if replay is None else _case(replay)
     if alone is not None:
@@ -197,7 +208,8 @@ def verify(
     if save is not None:
         make_folder("--save", save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
-    same = ["--seed", str(seed), "--cases", str(count)]
+    same = [] if workload is None else ["--workload", workload]
+    same += ["--seed", str(seed), "--cases", str(count)]
     same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
     same = same if replay is None else ["--replay", replay]
     total = 1 if alone is not None else len(range(shard[0] - 1, count, shard[1]))
@@ -211,11 +223,12 @@ def verify(
         from convcheck.campaign import cases, further
         from convcheck.checks.verify import put_to_test, team
 
+        drawn = cases if listed is None else listed.cases
         here = os.getcwd()  # noqa: PTH109 - no import
         with team(chosen, timeout, jobs, dask, here) as others, _progress(total) as advance:
             result = put_to_test(
                 runner,
-                [alone] if alone is not None else cases(seed, count, shard=shard),
+                [alone] if alone is not None else drawn(seed, count, shard=shard),
                 target=chosen.name,
                 layout=layout,
                 expect=wanted,
@@ -225,7 +238,7 @@ def verify(
                 team=others,
                 progress=advance,
                 record=recorded,
-                more=None if alone is not None else further(seed, count),
+                more=None if alone is not None or listed is not None else further(seed, count),
             )
     finally:
         runner.close()
@@ -239,13 +252,14 @@ def verify(
         filters=NOTHING,
         result=result,
         exit_code=result.exit_code,
-        warnings=warnings,
+        warnings=(*(() if listed is None else listed.warnings), *warnings),
         seconds=perf_counter() - started,
         seed=seed,
         replay=shlex.join(again),
         saved=saved,
         campaign=Campaign(
-            total, shard, wanted, replay, shlex.join([*again, *same]), count, fail_fast
+            *(total, shard, wanted, replay, shlex.join([*again, *same]), count, fail_fast),
+            workload=listed,
         ),
     )
     return emit(report, output)
@@ -255,6 +269,20 @@ def _case(replay: str) -> Case:
     from convcheck.campaign import parse_id
 
     return parse_id(replay)
+
+
+def _listed(path: str) -> Workload:
+    from convcheck.workload import load
+
+    return load(path)
+
+
+def _count(asked: int | None, listed: Workload | None) -> int:
+    """How many cases there are."""
+    if listed is None:
+        return 300 if asked is None else asked
+    whole = len(listed.problems)
+    return whole if asked is None else min(asked, whole)
 
 
 def target_of(

@@ -55,12 +55,16 @@ def document(report: Report) -> dict[str, Any]:
         "elapsed_s": round(result.elapsed, 6),
         "warnings": list(report.warnings),
     }
+    workload = campaign.workload
+    if workload is not None:
+        found["workload"] = workload.file
     if result.record is not None and not result.interrupted:
         found["merge"] = {
             "version": __version__,
             "command": report.replay,
             "asked": campaign.asked,
             "fail_fast": campaign.fail_fast,
+            "workload": None if workload is None else workload.digest,
             **stored.to_json(result.record),
         }
     return found
@@ -77,7 +81,11 @@ def _parameters(model: Model) -> dict[str, Any]:
 
 
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
+    workload = report.campaign.workload if report.campaign else None
+    problem = None if workload is None else workload.problem(finding.case)
+    said = {} if problem is None else {"problem": {"name": problem.name, "line": problem.line}}
     return {
+        **said,
         "kind": finding.kind,
         "detail": finding.detail,
         "id": finding.case.id,

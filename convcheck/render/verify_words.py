@@ -166,9 +166,16 @@ def causes(report: Report, result: VerifyResult) -> list[str]:
         if cause.does is not None:
             lines.append(f"   There {cause.does}.")
         if cause.smallest is not None:
-            lines.append(f"   The smallest: {case_words(cause.smallest.case)}.")
+            lines.append(f"   The smallest: {named(report, cause.smallest.case)}.")
             lines.append(f"  {replay(report, cause.smallest)}")
     return lines
+
+
+def named(report: Report, case: Case) -> str:
+    """A case on one line, with the problem of the workload that it is."""
+    workload = report.campaign.workload if report.campaign else None
+    problem = None if workload is None else workload.problem(case)
+    return case_words(case) if problem is None else f"{problem.words}: {case_words(case)}"
 
 
 def replay(report: Report, finding: Finding) -> str:

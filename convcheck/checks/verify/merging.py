@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convcheck.checks.verify.conclusion import Nearest
     from convcheck.checks.verify.learning import Probe
     from convcheck.checks.verify.model import Model, Runner
+    from convcheck.workload import Workload
 
 MOST = 20
 """Shards that are missing, of which so many are named."""
@@ -42,6 +43,9 @@ class Shard:
     command: str
     """The command that the target is put to the test by, without its cases."""
     seed: int
+    workload: str | None
+    """The file of the problems that the cases are."""
+    digest: str | None
     asked: int
     fail_fast: bool
     target: str
@@ -96,10 +100,13 @@ def shard(name: str, document: Any) -> Shard:
                 "number of cases": stored["asked"],
                 "number of shards": of,
                 "--fail-fast": stored["fail_fast"],
+                "--workload": (head.get("workload"), stored["workload"]),
                 "convention that was learnt": (head["in_words"], learnt, nearest),
             },
             command=str(stored["command"]),
             seed=int(head["seed"]),
+            workload=head.get("workload"),
+            digest=stored["workload"],
             asked=int(stored["asked"]),
             fail_fast=bool(stored["fail_fast"]),
             target=str(head["target"]),
@@ -182,9 +189,10 @@ def _said(mapping: Mapping[str, Any]) -> str:
 class Merged:
     """The campaign that shards are the parts of, as far as the cases that ran say it."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, shards: Sequence[Shard], workload: Workload | None = None) -> None:
         """Count the cases of :func:`complete` shards, in the order of the whole."""
         self.shards = shards
+        self._draw = drawn_case if workload is None else workload.case
         self.campaign = Tally()
         first = shards[0]
         self.learnt, self.model = first.learnt, first.learnt.model
@@ -235,7 +243,7 @@ class Merged:
     def _take(self, model: Model, entry: Entry) -> bool:
         """Count a case, and say whether the campaign ends with it."""
         first = self.shards[0]
-        case = model.project(drawn_case(first.seed, entry.number))
+        case = model.project(self._draw(first.seed, entry.number))
         seen = entry.seen(case) if entry != Entry(entry.number) else Seen(case, Examined(), 0.0)
         self.campaign.starting += entry.restart
         self.campaign.take([seen], fail_fast=first.fail_fast)

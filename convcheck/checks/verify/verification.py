@@ -17,13 +17,13 @@ from convcheck.checks.verify.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from convcheck.campaign import Case
+    from convcheck.campaign import Case, Wanted
     from convcheck.checks.verify.model import Model, Runner
 
 
 def put_to_test(
     runner: Runner,
-    cases: Iterable[Case],
+    cases: Iterable[Case | Wanted],
     *,
     target: str = "the target",
     layout: str | None = None,
