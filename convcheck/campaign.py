@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from convcheck.particular import PARTICULAR
 from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Array = NDArray[Any]
 
@@ -25,14 +24,16 @@ VALUES = ("ints", "normal", "wide", "cancelling", "denormal", "zeros", "nan")
 SPATIAL = "DHW"
 GROWTH = 120
 """After about so many cases sizes reach their largest."""
-LARGEST = 1 << 30
+LARGEST = 1 << 32
 """Multiplications of the largest case that an id may ask for; no case that is drawn has more."""
-WIDEST = 1 << 22
+WIDEST = 1 << 24
 """Likewise the numbers in an array of it."""
 LONG = 64
 """A longer side stays as it is over three axes too, where the other one is short."""
 EVERY = 10
 """The last of so many cases is a particular one, in turn."""
+INSTEAD = 4
+"""Cases that are tried in place of one that is refused."""
 TURNS = 4
 """In one of so many the target is called with other numbers of the same shapes in between."""
 SAME = "same"
@@ -197,6 +198,14 @@ class Case:
         return made_to_fit(replace(self, **changes))
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A case that is to be run as it is or not at all, and why no target can be called with it."""
+
+    case: Case
+    unfit: str | None = None
+
+
 def case(seed: int, number: int) -> Case:
     """The case of a number: the larger the number, the larger it may be."""
     if number % EVERY == EVERY - 1:
@@ -238,10 +247,13 @@ def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -
             yield case(seed, number)
 
 
-def further(seed: int, count: int, *, shard: tuple[int, int] = (1, 1)) -> Iterator[Case]:
-    """Cases beyond those of a campaign, of a shard its own; there is no end to them."""
-    part, of = shard
-    return (case(seed, number) for number in itertools.count(count + part - 1, of))
+def further(seed: int, count: int) -> Callable[[int], Iterator[Case]]:
+    """What says the cases that may take the place of one that a campaign of so many asked in vain.
+
+    They are beyond those of the campaign, and follow from the number of that case alone, so that a
+    shard has them of its own cases.
+    """
+    return lambda number: (case(seed, turn * count + number) for turn in range(1, 1 + INSTEAD))
 
 
 def parse_id(text: str) -> Case:

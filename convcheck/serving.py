@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.campaign import SPATIAL, WIDEST, Case
+from convcheck.campaign import SPATIAL, Case
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
 from convcheck.refusals import refuses
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-MOST = 4 * WIDEST
+MOST = 1 << 24
 """Numbers beyond which an output is that of no case, and is not sent."""
 WRITES = ("assignment destination is read-only", "output array is read-only")
 """What numpy says to code that writes to a read-only array."""

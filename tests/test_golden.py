@@ -99,7 +99,7 @@ def reported(command: str) -> Report:
     arguments = COMMANDS[command]
     with (
         mock.patch(f"convcheck.cli.{arguments[0]}.emit", keep),
-        mock.patch("convcheck.cli.verify._save", return_value=("convcheck-case", ())),
+        mock.patch("convcheck.cli.verify.save_smallest", return_value=("convcheck-case", ())),
     ):
         code = cli.run(arguments)
     assert code in (0, 1)

@@ -16,6 +16,7 @@ from convcheck.cli.base import ExamplesGroup, check_inputs, shows, write_stderr
 from convcheck.cli.compare import compare
 from convcheck.cli.identify import identify
 from convcheck.cli.inspect import inspect
+from convcheck.cli.merge import merge
 from convcheck.cli.random import random
 from convcheck.cli.verify import verify
 from convcheck.errors import ConvcheckError, ExitCode
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ("what could a test with this data not see?", "convcheck audit img.npy w.npy"),
         ("what does this file hold?", "convcheck inspect model.safetensors"),
         ("is my own implementation right?", "convcheck verify package.module:conv"),
+        ("one report of verify's shards", "convcheck merge 1.json 2.json"),
     ],
 )
 @click.option(
@@ -64,6 +66,7 @@ cli.add_command(identify)
 cli.add_command(audit)
 cli.add_command(inspect)
 cli.add_command(verify)
+cli.add_command(merge)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

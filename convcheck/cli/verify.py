@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convcheck.cli import shards
 from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
@@ -20,14 +21,15 @@ from convcheck.cli.base import (
     stderr_is_terminal,
     write_stderr,
 )
+from convcheck.cli.saved import save_smallest
 from convcheck.cli.work import team_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from convcheck.campaign import Case
-    from convcheck.checks.verify import VerifyResult
     from convcheck.target import Target
+    from convcheck.workload import Workload
 
 KINDS = ("numpy", "torch", "jax", "tensorflow")
 LAYOUTS = (
@@ -48,17 +50,6 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> Any
             expected = ", ".join(PARAMETERS)
             raise click.BadParameter(f"{name!r} is none of {expected}.", ctx=ctx, param=param)
     return names
-
-
-def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int]:
-    part, _, of = (value or "1/1").partition("/")
-    if not (part.isdecimal() and of.isdecimal() and len(part) < 10 and len(of) < 10) or not (
-        1 <= int(part) <= int(of)
-    ):
-        raise click.BadParameter(
-            f"{value!r} is no shard such as 1/4, the first of four.", ctx=ctx, param=param
-        )
-    return int(part), int(of)
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
@@ -130,10 +121,15 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
 @click.option(
     *("--cases", "count"),
     type=click.IntRange(min=1),
-    default=300,
-    show_default=True,
+    show_default="300; of a workload all",
     metavar="N",
-    help="How many cases, from small to large.",
+    help="How many cases, from small to large; of a workload the first.",
+)
+@click.option(
+    "--workload",
+    metavar="FILE",
+    help="The cases are the convolutions of this list, as oneDNN's benchdnn writes them "
+    "(mb1ic64ih56oc64oh56kh3ph1nNAME, one a line), or of an ONNX model.",
 )
 @click.option(
     "--seed",
@@ -143,7 +139,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="N",
     help="What the cases are drawn from.",
 )
-@click.option("--shard", metavar="I/N", callback=_part, help="Only each N-th case, from the I-th.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=shards.parsed,
+    help="Only each N-th case, from the I-th; 'auto': as the variables of Buildkite, GitLab, "
+    "CircleCI or a SLURM array say it.",
+)
 @click.option("--replay", metavar="ID", help="Only this case, as a report names it.")
 @click.option("--fail-fast", is_flag=True, help="End at the first failing case.")
 @click.option(
@@ -168,9 +170,10 @@ def verify(
     arrays: str | None,
     layout: str | None,
     expect: str | None,
-    count: int,
+    count: int | None,
+    workload: str | None,
     seed: int,
-    shard: tuple[int, int],
+    shard: tuple[int, int] | None,
     replay: str | None,
     fail_fast: bool,
     save: str | None,
@@ -189,32 +192,24 @@ def verify(
 
     Without --expect the claim is that it follows one convention everywhere.
     """
-    if (target is None) == (command is None):
-        raise click.UsageError("Name one target: TARGET, or --command 'PROGRAM ...'.")
-    if command is not None and (passes or call or arrays):
-        raise click.UsageError("--pass, --call and --arrays are for a TARGET, not for --command.")
-    if passes and call:
-        raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
-    from convcheck.target import CallableTarget, CommandTarget, parse_call
+    chosen = target_of(target, command, passes, call, arrays, timeout)
     from convcheck.worker import Worker
 
-    wanted = None if expect is None else _claim(expect)
-    chosen: Target
-    if command is not None:
-        chosen = CommandTarget(command, timeout)
-        chosen.words()
-    else:
-        if call is not None:
-            parse_call(call)
-        chosen = CallableTarget(str(target), arrays, passes, call)
+    wanted = None if expect is None else claimed(expect)
+    if workload is not None and replay is not None:
+        raise click.UsageError("--replay says the whole case: leave --workload out.")
+    listed = None if workload is None else _listed(workload)
+    count = _count(count, listed)
+    recorded, shard = shard is not None and replay is None, shard or (1, 1)
     alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:
         make_folder("--save", save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
-    same = ["--seed", str(seed), "--cases", str(count)]
+    same = [] if workload is None else ["--workload", workload]
+    same += ["--seed", str(seed), "--cases", str(count)]
     same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
     same = same if replay is None else ["--replay", replay]
     total = 1 if alone is not None else len(range(shard[0] - 1, count, shard[1]))
@@ -228,11 +223,12 @@ def verify(
         from convcheck.campaign import cases, further
         from convcheck.checks.verify import put_to_test, team
 
+        drawn = cases if listed is None else listed.cases
         here = os.getcwd()  # noqa: PTH109 - no import
         with team(chosen, timeout, jobs, dask, here) as others, _progress(total) as advance:
             result = put_to_test(
                 runner,
-                [alone] if alone is not None else cases(seed, count, shard=shard),
+                [alone] if alone is not None else drawn(seed, count, shard=shard),
                 target=chosen.name,
                 layout=layout,
                 expect=wanted,
@@ -241,11 +237,12 @@ def verify(
                 beside=alone is None,
                 team=others,
                 progress=advance,
-                more=() if alone is not None else further(seed, count, shard=shard),
+                record=recorded,
+                more=None if alone is not None or listed is not None else further(seed, count),
             )
     finally:
         runner.close()
-    saved, warnings = _save(save, result, again)
+    saved, warnings = save_smallest(save, result, again)
 
     from convcheck.render.report import NOTHING, Campaign, Report
 
@@ -255,12 +252,15 @@ def verify(
         filters=NOTHING,
         result=result,
         exit_code=result.exit_code,
-        warnings=warnings,
+        warnings=(*(() if listed is None else listed.warnings), *warnings),
         seconds=perf_counter() - started,
         seed=seed,
         replay=shlex.join(again),
         saved=saved,
-        campaign=Campaign(total, shard, wanted, replay, shlex.join([*again, *same])),
+        campaign=Campaign(
+            *(total, shard, wanted, replay, shlex.join([*again, *same]), count, fail_fast),
+            workload=listed,
+        ),
     )
     return emit(report, output)
 
@@ -271,7 +271,48 @@ def _case(replay: str) -> Case:
     return parse_id(replay)
 
 
-def _claim(expect: str) -> dict[str, Any]:
+def _listed(path: str) -> Workload:
+    from convcheck.workload import load
+
+    return load(path)
+
+
+def _count(asked: int | None, listed: Workload | None) -> int:
+    """How many cases there are."""
+    if listed is None:
+        return 300 if asked is None else asked
+    whole = len(listed.problems)
+    return whole if asked is None else min(asked, whole)
+
+
+def target_of(
+    target: str | None,
+    command: str | None,
+    passes: tuple[str, ...] | None,
+    call: str | None,
+    arrays: str | None,
+    timeout: float,
+) -> Target:
+    """What the options name, if it is one thing."""
+    if (target is None) == (command is None):
+        raise click.UsageError("Name one target: TARGET, or --command 'PROGRAM ...'.")
+    if command is not None and (passes or call or arrays):
+        raise click.UsageError("--pass, --call and --arrays are for a TARGET, not for --command.")
+    if passes and call:
+        raise click.UsageError("--call says what is passed: leave --pass out.")
+    from convcheck.target import CallableTarget, CommandTarget, parse_call
+
+    if command is not None:
+        program = CommandTarget(command, timeout)
+        program.words()
+        return program
+    if call is not None:
+        parse_call(call)
+    return CallableTarget(str(target), arrays, passes, call)
+
+
+def claimed(expect: str) -> dict[str, Any]:
+    """The keys of a convention that ``--expect`` asks for."""
     from convcheck.checks.verify import claim
 
     return claim(expect)
@@ -313,45 +354,6 @@ def _announce(
         f"convcheck: about to run {target.name}: first a few small cases to learn what it does, "
         f"then {cases} (seed {seed}{part}), each within {timeout:g} s, in a process of its own\n"
     )
-
-
-def _save(
-    folder: str | None, result: VerifyResult, again: list[str]
-) -> tuple[str | None, tuple[str, ...]]:
-    """Write the smallest failing case; only where --save names the folder must that succeed."""
-    smallest = result.smallest
-    if smallest is None:
-        return None, ()
-    from pathlib import Path
-
-    from convcheck.errors import OutputError
-    from convcheck.writing import save
-
-    place = folder or _folder(smallest.finding.case, again)
-    named = {
-        "image": smallest.image,
-        "filters": smallest.filters,
-        "actual": smallest.actual,
-        "expected": smallest.expected,
-    }
-    try:
-        make_folder("--save", place)
-        for name, array in named.items():
-            if array is not None:
-                save(Path(place, f"{name}.npy"), array)
-    except OutputError as error:
-        if folder is not None:
-            raise
-        return None, (f"the failing case was not saved: {error.what}",)
-    return place, ()
-
-
-def _folder(case: Case, again: list[str]) -> str:
-    """A short name, always the same for a case of a target, and another for every other."""
-    from hashlib import sha256
-
-    digest = sha256(shlex.join([*again, "--replay", case.id]).encode()).hexdigest()
-    return f"convcheck-case-{case.seed}-{case.number}-{digest[:8]}"
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _verify(report: Report) -> Iterator[TestCase]:
         yield TestCase(f"{name}: {result.passed} cases pass{domain}", replay=replay)
     for finding in result.findings:
         outcome = "error" if finding.kind in {"crash", "hang"} else "failure"
-        case = f"{name}: {verify_words.case_words(finding.case)}"
+        case = f"{name}: {verify_words.named(report, finding.case)}"
         alone = verify_words.replay(report, finding)
         yield TestCase(case, outcome, finding.kind, finding.detail, finding.detail, alone)
     for reason, count in result.skipped.items():

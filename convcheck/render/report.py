@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convcheck.convention import Axis
     from convcheck.errors import ExitCode
     from convcheck.tensors import Tensor
+    from convcheck.workload import Workload
 
 SCHEMA_VERSION = SCHEMA
 OTHERS = ("identify", "audit", "verify", "inspect")
@@ -64,6 +65,11 @@ class Campaign:
     """The id of the one case that was replayed."""
     again: str = ""
     """The command that runs the same cases."""
+    asked: int = 0
+    """How many all shards have."""
+    fail_fast: bool = False
+    workload: Workload | None = None
+    """The list of problems that the cases are."""
 
 
 @dataclass(frozen=True)

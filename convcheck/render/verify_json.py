@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convcheck._version import __version__
+from convcheck.checks.verify import stored
 from convcheck.render import verify_words as words
 from convcheck.render.report import SCHEMA_VERSION
 
@@ -22,7 +24,7 @@ def document(report: Report) -> dict[str, Any]:
     if campaign is None:
         raise AssertionError("a report of verify has a campaign")
     part, of = campaign.shard
-    return {
+    found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "command": report.command,
         "verdict": result.verdict,
@@ -53,6 +55,19 @@ def document(report: Report) -> dict[str, Any]:
         "elapsed_s": round(result.elapsed, 6),
         "warnings": list(report.warnings),
     }
+    workload = campaign.workload
+    if workload is not None:
+        found["workload"] = workload.file
+    if result.record is not None and not result.interrupted:
+        found["merge"] = {
+            "version": __version__,
+            "command": report.replay,
+            "asked": campaign.asked,
+            "fail_fast": campaign.fail_fast,
+            "workload": None if workload is None else workload.digest,
+            **stored.to_json(result.record),
+        }
+    return found
 
 
 def _parameters(model: Model) -> dict[str, Any]:
@@ -66,7 +81,11 @@ def _parameters(model: Model) -> dict[str, Any]:
 
 
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
+    workload = report.campaign.workload if report.campaign else None
+    problem = None if workload is None else workload.problem(finding.case)
+    said = {} if problem is None else {"problem": {"name": problem.name, "line": problem.line}}
     return {
+        **said,
         "kind": finding.kind,
         "detail": finding.detail,
         "id": finding.case.id,

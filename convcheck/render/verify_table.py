@@ -58,7 +58,7 @@ def _findings(report: Report, result: VerifyResult) -> Iterator[str]:
     few = result.failed == shown
     yield "What failed:" if few else f"The first {shown} of {result.failed} failures:"
     for count, finding in enumerate(result.findings, 1):
-        yield f"{count}. {finding.kind}: {words.case_words(finding.case)}"
+        yield f"{count}. {finding.kind}: {words.named(report, finding.case)}"
         yield f"   {finding.detail}"
         yield f"  {words.replay(report, finding)}"
 
@@ -68,7 +68,7 @@ def _smallest(report: Report, result: VerifyResult) -> Iterator[str]:
     if smallest is None:
         return
     yield ""
-    yield f"The smallest case that fails so: {words.case_words(smallest.finding.case)}."
+    yield f"The smallest case that fails so: {words.named(report, smallest.finding.case)}."
     yield f"There: {smallest.finding.kind}: {smallest.finding.detail.rstrip('.')}."
     if report.saved is not None:
         arrays = {
@@ -89,4 +89,5 @@ def _cases(report: Report) -> Iterator[str]:
         return
     part, of = campaign.shard
     shard = "" if of == 1 else f", shard {part}/{of}"
-    yield f"Seed {report.seed}{shard}, {words.cases(campaign.cases)} asked for."
+    listed = "" if campaign.workload is None else f" of {path_text(campaign.workload.file)}"
+    yield f"Seed {report.seed}{shard}, {words.cases(campaign.cases)}{listed} asked for."

@@ -166,9 +166,16 @@ def causes(report: Report, result: VerifyResult) -> list[str]:
         if cause.does is not None:
             lines.append(f"   There {cause.does}.")
         if cause.smallest is not None:
-            lines.append(f"   The smallest: {case_words(cause.smallest.case)}.")
+            lines.append(f"   The smallest: {named(report, cause.smallest.case)}.")
             lines.append(f"  {replay(report, cause.smallest)}")
     return lines
+
+
+def named(report: Report, case: Case) -> str:
+    """A case on one line, with the problem of the workload that it is."""
+    workload = report.campaign.workload if report.campaign else None
+    problem = None if workload is None else workload.problem(case)
+    return case_words(case) if problem is None else f"{problem.words}: {case_words(case)}"
 
 
 def replay(report: Report, finding: Finding) -> str:
@@ -196,8 +203,7 @@ def nearest(result: VerifyResult) -> list[str]:
     if miss is None:
         return []
     said = describe(miss.convention, output="The nearest miss")
-    seen = miss.comparison
-    right = f"{seen.total - seen.mismatched} of the {seen.total} elements"
+    right = f"{miss.right} of the {miss.total} elements"
     correlated = f"correlation {size(miss.correlation)}"
     return [f"{said}. This is not an answer: it gives {right} ({correlated})."]
 

@@ -28,7 +28,10 @@ def environment(folder: Path) -> dict[str, str]:
     ("words", "offered"),
     [
         (["convcheck", "com"], ["compare"]),
-        (["convcheck", ""], ["audit", "compare", "identify", "inspect", "random", "verify"]),
+        (
+            ["convcheck", ""],
+            ["audit", "compare", "identify", "inspect", "merge", "random", "verify"],
+        ),
         (["convcheck", "compare", "--form"], ["--format"]),
         (["convcheck", "compare", "--format", "ju"], ["junit"]),
         (["convcheck", "compare", "--method", ""], ["auto", "direct", "fft"]),

@@ -10,7 +10,7 @@ from convcheck.campaign import cases as drawn_cases
 from convcheck.campaign import further
 from convcheck.checks.verify.model import LAYOUTS, Runner, claim
 from convcheck.checks.verify.shards import team
-from convcheck.checks.verify.verification import VerifyResult, put_to_test
+from convcheck.checks.verify.verification import put_to_test
 from convcheck.convention import Convention
 from convcheck.errors import InputError
 from convcheck.kinds import kind_of
@@ -20,6 +20,8 @@ from convcheck.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from convcheck.checks.verify.conclusion import VerifyResult
 
 
 def verify(

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Rule = Callable[[Axis], Pair]
 
+GEOMETRY = (
+    *("depth", "height", "width", "kernel_depth", "kernel_height", "kernel_width"),
+    *("batch", "channels", "filters", "groups", "stride", "dilation", "padding"),
+)
+"""What a problem says of a case."""
 WIDE = 1 << 20
 """Numbers in an array beyond which a batch is cut to one image, so that judging it stays small."""
 
@@ -238,6 +243,21 @@ class Model:
         """The call that puts a case to the target."""
         return Request(case, *self.layouts, self.parameters, repeat)
 
+    def unfit(self, wanted: Case, case: Case) -> str | None:
+        """Why the target cannot be called with what is wanted; None where the case is that."""
+        if wanted.rank != case.rank:
+            return f"over {_axes_words(wanted.rank)}: the target is called with {case.rank}"
+        for key in GEOMETRY:
+            asked, given = getattr(wanted, key), getattr(case, key)
+            if asked == given:
+                continue
+            own = () if self.transposed else self.convention(case).padding
+            if key == "padding" and set(own) == {(asked, asked)}:
+                continue  # the target pads so by itself
+            what = key.replace("_", " ")
+            return f"the target is not called with every {what}: with {given} in place of {asked}"
+        return None
+
     def project(self, case: Case) -> Case:
         """The nearest case that the target can be called with."""
         fitted = case.projected(*self.layouts, self.parameters)
@@ -258,6 +278,10 @@ class Model:
             if fitted.widest > WIDE:
                 fitted = replace(fitted, batch=1)
         return fitted
+
+
+def _axes_words(rank: int) -> str:
+    return "one spatial axis" if rank == 1 else f"{rank} spatial axes"
 
 
 def _order(learnt: tuple[int, ...] | None, channels: int) -> tuple[int, ...] | None:

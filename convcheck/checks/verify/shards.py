@@ -11,8 +11,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from convcheck import pool
+from convcheck.campaign import Wanted
 from convcheck.checks.verify.examination import Examined, examine
-from convcheck.checks.verify.tally import Seen, Tally
+from convcheck.checks.verify.tally import TOO_LARGE, Seen, Tally
 from convcheck.errors import InputError
 from convcheck.worker import Worker
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from convcheck.checks.verify.model import Model, Runner
     from convcheck.target import Target
 
-TOO_LARGE = "too large for a target that is so slow"
 LEAST, MOST = 25, 500
 """Cases of a shard, which costs a start of the target: few at first, so that something is soon
 known, and twice as many in every round after that."""
@@ -49,7 +49,7 @@ class Team:
 
 
 def here(
-    runner: Runner, model: Model, cases: Iterable[Case], pace: Pace | None = None
+    runner: Runner, model: Model, cases: Iterable[Case | Wanted], pace: Pace | None = None
 ) -> Iterator[Seen]:
     """Every case, one after the other; of the slow ones as many as there is time for.
 
@@ -57,7 +57,13 @@ def here(
     """
     pace = pace or Pace()
     for drawn in cases:
-        case, begun = model.project(drawn), time.perf_counter()
+        wanted = drawn.case if isinstance(drawn, Wanted) else drawn
+        case, begun = model.project(wanted), time.perf_counter()
+        if isinstance(drawn, Wanted):
+            unfit = drawn.unfit or model.unfit(wanted, case)
+            if unfit is not None:
+                yield Seen(case, Examined(skipped=unfit), 0.0)
+                continue
         if pace.slow(case):
             yield Seen(case, Examined(skipped=TOO_LARGE), 0.0)
             continue
@@ -92,7 +98,12 @@ class Pace:
 
 
 def spread(
-    team: Team, model: Model, control: Case | None, cases: Iterable[Case], *, fail_fast: bool
+    team: Team,
+    model: Model,
+    control: Case | None,
+    cases: Iterable[Case | Wanted],
+    *,
+    fail_fast: bool,
 ) -> Iterator[Seen]:
     """Every case, in the order in which they come, whoever has done them and when."""
     executor = team.workers.executor(team.workers.jobs, math.inf)
@@ -120,7 +131,7 @@ def team(
         yield Team(workers, target, timeout, folder)
 
 
-def _parts(cases: Iterable[Case], jobs: int) -> Iterator[list[Case]]:
+def _parts(cases: Iterable[Case | Wanted], jobs: int) -> Iterator[list[Case | Wanted]]:
     left = iter(cases)
     sizes = (min(LEAST << turn // jobs, MOST) for turn in count())
     while part := list(islice(left, next(sizes))):
@@ -129,7 +140,7 @@ def _parts(cases: Iterable[Case], jobs: int) -> Iterator[list[Case]]:
 
 def shard(
     index: int,
-    cases: Sequence[Case],
+    cases: Sequence[Case | Wanted],
     target: Target,
     timeout: float,
     folder: str,

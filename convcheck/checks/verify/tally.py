@@ -20,6 +20,7 @@ KEPT = 10
 """Findings that are reported in full."""
 REMEMBERED = 4000
 """Cases that are kept to tell failing ones from passing ones; memory stays flat beyond them."""
+TOO_LARGE = "too large for a target that is so slow"
 REASONS = 20
 """Different reasons for a skip that are told apart."""
 HANGS = 3
@@ -50,6 +51,8 @@ class Tally:
         self.findings: list[Finding] = []
         self.evidence: list[Evidence] = []
         self.skipped: dict[str, int] = {}
+        self.refused: list[int] = []
+        """The numbers of the cases that were skipped, but of those that would take too long."""
         self.notes: dict[str, None] = {}
         self.overflows: dict[str, dict[str, Case]] = {}
         self.integers: dict[str, int] = {}
@@ -99,6 +102,8 @@ class Tally:
             known = seen.skipped in self.skipped or len(self.skipped) < REASONS
             reason = seen.skipped if known else "other reasons"
             self.skipped[reason] = self.skipped.get(reason, 0) + 1
+            if seen.skipped != TOO_LARGE:
+                self.refused.append(case.number)
         elif seen.finding is not None:
             self._failed(seen.finding, seen)
         else:
@@ -112,9 +117,9 @@ class Tally:
             self.notes.setdefault(seen.note)
 
     @property
-    def skipped_count(self) -> int:
-        """How many cases were skipped, whatever the reason."""
-        return sum(self.skipped.values())
+    def mostly_ran(self) -> bool:
+        """Whether cases were refused, and most of what was asked for ran."""
+        return 0 < len(self.refused) <= self.passed_count + self.failed_count
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Count what was found before the campaign, of the kinds that no case of it has shown.
