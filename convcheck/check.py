@@ -22,6 +22,7 @@ from convcheck.comparison import FULL_BITS, Comparison, number
 from convcheck.comparison import merge as merge_comparisons
 from convcheck.convention import PRECISIONS, Storage
 from convcheck.convention.channels import read_filters, read_output, stored_image, write_output
+from convcheck.engine import beside
 from convcheck.errors import InputError
 from convcheck.noise import DIRECT, UNEVEN, Noise, interval_bits, rarest
 from convcheck.rounding import gamma
@@ -365,6 +366,8 @@ def check(image: Array, filters: Array, output: Array, convention: Convention) -
             got=f"{given.shape} as N, C and spatial axes",
             expected=str(shape),
         )
+    beside(c.scale, "scale", given)
+    beside(0.0 if c.bias is None else c.bias, "bias", given)
     few = c.arithmetic in ("tf32", "bfloat16", "float16")
     unit = 2.0**-24 if few else max(PRECISIONS[c.arithmetic], 2.0**-53)
     stored = c.storage

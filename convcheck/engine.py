@@ -293,18 +293,18 @@ def finish(y: Array, convention: Convention) -> Array:
     """Scale, bias and activation of sums (N,O,*S), in the arithmetic; then as it is stored."""
     c = convention
     if np.any(np.asarray(c.scale) != 1):
-        y = y * _beside(c.scale, "scale", y)
+        y = y * beside(c.scale, "scale", y)
     if c.bias is not None:
-        y = y + _beside(c.bias, "bias", y)
+        y = y + beside(c.bias, "bias", y)
     if c.activation is not None:
         y = c.activation.apply(y)
     if c.storage is not None:
-        return c.storage.apply(c.storage.multiplied(y, _beside(c.scale, "scale", y)))
+        return c.storage.apply(c.storage.multiplied(y, beside(c.scale, "scale", y)))
     # Sums of TF32 operands are single precision's.
     return round_to(y, "float32" if c.arithmetic == "tf32" else c.arithmetic)
 
 
-def _beside(value: Numbers, key: str, y: Array) -> Array:
+def beside(value: Numbers, key: str, y: Array) -> Array:
     """A number, or one an output channel, beside sums (N,O,*S)."""
     numbers = np.asarray(value)
     if numbers.ndim and len(numbers) != y.shape[1]:

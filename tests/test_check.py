@@ -153,6 +153,8 @@ def test_an_output_of_another_shape_is_refused() -> None:
         check(X, W, convolve(X, W)[:, 1:], Convention())
     with pytest.raises(InputError):
         check(X, W, convolve(X, W), Convention(image_layout="HWC"))
+    with pytest.raises(InputError, match="bias does not fit"):
+        check(X, W, convolve(X, W), Convention(bias=(1.0,) * (len(W) + 1)))
 
 
 @SETTINGS
