@@ -30,6 +30,8 @@ Array = NDArray[Any]
 
 BUDGET = 8.0
 """Seconds that a search takes at most, by default."""
+TURN = 1 / 4
+"""Of the budget: what solving for the survivors of one pass may take before others are tried."""
 EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
 """By the share of the output that is given: the bits that name a hypothesis of what is still tried
 by default. Another one would have to give that share, too."""
@@ -47,7 +49,8 @@ class Explored:
     """What a search found: the forms, the cheapest first, and what it left out, in words.
 
     ``claims`` are the ways in which such an output may have been made, ``quantum`` divides all sums
-    where none of them loses anything.
+    where none of them loses anything. ``turn`` are the seconds that one
+    pass has at first, ``cut`` the hypotheses that took longer, with what they cost so far.
     """
 
     traits: Traits
@@ -59,6 +62,8 @@ class Explored:
     considered: int = 0
     parts: int = 0
     solved: set[tuple[Convention, bool]] = field(default_factory=set)
+    cut: list[tuple[float, Convention, Elements]] = field(default_factory=list)
+    turn: float = math.inf
     left_out: str | None = None
 
     @property
@@ -81,6 +86,8 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     ends = math.inf if budget is None else time.perf_counter() + budget
     made = traits(found[0].output)
     explored = Explored(made, list(claims(made, _finer(problem))), _quantum(problem))
+    if budget is not None:
+        explored.turn = TURN * budget
     plan = sorted(_plan(found, explored.traits, math.inf if budget is None else EFFORT[-1][1]))
     explored.parts = len(plan)
     most = sum(many for *_, many in plan)
@@ -110,6 +117,12 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         _solve(explored, one, survivors, sampled[r, few], ends)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
+    for _, c, elements in sorted(explored.cut, key=lambda one: one[0]):
+        if _is_settled(explored) or time.perf_counter() > ends:
+            break
+        form = _solved(explored, elements, c, elements.sums(c), ends)
+        if form is not None:
+            explored.add(form)
     if explored.left_out is None and time.perf_counter() > ends:
         explored.left_out = "the last part of the space was not tried to its end"
     return explored
@@ -152,7 +165,7 @@ def _solve(
     """The forms of the survivors, those with the most votes first."""
     explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
     most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
-    few = one.judge == "plain"
+    few, turns = one.judge == "plain", time.perf_counter() + explored.turn
     for found in survivors:
         if found.votes < PROMISING * most or time.perf_counter() > ends:
             break
@@ -162,11 +175,15 @@ def _solve(
             if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
                 continue
             explored.solved.add((c, few))
-            form = _solved(explored, elements, c, sums, ends)
+            now = time.perf_counter()
+            until = min(ends, now + max(turns - now, 0) / 2)
+            form = _solved(explored, elements, c, sums, until)
             if form is None:
                 continue
             explored.add(form)
-            if _is_final(form) and not said_twice(form.convention):
+            if time.perf_counter() > until:
+                explored.cut.append((form.total, c, elements))
+            if _is_settled(explored):
                 break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
@@ -174,7 +191,7 @@ def _solve(
 
 
 def _solved(
-    explored: Explored, elements: Elements, c: Convention, sums: Sums, ends: float = math.inf
+    explored: Explored, elements: Elements, c: Convention, sums: Sums, ends: float
 ) -> Form | None:
     every, quantum = explored.claims, explored.quantum
     return solve(elements, c, sums, explored.traits, every, quantum=quantum, ends=ends)
@@ -193,15 +210,23 @@ def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array)
         index = np.random.default_rng(0).permutation(index)[: len(form.wrong) // 2]
     index = np.unique(np.concatenate([elements.index, index]), axis=0)
     elements = Elements(elements.reading, index)
-    return _solved(explored, elements, c, elements.sums(c))
+    ends = time.perf_counter() + explored.turn / 2
+    return _solved(explored, elements, c, elements.sums(c), ends)
 
 
-def said_twice(c: Convention) -> bool:
-    """Whether there is another way to say the same: an image with an offset, or that border.
+def _is_settled(explored: Explored) -> bool:
+    """Whether the best form gives all, and the other way to say the same has been looked at.
 
-    Either is the other with other biases; which of them does without any tells.
+    A constant border is an offset of the image with other biases; which of them is plainer tells.
     """
-    return c.bias is not None and bool(c.padding_value or np.any(c.image_offset))
+    best = explored.forms[0] if explored.forms else None
+    if best is None or not _is_final(best):
+        return False
+    value = best.convention.padding_value
+    twice = best.convention.bias is not None and value
+    return not twice or any(
+        form.convention.image_offset == value and _is_final(form) for form in explored.forms
+    )
 
 
 FOLLOWED = 0.5
@@ -223,7 +248,8 @@ def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) ->
         p, y = p * p, y.astype(np.float64) ** 2
     channels = elements.index[:, 1]
     enough = followed = 0
-    for o in np.unique(channels[told]):
+    every = np.unique(channels[told])
+    for o in every:
         some = np.flatnonzero((channels == o) & told)
         if len(some) < ENOUGH or np.ptp(y[some]) == 0:
             continue  # which tells nothing
@@ -233,6 +259,8 @@ def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) ->
         followed += (
             max(_tightness(p[some], values), _tightness(p[some][high], values[high])) > FOLLOWED
         )
+        if followed > 0.3 * len(every):
+            return True
     if not enough:
         return _tightness(p[told], y[told].astype(np.float64), centred=False) > FOLLOWED / 2
     return followed > 0.3 * enough

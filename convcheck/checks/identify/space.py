@@ -275,6 +275,9 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
         bank = bank[..., None, :]
         row = table(ways(1, 1, 1)[:1], [0] * len(samples), 1, 1)
         tables = [row.part(np.flatnonzero((row.start == 0) & (row.stride == 1))[:1]), *tables]
+    if len(tables) == 3:
+        bordered = np.pad(reading.image, [(0, 0), (0, 0), (0, 1), (0, 0), (0, 0)])
+        flat = bank.reshape(*bank.shape[:2], -1, *bank.shape[4:])
     for mode in one.modes:
         some = [replace(t if mode == "constant" else t.without_gaps(), mode=mode) for t in tables]
         if not all(len(t) for t in some):
@@ -284,9 +287,10 @@ def _blocks(one: Pass, reading: Reading, samples: Array, bank: Array) -> Iterato
                 for rows, columns in _pairs(one, tall, wide, mode, reading.image.shape[1]):
                     yield images, bank, [], rows, columns, mode
             continue
+        sources = some[0].source(np.arange(len(samples)))
         for d in range(len(some[0])):
             depth = some[0].part(np.array([d]))
-            planes, taps = _deep(images, bank, depth)
+            planes, taps = _deep(bordered, samples[:, 0], sources[:, d]), flat
             tall, wide = some[1:]
             if one.far and depth.kernel > 1:
                 tall, wide = (_of_dilation(t, int(depth.dilation[0])) for t in (tall, wide))
@@ -309,16 +313,16 @@ def _of_dilation(some: Table, dilation: int) -> Table:
     return some if some.kernel == 1 else some.part(np.flatnonzero(some.dilation == dilation))
 
 
-def _deep(images: list[Array], bank: Array, depth: Table) -> tuple[list[Array], Array]:
-    """What one way of the depth meets, as channels of a 2-D image, with the filters' taps."""
-    planes = []
-    for s, image in enumerate(images):
-        source = depth.source(s)[0]
-        met = np.where(
-            (source < depth.size)[:, None, None], image[:, np.minimum(source, depth.size - 1)], 0
-        )
-        planes.append(met.reshape(-1, *image.shape[2:]))
-    return planes, bank.reshape(*bank.shape[:2], -1, *bank.shape[4:])
+def _deep(batch: Array, which: Array, sources: Array) -> list[Array]:
+    """What one way of the depth meets for each sample, as channels of a 2-D image.
+
+    The batch (N,C,D+1,H,W) ends in a plane of zeros; ``sources`` are (samples, taps).
+    """
+    met: dict[tuple[int, ...], Array] = {}
+    for n, source in zip(which.tolist(), sources.tolist(), strict=True):
+        if (n, *source) not in met:
+            met[n, *source] = batch[n][:, source].reshape(-1, *batch.shape[3:])
+    return [met[n, *s] for n, s in zip(which.tolist(), sources.tolist(), strict=True)]
 
 
 def _table(one: Pass, reading: Reading, samples: Array, a: int) -> Table:

@@ -31,7 +31,20 @@ def variants(
     """The convention, and those that differ where its samples could not tell, with their sums.
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
+    Those with numbers of their own for each channel of the image come last: they take the longest.
     """
+    late = []
+    for found in _variants(c, elements, one, limits):
+        if isinstance(found[0].image_offset, tuple) and found[0] != c:
+            late.append(found)
+        else:
+            yield found
+    yield from late
+
+
+def _variants(
+    c: Convention, elements: Elements, one: Pass, limits: tuple[float, float]
+) -> Iterator[tuple[Convention, Sums]]:
     if one.outputs:
         c = c.replace(output_order=None)
     sums = elements.sums(c)
@@ -59,8 +72,11 @@ def variants(
         upper = told & (y >= _medians(y, elements.index[:, 1], told))
         for some in (told, upper):
             for before in steps(c, elements, sums, some):
-                # Without biases what is off is the border, not the image.
                 value = _one(before.image_offset)
+                if not value:
+                    yield before, elements.sums(before)
+                    continue
+                # Without biases what is off is the border, not the image.
                 other = c.replace(padding_value=value, padding_mode="constant")
                 around = sums if other == c else elements.sums(other)
                 pair = [(before, elements.sums(before)), (other, around)]
@@ -257,8 +273,10 @@ def _followed(p: Array, y: Array) -> float:
     if len(p) < 4 or np.ptp(p) == 0 or np.ptp(y) == 0:
         return 0.0
     ranks = np.argsort(np.argsort([p, y], kind="stable"))
-    high = ranks[:, y >= np.median(y)]
-    return max(float(np.corrcoef(*r)[0, 1] ** 2) for r in (ranks, high))
+    whole = float(np.corrcoef(*ranks)[0, 1] ** 2)
+    if whole > FOLLOWS:
+        return whole
+    return max(whole, float(np.corrcoef(*ranks[:, y >= np.median(y)])[0, 1] ** 2))
 
 
 def _telling(elements: Elements, sums: Sums, y: Array, limits: tuple[float, float]) -> list[Array]:
