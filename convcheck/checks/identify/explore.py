@@ -176,7 +176,9 @@ def _solve(
                 continue
             explored.solved.add((c, few))
             now = time.perf_counter()
-            until = min(ends, now + max(turns - now, 0) / 2)
+            best = explored.forms[0] if explored.forms else None
+            twin = best is not None and _is_final(best)  # it is said in another way
+            until = ends if twin else min(ends, now + max(turns - now, 0) / 2)
             form = _solved(explored, elements, c, sums, until)
             if form is None:
                 continue
