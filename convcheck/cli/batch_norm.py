@@ -96,7 +96,7 @@ def specs(archive: str) -> list[str]:
 def batch_norm(arrays: Sequence[Tensor], eps: float | None) -> BatchNorm:
     """The batch normalization of four loaded arrays."""
     from convcheck.checks.identify import BatchNorm
-    from convcheck.checks.identify.batch_norm import EPSILON
+    from convcheck.checks.identify.norm import EPSILON
 
     mean, var, gamma, beta = (tensor.array for tensor in arrays)
     return BatchNorm(mean, var, gamma, beta, EPSILON if eps is None else eps)

@@ -10,7 +10,7 @@ one that was given. The score is :mod:`convcheck.score`, the judgement of
 elements :mod:`convcheck.check`.
 """
 
-from convcheck.checks.identify.batch_norm import BatchNorm
 from convcheck.checks.identify.identification import Candidate, IdentifyResult, identify
+from convcheck.checks.identify.norm import BatchNorm
 
 __all__ = ["BatchNorm", "Candidate", "IdentifyResult", "identify"]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.identify.elements import Elements, Sums, drawn
+from convcheck.checks.identify.passes import PASSES, Pass, applies, volume
 from convcheck.checks.identify.solve import HALF, claims, solve
-from convcheck.checks.identify.space import PASSES, Found, Pass, applies, search, volume
+from convcheck.checks.identify.space import Found, search
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
 from convcheck.traits import Traits, telling, traits

@@ -30,8 +30,9 @@ from convcheck.traits import telling
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
-    from convcheck.checks.identify.batch_norm import BatchNorm, Normalized
+    from convcheck.checks.identify.batch_norm import Normalized
     from convcheck.checks.identify.forms import Form
+    from convcheck.checks.identify.norm import BatchNorm
     from convcheck.checks.tiles import Progress
     from convcheck.comparison import Comparison
     from convcheck.convention import Convention

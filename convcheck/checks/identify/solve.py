@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.check import Claim
+from convcheck.checks.identify.activations import activations, flattens, with_values
 from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
 from convcheck.checks.identify.numbers import LEAST, again, biases, circular, numbers
@@ -114,11 +114,11 @@ def solve(
 def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
     """The cheapest form under one claim; where ``settled``, with no other numbers."""
     best = ground.form(None, 1.0, None)
-    for name in _activations(ground.traits, ground.claim):
+    for name in activations(ground.traits, ground.claim):
         if _is_fine(best) or time.perf_counter() > ends:
             break
         known: tuple[Any, Any] | None = None
-        if name is not None and best.share >= MOSTLY and not _flattens(name):
+        if name is not None and best.share >= MOSTLY and not flattens(name):
             known = best.convention.scale, best.convention.bias
         elif settled:
             known = 1.0, None
@@ -202,11 +202,6 @@ def _numbers_of(form: Form) -> tuple[Any, Any, Any]:
     return c.activation, c.scale, c.bias
 
 
-def _flattens(name: str) -> bool:
-    """Whether an activation has a factor of its own, so that another line lies before it."""
-    return not ACTIVATIONS[name].parameters and ACTIVATIONS[name].steepest() < 1
-
-
 def _sharper(ground: Ground, form: Form) -> Form:
     """The form with biases to more digits: to those that errors leave which are as its own."""
     c = form.convention
@@ -253,29 +248,6 @@ def _supported(form: Form, ground: Ground) -> Form:
         kept = np.where(idle, 0.0, biases)
         bias = tuple(kept.tolist()) if kept.any() else None
     return ground.form(c.activation, scale, bias)
-
-
-def _activations(traits: Traits, claim: Claim) -> Iterator[str | None]:
-    """Those whose results reach as far as most of the output does; none at all first."""
-    yield None
-    if not np.isfinite(traits.bulk[0]):
-        return
-    storage = claim.storage
-    zero = storage.zero_point if storage is not None else 0
-    loose = 0.5 if storage is not None and storage.is_integer else 0.0
-    for name in ACTIVATIONS:
-        if all(_reaches(name, end - zero, loose) for end in traits.bulk):
-            yield name
-
-
-@lru_cache(1024)
-def _reaches(name: str, end: float, loose: float) -> bool:
-    """Whether an activation has results about as large as ``end``."""
-    slack = 1e-6 * (1 + abs(end)) + loose
-    preimage = ACTIVATIONS[name].rough or ACTIVATIONS[name].preimage
-    with np.errstate(all="ignore"):
-        low, high = preimage(np.array([end - slack]), np.array([end + slack]))
-    return bool(np.all(low <= high))
 
 
 def _forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None) -> Iterator[Form]:
@@ -335,7 +307,7 @@ def _real_forms(ground: Ground, name: str | None, known: tuple[Any, Any] | None)
             if scale != 1:
                 found = scale, bias
             read = np.where(_said(ground, low, high), y, np.nan)
-            for activation in [None] if name is None else _with_values(name, read, made):
+            for activation in [None] if name is None else with_values(name, read, made):
                 yield ground.form(activation, scale, bias)
         if sharp or known is not None or found is None:
             return
@@ -356,25 +328,6 @@ def _said(ground: Ground, low: Array, high: Array) -> Array:
     some = np.bincount(ground.channels[told], minlength=ground.count) > 2
     found: Array = some[ground.channels] | ~some.any()
     return found
-
-
-def _with_values(name: str, y: Array, made: Array) -> list[Activation]:
-    """An activation with its values, plain and as they are read off; none that does nothing."""
-    if not ACTIVATIONS[name].parameters:
-        return [Activation(name)]
-    told = np.isfinite(y)
-    values = ACTIVATIONS[name].read(y[told], made[told])
-    if np.allclose(Activation(name, values).apply(made), made, rtol=1e-6):
-        return []
-    plain = tuple(plainest(x - 1e-3 * abs(x), x + 1e-3 * abs(x)) for x in values)
-    found = [Activation(name, plain), Activation(name, values)]
-    if ACTIVATIONS[name].limits:
-        # One that a single result has was hardly reached: any beyond it will do.
-        ends = (sorted((x, x + side * abs(x))) for x, side in zip(values, (-1, 1), strict=True))
-        once = [np.count_nonzero(y == x) == 1 for x in values]
-        beyond = [plainest(*e) if o else p for e, o, p in zip(ends, once, plain, strict=True)]
-        found.append(Activation(name, tuple(beyond)))
-    return list(dict.fromkeys(found))
 
 
 def _wrapped_forms(ground: Ground, storage: Storage) -> Iterator[Form]:

@@ -19,7 +19,7 @@ from convcheck.traits import telling
 
 if TYPE_CHECKING:
     from convcheck.checks.identify.elements import Sums
-    from convcheck.checks.identify.space import Pass
+    from convcheck.checks.identify.passes import Pass
     from convcheck.convention import Convention
 
 Array = NDArray[Any]
