@@ -204,9 +204,14 @@ def in_few_bits(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Ar
     few = pick(rng, "bfloat16", "float16")
     with np.errstate(over="raise"):
         try:
-            return rounded(view[index].astype(np.float32), few).astype(np.float64)
+            whole = rounded(view.astype(np.float32), few).astype(np.float64)
         except FloatingPointError:
             raise Unfit from None
+    part = whole[index].copy()
+    whole[index] = view[index]
+    if np.array_equal(whole, view):
+        raise Unfit  # all of it has few bits then
+    return part
 
 
 def of_another_channel(rng: Rng, made: Made, view: Array, index: tuple[Any, ...]) -> Array:

@@ -24,7 +24,9 @@ from convcheck.rounding import largest_magnitude
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from convcheck.checks.identify.norm import BatchNorm
     from convcheck.convention import Numbers
+    from convcheck.convention.deviations import Deviation as Mistake
 
 Array = NDArray[Any]
 
@@ -104,6 +106,7 @@ def audit(
     keys: Mapping[str, Any] | None = None,
     *,
     rank: int | None = None,
+    batch_norm: BatchNorm | None = None,
     min_score: float | None = None,
     propose: bool = True,
 ) -> AuditResult:
@@ -114,6 +117,7 @@ def audit(
         filters: (*S), (I,*S) or (O,I,*S), unless ``keys`` say otherwise.
         keys: keys of the convention that the data is to test; a cross-correlation by default.
         rank: the number of spatial axes, where the shapes could be read twice.
+        batch_norm: what follows the convolution; its usual mistakes are tried as well.
         min_score: the share of the mistakes that must be seen; all of them where it is None.
         propose: look for the smallest change with which all mistakes would be seen.
 
@@ -124,15 +128,23 @@ def audit(
     check_numbers("IMG", image)
     check_numbers("W", filters)
     convention = usual_convention(image.shape, filters.shape, keys, rank)
-    judged = _audit(image, filters, convention)
+    more: tuple[Mistake, ...] = ()
+    if batch_norm is not None:
+        from convcheck.checks.normalized import normalized
+
+        outputs = shape_of(Problem.of(image, filters, np.zeros(1)), convention)[1]
+        convention, more = normalized(convention, batch_norm.checked((outputs,)))
+    judged = _audit(image, filters, convention, more)
     result = AuditResult(convention, judged, None, min_score)
     if propose and result.blind_spots:
-        proposal = _propose(image, filters, convention, result)
+        proposal = _propose(image, filters, result, more)
         result = AuditResult(convention, judged, proposal, min_score)
     return result
 
 
-def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviation, ...]:
+def _audit(
+    image: Array, filters: Array, convention: Convention, more: Sequence[Mistake]
+) -> tuple[Deviation, ...]:
     problem = Problem.of(image, filters, np.zeros(1))
     shape = shape_of(problem, convention)
     if math.prod(shape) > max(LARGEST, 64 * image.size * shape[1]):
@@ -157,7 +169,7 @@ def _audit(image: Array, filters: Array, convention: Convention) -> tuple[Deviat
     _check_range(base)
     return tuple(
         _judge(base, convention, shape, *deviation)
-        for deviation in deviations(convention, image, filters)
+        for deviation in chain(deviations(convention, image, filters), more)
     )
 
 
@@ -203,13 +215,14 @@ def _judge(
 
 
 def _propose(
-    image: Array, filters: Array, convention: Convention, result: AuditResult
+    image: Array, filters: Array, result: AuditResult, more: Sequence[Mistake]
 ) -> Proposal | None:
     """Other numbers if they are enough; else the fewest longer axes of the image that are."""
     best: Proposal | None = None
+    convention = result.convention
     axes = [axis for axis in convention.spatial if axis in convention.image_layout]
     for chosen in chain.from_iterable(combinations(axes, n) for n in range(len(axes) + 1)):
-        proposal = _drawn(image, filters, convention, chosen)
+        proposal = _drawn(image, filters, convention, chosen, more)
         if proposal is None:
             continue
         if proposal.seen == proposal.total:
@@ -220,7 +233,13 @@ def _propose(
     return best
 
 
-def _drawn(image: Array, filters: Array, c: Convention, longer: Sequence[str]) -> Proposal | None:
+def _drawn(
+    image: Array,
+    filters: Array,
+    c: Convention,
+    longer: Sequence[str],
+    more: Sequence[Mistake],
+) -> Proposal | None:
     """Random integers in the shapes of the case, an image one longer along some axes."""
     shape = list(image.shape)
     moved = np.any(c.image_offset) or np.any(c.filter_offset)
@@ -239,7 +258,7 @@ def _drawn(image: Array, filters: Array, c: Convention, longer: Sequence[str]) -
         _numbers(rng, filters.shape, filters.dtype, c.filter_offset),
     )
     try:
-        judged = _audit(*drawn, c)
+        judged = _audit(*drawn, c, more)
     except InputError:
         return None
     return Proposal(tuple(changes), sum(d.seen for d in judged), len(judged), *drawn)

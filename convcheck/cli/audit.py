@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convcheck.cli import batch_norm
 from convcheck.cli.base import (
     ExamplesCommand,
     again,
     check_output,
     emit,
-    load_operands,
     make_folder,
     output_options,
 )
@@ -68,6 +68,12 @@ def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     help="The number of spatial axes, where the shapes of IMG and W leave a choice.",
 )
 @click.option(
+    "--bn",
+    metavar="MEAN,VAR,GAMMA,BETA[,EPS]",
+    help="A batch normalization after the convolution, as identify takes it: its mistakes count, "
+    "too.",
+)
+@click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     callback=_share,
@@ -85,6 +91,7 @@ def audit(
     w: str,
     convention: str,
     rank: int | None,
+    bn: str | None,
     min_score: float | None,
     fix: str | None,
     **output: Any,
@@ -104,15 +111,23 @@ def audit(
     from convcheck.convention import parse_partial
 
     keys = parse_partial(convention)
-    check_output(output["output"], img, w)
-    image, filters = load_operands(("IMG", img), ("W", w))
+    files, eps = ([], None) if bn is None else batch_norm.parse(bn)
+    check_output(output["output"], img, w, *files)
+    (image, filters), norm = batch_norm.load(files, ("IMG", img), ("W", w))
     if fix is not None:
-        _check_apart(fix, img, w)
+        _check_apart(fix, img, w, *files)
     from convcheck.checks.audit import audit as check
     from convcheck.render.report import Operand, Report
 
     started = perf_counter()
-    result = check(image.array, filters.array, keys, rank=rank, min_score=min_score)
+    result = check(
+        image.array,
+        filters.array,
+        keys,
+        rank=rank,
+        batch_norm=batch_norm.batch_norm(norm, eps) if norm else None,
+        min_score=min_score,
+    )
     seconds = perf_counter() - started
     warnings = (*image.warnings, *filters.warnings)
     saved = None
@@ -124,6 +139,7 @@ def audit(
         warnings = (*warnings, f"--fix: no other case {why}; nothing was written")
     options = [] if convention == "correlation" else ["--as", convention]
     options += [] if rank is None else ["--rank", str(rank)]
+    options += [] if bn is None else ["--bn", bn]
     options += [] if min_score is None else ["--min-score", f"{min_score:g}"]
     report = Report(
         command="audit",

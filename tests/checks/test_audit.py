@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from convcheck.checks.audit import audit
+from convcheck.checks.identify import BatchNorm
+from convcheck.convention import Convention
 from convcheck.engine import convolve
 from convcheck.errors import ExitCode, InputError
 
@@ -95,3 +97,35 @@ def test_a_score_that_is_asked_for() -> None:
     assert 0 < score < 1
     assert audit(image, bank, min_score=score).exit_code == ExitCode.OK
     assert audit(image, bank, min_score=score + 0.01).exit_code == ExitCode.FAILED
+
+
+def test_the_mistakes_of_a_batch_normalization() -> None:
+    image, bank = ints(3, 7, 9), ints(2, 3, 3, 2)
+    mean, var, gamma, beta = (np.array(v) for v in ([3.0, -2.0], [4.0, 0.5], [1.5, 0.7], [1.0, 2]))
+    result = audit(image, bank, {"bias": [5, 6]}, batch_norm=BatchNorm(mean, var, gamma, beta))
+    sums = convolve(image, bank, Convention()) + np.array([5, 6])[:, None, None]
+    each = [v[:, None, None] for v in (mean, var, gamma, beta)]
+
+    def normal(eps: float) -> np.ndarray:
+        return (sums - each[0]) / np.sqrt(each[1] + eps) * each[2] + each[3]
+
+    np.testing.assert_allclose(convolve(image, bank, result.convention), normal(1e-5), rtol=1e-12)
+    named = {d.name: d for d in result.deviations}
+    other = convolve(image, bank, named["epsilon"].convention)
+    np.testing.assert_allclose(other, normal(1e-3), rtol=1e-12)
+    assert named["epsilon"].seen
+    assert {"batch norm no-mean", "batch norm deviation"} <= named.keys()
+
+
+def test_an_epsilon_beside_large_variances_is_not_seen() -> None:
+    zeros, ones = np.zeros(2), np.ones(2)
+    norm = BatchNorm(zeros, 1e12 * ones, ones, ones)
+    blind = {d.name for d in audit(ints(3, 7, 9), ints(2, 3, 3, 2), batch_norm=norm).blind_spots}
+    assert "epsilon" in blind
+    assert "batch norm no-beta" not in blind
+
+
+def test_a_batch_normalization_of_other_channels_is_refused() -> None:
+    norm = BatchNorm(*(np.ones(3) for _ in range(4)))
+    with pytest.raises(InputError, match="another number of channels"):
+        audit(ints(3, 7, 9), ints(2, 3, 3, 2), batch_norm=norm)

@@ -347,3 +347,18 @@ def test_no_line_is_too_wide(columns: int) -> None:
         assert deviation.name in text
     quiet = table.render(given, Style(width=columns, quiet=True))
     assert re.fullmatch(r"blind-spots: this data sees \d+ of \d+ mistakes, .*\n", quiet)
+
+
+def test_a_batch_normalization_is_part_of_the_layer(tmp_path: Path) -> None:
+    numbers = {"mean": [0.5, 2], "var": [1.5, 3], "gamma": [1.0, -2], "beta": [0.0, 1]}
+    np.savez(tmp_path / "bn.npz", **numbers)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.integers(-9, 9, (3, 7, 6)))
+    np.save(tmp_path / "w.npy", rng.integers(-9, 9, (2, 3, 3, 3)))
+    files = [str(tmp_path / name) for name in ("x.npy", "w.npy")]
+    ended = called("audit", *files, "--bn", f"{tmp_path / 'bn.npz'},1e-3", "--json")
+    named = {d["name"]: d for d in document(ended.out)["deviations"]}
+    assert ended.code == 0
+    assert named["epsilon"]["what"] == "an ε of 1e-05 in place of 0.001"
+    ended = called("audit", *files, "--bn", f"{tmp_path / 'none.npz'}")
+    assert ended.code == 2

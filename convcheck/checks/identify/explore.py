@@ -225,11 +225,15 @@ def _is_settled(explored: Explored) -> bool:
     best = explored.forms[0] if explored.forms else None
     if best is None or not _is_final(best):
         return False
-    value = best.convention.padding_value
-    twice = best.convention.bias is not None and value
-    return not twice or any(
-        form.convention.image_offset == value and _is_final(form) for form in explored.forms
-    )
+    c = best.convention
+    value = c.padding_value or c.image_offset
+    if c.bias is None or not np.any(value) or np.ndim(value) or not np.any(c.padding):
+        return True
+    said = {
+        other: any(getattr(f.convention, other) == value and _is_final(f) for f in explored.forms)
+        for other in ("padding_value", "image_offset")
+    }
+    return all(said.values())
 
 
 FOLLOWED = 0.5

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from convcheck.checks.identify.batch_norm import Given
+    from convcheck.checks.identify.norm import BatchNorm
 
 Array = NDArray[Any]
+
+
+class Given(Protocol):
+    """A batch normalization, and mean and variance of each channel's sums, where they are held."""
+
+    @property
+    def norm(self) -> BatchNorm: ...  # noqa: D102
+
+    @property
+    def statistics(self) -> tuple[Array, Array] | None: ...  # noqa: D102
 
 
 class Line(NamedTuple):
@@ -30,7 +40,7 @@ def _line(mean: Array, root: Array, gamma: Array, beta: Array) -> Line:
     return Line(scale, beta - mean * scale, parts)
 
 
-Make = Callable[["Given", float], "Line | None"]
+Make = Callable[[Any, float], "Line | None"]
 
 
 @dataclass(frozen=True)

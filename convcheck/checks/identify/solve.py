@@ -127,12 +127,33 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
             own = form if own is None or form.total < own.total else own
             if time.perf_counter() > ends:
                 break
-        if own is not None:
-            best = min([best, own, *_with_the_values_of(ground, own)], key=lambda form: form.total)
+        forms = [] if own is None else [own, *_with_the_values_of(ground, own)]
+        if own is not None and own.wrong.any() and best.convention.activation is None:
+            forms.append(_mixed(ground, own, best))
+        best = min([best, *forms], key=lambda form: form.total)
     coarse = best.convention.bias is not None and ground.claim.storage is None
     while coarse and (finer := _sharper(ground, best)).total < best.total:
         best = finer
     return min([best, *_plainer(ground, best)], key=lambda form: form.total)
+
+
+def _mixed(ground: Ground, form: Form, before: Form) -> Form:
+    """The form with another one's numbers for the channels of which these explain more.
+
+    An activation that makes the same of many sums may hide the numbers of a channel from a fit.
+    """
+    activation, scale, bias = _numbers_of(form)
+    other = ground.form(activation, *_numbers_of(before)[1:])
+    lost, less = (
+        np.bincount(ground.channels, ground.literal * f.wrong, minlength=ground.count)
+        for f in (form, other)
+    )
+    pairs = (
+        (scale, other.convention.scale),
+        (0.0 if bias is None else bias, other.convention.bias or 0.0),
+    )
+    scale, bias = (np.where(less < lost, new, own) for own, new in pairs)
+    return ground.form(activation, tuple(scale.tolist()), tuple(bias.tolist()))
 
 
 def _with_the_values_of(ground: Ground, form: Form) -> Iterator[Form]:
