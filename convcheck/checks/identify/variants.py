@@ -64,47 +64,74 @@ def _variants(
     padded = [max(pads) > 0 for pads in c.padding]
     lines = _Lines.of(elements, sums, y, limits) if any(padded) and not one.circular else None
     share = 1.0 if lines is None else lines.share(sums.values[lines.border])
-    if share >= MOST:
-        yield from first
-    if not one.circular:
-        told = telling(y, limits)
-        # Where most activations are a line.
-        upper = told & (y >= _medians(y, elements.index[:, 1], told))
-        for some in (told, upper):
-            for before in steps(c, elements, sums, some):
-                value = _one(before.image_offset)
-                if not value:
-                    yield before, elements.sums(before)
-                    continue
-                # Without biases what is off is the border, not the image.
-                other = c.replace(padding_value=value, padding_mode="constant")
-                around = sums if other == c else elements.sums(other)
-                pair = [(before, elements.sums(before)), (other, around)]
-                yield from pair[::-1] if _in_proportion(around.values[some], y[some]) else pair
+    told = telling(y, limits)
+    # Where most activations are a line.
+    upper = told & (y >= _medians(y, elements.index[:, 1], told))
+    stepped = (
+        (some, before)
+        for some in (() if one.circular else (told, upper))
+        for before in steps(c, elements, sums, some)
+    )
     if lines is None or share >= MOST:
+        if share >= MOST:
+            yield from first
+        for some, before in stepped:
+            yield from _either_way(c, before, elements, y, some)
         return
-    yield from first
-    if max(c.input_dilation) > 1:
-        return
-    if c.padding_mode != "constant":  # which its samples need not tell from zeros
-        c = c.replace(padding_mode="constant")
-        sums = elements.sums(c)
-        yield c, sums
-        share = lines.share(sums.values[lines.border])
-    border = Elements(elements.reading, elements.index[lines.border])
+    around = Elements(elements.reading, elements.index[lines.border])
 
     def met(other: Convention) -> float:
-        return lines.share(border.sums(other).values)
+        return lines.share(around.sums(other).values)
 
-    others = [c.replace(padding_value=v) for v in lines.constants(sums) if c.padding_value == 0]
-    shares = [(met(other), other) for other in others]
+    known = dict(first)
+    ranked = [(share, other) for other in known]
+    for some, before in stepped:
+        pair = _either_way(c, before, elements, y, some)
+        known |= dict(pair)
+        there = max(met(other) if other.padding_value else 0.0 for other, _ in pair)
+        ranked += [(there, other) for other, _ in pair]
+    if max(c.input_dilation) == 1:
+        ranked += _bordered(c, elements, lines, padded, met)
+    for _, other in sorted(ranked, key=lambda one: -one[0]):
+        yield other, known[other] if other in known else elements.sums(other)
+
+
+def _either_way(
+    c: Convention, before: Convention, elements: Elements, y: Array, some: Array
+) -> list[tuple[Convention, Sums]]:
+    """An offset of the image, and the border of one number that does the same.
+
+    Without biases what is off is the border, not the image: it comes first then.
+    """
+    value, sums = before.image_offset, elements.sums(before)
+    if isinstance(value, tuple) or not value or not np.any(c.padding):
+        return [(before, sums)]
+    border = c.replace(padding_value=value, padding_mode="constant")
+    pair = [(before, sums), (border, elements.sums(border))]
+    return pair[::-1] if _in_proportion(pair[1][1].values[some], y[some]) else pair
+
+
+def _bordered(
+    c: Convention,
+    elements: Elements,
+    lines: _Lines,
+    padded: Sequence[bool],
+    met: Callable[[Convention], float],
+) -> Iterator[tuple[float, Convention]]:
+    """Other borders, with the share of the border that is on its lines with each."""
+    if c.padding_mode != "constant":  # which its samples need not tell from zeros
+        c = c.replace(padding_mode="constant")
+        yield met(c), c
+    share = met(c)
+    if c.padding_value == 0:
+        for value in lines.constants(elements.sums(c)):
+            other = c.replace(padding_value=value)
+            yield met(other), other
+            if c.image_offset == 0:
+                yield met(other), c.replace(image_offset=value)
     best = _best_modes(c, padded, met)
-    shares += [best] if best[0] > share else []
-    for _, other in sorted(shares, key=lambda one: -one[0]):
-        yield other, elements.sums(other)
-        if other.padding_value and c.image_offset == 0:
-            offset = c.replace(image_offset=other.padding_value)
-            yield offset, elements.sums(offset)
+    if best[0] > share:
+        yield best
 
 
 def _best_modes(
@@ -151,11 +178,6 @@ def _medians(y: Array, channels: Array, told: Array) -> Array:
     for o in np.unique(channels[told]):
         found[o] = np.median(y[told & (channels == o)])
     return found[channels]
-
-
-def _one(numbers: float | tuple[float, ...]) -> float:
-    """A number that all channels have; 0 where each has its own."""
-    return 0.0 if isinstance(numbers, tuple) else numbers
 
 
 def _in_proportion(p: Array, y: Array) -> bool:
