@@ -1,0 +1,191 @@
+"""One explanation held to every element, and weighed: what it takes beside the elements stored.
+
+An element is given where it is what the explanation makes, stored as MINE stores numbers, or where
+it is off by no more than rounding errors are. Which of the two is meant follows from the score,
+as it does for :mod:`convcheck.checks.identify`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.diff.pair import DIGITS, Pair, distance, format_of
+from convcheck.checks.diff.region import Region, region
+from convcheck.checks.diff.values import SAME, Value
+from convcheck.rounding import quantum
+from convcheck.score import Literal, Score, choose_bits, place_bits
+
+if TYPE_CHECKING:
+    from convcheck.checks.diff.placing import Placement
+
+Array = NDArray[Any]
+
+MOST_ULPS = 64.0
+"""Units in the last place that long sums in other orders lose at most: 18 bits of float32 agree."""
+EACH = 24.0
+"""Bits of an element, by which explanations of REF and of MINE are compared."""
+SCATTERED = 0.02
+"""Of the elements: so many may be wrong in no single place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """An explanation with what it leaves: REF placed, a value, and which elements are not so.
+
+    ``turned``: REF is made of MINE, not MINE of REF. ``ulps`` is the largest rounding error of the
+    elements that are given, 0 where they are given to the last digit.
+    """
+
+    placement: Placement
+    value: Value
+    turned: bool
+    wrong: Array
+    ulps: float
+    rounded: int
+    score: Score
+    pair: Pair
+
+    @property
+    def format(self) -> str:
+        """What ``ulps`` are counted in."""
+        made = self.pair.ref if self.turned else self.pair.mine
+        return self.pair.format if self.value.kind == SAME else format_of(made)
+
+    @property
+    def wrong_count(self) -> int:
+        """How many elements are not given."""
+        return int(np.count_nonzero(self.wrong))
+
+    @property
+    def rank(self) -> float:
+        """The cost beside what the elements take, as if each took as much: in any direction."""
+        share = self.score.total / max(self.score.literal, 1.0)
+        return (share - 1.0) * EACH * (self.total - self.wrong_count)
+
+    @property
+    def total(self) -> int:
+        """How many there are beside which REF has one."""
+        return self.wrong.size
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is placed otherwise and nothing is done to the numbers."""
+        return self.placement.plain and self.value.kind == SAME
+
+    @cached_property
+    def region(self) -> Region | None:
+        """Where the elements lie that are not given."""
+        return region(self.wrong, self.pair.mine) if self.wrong_count else None
+
+    @property
+    def placed(self) -> bool:
+        """Whether what is wrong is few, or in one place."""
+        found = self.region
+        few = self.wrong_count <= SCATTERED * self.total
+        return found is None or found.kind != "scattered" or few
+
+
+def most_ulps(form: str) -> float:
+    """The largest rounding error in a format, in units in the last place."""
+    return min(MOST_ULPS, 2.0 ** (DIGITS.get(form, 53) / 4))
+
+
+class Weighing:
+    """A pair of arrays, and what its elements take as they are: for both directions."""
+
+    def __init__(self, pair: Pair, placement: Placement) -> None:
+        self.placement = placement
+        self.pairs = (pair, pair.turned())
+
+    @cached_property
+    def literals(self) -> tuple[Array, Array]:
+        """The bits of every element of MINE as it is, and the same of REF."""
+        forward, backward = map(_literal, self.pairs)
+        return forward, backward
+
+    def held(self, value: Value, turned: bool = False) -> Held | None:
+        """The value held to all elements; None where less than half of them fit."""
+        pair, literal = self.pairs[turned], self.literals[turned]
+        if value.kind == SAME:
+            exact, off, form = pair.same, pair.ulps, pair.format
+        else:
+            made = value.apply(pair.x)
+            exact = _stored(made, pair)
+            native = value.native(pair.ref)
+            if native is not None and not exact.all():
+                other = _stored(native, pair)
+                exact = other if other.sum() > exact.sum() else exact
+            form = format_of(pair.mine)
+            off = distance(np.where(exact, pair.y, made), pair.y, pair.size, form)
+        loose = value.kind in (SAME, "line", "activation", "conjugated") and form != "integer"
+        options = [(~exact, 0.0, 0)]
+        most = most_ulps(form) if value.kind == SAME else 2.0 + 2 * value.evaluated
+        if loose and not exact.all():
+            near = off <= most_ulps(form)
+            if near.any():
+                options.append((~near, float(off[near].max()), int((near & ~exact).sum())))
+            close = off <= most
+            if close.any() and value.kind != SAME:
+                options.append((~close, float(off[close].max()), int((close & ~exact).sum())))
+        best: Held | None = None
+        for wrong, ulps, rounded in options:
+            if np.count_nonzero(wrong) > 0.8 * wrong.size:
+                continue
+            score = self._score(value, wrong, ulps, rounded, literal)
+            found = Held(
+                self.placement, value, turned, wrong, ulps, rounded, score, self.pairs[0]
+            )
+            if best is None or score.total < best.score.total:
+                best = found
+        return best
+
+    def _score(
+        self, value: Value, wrong: Array, ulps: float, rounded: int, literal: Array
+    ) -> Score:
+        count = int(np.count_nonzero(wrong))
+        met = [
+            wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis))
+            for axis in range(wrong.ndim)
+        ]
+        # Which elements are off at all, and by how many units to either side.
+        each = 0.0 if ulps == 0 else math.log2(1 + 2 * max(ulps, 0.5))
+        which = choose_bits(rounded, wrong.size - count) if rounded else 0.0
+        exceptions = place_bits(count, met) + float(literal[wrong].sum()) if count else 0.0
+        return Score(
+            keys=self.placement.bits + value.keys,
+            numbers=value.numbers,
+            exceptions=exceptions,
+            residual=which + each * rounded,
+            literal=float(literal.sum()),
+        )
+
+
+def _literal(pair: Pair) -> Array:
+    values = np.abs(pair.y) if pair.y.dtype.kind == "c" else pair.y
+    finite = np.where(np.isfinite(values), values, 0.0)
+    # Of whole numbers, or halves, each is one of fewer.
+    steps = np.maximum(pair.steps, quantum(finite))
+    bits = Literal.of(values).bits(finite, steps)
+    return bits * (2.0 if pair.y.dtype.kind == "c" else 1.0)
+
+
+def _stored(made: Array, pair: Pair) -> Array:
+    """Which elements are what was made, stored as MINE's are."""
+    kind, dtype = pair.mine.dtype.kind, pair.mine.dtype
+    with np.errstate(all="ignore"):
+        if kind in "iu":
+            limits = np.iinfo(dtype)
+            inside = np.clip(made, float(limits.min), float(limits.max))
+            # At a tie either neighbor may be stored.
+            tie = np.abs(inside - np.floor(inside) - 0.5) < 2.0**-30 * (1 + np.abs(inside))
+            near = np.abs(inside - pair.y) <= 0.5 * (1 + 2.0**-29)  # noqa: PLR2004
+            return np.where(tie, near, np.rint(inside) == pair.y) & np.isfinite(made)
+        kept = made.astype(dtype) if kind in "fc" else made
+        same: Array = (kept == pair.mine) | (np.isnan(made) & np.isnan(pair.y))
+        return same

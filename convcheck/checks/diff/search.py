@@ -1,0 +1,128 @@
+"""How MINE comes from REF: the cheapest explanation that holds, or none.
+
+The stages go by rising cost: the same places, axes in other orders and reversed, shifts and
+windows, strides, orders of channels. In each, what was done to the numbers is asked of the few
+placements that are worth it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcheck.checks.diff.candidates import Looking
+from convcheck.checks.diff.judging import Held, Weighing
+from convcheck.checks.diff.pair import Pair
+from convcheck.checks.diff.values import HALF, SAME, Value, proposals, some
+from convcheck.score import MARGIN
+
+if TYPE_CHECKING:
+    from convcheck.checks.diff.placing import Placement
+
+Array = NDArray[Any]
+
+WORTH = 0.2
+"""Of what the elements take as they are: what an explanation must save at least."""
+TOLD = 8.0
+"""Bits of MINE's elements below which it says nothing."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found: explanations that are worth it, and those that hold but prove nothing."""
+
+    best: tuple[Held, ...]
+    cheap: tuple[Held, ...]
+    looked: int
+
+
+def search(ref: Array, mine: Array) -> Found:
+    """The explanations of MINE by REF, the cheapest first, those within the margin of it."""
+    looking = Looking(ref, mine)
+    held: list[Held] = []
+    seen: set[Any] = set()
+    for stage in looking.stages():
+        for candidate in stage:
+            key = (candidate.placement.reading, candidate.placement.maps)
+            if key not in seen:
+                seen.add(key)
+                held += _explained(candidate.placement, ref, mine)
+        worth = [h for h in held if _is_worth(h, looking.looked)]
+        if any(not h.wrong_count and not h.ulps for h in worth):
+            break
+    worth = [h for h in held if _is_worth(h, looking.looked)]
+    worth.sort(key=lambda h: h.rank)
+    best = [h for h in worth[:1]]
+    for other in worth[1:]:
+        if other.rank < worth[0].rank + MARGIN and _differs(other, best, ref, mine):
+            best.append(other)
+    cheap = sorted((h for h in held if not h.wrong_count and h not in worth), key=lambda h: h.rank)
+    kept: list[Held] = []
+    for other in cheap:
+        if _simple(other) and _differs(other, kept, ref, mine):
+            kept.append(other)
+    return Found(tuple(best), tuple(kept[:8]), looking.looked)
+
+
+def _simple(held: Held) -> bool:
+    """Whether few numbers are in it: with enough of them anything is made of anything."""
+    line = held.value.line
+    return line is None or line.axis is None
+
+
+def _is_worth(held: Held, looked: int) -> bool:
+    luck = math.log2(max(looked, 2)) + MARGIN
+    return held.placed and held.score.gain > max(luck, WORTH * held.score.literal)
+
+
+def _differs(held: Held, others: list[Held], ref: Array, mine: Array) -> bool:
+    """Whether it is another relation, not another way to say one of these."""
+    for other in others:
+        same_places = held.placement.maps == other.placement.maps
+        if same_places and held.placement.reading == other.placement.reading:
+            return False  # of one placement the cheapest value is meant
+    return True
+
+
+def _explained(placement: Placement, ref: Array, mine: Array) -> list[Held]:
+    """The explanations in one placement."""
+    pair = placement.pair(ref, mine)
+    if not pair.ref.size:
+        return []
+    weighing = Weighing(pair, placement)
+    found: list[Held] = []
+    for turned in (False, True):
+        here = weighing.pairs[turned]
+        part = some(here)
+        for value in proposals(here):
+            if value.kind == SAME and turned:
+                continue
+            if not _fits(value, here, part):
+                continue
+            held = weighing.held(value, turned)
+            if held is None:
+                continue
+            found.append(held)
+            if not held.wrong_count and not held.ulps:
+                return [held] if value.kind == SAME else _cheapest(found)
+    return _cheapest(found)
+
+
+def _cheapest(found: list[Held]) -> list[Held]:
+    return sorted(found, key=lambda h: h.rank)[:3]
+
+
+def _fits(value: Value, pair: Pair, part: Pair) -> bool:
+    """Whether half of some elements are near what the value makes."""
+    if value.kind == SAME or (value.line is not None and value.line.axis is not None):
+        return True
+    made = value.apply(part.x)
+    with np.errstate(all="ignore"):
+        room = 32 * part.steps + 1e-6 * np.abs(part.y)
+        near = (np.abs(made - part.y) <= room) | (np.isnan(made) & np.isnan(part.y))
+        near |= made == part.y
+    return bool(near.mean() >= HALF)
