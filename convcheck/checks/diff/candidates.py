@@ -43,8 +43,10 @@ ORDERED = 1024
 FFT = 1 << 20
 """Elements of which shifts are looked for at most."""
 STEPS = 8
-LEAST = 0.5
-"""Of the smaller array: so much of it must be found in the other."""
+LEAST = 0.6
+"""Of the shorter along each axis: so much of it must be found in the other."""
+TOGETHER, LUCK = 0.5, 5.0
+"""Correlation from which on ranks go together, and that of luck, for one element."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Candidate:
 
     placement: Placement
     correlation: float
+    sampled: int
+
+    @property
+    def likely(self) -> bool:
+        """Whether ranks go together by more than luck."""
+        return self.correlation >= max(TOGETHER, LUCK / math.sqrt(self.sampled))
 
 
 def ranks(array: Array) -> Array:
@@ -160,7 +168,7 @@ class Looking:
             )
             most = max(abs(correlation(a[there], b)) for a, b in seen)
             maps = tuple(reverse(n) if a in some else same(n) for a, n in enumerate(shape))
-            yield Candidate(Placement(reading, maps), most)
+            yield Candidate(Placement(reading, maps), most, len(at[0]))
 
     def _places(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
         size = math.prod(shape)
@@ -178,8 +186,8 @@ class Looking:
             own = self._shape(reading)
             return sum(n != m for n, m in zip(own, target, strict=True)), reading.bits
 
-        some = [r for r in self.readings if r.shape is None]
-        return sorted(some, key=unlike)[:READINGS]
+        some = sorted((r for r in self.readings if r.shape is None), key=unlike)
+        return [r for r in some if unlike(r)[0] == unlike(some[0])[0]][:READINGS]
 
     def _shifted(self) -> list[Candidate]:
         """Shifts and windows, by the peaks of a correlation; axes reversed too."""
@@ -259,11 +267,17 @@ class Looking:
             choices.append([m for m in dict.fromkeys(options) if m.found.any()])
         for maps in islice(product(*choices), 64):
             placement = Placement(reading, maps)
-            if math.prod(placement.shape) < LEAST * min(self.ref.size, self.mine.size):
+            lengths = zip(placement.shape, own, shape, strict=True)
+            steps_ = [1] * len(own) if steps is None else steps
+            if any(
+                kept < LEAST * min(n / (1 if inverse else step), m / (step if inverse else 1))
+                for (kept, n, m), step in zip(lengths, steps_, strict=True)
+            ):
                 continue
             pair = placement.pair(*self.by[0])
             places = self._places(pair.ref.shape)
-            yield Candidate(placement, abs(correlation(pair.ref[places], pair.mine[places])))
+            most = abs(correlation(pair.ref[places], pair.mine[places]))
+            yield Candidate(placement, most, len(places[0]))
 
     def _strided(self) -> list[Candidate]:
         """One array is every so manieth element of the other, from some phase on."""
@@ -319,7 +333,7 @@ class Looking:
         mean = float(table[np.arange(len(order)), order].mean())
         maps = [reverse(n) if a in flips else same(n) for a, n in enumerate(shape)]
         maps[axis] = ordered(order.tolist())
-        return Candidate(Placement(reading, tuple(maps)), mean)
+        return Candidate(Placement(reading, tuple(maps)), mean, len(picked))
 
 
 def _assigned(table: Array) -> Array | None:

@@ -25,6 +25,8 @@ Array = NDArray[Any]
 AXES = 6
 """Axes that an array may have."""
 FULL = 53.0
+FEW = 4
+"""Elements with which nothing is told: a line goes through any two."""
 
 
 def diff(
@@ -88,6 +90,7 @@ def _array(operand: str, given: Any) -> Array:
     return np.atleast_1d(array)
 
 
+@np.errstate(all="ignore")  # numbers near the ends of float64 may overflow, and then fit nothing
 def _related(ref: Array, mine: Array, strict: bool) -> DiffResult:
     pair = Pair(ref, mine) if ref.shape == mine.shape else None
     base = DiffResult(
@@ -104,7 +107,7 @@ def _related(ref: Array, mine: Array, strict: bool) -> DiffResult:
     if pair is not None and pair.same.all():
         return replace(base, verdict="equal", unseen=unseen(ref))
     found = search(ref, mine)
-    verdict, held = _verdict(found)
+    verdict, held = _verdict(found, ref, mine)
     relations = tuple(_relation(h, ref, mine) for h in held)
     shown = unseen(ref) if verdict == "rounding" else ()
     return replace(
@@ -116,10 +119,11 @@ def _related(ref: Array, mine: Array, strict: bool) -> DiffResult:
     )
 
 
-def _verdict(found: Found) -> tuple[str, tuple[Held, ...]]:
+def _verdict(found: Found, ref: Array, mine: Array) -> tuple[str, tuple[Held, ...]]:
     """What the explanations that are worth it amount to."""
     if not found.best:
-        return ("ambiguous", found.cheap) if found.cheap else ("unexplained", ())
+        few = min(ref.size, mine.size) < FEW
+        return ("ambiguous" if found.cheap or few else "unexplained"), found.cheap
     first = found.best[0]
     if len(found.best) > 1:
         return "ambiguous", found.best
@@ -172,7 +176,7 @@ def _reasons(verdict: str, found: Found, ref: Array, mine: Array) -> list[str]:
         for name, array in (("REF", ref), ("MINE", mine)):
             if array.size > 1 and (array == array.flat[0]).all():
                 return [f"{name} is {array.flat[0]:g} throughout"]
-        return [f"with {few} elements each of these could be luck"]
+        return [f"with {few} element{'s' * (few > 1)} anything could be luck"]
     if verdict == "ambiguous":
         return ["REF is alike where they differ"]
     if verdict == "unexplained" and ref.shape == mine.shape:

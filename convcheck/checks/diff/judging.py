@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.diff.pair import DIGITS, Pair, distance, format_of
 from convcheck.checks.diff.region import Region, region
-from convcheck.checks.diff.values import SAME, Value
+from convcheck.checks.diff.values import HALF, SAME, Value
 from convcheck.rounding import quantum
 from convcheck.score import Literal, Score, choose_bits, place_bits
 
@@ -135,6 +135,13 @@ class Weighing:
                 options.append((~close, float(off[close].max()), int((close & ~exact).sum())))
         best: Held | None = None
         for wrong, ulps, rounded in options:
+            if value.line is not None and value.line.axis is not None:
+                line = value.line
+                plain = (line.scale == 1) & (line.offset == 0)
+                if plain.mean() >= HALF or not _supported(value.line.axis, wrong):
+                    continue
+            if any(not _supported(axis, wrong) for axis in self.placement.ordered):
+                continue
             if np.count_nonzero(wrong) > 0.8 * wrong.size:
                 continue
             score = self._score(value, wrong, ulps, rounded, literal)
@@ -164,6 +171,12 @@ class Weighing:
             residual=which + each * rounded,
             literal=float(literal.sum()),
         )
+
+
+def _supported(axis: int, wrong: Array) -> bool:
+    """Whether half of the elements of each index of an axis are given."""
+    rows = np.moveaxis(wrong, axis, 0).reshape(wrong.shape[axis], -1)
+    return bool((rows.mean(axis=1) <= 1 - HALF).all())
 
 
 def _literal(pair: Pair) -> Array:

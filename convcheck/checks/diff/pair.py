@@ -161,8 +161,8 @@ def local_size(x: Array) -> Array:
 class Spread:
     """How |MINE - REF| is distributed over the elements that are finite in both.
 
-    ``absolute``, ``relative`` (of |REF|, where it is not 0) and ``ulp`` (of ``format``, at REF's own
-    element) are each the median, what 99 of 100 elements do not exceed, and the largest. ``worst``
+    ``absolute``, ``relative`` (of |REF|, where it is not 0) and ``ulp`` (of ``format``, at the larger
+    of the two) are each the median, what 99 of 100 elements do not exceed, and the largest. ``worst``
     is where the largest is in MINE. ``nonfinite`` counts elements that are NaN or infinite in REF
     and in MINE, ``clash`` those where only one is, or they are not the same.
     """
@@ -191,7 +191,8 @@ def spread(pair: Pair) -> Spread:
         form = pair.format
         told = both & (x != 0)
         relative = (apart / np.abs(x))[told]
-        ulp = None if form == "integer" else (apart / step_of(x, form))[both]
+        larger = np.maximum(np.abs(x), np.abs(y))
+        ulp = None if form == "integer" else (apart / step_of(larger, form))[both]
     worst, values = None, None
     if both.any():
         at = np.unravel_index(int(np.argmax(np.where(both, apart, -1.0))), x.shape)

@@ -27,6 +27,7 @@ _USUAL = {(0, 2, 3, 1), (0, 3, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (1, 0)}
 _USUAL |= {(0, 2, 3, 4, 1), (0, 4, 1, 2, 3)}
 """Channels first and last, and a matrix transposed."""
 _RESHAPED = 5.0
+USUAL = 3.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Reading:
     def bits(self) -> float:
         """What it takes to say it."""
         plain = self.axes == tuple(range(len(self.axes)))
-        order = 0.0 if plain else 3.0
+        order = 0.0 if plain else USUAL
         if not plain and self.axes not in _USUAL:
             order = 4.0 + math.log2(math.factorial(len(self.axes)))
         return order + (_RESHAPED if self.shape is not None else 0.0)
@@ -212,6 +213,17 @@ class Placement:
     def plain(self) -> bool:
         """Whether REF's elements lie where they lie in REF."""
         return self.reading.plain and all(m.kind == "same" for m in self.maps)
+
+    @property
+    def ordered(self) -> tuple[int, ...]:
+        """The axes of which each index has a place of its own."""
+        return tuple(axis for axis, m in enumerate(self.maps) if m.kind == "order")
+
+    @property
+    def usual(self) -> bool:
+        """Whether only axes have moved, if any have, as from channels first to channels last."""
+        usual = self.reading.shape is None and self.reading.bits <= USUAL
+        return usual and all(m.kind == "same" for m in self.maps)
 
     @property
     def bits(self) -> float:

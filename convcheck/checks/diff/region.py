@@ -68,6 +68,8 @@ def region(wrong: Array, mine: Array) -> Region:
             said = " and ".join(f"MINE[{place}]" for place in places)
             return Region("elements", said, count, total, count, value)
     box = math.prod(map(len, which))
+    if any(_index(w, n).endswith(f"of {n}") for w, n in zip(which, wrong.shape, strict=True)):
+        return Region("scattered", "", count, total, count, value)
     border = _border(wrong)
     if count >= FILLED * box and box < total:
         index = ", ".join(map(_index, which, wrong.shape))

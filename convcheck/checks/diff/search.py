@@ -27,8 +27,10 @@ Array = NDArray[Any]
 
 WORTH = 0.2
 """Of what the elements take as they are: what an explanation must save at least."""
-TOLD = 8.0
-"""Bits of MINE's elements below which it says nothing."""
+ENOUGH = 0.8
+"""Of the smaller array's elements: where so many are placed, no other placement has more."""
+SAVED = 0.9
+"""Of what these take as they are: where an explanation saves so much, none saves more."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ def search(ref: Array, mine: Array) -> Found:
             key = (candidate.placement.reading, candidate.placement.maps)
             if key not in seen:
                 seen.add(key)
-                held += _explained(candidate.placement, ref, mine)
-        worth = [h for h in held if _is_worth(h, looking.looked)]
-        if any(not h.wrong_count and not h.ulps for h in worth):
-            break
-    worth = [h for h in held if _is_worth(h, looking.looked)]
-    worth.sort(key=lambda h: h.rank)
+                thorough = candidate.likely or candidate.placement.usual
+                held += _explained(candidate.placement, ref, mine, thorough=thorough)
+        worth = sorted((h for h in held if _is_worth(h, looking.looked)), key=lambda h: h.rank)
+        if worth and worth[0].score.gain >= SAVED * worth[0].score.literal:
+            if worth[0].total >= ENOUGH * min(ref.size, mine.size):
+                break
     best = [h for h in worth[:1]]
     for other in worth[1:]:
         if other.rank < worth[0].rank + MARGIN and _differs(other, best, ref, mine):
@@ -88,13 +90,18 @@ def _differs(held: Held, others: list[Held], ref: Array, mine: Array) -> bool:
     return True
 
 
-def _explained(placement: Placement, ref: Array, mine: Array) -> list[Held]:
+def _explained(
+    placement: Placement, ref: Array, mine: Array, *, thorough: bool
+) -> list[Held]:
     """The explanations in one placement."""
     pair = placement.pair(ref, mine)
     if not pair.ref.size:
         return []
     weighing = Weighing(pair, placement)
     found: list[Held] = []
+    if not thorough:
+        alone = weighing.held(Value(SAME))
+        return [] if alone is None else [alone]
     for turned in (False, True):
         here = weighing.pairs[turned]
         part = some(here)

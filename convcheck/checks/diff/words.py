@@ -25,8 +25,8 @@ def _answer(result: DiffResult) -> str:
         return _equal(result)
     if result.verdict == "rounding":
         return _rounding(result, first)
-    if result.verdict == "explained" and first is None:
-        return f"{result.differences[0].words}"
+    if result.verdict == "explained" and result.differences:
+        return "; ".join(difference.words for difference in result.differences)
     if result.verdict in ("explained", "near-match") and first is not None:
         return relation(first)
     if result.verdict == "ambiguous":
@@ -43,7 +43,7 @@ def _equal(result: DiffResult) -> str:
 
 
 def _rounding(result: DiffResult, first: Relation | None) -> str:
-    if first is None:
+    if first is None or result.reference is not None:
         return "REF and MINE are the same convolution, each within what rounding can explain"
     made, other = _NAMES[first.made]
     if first.steps:
