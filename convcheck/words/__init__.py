@@ -340,7 +340,10 @@ _SAID: dict[str, tuple[str, Callable[[Convention], Any]]] = {
     ),
     "channel_order": ("channels in the order ", lambda c: _order(c.channel_order)),
     "output_order": ("output channels in the order ", lambda c: _order(c.output_order)),
-    "flip": ("reversed axes of the filters: ", lambda c: axes_words(c, c.flip) if c.flip else "none"),
+    "flip": (
+        "reversed axes of the filters: ",
+        lambda c: axes_words(c, c.flip) if c.flip else "none",
+    ),
     "conjugate": ("the filters ", lambda c: "conjugated" if c.conjugate else "as stored"),
     "image_offset": ("the image minus ", lambda c: _numbers(c.image_offset, "channel")),
     "image_scale": ("the image times ", lambda c: _numbers(c.image_scale, "channel")),

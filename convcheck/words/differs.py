@@ -1,7 +1,7 @@
 """What one convention does otherwise than another one, in words and as the line that mends it.
 
-One function, of two conventions and no arrays: what ``diff`` says of two outputs, it says of any two
-layers.
+One function, of two conventions and no arrays: what ``diff`` says of two outputs, it says of any
+two layers.
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ def _memories(e: Convention, f: Convention, sizes: _Sizes, names: _Names) -> Ite
         ("image", "image", "x", sizes.image),
         ("filter", "filters", "w", sizes.filters),
     ):
-        a, b = (
-            (getattr(c, f"{operand}_layout"), getattr(c, f"{operand}_memory")) for c in (e, f)
-        )
+        a, b = ((getattr(c, f"{operand}_layout"), getattr(c, f"{operand}_memory")) for c in (e, f))
         wrong, right = is_reread(*b), is_reread(*a)
         if (not wrong and not right) or (wrong and right and a == b):
             continue
@@ -156,7 +154,7 @@ def _memories(e: Convention, f: Convention, sizes: _Sizes, names: _Names) -> Ite
         yield Difference(f"{operand}_memory", words, fix)
 
 
-def _orders(e: Convention, f: Convention, sizes: _Sizes, names: _Names) -> Iterator[Difference]:
+def _orders(e: Convention, f: Convention, _: _Sizes, names: _Names) -> Iterator[Difference]:
     ref, mine = names
     for key, what, code, layout in (
         ("channel_order", "the image's channels", "x", f.image_layout),
@@ -172,7 +170,7 @@ def _orders(e: Convention, f: Convention, sizes: _Sizes, names: _Names) -> Itera
         of = f"as {ref} has them" if backwards else f"{_few(a)}"
         verb = "reads" if key == "channel_order" else "writes"
         words = f"{mine} {verb} {what} {how}, not {of}"
-        if backwards and len(a) == 3 and key == "channel_order":  # noqa: PLR2004
+        if backwards and len(a) == 3 and key == "channel_order":
             words += " (BGR for RGB)"
         if key == "channel_order":
             # Channel b[c] of what is given has to be channel a[c] of what there is.
@@ -299,7 +297,7 @@ def _numbers(e: Convention, f: Convention, _: _Sizes, names: _Names) -> Iterator
 def _value(value: float | tuple[float, ...]) -> str:
     if not isinstance(value, tuple):
         return number(value)
-    if len(value) <= 4:  # noqa: PLR2004 - as many as a picture has channels
+    if len(value) <= 4:
         return f"[{', '.join(map(number, value))}]"
     return "a number for each channel"
 
@@ -333,7 +331,7 @@ def _after(e: Convention, f: Convention, _: _Sizes, names: _Names) -> Iterator[D
         fix = "no activation" if a is None else a.code("torch", "y")
         yield Difference("activation", words, fix)
     if e.arithmetic != f.arithmetic:
-        one, other = (arithmetic_words(c) for c in (e, f))
+        one, other = (_computed(c) for c in (e, f))
         words = f"{mine} computes {other} where {ref} computes {one}"
         yield Difference("arithmetic", words, _arithmetic_fix(e, f))
     if e.storage != f.storage:
@@ -348,3 +346,7 @@ def _arithmetic_fix(e: Convention, f: Convention) -> str:
     wanted = "float64" if e.arithmetic == "exact" else e.arithmetic
     return f"compute in {wanted}: x.astype({wanted}), w.astype({wanted})"
 
+
+def _computed(c: Convention) -> str:
+    words = arithmetic_words(c)
+    return words if words.startswith("in ") else f"in {words}"

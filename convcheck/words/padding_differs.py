@@ -58,8 +58,7 @@ def _reaches_alike(
     if one is None or other is None or e.stride != f.stride:
         return False
     return all(
-        a.before == b.before and a.out == b.out
-        for a, b in zip(one.axes, other.axes, strict=True)
+        a.before == b.before and a.out == b.out for a, b in zip(one.axes, other.axes, strict=True)
     )
 
 
@@ -125,5 +124,7 @@ def _mode_fix(c: Convention) -> str:
         return "padding_mode='zeros' (PyTorch)"
     (mode, *more) = modes
     if more or mode not in _TORCH_MODES:
-        return f"np.pad(x, ..., mode={' and '.join(sorted(repr(m) for m in modes))}), then no padding"
+        return (
+            f"np.pad(x, ..., mode={' and '.join(sorted(repr(m) for m in modes))}), then no padding"
+        )
     return f"padding_mode='{_TORCH_MODES[mode]}' (PyTorch)"

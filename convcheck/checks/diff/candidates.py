@@ -40,7 +40,7 @@ READINGS = 6
 """Readings in which shifts and orders are looked for."""
 ORDERED = 1024
 """Indices of an axis whose order is looked for at most."""
-FFT = 1 << 20
+FFT = 1 << 18
 """Elements of which shifts are looked for at most."""
 STEPS = 8
 LEAST = 0.6
@@ -159,13 +159,9 @@ class Looking:
     ) -> Iterator[Candidate]:
         """A reading with each set of axes reversed, by a sample of the elements."""
         at = self._places(shape)
-        seen = [
-            (reading.read(a), self._target(reading, b)[at]) for a, b in self.by
-        ]
+        seen = [(reading.read(a), self._target(reading, b)[at]) for a, b in self.by]
         for some in flips:
-            there = tuple(
-                shape[a] - 1 - at[a] if a in some else at[a] for a in range(len(shape))
-            )
+            there = tuple(shape[a] - 1 - at[a] if a in some else at[a] for a in range(len(shape)))
             most = max(abs(correlation(a[there], b)) for a, b in seen)
             maps = tuple(reverse(n) if a in some else same(n) for a, n in enumerate(shape))
             yield Candidate(Placement(reading, maps), most, len(at[0]))
@@ -222,11 +218,11 @@ class Looking:
         size = [max(n, m) for n, m in zip(a.shape, b.shape, strict=True)]
         product_ = fft.rfftn(a - a.mean(), size) * np.conj(fft.rfftn(b - b.mean(), size))
         across = np.abs(fft.irfftn(product_, size))
-        found = []
+        found: list[Candidate] = []
         flat = across.reshape(-1)
         count = min(3, flat.size)
         for peak in np.argpartition(flat, -count)[-count:]:
-            at = np.unravel_index(int(peak), across.shape)
+            at = [int(i) for i in np.unravel_index(int(peak), across.shape)]
             found += self._around(reading, flips, at, size, own, shape, steps, phases, inverse)
         return found
 
@@ -244,7 +240,7 @@ class Looking:
     ) -> Iterator[Candidate]:
         """The shifts that a peak may stand for: round the axis, or to either side."""
         choices: list[list[Map]] = []
-        for axis, (o, n) in enumerate(zip(map(int, at), size, strict=True)):
+        for axis, (o, n) in enumerate(zip(at, size, strict=True)):
             step = 1 if steps is None else steps[axis]
             phase = 0 if phases is None else phases[axis]
             flip = axis in flips
@@ -253,13 +249,18 @@ class Looking:
                 if inverse:
                     # REF's i is MINE's step * (i - shift) + phase.
                     options.append(
-                        moved(own[axis], shape[axis], phase - step * shift, step=step,
-                              flipped=flip, inverse=True)
+                        moved(
+                            own[axis],
+                            shape[axis],
+                            phase - step * shift,
+                            step=step,
+                            flipped=flip,
+                            inverse=True,
+                        )
                     )
                 else:
                     options.append(
-                        moved(own[axis], shape[axis], step * shift + phase, step=step,
-                              flipped=flip)
+                        moved(own[axis], shape[axis], step * shift + phase, step=step, flipped=flip)
                     )
             if own[axis] == shape[axis] and o and step == 1:
                 least = o if 2 * o <= n else o - n
@@ -300,7 +301,7 @@ class Looking:
             if reading.shape is not None:
                 continue
             for axis, length in enumerate(shape):
-                if not 2 <= length <= ORDERED or self.mine.size // length < 2:  # noqa: PLR2004
+                if not 2 <= length <= ORDERED or self.mine.size // length < 2:
                     continue
                 flips: list[tuple[int, ...]] = [()]
                 others = [a for a, n in enumerate(shape) if n > 1 and a != axis]
@@ -341,7 +342,7 @@ def _assigned(table: Array) -> Array | None:
     order: Array = table.argmax(axis=1)
     if len(np.unique(order)) == len(order):
         return order
-    if len(order) > 128 or table.max(axis=1).mean() < 0.3:  # noqa: PLR2004 - it takes n³
+    if len(order) > 128 or table.max(axis=1).mean() < 0.3:
         return None
     from scipy.optimize import linear_sum_assignment
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from convcheck.checks.diff.result import DiffResult, Side
 from convcheck.checks.identify import identify
+from convcheck.errors import InputError
 from convcheck.words import describe
 from convcheck.words.differs import Difference, differences
 
@@ -30,10 +31,14 @@ def conventions(
     budget: float | None,
 ) -> DiffResult:
     """The result with the convention of each, and the verdict that these give."""
-    found = [identify(*operands, output, budget=budget) for output in outputs]
+    found = [
+        _identified(operands, output, name, budget)
+        for output, name in zip(outputs, ("REF", "MINE"), strict=True)
+    ]
     shapes = operands[0].shape, operands[1].shape
     sides = [
-        Side(one, _words(one, name, shapes)) for one, name in zip(found, ("REF", "MINE"), strict=True)
+        Side(one, _words(one, name, shapes))
+        for one, name in zip(found, ("REF", "MINE"), strict=True)
     ]
     apart = _fewest(found[0], found[1], shapes)
     reasons = [*result.reasons]
@@ -63,6 +68,21 @@ def conventions(
     )
 
 
+def _identified(
+    operands: tuple[Array, Array], output: Array, name: str, budget: float | None
+) -> IdentifyResult:
+    """Identify's answer, which speaks of the output by its name here."""
+    try:
+        found = identify(*operands, output, budget=budget)
+    except InputError as error:
+        said = (None if s is None else s.replace("OUT", name) for s in (error.got, error.hint))
+        got, hint = said
+        raise InputError(
+            error.what.replace("OUT", name), got=got, expected=error.expected, hint=hint
+        ) from None
+    return replace(found, warnings=tuple(w.replace("OUT", name) for w in found.warnings))
+
+
 def _is_rounding(difference: Difference, found: list[IdentifyResult]) -> bool:
     """Whether a difference is that of two precisions which rounding is counted in."""
     wide = all(one.candidates[0].convention.arithmetic in WIDE for one in found)
@@ -73,9 +93,7 @@ def _words(found: IdentifyResult, name: str, shapes: tuple[Any, Any]) -> str:
     if not found.candidates:
         return f"No convention was found that makes {name} from IMG and W"
     first = found.candidates[0]
-    said = describe(
-        first.convention, output=name, image_shape=shapes[0], filter_shape=shapes[1]
-    )
+    said = describe(first.convention, output=name, image_shape=shapes[0], filter_shape=shapes[1])
     if found.verdict == "near-match":
         return f"But for {first.where}, {said}"
     if found.verdict == "ambiguous":

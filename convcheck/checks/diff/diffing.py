@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from convcheck.checks.diff.judging import Held, most_ulps
 from convcheck.checks.diff.mending import code, fix
 from convcheck.checks.diff.pair import Pair, format_of, spread
-from convcheck.checks.diff.result import DiffResult, Relation, Side
+from convcheck.checks.diff.result import DiffResult, Relation
 from convcheck.checks.diff.search import search
 from convcheck.checks.diff.values import SAME
 from convcheck.errors import InputError
@@ -184,11 +184,12 @@ def _reasons(verdict: str, found: Found, ref: Array, mine: Array) -> list[str]:
         worst = float(pair.ulps.max())
         limit = most_ulps(pair.format)
         if limit < worst < 2.0**15 and pair.format in ("float32", "float64"):
-            return [
+            said = (
                 f"they differ by up to {worst:.3g} units in the last place of {pair.format}, "
                 f"which is more than the order of sums explains ({limit:.0f}); arithmetic in fewer "
                 "bits could: IMG and W would tell"
-            ]
+            )
+            return [said]
     return []
 
 

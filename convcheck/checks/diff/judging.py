@@ -20,6 +20,7 @@ from convcheck.checks.diff.region import Region, region
 from convcheck.checks.diff.values import HALF, SAME, Value
 from convcheck.rounding import quantum
 from convcheck.score import Literal, Score, choose_bits, place_bits
+from convcheck.traits import a_part
 
 if TYPE_CHECKING:
     from convcheck.checks.diff.placing import Placement
@@ -66,7 +67,7 @@ class Held:
     def rank(self) -> float:
         """The cost beside what the elements take, as if each took as much: in any direction."""
         share = self.score.total / max(self.score.literal, 1.0)
-        return (share - 1.0) * EACH * (self.total - self.wrong_count)
+        return float((share - 1.0) * EACH * (self.total - self.wrong_count))
 
     @property
     def total(self) -> int:
@@ -93,7 +94,7 @@ class Held:
 
 def most_ulps(form: str) -> float:
     """The largest rounding error in a format, in units in the last place."""
-    return min(MOST_ULPS, 2.0 ** (DIGITS.get(form, 53) / 4))
+    return min(MOST_ULPS, float(2.0 ** (DIGITS.get(form, 53) / 4)))
 
 
 class Weighing:
@@ -102,16 +103,17 @@ class Weighing:
     def __init__(self, pair: Pair, placement: Placement) -> None:
         self.placement = placement
         self.pairs = (pair, pair.turned())
+        self._literals: dict[bool, Array] = {}
 
-    @cached_property
-    def literals(self) -> tuple[Array, Array]:
-        """The bits of every element of MINE as it is, and the same of REF."""
-        forward, backward = map(_literal, self.pairs)
-        return forward, backward
+    def literal(self, turned: bool) -> Array:
+        """The bits of every element of MINE as it is, or of REF."""
+        if turned not in self._literals:
+            self._literals[turned] = _literal(self.pairs[turned])
+        return self._literals[turned]
 
     def held(self, value: Value, turned: bool = False) -> Held | None:
         """The value held to all elements; None where less than half of them fit."""
-        pair, literal = self.pairs[turned], self.literals[turned]
+        pair, literal = self.pairs[turned], self.literal(turned)
         if value.kind == SAME:
             exact, off, form = pair.same, pair.ulps, pair.format
         else:
@@ -145,9 +147,7 @@ class Weighing:
             if np.count_nonzero(wrong) > 0.8 * wrong.size:
                 continue
             score = self._score(value, wrong, ulps, rounded, literal)
-            found = Held(
-                self.placement, value, turned, wrong, ulps, rounded, score, self.pairs[0]
-            )
+            found = Held(self.placement, value, turned, wrong, ulps, rounded, score, self.pairs[0])
             if best is None or score.total < best.score.total:
                 best = found
         return best
@@ -156,8 +156,8 @@ class Weighing:
         self, value: Value, wrong: Array, ulps: float, rounded: int, literal: Array
     ) -> Score:
         count = int(np.count_nonzero(wrong))
-        met = [
-            wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis))
+        met: list[Array] = [
+            np.asarray(wrong.any(axis=tuple(a for a in range(wrong.ndim) if a != axis)))
             for axis in range(wrong.ndim)
         ]
         # Which elements are off at all, and by how many units to either side.
@@ -184,8 +184,9 @@ def _literal(pair: Pair) -> Array:
     finite = np.where(np.isfinite(values), values, 0.0)
     # Of whole numbers, or halves, each is one of fewer.
     steps = np.maximum(pair.steps, quantum(finite))
-    bits = Literal.of(values).bits(finite, steps)
-    return bits * (2.0 if pair.y.dtype.kind == "c" else 1.0)
+    bits = Literal.of(a_part(values[None, None])).bits(finite, steps)
+    doubled: Array = bits * (2.0 if pair.y.dtype.kind == "c" else 1.0)
+    return doubled
 
 
 def _stored(made: Array, pair: Pair) -> Array:
@@ -197,8 +198,9 @@ def _stored(made: Array, pair: Pair) -> Array:
             inside = np.clip(made, float(limits.min), float(limits.max))
             # At a tie either neighbor may be stored.
             tie = np.abs(inside - np.floor(inside) - 0.5) < 2.0**-30 * (1 + np.abs(inside))
-            near = np.abs(inside - pair.y) <= 0.5 * (1 + 2.0**-29)  # noqa: PLR2004
-            return np.where(tie, near, np.rint(inside) == pair.y) & np.isfinite(made)
+            near = np.abs(inside - pair.y) <= 0.5 * (1 + 2.0**-29)
+            found: Array = np.where(tie, near, np.rint(inside) == pair.y) & np.isfinite(made)
+            return found
         kept = made.astype(dtype) if kind in "fc" else made
         same: Array = (kept == pair.mine) | (np.isnan(made) & np.isnan(pair.y))
         return same

@@ -64,9 +64,7 @@ class Line:
     def native(self, x: Array) -> Array:
         """The line as an array of few bits computes it, each step rounded."""
         dtype = x.dtype
-        scale, offset = (
-            self.beside(v.astype(dtype), x.ndim) for v in (self.scale, self.offset)
-        )
+        scale, offset = (self.beside(v.astype(dtype), x.ndim) for v in (self.scale, self.offset))
         with np.errstate(all="ignore"):
             scaled = x if (self.scale == 1).all() else scale * x
             found: Array = scaled if (self.offset == 0).all() else scaled + offset
@@ -131,12 +129,10 @@ def _factor(x: Array, y: Array) -> Array:
     ratio = np.where((np.abs(x) >= size) & (x != 0), y / x, np.nan)
     empty = np.isnan(ratio).all(axis=1)
     ratio[empty] = 1.0
-    return np.where(empty, 1.0, median(ratio))  # type: ignore[no-any-return]
+    return np.where(empty, 1.0, median(ratio))
 
 
-def _both(
-    x: Array, y: Array, half: Array, axis: int | None, whole: bool
-) -> Iterator[Line]:
+def _both(x: Array, y: Array, half: Array, axis: int | None, whole: bool) -> Iterator[Line]:
     """A factor and an offset, by the median slope of pairs that lie far apart."""
     order = np.argsort(x, axis=1)  # NaN last
     count = np.isfinite(x).sum(axis=1)
@@ -195,9 +191,7 @@ def _offset(
     return Line(scale, found, axis, (np.zeros(len(scale)), width))
 
 
-def _scale(
-    x: Array, y: Array, half: Array, guess: Array, offset: Array, axis: int | None
-) -> Line:
+def _scale(x: Array, y: Array, half: Array, guess: Array, offset: Array, axis: int | None) -> Line:
     """The factors that go with offsets."""
     rest = y - offset[:, None]
     size = np.where(x == 0, np.nan, x)

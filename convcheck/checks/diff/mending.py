@@ -45,7 +45,7 @@ def fix(held: Held, shape: Sequence[int]) -> str | None:
         if undone is None:
             return None
         mine = undone
-    elif value.kind != "same" and value.kind != "conjugated":
+    elif value.kind not in ("same", "conjugated"):
         return None
     elif value.conjugate:
         mine = f"np.conj({mine})"

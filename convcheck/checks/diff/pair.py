@@ -126,15 +126,22 @@ def distance(x: Array, y: Array, size: Array, form: str) -> Array:
 def format_of(array: Array) -> str:
     """What numbers are stored in: the dtype's format, or the one that its numbers show."""
     own = _declared(array)
-    if own == "integer" or own == "float16":
+    if own in ("integer", "float16"):
         return own
     real = array.real if array.dtype.kind == "c" else array
     some = real[np.isfinite(real)]
-    if len(np.unique(some[:4096])) < DISTINCT or np.array_equal(np.rint(some), some):
+    few = some[:4096]
+    if len(np.unique(few)) < DISTINCT:
+        return own
+    if np.array_equal(np.rint(few), few) and np.array_equal(np.rint(some), some):
         return own
     if own == "float64" and not representable(some, "float32"):
         return own
-    narrow = (name for name in ("bfloat16", "float16") if representable(some, name))
+    narrow = (
+        name
+        for name in ("bfloat16", "float16")
+        if representable(few, name) and representable(some, name)
+    )
     return next(narrow, "float32")
 
 
@@ -161,9 +168,9 @@ def local_size(x: Array) -> Array:
 class Spread:
     """How |MINE - REF| is distributed over the elements that are finite in both.
 
-    ``absolute``, ``relative`` (of |REF|, where it is not 0) and ``ulp`` (of ``format``, at the larger
-    of the two) are each the median, what 99 of 100 elements do not exceed, and the largest. ``worst``
-    is where the largest is in MINE. ``nonfinite`` counts elements that are NaN or infinite in REF
+    ``absolute``, ``relative`` (of |REF|, where it is not 0) and ``ulp`` (of ``format``, at the
+    larger of the two) are each the median, what 99 of 100 elements do not exceed, and the largest.
+    ``worst`` is where the largest is in MINE. ``nonfinite`` counts elements that are NaN or infinite in REF
     and in MINE, ``clash`` those where only one is, or they are not the same.
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,9 +100,9 @@ class Reading:
 class Map:
     """Along one axis the index in REF of every index in MINE, -1 where REF has none.
 
-    ``kind`` is same, reversed, order, shift, roll or window; ``shift``, ``step`` and ``flipped`` say
-    which: MINE's i is REF's ``step * i + shift``, or that of the reversed axis. ``inverse``: REF's
-    i is MINE's ``step * i + shift``.
+    ``kind`` is same, reversed, order, shift, roll or window; ``shift``, ``step`` and ``flipped``
+    say which: MINE's i is REF's ``step * i + shift``, or that of the reversed axis. ``inverse``:
+    REF's i is MINE's ``step * i + shift``.
     """
 
     kind: str
@@ -168,15 +168,24 @@ def ordered(order: Sequence[int]) -> Map:
         return same(len(index))
     if index == tuple(reversed(range(len(index)))):
         return reverse(len(index))
-    steps = {(b - a) % len(index) for a, b in zip(index, index[1:], strict=False)}
+    steps = {(b - a) % len(index) for a, b in pairwise(index)}
     if steps == {1}:
-        return Map("roll", index, shift=index[0] if 2 * index[0] <= len(index) else
-                   index[0] - len(index))
+        return Map(
+            "roll", index, shift=index[0] if 2 * index[0] <= len(index) else index[0] - len(index)
+        )
     return Map("order", index)
 
 
-def moved(n_ref: int, n_mine: int, shift: int, *, step: int = 1, flipped: bool = False,
-          roll: bool = False, inverse: bool = False) -> Map:
+def moved(
+    n_ref: int,
+    n_mine: int,
+    shift: int,
+    *,
+    step: int = 1,
+    flipped: bool = False,
+    roll: bool = False,
+    inverse: bool = False,
+) -> Map:
     """That MINE's i is REF's ``step * i + shift``, of the reversed REF where it is flipped.
 
     ``inverse``: that REF's i is MINE's ``step * i + shift``.
@@ -260,14 +269,17 @@ class Placement:
                 mine += f"[{_bracket([a for a, _ in slices])}]"
             whole = [m.kind == "same" for m in self.maps]
             parts = [":" if w else b for w, (_, b) in zip(whole, slices, strict=True)]
-            parts = ["::-1" if m.kind == "reversed" else p
-                     for m, p in zip(self.maps, parts, strict=True)]
+            parts = [
+                "::-1" if m.kind == "reversed" else p for m, p in zip(self.maps, parts, strict=True)
+            ]
             ref += f"[{_bracket(parts)}]"
         for axis, m in enumerate(self.maps):
             if m.kind == "order":
                 ref += f"[{', '.join([*[':'] * axis, str(list(m.index))])}]"
             elif m.kind == "roll":
-                rolled = f"{ref}{'[' + ', '.join([*[':'] * axis, '::-1']) + ']' if m.flipped else ''}"
+                rolled = (
+                    f"{ref}{'[' + ', '.join([*[':'] * axis, '::-1']) + ']' if m.flipped else ''}"
+                )
                 shift = -m.shift
                 ref = f"np.roll({rolled}, {shift}, axis={axis})"
         return mine, ref
@@ -300,9 +312,7 @@ def _window(axis: int, m: Map) -> str:
     outside = int((index < 0).sum())
     before = int(np.argmax(index >= 0))
     if outside:
-        return (
-            f"with {before} more before and {outside - before} more after it along axis {axis}"
-        )
+        return f"with {before} more before and {outside - before} more after it along axis {axis}"
     return f"cut to {every}its indices from {m.shift} on along axis {axis}"
 
 

@@ -113,7 +113,7 @@ def _kind(which: Sequence[Array], shape: Sequence[int]) -> str:
 
 def _border(wrong: Array) -> tuple[int, int] | None:
     """How wide the frame of the last axes is that the marks fill, and its size."""
-    if wrong.ndim < 2:  # noqa: PLR2004 - two axes have a frame
+    if wrong.ndim < 2:
         return None
     for width in range(1, 1 + min(8, (min(wrong.shape[-2:]) - 1) // 2)):
         inner = wrong[..., width:-width, width:-width]

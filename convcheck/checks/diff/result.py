@@ -87,8 +87,8 @@ class DiffResult:
     ``relations`` are the explanations, the cheapest first: one, or several where the data cannot
     tell. ``spread`` is the distribution of the difference between MINE and REF as they are, None
     where their shapes differ; ``agreement_bits`` are the bits that all elements have in common.
-    ``unseen`` are the mistakes that REF's own numbers would not show. ``reference`` and ``mine`` are
-    identify's answers, ``differences`` what differs between their conventions.
+    ``unseen`` are the mistakes that REF's own numbers would not show. ``reference`` and ``mine``
+    are identify's answers, ``differences`` what differs between their conventions.
     """
 
     verdict: str
@@ -166,7 +166,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
     }
 
 
-def _number(value: float | complex) -> Any:
+def _number(value: Any) -> Any:
     if isinstance(value, complex):
         return {"real": _number(value.real), "imag": _number(value.imag)}
     return value if abs(value) < float("inf") else None

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.diff.candidates import Looking
-from convcheck.checks.diff.judging import Held, Weighing
-from convcheck.checks.diff.pair import Pair
+from convcheck.checks.diff.judging import Held, Weighing, most_ulps
 from convcheck.checks.diff.values import HALF, SAME, Value, proposals, some
 from convcheck.score import MARGIN
 
 if TYPE_CHECKING:
+    from convcheck.checks.diff.pair import Pair
     from convcheck.checks.diff.placing import Placement
 
 Array = NDArray[Any]
@@ -29,6 +29,8 @@ WORTH = 0.2
 """Of what the elements take as they are: what an explanation must save at least."""
 ENOUGH = 0.8
 """Of the smaller array's elements: where so many are placed, no other placement has more."""
+FEWEST = 0.1
+"""Of some elements: so many must be the same, where this is all that is asked for."""
 SAVED = 0.9
 """Of what these take as they are: where an explanation saves so much, none saves more."""
 
@@ -55,17 +57,16 @@ def search(ref: Array, mine: Array) -> Found:
                 thorough = candidate.likely or candidate.placement.usual
                 held += _explained(candidate.placement, ref, mine, thorough=thorough)
         worth = sorted((h for h in held if _is_worth(h, looking.looked)), key=lambda h: h.rank)
-        if worth and worth[0].score.gain >= SAVED * worth[0].score.literal:
-            if worth[0].total >= ENOUGH * min(ref.size, mine.size):
-                break
-    best = [h for h in worth[:1]]
+        if worth and _is_enough(worth[0], min(ref.size, mine.size)):
+            break
+    best = worth[:1]
     for other in worth[1:]:
-        if other.rank < worth[0].rank + MARGIN and _differs(other, best, ref, mine):
+        if other.rank < worth[0].rank + MARGIN and _differs(other, best):
             best.append(other)
     cheap = sorted((h for h in held if not h.wrong_count and h not in worth), key=lambda h: h.rank)
     kept: list[Held] = []
     for other in cheap:
-        if _simple(other) and _differs(other, kept, ref, mine):
+        if _simple(other) and _differs(other, kept):
             kept.append(other)
     return Found(tuple(best), tuple(kept[:8]), looking.looked)
 
@@ -81,7 +82,13 @@ def _is_worth(held: Held, looked: int) -> bool:
     return held.placed and held.score.gain > max(luck, WORTH * held.score.literal)
 
 
-def _differs(held: Held, others: list[Held], ref: Array, mine: Array) -> bool:
+def _is_enough(held: Held, size: int) -> bool:
+    """Whether nothing that is placed otherwise could say more."""
+    saves = held.score.gain >= SAVED * held.score.literal
+    return saves and held.total >= ENOUGH * size
+
+
+def _differs(held: Held, others: list[Held]) -> bool:
     """Whether it is another relation, not another way to say one of these."""
     for other in others:
         same_places = held.placement.maps == other.placement.maps
@@ -90,9 +97,7 @@ def _differs(held: Held, others: list[Held], ref: Array, mine: Array) -> bool:
     return True
 
 
-def _explained(
-    placement: Placement, ref: Array, mine: Array, *, thorough: bool
-) -> list[Held]:
+def _explained(placement: Placement, ref: Array, mine: Array, *, thorough: bool) -> list[Held]:
     """The explanations in one placement."""
     pair = placement.pair(ref, mine)
     if not pair.ref.size:
@@ -100,7 +105,8 @@ def _explained(
     weighing = Weighing(pair, placement)
     found: list[Held] = []
     if not thorough:
-        alone = weighing.held(Value(SAME))
+        near = float((some(pair).ulps <= most_ulps(pair.format)).mean()) >= FEWEST
+        alone = weighing.held(Value(SAME)) if near else None
         return [] if alone is None else [alone]
     for turned in (False, True):
         here = weighing.pairs[turned]
@@ -108,7 +114,7 @@ def _explained(
         for value in proposals(here):
             if value.kind == SAME and turned:
                 continue
-            if not _fits(value, here, part):
+            if not _fits(value, part):
                 continue
             held = weighing.held(value, turned)
             if held is None:
@@ -123,9 +129,11 @@ def _cheapest(found: list[Held]) -> list[Held]:
     return sorted(found, key=lambda h: h.rank)[:3]
 
 
-def _fits(value: Value, pair: Pair, part: Pair) -> bool:
+def _fits(value: Value, part: Pair) -> bool:
     """Whether half of some elements are near what the value makes."""
-    if value.kind == SAME or (value.line is not None and value.line.axis is not None):
+    if value.kind == SAME:
+        return bool((part.ulps <= most_ulps(part.format)).mean() >= FEWEST)
+    if value.line is not None and value.line.axis is not None:
         return True
     made = value.apply(part.x)
     with np.errstate(all="ignore"):

@@ -87,7 +87,9 @@ class Value:
         """The bits of its numbers."""
         bits = 0.0 if self.line is None else self.line.bits
         bits += 0.0 if self.step is None else number_bits(said(self.step))
-        return bits + sum(number_bits(said(v)) for v in (self.activation or Activation("relu")).values)
+        return bits + sum(
+            number_bits(said(v)) for v in (self.activation or Activation("relu")).values
+        )
 
     @property
     def evaluated(self) -> float:
@@ -118,8 +120,7 @@ def cast(y: Array, form: str, toward_zero: bool) -> Array:
         return near
     step = np.ldexp(1.0, np.frexp(np.where(np.isfinite(y), y, 1.0))[1] - _digits(form))
     with np.errstate(invalid="ignore"):
-        cut = np.where(np.isfinite(y), np.trunc(y / step) * step, y)
-    return cut  # type: ignore[no-any-return]
+        return np.where(np.isfinite(y), np.trunc(y / step) * step, y)
 
 
 def _digits(form: str) -> int:
@@ -166,7 +167,7 @@ def proposals(pair: Pair) -> Iterator[Value]:
 
 def _lines(x: Array, y: Array, half: Array, whole: bool) -> Iterator[Line]:
     finite = np.isfinite(x) & np.isfinite(y)
-    if finite.sum() >= 2:  # noqa: PLR2004 - a line has two numbers
+    if finite.sum() >= 2:
         shown = np.where(finite, x, np.nan), np.where(finite, y, np.nan)
         yield from (line for line in lines(*shown, half, None, whole=whole) if not line.plain)
 
@@ -232,7 +233,7 @@ def _grid(part: Pair) -> Iterator[Value]:
     """Numbers that were rounded to evenly spaced levels, and stored as what they stand for."""
     y = part.y[np.isfinite(part.y)]
     levels = np.unique(y)
-    if not 4 <= len(levels) <= min(LEVELS, y.size // 4):  # noqa: PLR2004
+    if not 4 <= len(levels) <= min(LEVELS, y.size // 4):
         return
     gaps = np.diff(levels)
     step = float(np.median(gaps[gaps <= 1.5 * gaps.min()]))

@@ -21,7 +21,9 @@ NOT: dict[str, Callable[[Array], Array]] = {
     "noise of a thousandth": lambda a: a + 1e-3 * N,
     "noise that multiplies": lambda a: a * (1 + 0.05 * N),
     "another image": lambda _: N,
-    "its elements shuffled": lambda a: np.random.default_rng(1).permutation(a.ravel()).reshape(a.shape),
+    "its elements shuffled": lambda a: (
+        np.random.default_rng(1).permutation(a.ravel()).reshape(a.shape)
+    ),
     "each row shuffled": lambda a: np.random.default_rng(1).permuted(a, axis=-1),
     "its elements sorted": lambda a: np.sort(a.ravel()).reshape(a.shape),
     "a residual of itself": lambda a: a + 0.5 * np.roll(a, 1, axis=-1),
@@ -38,7 +40,9 @@ NOT: dict[str, Callable[[Array], Array]] = {
     "a mask that multiplies": lambda a: a * N,
     "salt": lambda a: np.where(np.random.default_rng(2).random(a.shape) < 0.1, 5.0, a),
     "signs at random": lambda a: np.where(DROPPED, -a, a) + 1.0,
-    "a rounding by chance": lambda a: np.floor(4 * a + np.random.default_rng(2).random(a.shape)) / 4,
+    "a rounding by chance": lambda a: (
+        np.floor(4 * a + np.random.default_rng(2).random(a.shape)) / 4
+    ),
     "the larger of neighbors": lambda a: np.maximum(a, np.roll(a, 1, -1)),
     "a blend": lambda a: 0.5 * a + 0.5 * N,
 }
