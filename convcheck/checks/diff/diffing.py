@@ -166,7 +166,7 @@ def _agreement(pair: Pair) -> float | None:
         share = np.abs(pair.x - pair.y) / np.maximum(size, 2.0**-1074)
     share = np.where(pair.same, 0.0, np.where(np.isfinite(share), share, np.inf))
     most = float(share.max())
-    return 0.0 if most >= 1 else min(FULL, -math.log2(most))
+    return 0.0 if most >= 1 else min(FULL, -math.log2(max(most, 2.0**-60)))
 
 
 def _reasons(verdict: str, found: Found, ref: Array, mine: Array) -> list[str]:

@@ -155,13 +155,15 @@ def _declared(array: Array) -> str:
 
 def local_size(x: Array) -> Array:
     """The least root mean square of the slices that an element lies in, beside every element."""
-    squares = np.abs(np.where(np.isfinite(x), x, 0.0)) ** 2
+    sizes = np.abs(np.where(np.isfinite(x), x, 0.0))
+    most = float(sizes.max(initial=0.0)) or 1.0
+    squares = (sizes / most) ** 2  # which would overflow, or underflow, as they are
     size = np.asarray(np.sqrt(squares.mean()))
     for axis, length in enumerate(x.shape):
         if length > 1 and x.size // length >= SLICE:
             others = tuple(a for a in range(x.ndim) if a != axis)
             size = np.minimum(size, np.sqrt(squares.mean(axis=others, keepdims=True)))
-    return size
+    return most * size
 
 
 @dataclass(frozen=True)

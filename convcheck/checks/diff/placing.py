@@ -57,7 +57,8 @@ class Reading:
     @property
     def plain(self) -> bool:
         """Whether it changes nothing."""
-        return self.shape is None and self.axes == tuple(range(len(self.axes)))
+        in_order = self.axes == tuple(range(len(self.axes)))
+        return self.shape is None and in_order and not self.squeezed
 
     @property
     def bits(self) -> float:
@@ -87,6 +88,8 @@ class Reading:
         """What was done."""
         plain = self.axes == tuple(range(len(self.axes)))
         order = ", ".join(map(str, self.axes))
+        if self.shape is None and plain:
+            return "but for its axes of length 1"
         if self.shape is None:
             return f"its axes in the order ({order})"
         if plain:
