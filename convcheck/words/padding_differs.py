@@ -27,8 +27,7 @@ def padding_differs(
     """Key, words and fix of each thing; with the windows of both, of what any window meets."""
     ref, mine = names
     if e.padding != f.padding and not _reaches_alike(e, f, one, other):
-        e, f = _evened(e, one), _evened(f, other)
-        yield ("padding", _padding_words(e, f, names), _padding_fix(e))
+        yield ("padding", _padding_words(e, f, one, other, names), _padding_fix(_evened(e, one)))
     padded = any(max(pair) > 0 for pair in e.padding) and any(max(pair) > 0 for pair in f.padding)
     if padded and (e.padding_modes, e.padding_value) != (f.padding_modes, f.padding_value):
         a, b = (padding_words(c) for c in (e, f))
@@ -62,7 +61,13 @@ def _reaches_alike(
     )
 
 
-def _padding_words(e: Convention, f: Convention, names: tuple[str, str]) -> str:
+def _padding_words(
+    e: Convention,
+    f: Convention,
+    one: Geometry | None,
+    other: Geometry | None,
+    names: tuple[str, str],
+) -> str:
     ref, mine = names
     if min(pad for c in (e, f) for pair in c.padding for pad in pair) < 0:
         return f"{mine} has {_clause(f)} where {ref} has {_clause(e)}"
@@ -71,9 +76,9 @@ def _padding_words(e: Convention, f: Convention, names: tuple[str, str]) -> str:
     if all(swapped) and len(pairs) == 1:
         ((a, b),) = pairs
         if 0 in a:
-            side = _SIDES[b.index(max(b))]
-            other = _SIDES[a.index(max(a))]
-            return f"{mine} pads {max(b)} {side} where {ref} pads {max(a)} {other}"
+            wrong, right = _SIDES[b.index(max(b))], _SIDES[a.index(max(a))]
+            return f"{mine} pads {max(b)} {wrong} where {ref} pads {max(a)} {right}"
+    e, f = _evened(e, one), _evened(f, other)
     return f"{mine} pads {_amount(f)} where {ref} pads {_amount(e)}"
 
 

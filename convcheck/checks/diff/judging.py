@@ -31,6 +31,8 @@ MOST_ULPS = 64.0
 """Units in the last place that long sums in other orders lose at most: 18 bits of float32 agree."""
 EACH = 24.0
 """Bits of an element, by which explanations of REF and of MINE are compared."""
+MOST_WRONG = 0.8
+"""Of the elements: where more are wrong, nothing is claimed of the others."""
 SCATTERED = 0.02
 """Of the elements: so many may be wrong in no single place."""
 
@@ -116,6 +118,7 @@ class Weighing:
         pair, literal = self.pairs[turned], self.literal(turned)
         if value.kind == SAME:
             exact, off, form = pair.same, pair.ulps, pair.format
+            moved = np.ones(exact.shape, bool)
         else:
             made = value.apply(pair.x)
             exact = _stored(made, pair)
@@ -124,6 +127,8 @@ class Weighing:
                 other = _stored(native, pair)
                 exact = other if other.sum() > exact.sum() else exact
             form = format_of(pair.mine)
+            with np.errstate(invalid="ignore"):
+                moved = made != pair.x
             off = distance(np.where(exact, pair.y, made), pair.y, pair.size, form)
         loose = value.kind in (SAME, "line", "activation", "conjugated") and form != "integer"
         options = [(~exact, 0.0, 0)]
@@ -144,7 +149,10 @@ class Weighing:
                     continue
             if any(not _supported(axis, wrong) for axis in self.placement.ordered):
                 continue
-            if np.count_nonzero(wrong) > 0.8 * wrong.size:
+            count = int(np.count_nonzero(wrong))
+            # What leaves elements as they are says nothing of them.
+            vain = value.kind != SAME and (moved & ~wrong).sum() < max(1, count)
+            if vain or count > MOST_WRONG * wrong.size:
                 continue
             score = self._score(value, wrong, ulps, rounded, literal)
             found = Held(self.placement, value, turned, wrong, ulps, rounded, score, self.pairs[0])
