@@ -20,8 +20,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {"padding": [[1, 0], [1, 0]]},
         {"padding": [[0, 1], [0, 1]]},
         "MINE pads 1 after where REF pads 1 before",
-        "F.pad(x, (1, 0, 1, 0)), then padding=0 (PyTorch); "
-        "ZeroPadding2D(((1, 0), (1, 0))), then padding='valid' (Keras)",
+        "then padding=0 (PyTorch); ZeroPadding2D(((1, 0), (1, 0))), then padding='valid' (Keras)",
     ),
     (
         {"padding": 1},

@@ -183,7 +183,7 @@ class Looking:
             return sum(n != m for n, m in zip(own, target, strict=True)), reading.bits
 
         some = sorted((r for r in self.readings if r.shape is None), key=unlike)
-        return [r for r in some if unlike(r)[0] == unlike(some[0])[0]][:READINGS]
+        return [r for r in some if r.plain or unlike(r)[0] == unlike(some[0])[0]][:READINGS]
 
     def _shifted(self) -> list[Candidate]:
         """Shifts and windows, by the peaks of a correlation; axes reversed too."""

@@ -8,14 +8,15 @@ as it does for :mod:`convcheck.checks.identify`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.diff.pair import DIGITS, Pair, distance, format_of
+from convcheck.checks.diff.lines import Line
+from convcheck.checks.diff.pair import DIGITS, Pair, distance
 from convcheck.checks.diff.region import Region, region
 from convcheck.checks.diff.values import HALF, SAME, Value
 from convcheck.rounding import quantum
@@ -57,8 +58,7 @@ class Held:
     @property
     def format(self) -> str:
         """What ``ulps`` are counted in."""
-        made = self.pair.ref if self.turned else self.pair.mine
-        return self.pair.format if self.value.kind == SAME else format_of(made)
+        return self.pair.format
 
     @property
     def wrong_count(self) -> int:
@@ -117,7 +117,7 @@ class Weighing:
         """The value held to all elements; None where less than half of them fit."""
         pair, literal = self.pairs[turned], self.literal(turned)
         if value.kind == SAME:
-            exact, off, form = pair.same, pair.ulps, pair.format
+            made, exact, off, form = pair.x, pair.same, pair.ulps, pair.format
             moved = np.ones(exact.shape, bool)
         else:
             made = value.apply(pair.x)
@@ -126,7 +126,7 @@ class Weighing:
             if native is not None and not exact.all():
                 other = _stored(native, pair)
                 exact = other if other.sum() > exact.sum() else exact
-            form = format_of(pair.mine)
+            form = pair.format
             with np.errstate(invalid="ignore"):
                 moved = made != pair.x
             off = distance(np.where(exact, pair.y, made), pair.y, pair.size, form)
@@ -138,7 +138,7 @@ class Weighing:
             if near.any():
                 options.append((~near, float(off[near].max()), int((near & ~exact).sum())))
             close = off <= most
-            if close.any() and value.kind != SAME:
+            if close.any() and value.kind != SAME and not near.all():
                 options.append((~close, float(off[close].max()), int((close & ~exact).sum())))
         best: Held | None = None
         for wrong, ulps, rounded in options:
@@ -151,6 +151,11 @@ class Weighing:
                 continue
             count = int(np.count_nonzero(wrong))
             # What leaves elements as they are says nothing of them.
+            if ulps and value.kind != SAME:
+                # What it does must be more than what rounding is taken to have done.
+                moved = distance(made, pair.x, pair.size, form) > 2 * ulps
+                if _is_idle(value, pair, made, 2 * ulps):
+                    continue
             vain = value.kind != SAME and (moved & ~wrong).sum() < max(1, count)
             if vain or count > MOST_WRONG * wrong.size:
                 continue
@@ -179,6 +184,19 @@ class Weighing:
             residual=which + each * rounded,
             literal=float(literal.sum()),
         )
+
+
+def _is_idle(value: Value, pair: Pair, made: Array, most: float) -> bool:
+    """Whether one of a factor and an offset could be left out, for all that rounding does."""
+    line = value.line
+    if line is None or (line.scale == 1).all() or (line.offset == 0).all():
+        return False
+    ones, zeros = np.ones(len(line.scale)), np.zeros(len(line.scale))
+    for other in (Line(ones, line.offset, line.axis), Line(line.scale, zeros, line.axis)):
+        without = replace(value, line=other).apply(pair.x)
+        if float(distance(without, made, pair.size, pair.format).max()) <= most:
+            return True
+    return False
 
 
 def _supported(axis: int, wrong: Array) -> bool:

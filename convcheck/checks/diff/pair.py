@@ -172,8 +172,8 @@ class Spread:
 
     ``absolute``, ``relative`` (of |REF|, where it is not 0) and ``ulp`` (of ``format``, at the
     larger of the two) are each the median, what 99 of 100 elements do not exceed, and the largest.
-    ``worst`` is where the largest is in MINE. ``nonfinite`` counts elements that are NaN or infinite in REF
-    and in MINE, ``clash`` those where only one is, or they are not the same.
+    ``worst`` is where the largest is in MINE. ``nonfinite`` counts elements that are NaN or
+    infinite in REF and in MINE, ``clash`` those where only one is, or they are not the same.
     """
 
     elements: int

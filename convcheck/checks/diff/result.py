@@ -26,8 +26,8 @@ class Relation:
     in the last place of ``format``, at the size of the numbers around: 0 where all are given to the
     last digit, ``rounded`` counts the others. ``code`` is a line that says it, of the arrays
     ``ref`` and ``mine``; ``fix`` the expression that makes REF's numbers of ``mine``, where there
-    is one. ``wrong`` is where the elements lie that are not given. ``cost`` and ``literal`` are bits: of the
-    explanation, and of the elements as they are.
+    is one. ``wrong`` is where the elements lie that are not given. ``cost`` and ``literal`` are
+    bits: of the explanation, and of the elements as they are.
     """
 
     made: str

@@ -122,6 +122,10 @@ def _explained(placement: Placement, ref: Array, mine: Array, *, thorough: bool)
             found.append(held)
             if not held.wrong_count and not held.ulps:
                 return [held] if value.kind == SAME else _cheapest(found)
+    # Where nothing but rounding is between them, only what leaves no rounding says more.
+    alike = [h for h in found if h.value.kind == SAME and not h.wrong_count]
+    if alike:
+        found = [*alike, *(h for h in found if not h.wrong_count and not h.ulps)]
     return _cheapest(found)
 
 

@@ -27,6 +27,8 @@ SOME = 1 << 15
 """Elements by which numbers are proposed."""
 HALF = 0.5
 """Of the elements: so many must fit at first sight."""
+ENDS = 0.02
+"""Of the elements: so many have the value at which something was cut off."""
 LEVELS = 1 << 16
 """Levels of a grid at most."""
 _CASTS = {"float32": 3.0, "float16": 3.0, "bfloat16": 3.0, "tf32": 4.0}
@@ -162,6 +164,7 @@ def proposals(pair: Pair) -> Iterator[Value]:
             for line in lines(by.x, by.y, 0.5 * (1 + 2.0**-20) * by.steps, axis, whole=whole):
                 if line.scale.all() and not line.plain:  # what is 0 throughout is no factor's
                     yield Value("line", line)
+            yield from _cut_off(by, axis)
     yield from _grid(part)
 
 
@@ -205,6 +208,26 @@ def _activations(part: Pair, half: Array) -> Iterator[Value]:
         yield Value("activation", activation=activation)
         for line in _through(x, *activation.preimage(y - half, y + half)):
             yield Value("activation", line, activation)
+
+
+def _cut_off(by: Pair, axis: int) -> Iterator[Value]:
+    """A line of its own for each index of an axis, then what cuts off below."""
+    half = 0.5 * (1 + 2.0**-20) * by.steps
+    for name, kind in ACTIVATIONS.items():
+        if kind.parameters:
+            continue
+        activation = Activation(name)
+        least, again = activation.apply(np.array([-50.0, -100.0]))
+        if least != again or np.mean(by.y == least) < ENDS:
+            continue
+        low, high = activation.preimage(by.y - half, by.y + half)
+        with np.errstate(all="ignore"):
+            middle, room = 0.5 * (low + high), 0.5 * (high - low)
+        known = np.isfinite(room) & (room >= 0)
+        shown = np.where(known, by.x, np.nan), np.where(known, middle, np.nan)
+        for line in lines(*shown, np.where(known, room, np.nan), axis):
+            if line.scale.all() and not line.plain:
+                yield Value("activation", line, activation)
 
 
 def _through(x: Array, low: Array, high: Array) -> Iterator[Line]:
