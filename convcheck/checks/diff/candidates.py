@@ -109,6 +109,8 @@ class Looking:
 
     def _best(self, found: list[Candidate]) -> list[Candidate]:
         self.looked += len(found)
+        # An axis of two that is reversed and rolled is as it was: one placement has many ways.
+        found = list({candidate.placement: candidate for candidate in found}.values())
         # What is plainer goes first among those that are alike.
         order = sorted(found, key=lambda c: (-round(c.correlation, 2), c.placement.bits))
         return order[:KEPT]
@@ -334,7 +336,7 @@ class Looking:
         mean = float(table[np.arange(len(order)), order].mean())
         maps = [reverse(n) if a in flips else same(n) for a, n in enumerate(shape)]
         maps[axis] = ordered(order.tolist())
-        return Candidate(Placement(reading, tuple(maps)), mean, len(picked))
+        return Candidate(Placement(reading, tuple(maps)), mean, len(picked) * shape[axis])
 
 
 def _assigned(table: Array) -> Array | None:

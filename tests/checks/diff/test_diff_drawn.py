@@ -54,7 +54,7 @@ def holds(found: Any, ref: Array, mine: Array) -> bool:
     return True
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(related())
 def test_what_is_drawn_is_found(pair: tuple[Array, Array]) -> None:
     ref, mine = pair

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from few import one_in
 from numpy.typing import NDArray
 
 import convcheck
@@ -48,7 +49,7 @@ NOT: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@pytest.mark.parametrize("name", NOT)
+@pytest.mark.parametrize("name", one_in(2, list(NOT)))
 def test_nothing_is_claimed_of(name: str) -> None:
     ref = A.astype(np.float32)
     found = convcheck.diff(ref, NOT[name](A).astype(np.float32))
