@@ -182,7 +182,7 @@ def _reasons(verdict: str, found: Found, ref: Array, mine: Array) -> list[str]:
     if verdict == "unexplained" and ref.shape == mine.shape:
         pair = Pair(ref, mine)
         worst = float(pair.ulps.max())
-        limit = most_ulps(pair.format)
+        limit = most_ulps(pair)
         if limit < worst < 2.0**15 and pair.format in ("float32", "float64"):
             said = (
                 f"they differ by up to {worst:.3g} units in the last place of {pair.format}, "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.diff.lines import Line
-from convcheck.checks.diff.pair import DIGITS, Pair, distance
+from convcheck.checks.diff.pair import DIGITS, Pair, distance, format_of
 from convcheck.checks.diff.region import Region, region
 from convcheck.checks.diff.values import HALF, SAME, Value
 from convcheck.rounding import quantum
@@ -94,9 +94,16 @@ class Held:
         return found is None or found.kind != "scattered" or few
 
 
-def most_ulps(form: str) -> float:
-    """The largest rounding error in a format, in units in the last place."""
-    return min(MOST_ULPS, float(2.0 ** (DIGITS.get(form, 53) / 4)))
+def most_ulps(pair: Pair) -> float:
+    """The largest rounding error of a pair, in units in the last place of its format.
+
+    Where only one of the two has few bits it was rounded to them: that is one unit.
+    """
+    digits = DIGITS.get(pair.format, 53)
+    formats = {format_of(pair.ref), format_of(pair.mine)} - {"integer"}
+    if digits < DIGITS["float32"] and len(formats) > 1:
+        return 1.0
+    return min(MOST_ULPS, float(2.0 ** (digits / 4)))
 
 
 class Weighing:
@@ -132,9 +139,9 @@ class Weighing:
             off = distance(np.where(exact, pair.y, made), pair.y, pair.size, form)
         loose = value.kind in (SAME, "line", "activation", "conjugated") and form != "integer"
         options = [(~exact, 0.0, 0)]
-        most = most_ulps(form) if value.kind == SAME else 2.0 + 2 * value.evaluated
+        most = most_ulps(pair) if value.kind == SAME else 2.0 + 2 * value.evaluated
         if loose and not exact.all():
-            near = off <= most_ulps(form)
+            near = off <= most_ulps(pair)
             if near.any():
                 options.append((~near, float(off[near].max()), int((near & ~exact).sum())))
             close = off <= most

@@ -105,7 +105,7 @@ def _explained(placement: Placement, ref: Array, mine: Array, *, thorough: bool)
     weighing = Weighing(pair, placement)
     found: list[Held] = []
     if not thorough:
-        near = float((some(pair).ulps <= most_ulps(pair.format)).mean()) >= FEWEST
+        near = float((some(pair).ulps <= most_ulps(pair)).mean()) >= FEWEST
         alone = weighing.held(Value(SAME)) if near else None
         return [] if alone is None else [alone]
     for turned in (False, True):
@@ -136,7 +136,7 @@ def _cheapest(found: list[Held]) -> list[Held]:
 def _fits(value: Value, part: Pair) -> bool:
     """Whether half of some elements are near what the value makes."""
     if value.kind == SAME:
-        return bool((part.ulps <= most_ulps(part.format)).mean() >= FEWEST)
+        return bool((part.ulps <= most_ulps(part)).mean() >= FEWEST)
     if value.line is not None and value.line.axis is not None:
         return True
     made = value.apply(part.x)

@@ -90,3 +90,9 @@ def test_large_numbers_elsewhere_excuse_nothing() -> None:
     assert found.verdict == "near-match"
     assert found.relations[0].wrong is not None
     assert found.relations[0].wrong.index == "1, :, :"
+
+
+def test_noise_is_not_excused_by_few_bits_of_one_of_the_two() -> None:
+    noisy = (A * (1 + 3e-3 * N)).astype(np.float32)
+    assert convcheck.diff(A.astype(np.float16), noisy).exit_code == 1
+    assert convcheck.diff(A.astype(np.float16), A.astype(np.float32)).exit_code == 0
