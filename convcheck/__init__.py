@@ -13,6 +13,7 @@ from convcheck._version import __version__
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult, audit
     from convcheck.checks.compare import CompareResult, compare
+    from convcheck.checks.diff import DiffResult, diff
     from convcheck.checks.identify import BatchNorm, IdentifyResult, identify
     from convcheck.checks.verify import VerifyResult, verify
     from convcheck.convention import Convention
@@ -25,6 +26,7 @@ __all__ = [
     "CompareResult",
     "ConvcheckError",
     "Convention",
+    "DiffResult",
     "ExitCode",
     "IdentifyResult",
     "VerifyResult",
@@ -32,6 +34,7 @@ __all__ = [
     "audit",
     "compare",
     "convolve",
+    "diff",
     "identify",
     "verify",
 ]
@@ -42,12 +45,14 @@ _HOMES = {
     "CompareResult": "convcheck.checks.compare",
     "ConvcheckError": "convcheck.errors",
     "Convention": "convcheck.convention",
+    "DiffResult": "convcheck.checks.diff",
     "ExitCode": "convcheck.errors",
     "IdentifyResult": "convcheck.checks.identify",
     "VerifyResult": "convcheck.checks.verify",
     "audit": "convcheck.checks.audit",
     "compare": "convcheck.checks.compare",
     "convolve": "convcheck.engine",
+    "diff": "convcheck.checks.diff",
     "identify": "convcheck.checks.identify",
     "verify": "convcheck.checks.verify",
 }

@@ -27,7 +27,7 @@ DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").
 
 
 def test_the_pages_are_there() -> None:
-    assert {"ci.md", "conventions.md", "proof.md", "search.md", "trust.md"} <= set(DOCS)
+    assert {"ci.md", "conventions.md", "diff.md", "proof.md", "search.md", "trust.md"} <= set(DOCS)
 
 
 def test_every_key_has_its_row() -> None:
@@ -65,7 +65,7 @@ def test_every_format_has_its_row() -> None:
             assert f"| `{name}` | `{ending}` |" in DOCS["ci.md"]
 
 
-@pytest.mark.parametrize("name", ["ci.md", "conventions.md", "proof.md", "search.md", "trust.md"])
+@pytest.mark.parametrize("name", sorted(DOCS))
 def test_fences_are_closed(name: str) -> None:
     assert DOCS[name].count("```") % 2 == 0
 
@@ -141,7 +141,7 @@ def test_the_commands_of_the_ci_page_run(tmp_path: Path) -> None:
 
 def test_options_in_the_examples_exist() -> None:
     for page in DOCS.values():
-        for line in re.findall(r"convcheck (?:compare|random|identify|audit|verify) .*", page):
+        for line in re.findall(r"convcheck (?:compare|random|identify|audit|verify|diff) .*", page):
             command = line.split()[1]
             known = {o for p in cli.cli.commands[command].params for o in p.opts}
             used = set(re.findall(r"(?<= )--[a-z-]+", line.split("`")[0]))

@@ -63,6 +63,11 @@ COMMANDS = {
         "--at",
         "1,6,0",
     ],
+    "diff": ["diff", f"{INPUTS}/right.npy", f"{INPUTS}/damaged.npy", "--picture"],
+    "diff-explained": [
+        *("diff", f"{INPUTS}/right.npy", f"{INPUTS}/moved.npy"),
+        *(f"{INPUTS}/image.npy", IDENTIFY[1]),
+    ],
     "audit": ["audit", *SYMMETRIC],
     "inspect": ["inspect", QUESTION[0]],
     "verify": ["verify", "scipy.ndimage:correlate", "--cases", "30"],
@@ -237,17 +242,21 @@ def test_every_command_knows_plain_characters(command: str) -> None:
 
 
 def write_inputs() -> None:
-    """An output that is right but for one column of one filter.
+    """An output, the same but for one column of one filter, and with its padding on the other side.
 
     Of a larger image than the fixture's, whose few elements would be searched for many seconds.
     """
     image = np.random.default_rng(4).integers(-9, 10, (1, 14, 16, 3)).astype(np.float32)
     layouts = {"image_layout": "NHWC", "filter_layout": "HWIO", "output_layout": "NHWC"}
     layer = Convention(**layouts, stride=2, padding=[[0, 1], [0, 1]])
-    damaged = convolve(image, np.load(IDENTIFY[1]), layer).astype(np.float32)
+    right = convolve(image, np.load(IDENTIFY[1]), layer).astype(np.float32)
+    moved = convolve(image, np.load(IDENTIFY[1]), layer.replace(padding=[[1, 0], [1, 0]]))
+    damaged = right.copy()
     damaged[0, :, 1, 2] += 40
     np.save(f"{INPUTS}/image.npy", image)
     np.save(f"{INPUTS}/damaged.npy", damaged)
+    np.save(f"{INPUTS}/right.npy", right)
+    np.save(f"{INPUTS}/moved.npy", moved.astype(np.float32))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ class DifferenceMap:
     ``name`` was held to ``reference``. With ``share``, where nothing differs, the numbers are
     differences as a share of what rounding explains. Where what is shown is not finite, the
     difference is infinite. In 3-D ``slice`` is the number of the slice
-    that is shown, the first where nothing differs, and how many there are.
+    that is shown, the first where nothing differs, and how many there are. ``of`` is what a cell
+    has the worst of.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DifferenceMap:
     reference: str = "scipy"
     share: bool = False
     slice: tuple[int, int] | None = None
+    of: str = "filters"
 
     @property
     def largest(self) -> float:
@@ -125,6 +127,7 @@ def gather(
     only: int | None = None,
     reference: str = "scipy",
     share: bool = False,
+    of: str = "filters",
 ) -> DifferenceMap:
     """The map of bands that come in any order, and more than once where there are many filters."""
     height, width = shape
@@ -137,7 +140,7 @@ def gather(
         home = (first + np.arange(len(difference))) * rows // height
         np.maximum.at(cells, home, across)
     numbers = tuple(tuple(map(float, row)) for row in cells)
-    return DifferenceMap(name, only, shape, numbers, reference, share)
+    return DifferenceMap(name, only, shape, numbers, reference, share, of=of)
 
 
 def _bands(

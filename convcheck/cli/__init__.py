@@ -14,6 +14,7 @@ from convcheck._version import __version__
 from convcheck.cli.audit import audit
 from convcheck.cli.base import ExamplesGroup, check_inputs, shows, write_stderr
 from convcheck.cli.compare import compare
+from convcheck.cli.diff import diff
 from convcheck.cli.identify import identify
 from convcheck.cli.inspect import inspect
 from convcheck.cli.merge import merge
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ("compare an image and a filter bank", "convcheck compare img.npy w.npy"),
         ("try it without any data", "convcheck random --shape 3x5x5"),
         ("which convolution made this output?", "convcheck identify img.npy w.npy out.npy"),
+        ("how does my output differ from the right one?", "convcheck diff ref.npy mine.npy"),
         ("what could a test with this data not see?", "convcheck audit img.npy w.npy"),
         ("what does this file hold?", "convcheck inspect model.safetensors"),
         ("is my own implementation right?", "convcheck verify package.module:conv"),
@@ -62,6 +64,7 @@ def cli(context: click.Context) -> int:
 
 cli.add_command(compare)
 cli.add_command(random)
+cli.add_command(diff)
 cli.add_command(identify)
 cli.add_command(audit)
 cli.add_command(inspect)

@@ -19,6 +19,7 @@ _MORE = {
     "audit": "audit_table",
     "verify": "verify_words",
     "inspect": "inspect_table",
+    "diff": "diff_table",
 }
 """The modules that say more of their command than versions."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -18,7 +17,7 @@ from convcheck.render.identify_words import (
     score,
     verdict_line,
 )
-from convcheck.render.terminal import operand_lines, text, to_string
+from convcheck.render.terminal import cut_list, cut_lists, operand_lines, text, to_string
 from convcheck.words import differences, mended
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 LISTED = 8
 """How many of the conventions that cannot be told apart are listed; JSON has them all."""
-LONG = 8
-"""How many numbers of a list a terminal is shown; every other place has them all."""
-CUT = "Long lists are cut on a terminal; --json, -o FILE and a pipe have them whole."
 LIBRARIES = {
     "scipy": "NumPy and SciPy",
     "torch": "PyTorch",
@@ -53,30 +49,16 @@ def render(report: Report, style: Style) -> str:
     parts = [verdict, *(text(line, style) for line in expectation(result))]
     if result.batch_norm is not None:
         numbers = batch_norm(result)
-        shown = [_cut(line) for line in numbers] if style.width is not None else numbers
+        shown = [cut_list(line) for line in numbers] if style.width is not None else numbers
         parts += [text(line, style) for line in shown]
     parts.append(Text())
     parts += operand_lines(report.operands, style)
     parts.append(Text())
     body = list(_BODIES[result.verdict](report, result))
-    cut = [_cut(line) for line in body] if style.width is not None else body
+    cut = cut_lists(body) if style.width is not None else body
     parts += [text(line, style) for line in cut]
-    if cut != body:
-        parts.append(text(CUT, style))
     parts += figures.render(report, style)
     return to_string(parts, style)
-
-
-def _cut(line: str) -> str:
-    """A line of code with its long lists of numbers cut, and how many there are."""
-
-    def short(found: re.Match[str]) -> str:
-        numbers = found[2].split(",")
-        if len(numbers) <= LONG:
-            return found[0]
-        return f"{found[1]}{','.join(numbers[:3])}, ... {len(numbers)} numbers{found[3]}"
-
-    return re.sub(r"([\[(])([-+.,\sejn\d]+)([\])])", short, line) if line.startswith("  ") else line
 
 
 def lines(report: Report) -> list[str]:

@@ -10,7 +10,7 @@ from convcheck.render.report import SCHEMA_VERSION, Operand, Report
 if TYPE_CHECKING:
     from convcheck.comparison import Number
 
-_NAMES = {"IMG": "image", "W": "filters", "OUT": "output"}
+_NAMES = {"IMG": "image", "W": "filters", "OUT": "output", "REF": "ref", "MINE": "mine"}
 
 
 def head(report: Report) -> dict[str, Any]:

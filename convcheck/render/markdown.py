@@ -129,6 +129,13 @@ def _identify(report: Report) -> Iterator[str]:
     yield from fence_figures(report)
 
 
+def _diff(report: Report) -> Iterator[str]:
+    from convcheck.checks.diff.words import sentences
+
+    yield from paragraphs(sentences(report.result))
+    yield from fence_figures(report)
+
+
 def _audit(report: Report) -> Iterator[str]:
     from convcheck.render import audit_table
 
@@ -165,5 +172,6 @@ _BODIES = {
     "random": _compare,
     "identify": _identify,
     "audit": _audit,
+    "diff": _diff,
     "verify": _verify,
 }

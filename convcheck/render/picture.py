@@ -25,7 +25,7 @@ LARGE = 32
 
 def render(shown: DifferenceMap, style: Style) -> list[Text]:
     """What it is, the map, and the scale."""
-    over = "the worst of all filters" if shown.filter is None else f"filter {shown.filter}"
+    over = f"the worst of all {shown.of}" if shown.filter is None else f"filter {shown.filter}"
     height, width = shown.shape
     size_text = f"{height} rows by {width} columns" if height > 1 else f"{width} in a row"
     if shown.slice is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convcheck.workload import Workload
 
 SCHEMA_VERSION = SCHEMA
-OTHERS = ("identify", "audit", "verify", "inspect")
+OTHERS = ("identify", "audit", "verify", "inspect", "diff")
 """The commands whose report is no diff table: each has a NAME_table and a NAME_json."""
 
 
@@ -90,6 +90,10 @@ class Report:
     trials: Trials | None = None
     output: Operand | None = None
     """``identify`` only: the array that is to be explained."""
+    ref: Operand | None = None
+    """``diff`` only: the array that is right."""
+    mine: Operand | None = None
+    """``diff`` only: the array that is in question."""
     saved: str | None = None
     """The folder where ``audit --fix`` or ``verify`` has written a case."""
     campaign: Campaign | None = None
@@ -114,7 +118,9 @@ class Report:
     @property
     def operands(self) -> dict[str, Operand]:
         """The arrays that were given, by the names that the command line gives them."""
-        named = {"IMG": self.image, "W": self.filters, "OUT": self.output}
+        named = {"REF": self.ref, "MINE": self.mine}
+        if self.ref is None or self.image is not NOTHING:
+            named |= {"IMG": self.image, "W": self.filters, "OUT": self.output}
         return {name: operand for name, operand in named.items() if operand is not None}
 
 

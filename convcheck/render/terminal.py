@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from convcheck.render.report import Operand, Style
 
 PIPE_WIDTH = 80
+LONG = 8
+"""How many numbers of a list a terminal is shown; every other place has them all."""
+CUT = "Long lists are cut on a terminal; --json, -o FILE and a pipe have them whole."
 ASCII_BOX = box.Box(str(box.SIMPLE).replace("─", "-"), ascii=True)
 
 
@@ -90,3 +94,21 @@ def natural_width(part: RenderableType) -> int:
         return 0
     console = Console(file=StringIO(), width=10_000, legacy_windows=False, _environ={})
     return console.measure(part).maximum
+
+
+def cut_lists(lines: list[str]) -> list[str]:
+    """Lines with their long lists cut, and that this was done, if it was."""
+    cut = [cut_list(line) for line in lines]
+    return cut if cut == lines else [*cut, CUT]
+
+
+def cut_list(line: str) -> str:
+    """A line of code with its long lists of numbers cut, and how many there are."""
+
+    def short(found: re.Match[str]) -> str:
+        numbers = found[2].split(",")
+        if len(numbers) <= LONG:
+            return found[0]
+        return f"{found[1]}{','.join(numbers[:3])}, ... {len(numbers)} numbers{found[3]}"
+
+    return re.sub(r"([\[(])([-+.,\sejn\d]+)([\])])", short, line) if line.startswith("  ") else line

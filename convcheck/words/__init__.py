@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from convcheck.convention import Numbers, Storage
 
-__all__ = ["describe", "differences", "headline", "mended", "padding_words"]
+__all__ = [
+    "arithmetic_words",
+    "axes_words",
+    "describe",
+    "differences",
+    "headline",
+    "mended",
+    "padding_words",
+    "stored_words",
+]
 
 _ROUNDINGS = {
     "half_even": "halves to even",
@@ -150,18 +159,19 @@ def _kind(c: Convention) -> str:
         return f"{rank}transposed convolution, stride {gaps} (zeros between the image's samples),"
     zeros = f", with zeros between the image's samples (input dilation {gaps})," if spread else ""
     if c.flip == kernel:
-        reversed_axes = "" if c.rank == 1 else f" {_axes(c, kernel)}"
+        reversed_axes = "" if c.rank == 1 else f" {axes_words(c, kernel)}"
         return f"{rank}per-channel convolution (kernel{reversed_axes} reversed){zeros}"
     if not c.flip:
         return f"{rank}cross-correlation{zeros}"
-    said = f"{rank}cross-correlation, with the filters' {_axes(c, c.flip)} reversed"
+    said = f"{rank}cross-correlation, with the filters' {axes_words(c, c.flip)} reversed"
     if c.flip == ("I", *kernel):
-        of = f"({_axes(c, c.flip)} of the filters reversed)"
+        of = f"({axes_words(c, c.flip)} of the filters reversed)"
         said = f"N-D convolution, as scipy.signal.convolve {of}"
     return said + (zeros or ",")
 
 
-def _axes(c: Convention, letters: Sequence[str]) -> str:
+def axes_words(c: Convention, letters: Sequence[str]) -> str:
+    """What the axes of a bank are called: channels, rows and columns."""
     last = "columns" if c.rank > 1 else "taps"
     names = {"I": "channels", "D": "planes", "H": "rows", "W": last}
     return listed([names[letter] for letter in letters])
@@ -270,9 +280,9 @@ def _after(c: Convention) -> list[str]:
     if c.activation is not None:
         clauses.append(f"then {c.activation.words}")
     if c.arithmetic != "exact":
-        clauses.append(_arithmetic(c))
+        clauses.append(arithmetic_words(c))
     if c.storage is not None:
-        clauses.append(f"stored {_stored(c.storage)}")
+        clauses.append(f"stored {stored_words(c.storage)}")
     return clauses
 
 
@@ -291,13 +301,15 @@ def _bias(c: Convention) -> str:
     return "no bias" if c.bias is None else f"a bias of {number(c.bias)}"
 
 
-def _arithmetic(c: Convention) -> str:
+def arithmetic_words(c: Convention) -> str:
+    """In what precision sums are made."""
     if c.arithmetic == "exact":
         return "exact arithmetic"
     return f"in {'TF32' if c.arithmetic == 'tf32' else c.arithmetic}"
 
 
-def _stored(s: Storage | None) -> str:
+def stored_words(s: Storage | None) -> str:
+    """How a result is stored."""
     if s is None:
         return "as computed"
     zero = f" with zero point {s.zero_point}" if s.zero_point else ""
@@ -328,7 +340,10 @@ _SAID: dict[str, tuple[str, Callable[[Convention], Any]]] = {
     ),
     "channel_order": ("channels in the order ", lambda c: _order(c.channel_order)),
     "output_order": ("output channels in the order ", lambda c: _order(c.output_order)),
-    "flip": ("reversed axes of the filters: ", lambda c: _axes(c, c.flip) if c.flip else "none"),
+    "flip": (
+        "reversed axes of the filters: ",
+        lambda c: axes_words(c, c.flip) if c.flip else "none",
+    ),
     "conjugate": ("the filters ", lambda c: "conjugated" if c.conjugate else "as stored"),
     "image_offset": ("the image minus ", lambda c: _numbers(c.image_offset, "channel")),
     "image_scale": ("the image times ", lambda c: _numbers(c.image_scale, "channel")),
@@ -343,7 +358,7 @@ _SAID: dict[str, tuple[str, Callable[[Convention], Any]]] = {
     "scale": ("scale ", _scale),
     "bias": ("", _bias),
     "activation": ("activation: ", lambda c: c.activation.words if c.activation else "none"),
-    "arithmetic": ("", _arithmetic),
-    "storage": ("stored ", lambda c: _stored(c.storage)),
+    "arithmetic": ("", arithmetic_words),
+    "storage": ("stored ", lambda c: stored_words(c.storage)),
 }
 """How two values of a key are said side by side: what stands before them, and each of them."""
