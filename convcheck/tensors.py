@@ -13,13 +13,13 @@ import stat
 import sys
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-from convcheck import npy
+from convcheck import npy, used
 from convcheck.errors import InputError, MissingExtraError
 from convcheck.unreadable import (
     SAVEZ_AGAIN,
@@ -206,12 +206,22 @@ def open_regular(path: str) -> IO[bytes]:
             kind = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
             hint = "to read a stream, redirect it: convcheck … - < FILE"
             raise bad("is not a regular file", kind, hint)
-        return open(path, "rb", opener=_open_at_once)
+        return _noticed(open(path, "rb", opener=_open_at_once))
     except PermissionError as error:
         hint = "look at the permissions of the file and of its directories: ls -ld"
         raise bad("cannot be read: permission denied", reason(error), hint) from error
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in it
         raise _missing(Path(path), reason(error)) from error
+
+
+def _noticed(file: IO[bytes]) -> IO[bytes]:
+    """The file, which the run does not write."""
+    try:
+        used.read(file.fileno())
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -241,8 +251,11 @@ def _load_stdin(stdin: BinaryIO | None) -> Loaded:
         raise bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
     if stream.isatty():
         raise bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
+    with suppress(OSError, ValueError):  # no descriptor, as of bytes
+        used.read(stream.fileno())
     header = npy.read_header(stream, f"{_PIPE}; only one operand can be -")
     array = npy.read(stream, header)
+    used.read_piped(array)
     rest = len(npy.take(stream, npy.CHUNK))  # no further: it may never end
     return _noted(array, rest, "at least " if rest == npy.CHUNK else "")
 

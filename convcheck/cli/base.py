@@ -163,41 +163,12 @@ def again(command: str, options: Sequence[str], *files: str) -> str:
     return shlex.join(["convcheck", command, *options, *dashes, *files])
 
 
-def check_output(output: str | None, *given: str) -> None:
-    """Raise before any work where the report could not be written, or only over what is given."""
-    if output is None:
-        return
-    from convcheck.errors import OutputError
-    from convcheck.writing import check_writable
+def check_output(output: str | None) -> None:
+    """Raise before any work where the report could not be written; from now on it is no input."""
+    if output is not None:
+        from convcheck.writing import check_writable
 
-    check_writable(output)
-    # Of FILE::NAME it is the file that counts.
-    files = {name for spec in given for name in (spec, spec.rpartition("::")[0]) if name}
-    if any(_real(output) == _real(name) for name in files):
-        raise OutputError(
-            f"--output: {output!r} is an input, which would be written over",
-            hint="name another file",
-        )
-
-
-def _real(name: str) -> str:
-    return name if "\0" in name else os.path.realpath(name)  # which reads no file
-
-
-def make_folder(option: str, folder: str) -> None:
-    """Make the folder that an option names, if it is not there."""
-    from pathlib import Path
-
-    from convcheck.errors import OutputError
-
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise OutputError(
-            f"{option}: the folder {folder!r} could not be made",
-            got=getattr(error, "strerror", None) or str(error),
-            hint="name a folder that you may write, or a new one",
-        ) from None
+        check_writable(output)
 
 
 def check_inputs() -> None:

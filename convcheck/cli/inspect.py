@@ -28,7 +28,7 @@ def inspect(file: str, **output: Any) -> int:
     FILE is a .npy, .npz, .safetensors or .onnx file, or an image (PNG, JPEG, TIFF). The names are
     as the other commands take them. What an array looks like is a guess from its shape alone.
     """
-    check_output(output["output"], file)
+    check_output(output["output"])
     from convcheck.checks.inspect import Entry, InspectResult, look
     from convcheck.errors import InputError
     from convcheck.mapping import outlive_faults
