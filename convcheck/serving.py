@@ -28,6 +28,7 @@ from convcheck.kinds import to_numpy
 from convcheck.opened import note, opened, watch_files
 from convcheck.refusals import refuses
 from convcheck.target import Asked, CallableTarget, CommandTarget, Target
+from convcheck.visible import visible
 from convcheck.worker import HEADER, Outcome, Request
 
 if TYPE_CHECKING:
@@ -124,8 +125,9 @@ def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
     where = _place(error)
     if any(word in text for word in WRITES):
         said = f"it writes to a read-only array: {said}"
-        return Outcome("changes its input", said, where=where)
-    return Outcome("rejected" if refuses(error, text, passed) else "crash", said, where=where)
+        return Outcome("changes its input", visible(said), where=where)
+    kind = "rejected" if refuses(error, text, passed) else "crash"
+    return Outcome(kind, visible(said), where=where)
 
 
 def _place(error: BaseException) -> str:

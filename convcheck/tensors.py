@@ -31,6 +31,7 @@ from convcheck.unreadable import (
     reason,
     shown,
 )
+from convcheck.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -131,7 +132,9 @@ def _about(operand: str, spec: str) -> Iterator[None]:
 
 def _tensor(operand: str, spec: str, found: Loaded) -> Tensor:
     array, notes = found
-    return Tensor(spec, array, tuple(f"{_subject(operand, spec)}: {note}" for note in notes))
+    return Tensor(
+        spec, array, tuple(visible(f"{_subject(operand, spec)}: {note}") for note in notes)
+    )
 
 
 def _noted(array: NDArray[Any], rest: int, least: str = "") -> Loaded:

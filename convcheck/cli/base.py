@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from convcheck.visible import visible, visible_report
+
 if TYPE_CHECKING:
     from convcheck.render.report import Report, Style
     from convcheck.tensors import Tensor
@@ -189,7 +191,9 @@ def emit(report: Report, options: dict[str, Any]) -> int:
         from convcheck.render.how import how
 
         write_stderr("".join(f"convcheck: {line}\n" for line in how(report)))
-    rendered = _render(report, chosen_format(options), style(options))
+    look = style(options)
+    rendered = _render(report, chosen_format(options), look)
+    rendered = visible_report(rendered) if look.color else visible(rendered)
     if options["output"] is not None:
         from convcheck.writing import write_text
 
@@ -306,6 +310,7 @@ def write_stderr(text: str) -> None:
     """Write text to stderr, where there is one."""
     if sys.stderr is None:
         return
+    text = visible(text)
     if not text.isascii() and not _speaks_unicode():
         from convcheck.render.plain import plain
 
