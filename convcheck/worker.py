@@ -243,9 +243,13 @@ class Worker:
         if self._process is None or self._process.stdout is None:
             raise EOFError
         stream = self._process.stdout
-        ready, _, _ = select.select([stream], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            return False
+        ended = False
+        while not select.select([stream], [], [], min(max(0.0, until - time.monotonic()), 0.5))[0]:
+            if ended:  # though what it has forked may hold the pipe open
+                raise EOFError
+            if time.monotonic() >= until:
+                return False
+            ended = self._process.poll() is not None
         chunk = os.read(stream.fileno(), 1 << 20)
         if not chunk:
             raise EOFError

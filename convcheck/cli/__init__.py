@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from contextlib import nullcontext, suppress
 from difflib import get_close_matches
@@ -76,9 +77,32 @@ cli.add_command(merge)
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command; every ending is one of :class:`ExitCode`."""
+    _end_in_order()
     code = run(argv)
     _flush()
+    for number in _ended_by:  # now as it would have ended: whoever waits for it sees why
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     sys.exit(code)
+
+
+_ended_by: list[int] = []
+
+
+def _end_in_order() -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: its workers and its files go with it."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough
+        _ended_by.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Who had it ignored, as nohup does, wants it so. It may be another thread than the first.
+        with suppress(ValueError):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
