@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+import struct
 import sys
 import zipfile
 import zlib
@@ -296,6 +297,8 @@ def _load_member(
         raise bad(what, got, SAVEZ_AGAIN, "stored or deflated members")
     if info.file_size > npy.LIMIT:
         raise npy.too_large(f"a member of {in_bytes(info.file_size)}")
+    with _zip_errors():
+        _check_headers(archive, info)
     with _zip_errors(), archive.open(info) as member:
         header = npy.read_header(member)
         header.check(info.file_size - header.start)
@@ -304,6 +307,32 @@ def _load_member(
         while chunk := member.read(npy.CHUNK):  # to the end, where the CRC is checked
             rest += len(chunk)
     return _noted(array, rest)
+
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_DESCRIBED, _WHOLE = 0x8, 0xFFFFFFFF
+
+
+def _check_headers(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Raise where a member's own header is not what the archive's directory says of it."""
+    if archive.fp is None:
+        return
+    before = archive.fp.tell()
+    archive.fp.seek(info.header_offset)
+    raw = archive.fp.read(_LOCAL.size)
+    archive.fp.seek(before)
+    if len(raw) < _LOCAL.size:
+        raise zipfile.BadZipFile("Truncated file header")
+    _, _, flags, method, _, _, crc, packed, size, _, _ = _LOCAL.unpack(raw)
+    said = [("compression", method, info.compress_type), ("encryption", flags & 1, 0)]
+    if not flags & _DESCRIBED:  # what is so written says it after the data
+        pairs = (("CRC", crc, info.CRC), ("compressed size", packed, info.compress_size))
+        said += [*pairs, ("size", size, info.file_size)]
+    for what, here, there in said:
+        if here not in {there, _WHOLE}:  # of sizes beyond 32 bits another field has it
+            raise zipfile.BadZipFile(
+                f"headers contradict each other: {what} {here} and {there} of {info.filename!r}"
+            )
 
 
 def _choose(
