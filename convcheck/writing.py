@@ -73,7 +73,7 @@ def discard_report(path: str) -> None:
     What is no report of ours is left alone, and so is what the run has read.
     """
     with suppress(OSError, ValueError):
-        file = Path(path).resolve()
+        file = Path(os.path.realpath(path))
         if file.is_file() and not used.is_read(file):
             with file.open("rb") as opened:
                 head = opened.read(1 << 14)
@@ -169,7 +169,7 @@ def _target(path: str | Path) -> tuple[Path | None, int | None]:
                 raise _unwritable(path, "permission denied")
             if not stat.S_ISREG(mode):
                 return None, None
-        target = Path(path).resolve()  # of a link the file, which may not be there yet
+        target = Path(os.path.realpath(path))  # of a link the file, which may not be there yet
         place = shown(str(target.parent))
         if _mode(target.parent) is None:
             raise _unwritable(path, f"the directory {place} does not exist", f"mkdir -p {place}")

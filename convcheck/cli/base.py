@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from convcheck.used import is_read
 from convcheck.visible import visible, visible_report
 
 if TYPE_CHECKING:
@@ -278,6 +280,9 @@ def _terminal_width() -> int:
     return max(get_terminal_size().columns, 10)
 
 
+_SIGNS = "Σ─│█×"
+
+
 def _speaks_unicode() -> bool:
     asked = os.environ.get
     # Python makes the C locale speak UTF-8 and says so in LC_CTYPE; its user asked for plain ASCII.
@@ -285,24 +290,26 @@ def _speaks_unicode() -> bool:
     locale = asked("LC_ALL") or (ctype if ctype not in {"C.UTF-8", "C.utf8", "UTF-8"} else None)
     if (locale or asked("LANG")) in {"C", "POSIX"} and not asked("PYTHONUTF8"):
         return False
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     try:
-        "Σ─│█×".encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
+        return _SIGNS.encode(encoding).decode(encoding) == _SIGNS
+    except (UnicodeError, LookupError):
         return False
-    return True
 
 
 def write_stdout(text: str) -> None:
     """Write text to stdout; a reader who has gone is no error of ours."""
     if sys.stdout is None:
         return
+    from convcheck.errors import OutputError
+
     try:
+        if (number := _descriptor(sys.stdout)) is not None and is_read(number):
+            raise OutputError("stdout is an input, which would be written over")
         _write(sys.stdout, text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        from convcheck.errors import OutputError
-
         raise OutputError("stdout could not be written", got=error.strerror) from None
 
 
@@ -320,6 +327,27 @@ def write_stderr(text: str) -> None:
 
 
 def _write(stream: Any, text: str) -> None:
-    encoding = getattr(stream, "encoding", None) or "ascii"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    """All of a text, however slowly it is read; in ASCII where the encoding is none for texts."""
     stream.flush()
+    number = _descriptor(stream)
+    try:
+        data = text.encode(getattr(stream, "encoding", None) or "ascii", "backslashreplace")
+    except (UnicodeError, LookupError):
+        data = text.encode("ascii", "backslashreplace")
+    if number is None:  # of a test, or a notebook
+        stream.write(data.decode(getattr(stream, "encoding", None) or "ascii"))
+        stream.flush()
+        return
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(number, rest) :]
+        except BlockingIOError:  # its reader is slow, and has it so that nobody waits: we do
+            select.select([], [number], [])
+
+
+def _descriptor(stream: Any) -> int | None:
+    """The number of a stream that is one of the system's."""
+    with suppress(OSError, ValueError, AttributeError):
+        return int(stream.fileno())
+    return None
