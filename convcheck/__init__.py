@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from convcheck.checks.verify import VerifyResult, verify
     from convcheck.convention import Convention
     from convcheck.engine import convolve
-    from convcheck.errors import ConvcheckError, ExitCode
+    from convcheck.errors import (
+        ConvcheckError,
+        ExitCode,
+        InputError,
+        MissingExtraError,
+        OracleError,
+        OutputError,
+    )
 
 __all__ = [
     "AuditResult",
@@ -27,6 +34,10 @@ __all__ = [
     "Convention",
     "ExitCode",
     "IdentifyResult",
+    "InputError",
+    "MissingExtraError",
+    "OracleError",
+    "OutputError",
     "VerifyResult",
     "__version__",
     "audit",
@@ -44,6 +55,10 @@ _HOMES = {
     "Convention": "convcheck.convention",
     "ExitCode": "convcheck.errors",
     "IdentifyResult": "convcheck.checks.identify",
+    "InputError": "convcheck.errors",
+    "MissingExtraError": "convcheck.errors",
+    "OracleError": "convcheck.errors",
+    "OutputError": "convcheck.errors",
     "VerifyResult": "convcheck.checks.verify",
     "audit": "convcheck.checks.audit",
     "compare": "convcheck.checks.compare",
