@@ -138,6 +138,8 @@ class Processes:
 
 
 def _holds_cancelled(manager: Any) -> bool:
+    if manager is None:  # nothing has been handed out
+        return False
     with suppress(RuntimeError):  # it changes meanwhile
         items = (getattr(manager, "pending_work_items", None) or {}).values()
         return manager.is_alive() and any(item.future.cancelled() for item in items)
