@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from convcheck.checks.verify import VerifyResult, verify
     from convcheck.convention import Convention
     from convcheck.engine import convolve
-    from convcheck.errors import ConvcheckError, ExitCode
+    from convcheck.errors import (
+        ConvcheckError,
+        ExitCode,
+        InputError,
+        MissingExtraError,
+        OracleError,
+        OutputError,
+    )
 
 __all__ = [
     "AuditResult",
@@ -29,6 +36,10 @@ __all__ = [
     "DiffResult",
     "ExitCode",
     "IdentifyResult",
+    "InputError",
+    "MissingExtraError",
+    "OracleError",
+    "OutputError",
     "VerifyResult",
     "__version__",
     "audit",
@@ -48,6 +59,10 @@ _HOMES = {
     "DiffResult": "convcheck.checks.diff",
     "ExitCode": "convcheck.errors",
     "IdentifyResult": "convcheck.checks.identify",
+    "InputError": "convcheck.errors",
+    "MissingExtraError": "convcheck.errors",
+    "OracleError": "convcheck.errors",
+    "OutputError": "convcheck.errors",
     "VerifyResult": "convcheck.checks.verify",
     "audit": "convcheck.checks.audit",
     "compare": "convcheck.checks.compare",

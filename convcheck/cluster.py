@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convcheck._version import __version__
 from convcheck.errors import ConvcheckError, MissingExtraError
+from convcheck.pool import interrupts_put_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,14 +47,20 @@ class Cluster:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
         self._own: Any = None
+        self._files = tempfile.TemporaryDirectory(
+            prefix="convcheck-dask-", ignore_cleanup_errors=True
+        )
         if address == LOCAL:
-            self._own = LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            )
+            place = dask.config.set({"temporary-directory": self._files.name})
+            with interrupts_put_off(), place:
+                self._own = LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                    local_directory=self._files.name,
+                )
         try:
             self._client = Client(self._own or address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:  # TimeoutError among them
@@ -109,3 +117,4 @@ class Cluster:
         self._client.close(timeout=1)
         if self._own is not None:
             self._own.close(timeout=5)
+        self._files.cleanup()

@@ -17,16 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from convcheck import fourier
-from convcheck.convention import CORRELATION, Axis, Convention, Numbers, round_to
+from convcheck.convention import (
+    CORRELATION,
+    Axis,
+    Convention,
+    Numbers,
+    parse_partial,
+    round_to,
+    usual_convention,
+)
 from convcheck.convention.channels import read_filters, read_image, write_output
 from convcheck.errors import InputError
 from convcheck.rounding import Arithmetic, choose_arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -38,17 +46,27 @@ CACHE, WIDE = 1 << 17, 2048
 """Elements that stay in the cache between copy and product; columns that BLAS is fast with."""
 
 
-def convolve(image: Array, filters: Array, convention: Convention = CORRELATION) -> Array:
+def convolve(
+    image: ArrayLike,
+    filters: ArrayLike,
+    convention: Convention | str | Mapping[str, Any] = CORRELATION,
+) -> Array:
     """The result that ``convention`` makes from ``image`` and ``filters``.
 
-    The axes of all three arrays are those of the convention's layouts. The sums are float64
+    The axes of all three arrays are those of the convention's layouts. Of a slug (correlation,
+    per-channel, flipped), a JSON object or a dict of keys the layouts are the usual ones for arrays
+    of so many axes, where it names none. The sums are float64
     (complex128), or int64 for integers that float64 could not add exactly; operands and results
     are rounded to the convention's arithmetic, then stored as it says.
 
     Raises:
         InputError: shapes that the convention does not fit.
     """
-    x, w = operands(np.asarray(image), np.asarray(filters), convention)
+    image, filters = np.asarray(image), np.asarray(filters)
+    if not isinstance(convention, Convention):
+        keys = parse_partial(convention)
+        convention = usual_convention(image.shape, filters.shape, keys)
+    x, w = operands(image, filters, convention)
     work = choose_arithmetic(with_border(x, convention), w)
     padded = pad(spread(work.cast(x), convention.input_dilation), convention)
     return write_output(

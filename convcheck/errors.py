@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from convcheck.visible import visible
+
 
 class ExitCode(IntEnum):
     """What the exit status of ``convcheck`` means; CI scripts rely on it."""
@@ -24,7 +26,8 @@ class ConvcheckError(Exception):
     """Something that kept convcheck from judging.
 
     ``what`` names the operand and the trouble in one clause, ``got`` and ``expected`` say what was
-    found and what was wanted, ``hint`` says what to do next. ``str()`` puts each on a line.
+    found and what was wanted, ``hint`` says what to do next. ``str()`` puts each on a line. What
+    they quote may be anybody's: control characters in it are spelt out.
     """
 
     exit_code = ExitCode.NOT_JUDGED
@@ -37,11 +40,11 @@ class ConvcheckError(Exception):
         expected: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.got = got
-        self.expected = expected
-        self.hint = hint
+        self.what = visible(what)
+        super().__init__(self.what)
+        self.got, self.expected, self.hint = (
+            None if part is None else visible(part) for part in (got, expected, hint)
+        )
 
     def __str__(self) -> str:
         lines = [self.what]

@@ -70,12 +70,20 @@ def _to_torch(array: Array) -> Any:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
+def detached(tensor: Any) -> Any:
+    """A tensor of PyTorch in this machine's memory, without what ``numpy()`` would stumble over."""
+    found = tensor.detach().cpu()
+    for resolve in ("resolve_conj", "resolve_neg"):  # of views that are so only when they are read
+        found = getattr(found, resolve, lambda same=found: same)()
+    return found
+
+
 def to_numpy(output: Any) -> tuple[Array, str | None]:
     """A copy as NumPy has it, whatever kind it is of; and its precision, where NumPy lacks it."""
     import numpy as np
 
     if hasattr(output, "detach"):  # torch's
-        output = output.detach().cpu()
+        output = detached(output)
         if str(output.dtype) == "torch.bfloat16":
             return np.array(output.float().numpy()), "bfloat16"
         output = output.numpy()

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+from functools import cache
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
@@ -23,6 +24,7 @@ from convcheck.mapping import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from mmap import mmap
 
     from numpy.typing import NDArray
 
@@ -70,7 +72,8 @@ def opened(
         return [None], lambda name: _image(file, name)
     if found == "safetensors":
         entries, start = _entries(file)
-        return entries, lambda name: _safetensor(file, entries, start, name)
+        data = cache(lambda: map_file(file))  # once for all of its arrays
+        return entries, lambda name: _safetensor(file, entries, start, name, data)
     tensors = _initializers(file)
     return tensors, lambda name: _initializer(file, tensors, name)
 
@@ -199,7 +202,13 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, Any], int]:
     return entries, 8 + length
 
 
-def _safetensor(file: IO[bytes], entries: dict[str, Any], start: int, name: str | None) -> Loaded:
+def _safetensor(
+    file: IO[bytes],
+    entries: dict[str, Any],
+    start: int,
+    name: str | None,
+    mapped: Callable[[], mmap],
+) -> Loaded:
     name = _choose(entries, name, file)
     entry = entries[name]
     code, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -213,7 +222,7 @@ def _safetensor(file: IO[bytes], entries: dict[str, Any], start: int, name: str 
             hint="save them as float32",
         )
     dtype = np.dtype(_DTYPES[code])
-    data = map_file(file)
+    data = mapped()
     first, last = start + offsets[0], start + offsets[1]
     if last > len(data) or last - first != math.prod(shape) * dtype.itemsize:
         raise _broken(f"{name[:40]!r}: shape {shape} in bytes {offsets} of {len(data) - start}")
@@ -302,6 +311,8 @@ def _initializer(file: IO[bytes], tensors: dict[str, Any], name: str | None) -> 
 
 
 def _choose(known: Collection[str], name: str | None, file: IO[bytes]) -> str:
+    if name is not None and name in known:
+        return name
     shown = ", ".join(_near(n) for n in islice(known, 10))
     shown += f" and {len(known) - 10} more" if len(known) > 10 else ""
     if not known:
@@ -314,7 +325,7 @@ def _choose(known: Collection[str], name: str | None, file: IO[bytes]) -> str:
             expected="a name",
             hint=f"name one of them: {ascii(file.name)[1:-1]}::{_near(first)}",
         )
-    if name is not None and name not in known:
+    if name is not None:
         close = difflib.get_close_matches(name, known, 1, 0.5) or [first]
         raise InputError(
             f"holds no array named {_near(name) or repr(name)}",
@@ -322,7 +333,7 @@ def _choose(known: Collection[str], name: str | None, file: IO[bytes]) -> str:
             expected="one of these names",
             hint=f"did you mean ::{_near(close[0])}?",
         )
-    return first if name is None else name
+    return first
 
 
 def _near(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import select
 import struct
 import sys
 import warnings
@@ -102,8 +103,14 @@ def read(stream: IO[bytes], header: Header) -> NDArray[Any]:
 def take(stream: IO[bytes], count: int) -> bytearray:
     """Read up to ``count`` bytes, holding no more than what really comes."""
     data = bytearray()
-    while len(data) < count and (chunk := stream.read(min(CHUNK, count - len(data)))):
-        data += chunk
+    while len(data) < count:
+        chunk: Any = stream.read(min(CHUNK, count - len(data)))
+        if chunk is None:  # one that does not wait, and has nothing yet
+            select.select([stream], [], [])
+        elif chunk:
+            data += chunk
+        else:
+            break
     return data
 
 

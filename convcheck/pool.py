@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convcheck.errors import ConvcheckError
@@ -24,6 +25,8 @@ R = TypeVar("R")
 
 WORTH_WORKERS = 1.0
 """Seconds that work must last for processes to be started unasked: they take one to be ready."""
+PATIENCE = 1.0
+"""Seconds that a pool has to let go of work that is not wanted."""
 RETRIES = 2
 """How often work is handed out again whose worker has died."""
 
@@ -121,10 +124,26 @@ class Processes:
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, at once where the work is no longer wanted."""
-        if cancel_futures:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        processes = list((self._pool._processes or {}).values())
+        manager = getattr(self._pool, "_executor_manager_thread", None)
+        self._pool.shutdown(wait=wait and not cancel_futures, cancel_futures=cancel_futures)
+        if not cancel_futures:
+            return
+        # Until its thread has let go of what is cancelled: it would fail, loudly, to say so twice.
+        until = monotonic() + PATIENCE
+        while _holds_cancelled(manager) and monotonic() < until:
+            sleep(0.005)
+        for process in processes:
+            process.terminate()
+
+
+def _holds_cancelled(manager: Any) -> bool:
+    if manager is None:  # nothing has been handed out
+        return False
+    with suppress(RuntimeError):  # it changes meanwhile
+        items = (getattr(manager, "pending_work_items", None) or {}).values()
+        return manager.is_alive() and any(item.future.cancelled() for item in items)
+    return True
 
 
 def _end_with_parent() -> None:
@@ -245,3 +264,22 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupts_put_off() -> Iterator[None]:
+    """Interrupts wait until the end of it: what is half made could not be ended in order."""
+    kept: dict[int, Any] = {}
+    came: list[int] = []
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and callable(signal.getsignal(number)):
+            with suppress(ValueError):  # only the first thread hears of them
+                kept[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    for number in came[:1]:
+        kept[number](number, None)

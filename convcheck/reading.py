@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from convcheck import used
 from convcheck.errors import InputError
 from convcheck.unreadable import clip, reason, shown
 
@@ -21,6 +22,7 @@ def read_bytes(operand: str, path: str) -> bytes:
     """
     try:
         with Path(path).open("rb") as file:
+            used.read(file.fileno())
             found = file.read(LIMIT + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(

@@ -142,6 +142,8 @@ def number_bits(value: float) -> float:
     """The length of a number as people write it: its digits, or one over a number of few."""
     if value == 0:
         return 0.0
+    if not math.isfinite(value):
+        return math.inf  # what no number is makes no explanation
     size = abs(float(value))  # whose digits are its own: those of numpy are in its name
     sign = 1.0 if value < 0 else 0.0
     best = 52.0
@@ -190,6 +192,8 @@ def _fewest_digits(low: float, high: float) -> float:
     exponent = math.floor(math.log10(high))
     for digits in range(12):  # one of more is as long as any number
         scale = 10.0 ** (exponent - digits)
+        if not math.isfinite(low / max(scale, 5e-324)) or scale == 0:
+            break  # beyond what a float64 holds
         number = float(f"{math.ceil(low / scale) * scale:.{digits}e}")
         if low <= number <= high:
             return number
@@ -223,6 +227,8 @@ def numbers_bits(values: Array, widths: Array) -> float:
     sizes = np.abs(values)
     if not sizes.any():
         return 0.0
+    if not np.isfinite(sizes).all():
+        return math.inf
     scale = float(np.median(sizes[sizes > 0]))
     with np.errstate(divide="ignore"):
         precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0

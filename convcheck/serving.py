@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 import traceback
 import warnings
 from contextlib import contextmanager, nullcontext, suppress
-from io import BytesIO
+from importlib import import_module
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +25,19 @@ from numpy.typing import NDArray
 from convcheck.campaign import SPATIAL, Case
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
+from convcheck.opened import note, opened, watch_files
 from convcheck.refusals import refuses
 from convcheck.target import Asked, CallableTarget, CommandTarget, Target
-from convcheck.worker import Outcome, Request
+from convcheck.visible import visible
+from convcheck.worker import HEADER, Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import IO
+
+resource: Any = None
+with suppress(ImportError):  # Windows has none
+    resource = import_module("resource")
 
 Array = NDArray[Any]
 
@@ -115,8 +125,9 @@ def _raised(error: BaseException, passed: tuple[str, ...]) -> Outcome:
     where = _place(error)
     if any(word in text for word in WRITES):
         said = f"it writes to a read-only array: {said}"
-        return Outcome("changes its input", said, where=where)
-    return Outcome("rejected" if refuses(error, text, passed) else "crash", said, where=where)
+        return Outcome("changes its input", visible(said), where=where)
+    kind = "rejected" if refuses(error, text, passed) else "crash"
+    return Outcome(kind, visible(said), where=where)
 
 
 def _place(error: BaseException) -> str:
@@ -181,13 +192,6 @@ class Inline:
         """Nothing to end."""
 
 
-def _end_with(parent: int) -> None:
-    """End with the campaign, however that was ended: a target that hangs would run for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 def serve() -> None:
     """The worker's loop: answer requests until there are no more, or no answer gets through.
 
@@ -196,22 +200,29 @@ def serve() -> None:
     try:
         _serve()
     except OSError:
-        with suppress(OSError):
+        with suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
         os._exit(1)  # or Python would complain of the files that it can no longer close
 
 
 def _serve() -> None:
-    answers = os.fdopen(os.dup(1), "wb")
-    requests = os.fdopen(os.dup(0), "rb")
+    answers, requests = _moved(1, "wb"), _moved(0, "rb")
     os.dup2(2, 1)  # what the target prints must not mix with the answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor may it read the requests
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    given = json.loads(sys.argv[1])
-    kind = given.pop("kind")
+    first = requests.readline()
+    if not first:
+        os._exit(1)  # the campaign is gone
+    given = json.loads(first)
+    secret, kind = given.pop("secret"), given.pop("kind")
+    own = os.getpid()
+    _end_with(given.pop("lifeline"), given.pop("folder"))
+    watch_files()
     try:
         target = _target(kind, given)
-        function = target.open()
+        if isinstance(target, CommandTarget):
+            for word in target.words():
+                note(word.rpartition("=")[2])
+        function = _unharmed(target.open())
         hello = {
             "parameters": target.parameters(),
             "unpassed": target.unpassed(),
@@ -219,10 +230,11 @@ def _serve() -> None:
         }
     except ConvcheckError as error:
         more = {"got": error.got, "expected": error.expected, "hint": error.hint}
-        _send(answers, {"error": error.what, "more": more})
+        _send(answers, secret, {"error": error.what, "more": more})
         return
-    _send(answers, hello)
-    own = os.getpid()
+    if os.getpid() != own:
+        os._exit(0)  # a daemon that the target has made of itself: nobody asks it
+    _send(answers, secret, hello)
     for line in requests:
         asked = json.loads(line)
         asked["case"] = Case(**asked["case"])
@@ -235,7 +247,79 @@ def _serve() -> None:
             os._exit(0)  # the target has forked, and both came back: one of them answers
         told = dict(vars(outcome))
         arrays = {k: told.pop(k) for k in ("output", "again")}
-        _send(answers, told, {k: a for k, a in arrays.items() if a is not None})
+        _send(answers, secret, told, {k: a for k, a in arrays.items() if a is not None})
+
+
+def _moved(descriptor: int, mode: str) -> IO[bytes]:
+    """A stream under a number that nobody closes who closes all that he knows of."""
+    try:
+        import fcntl
+
+        number = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512)
+    except (ImportError, OSError):  # no such numbers here
+        number = os.dup(descriptor)
+    return os.fdopen(number, mode)
+
+
+def _end_with(lifeline: int, folder: str | None) -> None:
+    """End when the campaign does, however that was ended, with the files of a program's cases.
+
+    Nobody writes to ``lifeline``: it ends when the campaign does, or lets go. What the target forks
+    ends so too, wherever it has gone: a thread waits in each.
+    """
+    if folder is not None:
+        try:
+            Path(folder).mkdir(0o700)
+        except OSError:
+            os._exit(1)
+        tempfile.tempdir = folder
+    own = os.getpid()
+
+    def wait() -> None:
+        with suppress(OSError):
+            os.read(lifeline, 1)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == own:
+            os.killpg(0, signal.SIGKILL)  # with the program that is being run
+        os._exit(1)
+
+    def begin() -> None:
+        threading.Thread(target=wait, daemon=True).start()
+
+    begin()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=begin)
+
+
+def _unharmed(function: Any) -> Any:
+    """The target, whose limits on its process and closed streams are its own, not ours."""
+    streams = sys.stdout, sys.stderr
+    limits = _limits()
+
+    def run(*given: Any) -> Any:
+        try:
+            return function(*given)
+        finally:
+            for kind, (soft, _) in limits.items():
+                now, most = resource.getrlimit(kind)
+                if now != soft:
+                    with suppress(ValueError, OSError):
+                        wanted = soft if most == resource.RLIM_INFINITY else min(soft, most)
+                        wanted = most if soft == resource.RLIM_INFINITY else wanted
+                        resource.setrlimit(kind, (wanted, most))
+            for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+                if getattr(getattr(sys, name), "closed", True):
+                    setattr(sys, name, stream if not stream.closed else StringIO())
+
+    return run
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    if resource is None:
+        return {}
+    kinds = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
+    return {kind: resource.getrlimit(kind) for kind in kinds}
 
 
 def _target(kind: str, given: Mapping[str, Any]) -> Target:
@@ -245,13 +329,21 @@ def _target(kind: str, given: Mapping[str, Any]) -> Target:
     return CallableTarget(**{**given, "passes": None if passes is None else tuple(passes)})
 
 
-def _send(stream: Any, told: dict[str, Any], arrays: Mapping[str, Array] | None = None) -> None:
-    if arrays is not None:
-        told = {**told, "arrays": list(arrays)}
-    stream.write(json.dumps(told).encode() + b"\n")
+def _send(
+    stream: IO[bytes],
+    secret: str,
+    told: dict[str, Any],
+    arrays: Mapping[str, Array] | None = None,
+) -> None:
+    """One answer, with what the campaign alone has said before and after it: see ``worker``."""
+    told = {**told, "files": opened(), "arrays": list(arrays or {})}
+    body = [json.dumps(told).encode() + b"\n"]
     for array in (arrays or {}).values():
         file = BytesIO()
         np.save(file, array, allow_pickle=False)
-        body = file.getvalue()
-        stream.write(str(len(body)).encode() + b"\n" + body)
+        body.append(str(file.tell()).encode() + b"\n" + file.getvalue())
+    length = sum(map(len, body))
+    stream.write(HEADER.format(secret, length).encode())
+    stream.writelines(body)
+    stream.write(secret.encode())
     stream.flush()

@@ -10,16 +10,17 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+import struct
 import sys
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-from convcheck import npy
+from convcheck import npy, used
 from convcheck.errors import InputError, MissingExtraError
 from convcheck.unreadable import (
     SAVEZ_AGAIN,
@@ -31,6 +32,7 @@ from convcheck.unreadable import (
     reason,
     shown,
 )
+from convcheck.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -131,7 +133,9 @@ def _about(operand: str, spec: str) -> Iterator[None]:
 
 def _tensor(operand: str, spec: str, found: Loaded) -> Tensor:
     array, notes = found
-    return Tensor(spec, array, tuple(f"{_subject(operand, spec)}: {note}" for note in notes))
+    return Tensor(
+        spec, array, tuple(visible(f"{_subject(operand, spec)}: {note}") for note in notes)
+    )
 
 
 def _noted(array: NDArray[Any], rest: int, least: str = "") -> Loaded:
@@ -206,12 +210,22 @@ def open_regular(path: str) -> IO[bytes]:
             kind = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
             hint = "to read a stream, redirect it: convcheck … - < FILE"
             raise bad("is not a regular file", kind, hint)
-        return open(path, "rb", opener=_open_at_once)
+        return _noticed(open(path, "rb", opener=_open_at_once))
     except PermissionError as error:
         hint = "look at the permissions of the file and of its directories: ls -ld"
         raise bad("cannot be read: permission denied", reason(error), hint) from error
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL in it
         raise _missing(Path(path), reason(error)) from error
+
+
+def _noticed(file: IO[bytes]) -> IO[bytes]:
+    """The file, which the run does not write."""
+    try:
+        used.read(file.fileno())
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -241,8 +255,11 @@ def _load_stdin(stdin: BinaryIO | None) -> Loaded:
         raise bad("is closed", hint=_PIPE, expected="the bytes of one .npy")
     if stream.isatty():
         raise bad("is a terminal: nothing to read", hint=_PIPE, expected="the bytes of one .npy")
+    with suppress(OSError, ValueError):  # no descriptor, as of bytes
+        used.read(stream.fileno())
     header = npy.read_header(stream, f"{_PIPE}; only one operand can be -")
     array = npy.read(stream, header)
+    used.read_piped(array)
     rest = len(npy.take(stream, npy.CHUNK))  # no further: it may never end
     return _noted(array, rest, "at least " if rest == npy.CHUNK else "")
 
@@ -280,6 +297,8 @@ def _load_member(
         raise bad(what, got, SAVEZ_AGAIN, "stored or deflated members")
     if info.file_size > npy.LIMIT:
         raise npy.too_large(f"a member of {in_bytes(info.file_size)}")
+    with _zip_errors():
+        _check_headers(archive, info)
     with _zip_errors(), archive.open(info) as member:
         header = npy.read_header(member)
         header.check(info.file_size - header.start)
@@ -288,6 +307,32 @@ def _load_member(
         while chunk := member.read(npy.CHUNK):  # to the end, where the CRC is checked
             rest += len(chunk)
     return _noted(array, rest)
+
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_DESCRIBED, _WHOLE = 0x8, 0xFFFFFFFF
+
+
+def _check_headers(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Raise where a member's own header is not what the archive's directory says of it."""
+    if archive.fp is None:
+        return
+    before = archive.fp.tell()
+    archive.fp.seek(info.header_offset)
+    raw = archive.fp.read(_LOCAL.size)
+    archive.fp.seek(before)
+    if len(raw) < _LOCAL.size:
+        raise zipfile.BadZipFile("Truncated file header")
+    _, _, flags, method, _, _, crc, packed, size, _, _ = _LOCAL.unpack(raw)
+    said = [("compression", method, info.compress_type), ("encryption", flags & 1, 0)]
+    if not flags & _DESCRIBED:  # what is so written says it after the data
+        pairs = (("CRC", crc, info.CRC), ("compressed size", packed, info.compress_size))
+        said += [*pairs, ("size", size, info.file_size)]
+    for what, here, there in said:
+        if here not in {there, _WHOLE}:  # of sizes beyond 32 bits another field has it
+            raise zipfile.BadZipFile(
+                f"headers contradict each other: {what} {here} and {there} of {info.filename!r}"
+            )
 
 
 def _choose(

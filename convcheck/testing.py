@@ -25,6 +25,7 @@ from convcheck.convention import Convention, parse_partial
 from convcheck.convention.usual import usual_convention
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError, InputError
+from convcheck.kinds import detached
 from convcheck.pytest_plugin import DIAGNOSE
 from convcheck.target import PARAMETERS
 from convcheck.words import describe, differences
@@ -197,8 +198,7 @@ def _fitted(
 
 
 def _array(given: ArrayLike) -> Array:
-    detach = getattr(given, "detach", None)  # a tensor of PyTorch that may require a gradient
-    array = np.asarray(detach().cpu().numpy() if detach is not None else given)
+    array = np.asarray(detached(given).numpy() if hasattr(given, "detach") else given)
     if array.dtype.kind not in "biufc":
         raise InputError("an array does not hold numbers", got=f"dtype {array.dtype}")
     return array

@@ -1,17 +1,24 @@
-"""The one place that writes files: late, through a temporary file and a rename."""
+"""The one place that writes files: late, through a temporary file and a rename.
+
+What the run has read is never written (:mod:`convcheck.used`).
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
+import shutil
 import stat
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from convcheck import used
 from convcheck.errors import OutputError
 from convcheck.unreadable import reason, shown
 
@@ -20,13 +27,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+PATIENCE = 5.0
+"""Seconds that a FIFO has to wait for whoever reads it."""
+_REPORT = re.compile(
+    rb'\A\{\s+"schema_version": \d+,\s+"command": |<testsuites name="convcheck"|<title>convcheck '
+    rb'|\A<svg class="rich-terminal"|\A### \S+ convcheck '
+    rb"|^(\x1b\[[\d;]*m)*(interrupted, partial: )?(match|mismatch|ambiguous|identified|near-match"
+    rb"|unexplained|not-as-expected|sees-all|blind-spots|pass|fail|nothing-ran|readable"
+    rb"|unreadable)(\x1b\[[\d;]*m)*: ",
+    re.MULTILINE,
+)
+"""How a report of ours begins, or the line of a table that says its verdict."""
 _STREAM = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 
 def save(path: str | Path, array: NDArray[Any]) -> None:
     """Write an .npy: at every moment the file is the old one or the new one, whole."""
     with _writing(path) as file:
-        np.save(_Sink(file), array, allow_pickle=False)
+        put_array(file, array)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -36,8 +54,31 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise ``OutputError`` if ``path`` plainly cannot be written: to be asked before long work."""
+    """Raise ``OutputError`` if ``path`` plainly cannot be written: to be asked before long work.
+
+    From then on the run reads no such file either.
+    """
     _target(path)
+    used.plan(path)
+
+
+def put_array(file: IO[bytes], array: NDArray[Any]) -> None:
+    """Write an .npy into a file that is open."""
+    np.save(_Sink(file), array, allow_pickle=False)
+
+
+def discard_report(path: str) -> None:
+    """Remove the report of an earlier run, which could be taken for the one that was not made.
+
+    What is no report of ours is left alone, and so is what the run has read.
+    """
+    with suppress(OSError, ValueError):
+        file = Path(os.path.realpath(path))
+        if file.is_file() and not used.is_read(file):
+            with file.open("rb") as opened:
+                head = opened.read(1 << 14)
+            if _REPORT.search(head):
+                file.unlink()
 
 
 class _Sink:
@@ -50,25 +91,69 @@ class _Sink:
 @contextmanager
 def _writing(path: str | Path) -> Iterator[IO[bytes]]:
     target, mode = _target(path)
+    used.check(path)
     try:
         if target is None:
-            with Path(path).open("ab") as file:  # appended: the shell's >> may have opened it
+            with _stream(path) as file:
                 yield file
             return
-        temporary = target.with_name(f".convcheck-{secrets.token_hex(8)}.tmp")
+        temporary = _beside(target)
         try:
-            with temporary.open("xb") as file:  # not tempfile, whose mode ignores the umask
+            with new_file(temporary) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             if mode is not None:
                 temporary.chmod(mode)
-            temporary.replace(target)
+            _put(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:  # ValueError: an array that only pickle could write
         raise _unwritable(path, reason(error)) from error
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".convcheck-{secrets.token_hex(8)}.tmp")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file, which is on the disk at the end."""
+    with path.open("xb") as file:  # not tempfile, whose mode ignores the umask
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name; where that is a mount point, as a container's, its content instead."""
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in {errno.EBUSY, errno.EXDEV}:
+            raise
+        with temporary.open("rb") as source, target.open("r+b") as file:
+            shutil.copyfileobj(source, file)
+            file.truncate()
+        temporary.unlink()
+
+
+def _stream(path: str | Path) -> IO[bytes]:
+    """What is written into as it is: a stream, a device, a FIFO that somebody reads."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            # Appended: the shell's >> may have opened it. Not waited for: that could be for ever.
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                hint = f"start its reader first: cat {shown(str(path))}"
+                raise _unwritable(path, "a FIFO that nobody reads", hint) from None
+            time.sleep(0.05)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "wb")
 
 
 def _target(path: str | Path) -> tuple[Path | None, int | None]:
@@ -84,7 +169,7 @@ def _target(path: str | Path) -> tuple[Path | None, int | None]:
                 raise _unwritable(path, "permission denied")
             if not stat.S_ISREG(mode):
                 return None, None
-        target = Path(path).resolve()  # of a link the file, which may not be there yet
+        target = Path(os.path.realpath(path))  # of a link the file, which may not be there yet
         place = shown(str(target.parent))
         if _mode(target.parent) is None:
             raise _unwritable(path, f"the directory {place} does not exist", f"mkdir -p {place}")

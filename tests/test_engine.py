@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plain_convolution import before_storage, rounded, stored
 from scipy.signal import convolve2d, correlate2d
 
+import convcheck
 from convcheck import engine
 from convcheck.convention import (
     FLIPPED,
@@ -542,3 +543,27 @@ def test_a_border_leaves_integers_exact() -> None:
     x, w = np.full((1, 1, 1), 2**60 + 1), np.ones((1, 1, 1, 2), np.int64)
     made = engine.convolve(x, w, Convention(padding=[[0, 0], [1, 0]], padding_value=1000))
     assert int(made[0, 0, 0]) == 2**60 + 1001
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ("correlation", {}),
+        ("flipped", {"flip": "flipped"}),
+        ('{"stride": 2, "padding": 1}', {"stride": 2, "padding": 1}),
+        ({"stride": np.int64(2), "flip": "per-channel"}, {"stride": 2, "flip": "per-channel"}),
+        ({"stride": [2, 1], "bias": np.ones(4)}, {"stride": (2, 1), "bias": (1.0,) * 4}),
+    ],
+)
+def test_a_convention_as_people_write_it(given: Any, keys: dict[str, Any]) -> None:
+    image, filters = np.arange(2.0 * 3 * 7 * 8).reshape(2, 3, 7, 8), np.ones((4, 3, 2, 3))
+    wanted = Convention("NCHW", "OIHW", "NCHW").replace(**keys)
+    right = engine.convolve(image, filters, wanted)
+    assert np.array_equal(convcheck.convolve(image, filters, given), right)
+    assert np.array_equal(convcheck.convolve(image[0].tolist(), filters, given), right[0])
+
+
+@pytest.mark.parametrize("given", [{"strid": 2}, {"stride": object()}, "corelation", "{"])
+def test_a_convention_that_there_is_not(given: Any) -> None:
+    with pytest.raises(convcheck.InputError):
+        convcheck.convolve(np.ones((3, 5, 5)), np.ones((1, 3, 2, 2)), given)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import struct
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -554,3 +555,34 @@ def test_the_list_of_a_files_arrays_is_read_once(
     assert [spec for spec, _ in load_all("FILE", f"{tmp_path}/x.safetensors")] == [
         f"{tmp_path}/x.safetensors::a"
     ]
+
+
+def test_a_file_of_which_nothing_can_be_read_says_so_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every command does where the exit code is 2; the report is there too."""
+    np.savez(tmp_path / "b.npz", a=np.array(["x"]), b=np.array(["y"]))
+    assert cli.run(["inspect", str(tmp_path / "b.npz"), "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert all("trouble" in entry for entry in json.loads(out)["arrays"])
+    assert err.startswith("convcheck: error: FILE: ")
+    assert "b.npz: none of its 2 arrays can be read\n  found:    " in err
+
+
+def test_very_many_arrays_take_little_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = 20_000
+    entries = {
+        f"layer.{n}": {"dtype": "F32", "shape": [1], "data_offsets": [4 * n, 4 * n + 4]}
+        for n in range(count)
+    }
+    header = json.dumps(entries).encode()
+    path = tmp_path / "many.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4 * count))
+    begun = time.process_time()
+    assert cli.run(["inspect", str(path)]) == 0
+    assert time.process_time() - begun < 4
+    said = capsys.readouterr().out
+    assert said.startswith(f"readable: {count} arrays in ")
+    assert said.endswith(f"and {count - 500} more: --json lists them all\n")

@@ -393,3 +393,23 @@ def test_an_element_takes_the_bits_of_its_place_in_the_range() -> None:
     assert once.bits(np.array([3 / 7]), np.array([2.0**-20]))[0] > 20
     assert Literal.of(np.arange(400.0)).range == 399
     assert Literal.of(np.arange(401.0)).range == pytest.approx(0.99 * 400)
+
+
+ANY = st.floats(allow_subnormal=True)
+
+
+@SETTINGS
+@given(value=ANY, other=ANY, width=ANY)
+def test_no_number_is_too_odd_to_be_weighed(value: float, other: float, width: float) -> None:
+    """Sums of finite numbers may overflow, and what follows from them is no number."""
+    low, high = min(value, other), max(value, other)
+    for bits in (
+        number_bits(value),
+        number_bits(likeliest(low, high)),
+        numbers_bits(np.array([value, other]), np.array([abs(width), 0.0])),
+    ):
+        assert bits >= 0
+    assert math.isinf(number_bits(math.nan))
+    assert math.isinf(number_bits(math.inf))
+    found = plainest(low, high)
+    assert low <= found <= high or math.isnan(low + high) or math.isinf(low) or found == 0

@@ -1017,3 +1017,25 @@ def test_mutated_files(tmp_path, content, changes):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_random_headers(tmp_path, header):
     survives(tmp_path, with_header(header.encode(), b"\1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "what"),
+    [(8, b"\x00\x00", "compression"), (14, b"\1\2\3\4", "CRC"), (22, b"\x20\0\0\0", "size")],
+)
+def test_headers_of_a_member_that_contradict_each_other(
+    offset: int, value: bytes, what: str, tmp_path: Path
+) -> None:
+    """Each of two readers may believe another of them."""
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        file = io.BytesIO()
+        np.save(file, np.arange(6.0))
+        archive.writestr("x.npy", file.getvalue())
+    assert load("IMG", str(path)).array.sum() == 15
+    raw = bytearray(path.read_bytes())
+    raw[offset : offset + len(value)] = value
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="corrupt or cut-off zip archive") as caught:
+        load("IMG", str(path))
+    assert f"headers contradict each other: {what} " in str(caught.value.got)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +15,6 @@ from convcheck.errors import InputError
 from convcheck.serving import Inline
 from convcheck.target import CallableTarget, CommandTarget
 from convcheck.worker import Outcome, Request, Worker
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MODULE = """
 import ctypes, os, sys, time
@@ -357,16 +354,21 @@ def test_an_output_beyond_every_case_is_not_sent() -> None:
     assert outcome == Outcome("wrong shape", "gave 4100x4100: far too much")
 
 
-def test_a_target_that_closes_the_pipes_leaves_no_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("most", "died"), [(30, False), (5000, True)])
+def test_a_target_that_closes_what_it_has_not_opened_leaves_no_traceback(
+    most: int,
+    died: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "closes.py").write_text(
-        "import os\ndef f(x, w):\n    os.closerange(3, 30)\n    return x\n"
+        f"import os\ndef f(x, w):\n    os.closerange(3, {most})\n    return x\n"
     )
     monkeypatch.chdir(tmp_path)
     runner = Worker(CallableTarget("closes:f"), 10.0)
     try:
-        assert runner.run(REQUEST).died
+        assert runner.run(REQUEST).died == died
     finally:
         runner.close()
     assert "Traceback" not in capfd.readouterr().err
@@ -421,3 +423,103 @@ def test_a_module_that_gives_up_is_said_without_a_traceback(
     with pytest.raises(InputError, match="fails when it is imported"):
         runner.parameters()
     assert "Traceback" not in capfd.readouterr().err
+
+
+JUNK = """
+import io, json, os
+import numpy as np
+
+def right(x, w):
+    v = np.lib.stride_tricks.sliding_window_view(x, w.shape)
+    return np.einsum("hwab,ab->hw", v, w)
+
+def write(what):
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.write(int(name), what)
+            except OSError:
+                pass
+
+def forged(x, w):
+    file = io.BytesIO()
+    np.save(file, right(x, w))
+    told = {"kind": "ok", "arrays": ["output"], "files": [], "detail": "", "where": ""}
+    body = json.dumps(told).encode() + b"\\n%d\\n" % file.tell() + file.getvalue()
+    write(b"0" * 32 + b" %016d\\n" % len(body) + body + b"0" * 32)
+    return right(x, w) + 1
+
+def junk(x, w):
+    write(WHAT)
+    return right(x, w)
+"""
+KINDS_OF_JUNK = [
+    b"junk\n",
+    b"[]\n",
+    b'{"kind": "ok"}\n',
+    b'{"kind": "ok", "arrays": ["output"]}\n12\n123456789012',
+    b"\xff" * 60000,
+    b'{"arrays": 5}\n',
+    b"",
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("name", ["junk", "forged"])
+@pytest.mark.parametrize("junk", one_in(3, KINDS_OF_JUNK))
+def test_what_a_target_writes_into_the_pipe_is_no_answer(
+    junk: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "writes.py").write_text(JUNK.replace("WHAT", repr(junk)))
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget(f"writes:{name}"), 10.0)
+    try:
+        outcome = runner.run(REQUEST)
+    finally:
+        runner.close()
+    if junk or name == "forged":
+        assert (outcome.kind, outcome.output) == ("crash", None)
+        assert (
+            outcome.detail == "it wrote into the pipe through which its process answers convcheck"
+        )
+    else:
+        assert outcome.kind == "ok"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_what_a_module_writes_into_the_pipe_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "speaks.py").write_text(f"{JUNK}\nwrite(b'{{}}\\n' * 99)\n")
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget("speaks:right"), 10.0)
+    with pytest.raises(InputError, match="it did not start") as caught:
+        runner.parameters()
+    assert "while it was imported" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, most(resource.RLIMIT_AS)))",
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (0, most(resource.RLIMIT_NOFILE)))",
+        "sys.stdout.close(); sys.stderr.close()",
+        "sys.stdout = sys.stderr = None",
+        "os.closerange(0, 40)",
+    ],
+)
+def test_what_a_target_does_to_its_process_is_no_crash(
+    harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "harms.py").write_text(
+        "import os, resource, sys\nimport numpy as np\n"
+        "def most(kind): return resource.getrlimit(kind)[1]\n"
+        f"def f(x, w):\n    y = np.zeros((1500, 1500))\n    {harm}\n    return y\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    runner = Worker(CallableTarget("harms:f"), 10.0)
+    try:
+        for _ in range(2):
+            assert runner.run(REQUEST).kind == "ok"
+    finally:
+        runner.close()

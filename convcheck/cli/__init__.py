@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 from contextlib import nullcontext, suppress
 from difflib import get_close_matches
@@ -22,9 +24,13 @@ from convcheck.cli.random import random
 from convcheck.cli.verify import verify
 from convcheck.errors import ConvcheckError, ExitCode
 from convcheck.pool import one_blas_thread
+from convcheck.used import one_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_OUTPUT = re.compile(r"-[qv]*o(.*)|--output(?:=(.*))?", re.DOTALL)
 
 
 @click.group(
@@ -74,13 +80,49 @@ cli.add_command(merge)
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command; every ending is one of :class:`ExitCode`."""
+    _end_in_order()
     code = run(argv)
     _flush()
+    for number in _ended_by:  # now as it would have ended: whoever waits for it sees why
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     sys.exit(code)
+
+
+_ended_by: list[int] = []
+
+
+def _end_in_order() -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: its workers and its files go with it."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough
+        _ended_by.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Who had it ignored, as nohup does, wants it so. It may be another thread than the first.
+        with suppress(ValueError):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line; whatever goes wrong is said on stderr."""
+    try:
+        int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+    except ValueError:  # a module of numpy would fail to load; it is for those who build packages
+        del os.environ["SOURCE_DATE_EPOCH"]
+    with one_run():
+        code, judged = _run(argv)
+        if not judged:
+            _discard_report(sys.argv[1:] if argv is None else argv)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> tuple[int, bool]:
+    """The exit code, and whether there is a report."""
     if "convcheck.mapping" in sys.modules:  # an earlier run in this process may still hold arrays
         from convcheck.mapping import forget
 
@@ -93,29 +135,53 @@ def run(argv: Sequence[str] | None = None) -> int:
                 prog_name="convcheck",
                 standalone_mode=False,
             )
-        return int(code or 0)
+        return int(code or 0), True
     except click.ClickException as error:
-        return _usage_error(error)
+        return _usage_error(error), False
     except (click.Abort, KeyboardInterrupt) as stop:
         # Where an exec() of somebody's was interrupted, as dataclasses have, Python ends by the
         # signal whatever the exit code, until another one has run.
         exec("")  # noqa: S102
         said = str(stop.__cause__ or stop)  # click raises an Abort from it
         write_stderr(f"convcheck: interrupted{f'; {said}' if said else ''}\n")
-        return ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED, False
     except ConvcheckError as error:
-        return _error(_changed() or error)
+        return _error(_changed() or error), False
     except MemoryError as error:
         write_stderr(
             f"convcheck: error: out of memory{f': {error}' if str(error) else ''}\n"
             "  to do:    use smaller arrays, or a machine with more memory\n"
         )
-        return ExitCode.NOT_JUDGED
+        return ExitCode.NOT_JUDGED, False
     except SystemExit:
-        return ExitCode.OK  # click's completion ends so
+        return ExitCode.OK, True  # click's completion ends so
     except Exception as error:  # noqa: BLE001 - the last resort: it becomes exit code 3
         changed = _changed()
-        return _internal_error(error) if changed is None else _error(changed)
+        return _internal_error(error) if changed is None else _error(changed), False
+
+
+def _discard_report(argv: Sequence[str]) -> None:
+    """Leave no report of an earlier run where this one, which has none, was to write its own.
+
+    The words are looked through as they are: click may have refused to read them.
+    """
+    for place, word in enumerate(argv):
+        found = _OUTPUT.fullmatch(word)
+        if found is None:
+            continue
+        output = found[1] or found[2] or "".join(argv[place + 1 : place + 2])
+        others = [*argv[:place], *argv[place + (1 if found[1] or found[2] else 2) :]]
+        # Of the inputs, none may have been read yet.
+        if output and not any(_same_file(output, other) for other in others):
+            from convcheck.writing import discard_report
+
+            discard_report(output)
+
+
+def _same_file(one: str, other: str) -> bool:
+    with suppress(OSError, ValueError):
+        return os.path.samefile(one, other)  # noqa: PTH121 - no import
+    return False
 
 
 def _error(error: ConvcheckError) -> int:

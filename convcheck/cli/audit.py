@@ -14,14 +14,11 @@ from convcheck.cli.base import (
     again,
     check_output,
     emit,
-    make_folder,
     output_options,
 )
 
 if TYPE_CHECKING:
     from convcheck.checks.audit import AuditResult
-
-CASE = ("image.npy", "filters.npy", "out.npy")
 
 
 def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
@@ -112,10 +109,12 @@ def audit(
 
     keys = parse_partial(convention)
     files, eps = ([], None) if bn is None else batch_norm.parse(bn)
-    check_output(output["output"], img, w, *files)
+    check_output(output["output"])
     (image, filters), norm = batch_norm.load(files, ("IMG", img), ("W", w))
     if fix is not None:
-        _check_apart(fix, img, w, *files)
+        from convcheck.case_folder import FIXED, check_case
+
+        check_case("--fix", fix, FIXED)
     from convcheck.checks.audit import audit as check
     from convcheck.render.report import Operand, Report
 
@@ -155,31 +154,13 @@ def audit(
     return emit(report, output)
 
 
-def _check_apart(folder: str, *given: str) -> None:
-    """Raise where the new case would be written over an array that was given."""
-    from pathlib import Path
-
-    from convcheck.errors import OutputError
-
-    written = {path.resolve() for path in (Path(folder, name) for name in CASE)}
-    for spec in given:
-        if Path(spec).resolve() in written:
-            raise OutputError(
-                f"--fix: {folder!r} is where {spec} is, which would be written over",
-                hint="name a new folder",
-            )
-
-
 def _save(folder: str, result: AuditResult) -> None:
-    from pathlib import Path
-
+    from convcheck.case_folder import FIXED, save_case
     from convcheck.engine import convolve
-    from convcheck.writing import save
 
     proposal = result.proposal
     if proposal is None:
         return
     right = convolve(proposal.image, proposal.filters, result.convention)
-    make_folder("--fix", folder)
-    for name, array in zip(CASE, (proposal.image, proposal.filters, right), strict=True):
-        save(Path(folder, name), array)
+    arrays = proposal.image, proposal.filters, right
+    save_case("--fix", folder, dict(zip(FIXED, arrays, strict=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from convcheck.used import is_read
+from convcheck.visible import visible, visible_report
 
 if TYPE_CHECKING:
     from convcheck.render.report import Report, Style
@@ -163,41 +167,12 @@ def again(command: str, options: Sequence[str], *files: str) -> str:
     return shlex.join(["convcheck", command, *options, *dashes, *files])
 
 
-def check_output(output: str | None, *given: str) -> None:
-    """Raise before any work where the report could not be written, or only over what is given."""
-    if output is None:
-        return
-    from convcheck.errors import OutputError
-    from convcheck.writing import check_writable
+def check_output(output: str | None) -> None:
+    """Raise before any work where the report could not be written; from now on it is no input."""
+    if output is not None:
+        from convcheck.writing import check_writable
 
-    check_writable(output)
-    # Of FILE::NAME it is the file that counts.
-    files = {name for spec in given for name in (spec, spec.rpartition("::")[0]) if name}
-    if any(_real(output) == _real(name) for name in files):
-        raise OutputError(
-            f"--output: {output!r} is an input, which would be written over",
-            hint="name another file",
-        )
-
-
-def _real(name: str) -> str:
-    return name if "\0" in name else os.path.realpath(name)  # which reads no file
-
-
-def make_folder(option: str, folder: str) -> None:
-    """Make the folder that an option names, if it is not there."""
-    from pathlib import Path
-
-    from convcheck.errors import OutputError
-
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise OutputError(
-            f"{option}: the folder {folder!r} could not be made",
-            got=getattr(error, "strerror", None) or str(error),
-            hint="name a folder that you may write, or a new one",
-        ) from None
+        check_writable(output)
 
 
 def check_inputs() -> None:
@@ -218,7 +193,9 @@ def emit(report: Report, options: dict[str, Any]) -> int:
         from convcheck.render.how import how
 
         write_stderr("".join(f"convcheck: {line}\n" for line in how(report)))
-    rendered = _render(report, chosen_format(options), style(options))
+    look = style(options)
+    rendered = _render(report, chosen_format(options), look)
+    rendered = visible_report(rendered) if look.color else visible(rendered)
     if options["output"] is not None:
         from convcheck.writing import write_text
 
@@ -303,6 +280,9 @@ def _terminal_width() -> int:
     return max(get_terminal_size().columns, 10)
 
 
+_SIGNS = "Σ─│█×"
+
+
 def _speaks_unicode() -> bool:
     asked = os.environ.get
     # Python makes the C locale speak UTF-8 and says so in LC_CTYPE; its user asked for plain ASCII.
@@ -310,24 +290,26 @@ def _speaks_unicode() -> bool:
     locale = asked("LC_ALL") or (ctype if ctype not in {"C.UTF-8", "C.utf8", "UTF-8"} else None)
     if (locale or asked("LANG")) in {"C", "POSIX"} and not asked("PYTHONUTF8"):
         return False
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     try:
-        "Σ─│█×".encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
+        return _SIGNS.encode(encoding).decode(encoding) == _SIGNS
+    except (UnicodeError, LookupError):
         return False
-    return True
 
 
 def write_stdout(text: str) -> None:
     """Write text to stdout; a reader who has gone is no error of ours."""
     if sys.stdout is None:
         return
+    from convcheck.errors import OutputError
+
     try:
+        if (number := _descriptor(sys.stdout)) is not None and is_read(number):
+            raise OutputError("stdout is an input, which would be written over")
         _write(sys.stdout, text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        from convcheck.errors import OutputError
-
         raise OutputError("stdout could not be written", got=error.strerror) from None
 
 
@@ -335,6 +317,7 @@ def write_stderr(text: str) -> None:
     """Write text to stderr, where there is one."""
     if sys.stderr is None:
         return
+    text = visible(text)
     if not text.isascii() and not _speaks_unicode():
         from convcheck.render.plain import plain
 
@@ -344,6 +327,27 @@ def write_stderr(text: str) -> None:
 
 
 def _write(stream: Any, text: str) -> None:
-    encoding = getattr(stream, "encoding", None) or "ascii"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    """All of a text, however slowly it is read; in ASCII where the encoding is none for texts."""
     stream.flush()
+    number = _descriptor(stream)
+    try:
+        data = text.encode(getattr(stream, "encoding", None) or "ascii", "backslashreplace")
+    except (UnicodeError, LookupError):
+        data = text.encode("ascii", "backslashreplace")
+    if number is None:  # of a test, or a notebook
+        stream.write(data.decode(getattr(stream, "encoding", None) or "ascii"))
+        stream.flush()
+        return
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(number, rest) :]
+        except BlockingIOError:  # its reader is slow, and has it so that nobody waits: we do
+            select.select([], [number], [])
+
+
+def _descriptor(stream: Any) -> int | None:
+    """The number of a stream that is one of the system's."""
+    with suppress(OSError, ValueError, AttributeError):
+        return int(stream.fileno())
+    return None

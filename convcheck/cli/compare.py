@@ -63,7 +63,7 @@ def compare(
 
     Without --expect the claim is that some decomposition matches.
     """
-    check_output(output["output"], img, w)
+    check_output(output["output"])
     image, filters = load_operands(("IMG", img), ("W", w))
     from convcheck.checks.compare import compare as check
     from convcheck.render.report import Operand, Report

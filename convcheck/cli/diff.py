@@ -70,7 +70,7 @@ def diff(
     if img is not None and w is None:
         raise click.UsageError("IMG needs W beside it: convcheck diff REF MINE IMG W.")
     more = [spec for spec in (img, w) if spec is not None]
-    check_output(output["output"], ref, mine, *more)
+    check_output(output["output"])
     named = zip(("REF", "MINE", "IMG", "W"), (ref, mine, *more), strict=False)
     loaded = load_operands(*named)
     from convcheck.checks.diff import diff as check

@@ -106,7 +106,7 @@ def identify(
 
     claim = None if expect is None else parse_partial(expect)
     files, eps = ([], None) if bn is None else batch_norm.parse(bn)
-    check_output(output["output"], img, w, out, *files)
+    check_output(output["output"])
     loaded, norm = batch_norm.load(files, ("IMG", img), ("W", w), ("OUT", out))
     from convcheck.checks.identify import identify as check
     from convcheck.checks.identify.explore import BUDGET

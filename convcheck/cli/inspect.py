@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from convcheck.cli.base import ExamplesCommand, check_inputs, check_output, emit, output_options
+from convcheck.cli.base import (
+    ExamplesCommand,
+    check_inputs,
+    check_output,
+    emit,
+    output_options,
+    write_stderr,
+)
 
 
 @click.command(
@@ -28,12 +35,13 @@ def inspect(file: str, **output: Any) -> int:
     FILE is a .npy, .npz, .safetensors or .onnx file, or an image (PNG, JPEG, TIFF). The names are
     as the other commands take them. What an array looks like is a guess from its shape alone.
     """
-    check_output(output["output"], file)
+    check_output(output["output"])
     from convcheck.checks.inspect import Entry, InspectResult, look
     from convcheck.errors import InputError
     from convcheck.mapping import outlive_faults
     from convcheck.render.report import Operand, Report
     from convcheck.tensors import load_all
+    from convcheck.unreadable import shown
 
     outlive_faults()
     started = perf_counter()
@@ -51,6 +59,13 @@ def inspect(file: str, **output: Any) -> int:
         warnings += found.warnings
     if errors and len(entries) == 1:
         raise errors[0]
+    if len(errors) == len(entries) > 1:
+        said = InputError(
+            f"FILE: {shown(file)}: none of its {len(entries)} arrays can be read",
+            got=entries[0].trouble,
+            hint=errors[0].hint,
+        )
+        write_stderr(f"convcheck: error: {said}\n")  # as everywhere where the exit code is 2
     result = InspectResult(tuple(entries))
     given = Operand(file, (), "")
     report = Report(

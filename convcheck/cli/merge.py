@@ -13,11 +13,10 @@ from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
     emit,
-    make_folder,
     output_options,
     write_stderr,
 )
-from convcheck.cli.saved import save_smallest
+from convcheck.cli.saved import check_failed, save_smallest
 from convcheck.cli.verify import claimed, target_of, verify
 
 if TYPE_CHECKING:
@@ -57,9 +56,9 @@ def merge(reports: tuple[str, ...], no_call: bool, save: str | None, **output: A
     it does there and to find the smallest case: merge reports that you trust, where the target is.
     --no-call leaves that out, and so does a target that cannot be opened here.
     """
-    check_output(output["output"], *reports)
+    check_output(output["output"])
     if save is not None:
-        make_folder("--save", save)
+        check_failed(save)
     from convcheck.checks.verify.merging import Merged, complete, shard
     from convcheck.reading import read_json
     from convcheck.render.report import NOTHING, Campaign, Report

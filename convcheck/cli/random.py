@@ -14,7 +14,6 @@ from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
     emit,
-    make_folder,
     output_options,
 )
 from convcheck.cli.figures import figure_options, figures
@@ -162,6 +161,10 @@ def random(
     """
     rank, bank = _bank_shape(shape, filters, kernel, count, rank)
     check_output(output["output"])
+    if save is not None:
+        from convcheck.case_folder import DRAWN, check_case
+
+        check_case("--save", save, DRAWN)
     if seed is None:
         seed = int.from_bytes(os.urandom(4))
     judging: dict[str, Any] = {"expect": expect, "strict": strict, "all_flips": all_flips}
@@ -271,10 +274,7 @@ def _text(shape: Shape) -> str:
 def _save(folder: str, image: Any, filters: Any) -> tuple[str, str]:
     from pathlib import Path
 
-    from convcheck.writing import save
+    from convcheck.case_folder import FILTERS, IMAGE, save_case
 
-    make_folder("--save", folder)
-    paths = (str(Path(folder, "image.npy")), str(Path(folder, "filters.npy")))
-    save(paths[0], image)
-    save(paths[1], filters)
-    return paths
+    save_case("--save", folder, {IMAGE: image, FILTERS: filters})
+    return str(Path(folder, IMAGE)), str(Path(folder, FILTERS))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from convcheck.cli.base import make_folder
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convcheck.campaign import Case
     from convcheck.checks.verify import VerifyResult
+
+
+def check_failed(folder: str) -> None:
+    """Raise before any work where --save names a folder that could not be written."""
+    from convcheck.case_folder import FAILED, check_case
+
+    check_case("--save", folder, FAILED)
 
 
 def save_smallest(
@@ -21,23 +26,13 @@ def save_smallest(
     smallest = result.smallest
     if smallest is None:
         return None, ()
-    from pathlib import Path
-
+    from convcheck.case_folder import FAILED, save_case
     from convcheck.errors import OutputError
-    from convcheck.writing import save
 
     place = folder or _folder(smallest.finding.case, again)
-    named = {
-        "image": smallest.image,
-        "filters": smallest.filters,
-        "actual": smallest.actual,
-        "expected": smallest.expected,
-    }
+    arrays = smallest.image, smallest.filters, smallest.actual, smallest.expected
     try:
-        make_folder("--save", place)
-        for name, array in named.items():
-            if array is not None:
-                save(Path(place, f"{name}.npy"), array)
+        save_case("--save", place, dict(zip(FAILED, arrays, strict=True)))
     except OutputError as error:
         if folder is not None:
             raise

@@ -16,12 +16,11 @@ from convcheck.cli.base import (
     ExamplesCommand,
     check_output,
     emit,
-    make_folder,
     output_options,
     stderr_is_terminal,
     write_stderr,
 )
-from convcheck.cli.saved import save_smallest
+from convcheck.cli.saved import check_failed, save_smallest
 from convcheck.cli.work import team_options
 
 if TYPE_CHECKING:
@@ -206,7 +205,7 @@ def verify(
     if alone is not None:
         seed = alone.seed
     if save is not None:
-        make_folder("--save", save)
+        check_failed(save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
     same = [] if workload is None else ["--workload", workload]
     same += ["--seed", str(seed), "--cases", str(count)]

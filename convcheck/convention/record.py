@@ -145,8 +145,23 @@ class Convention:
         return other
 
 
-def parse_partial(text: str) -> dict[str, Any]:
-    """The keys that a slug or a JSON object names, checked, with the values that are given.
+def _as_json(given: Mapping[str, Any]) -> str:
+    """A dict as it would stand on the command line; NumPy's numbers and arrays are numbers."""
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        raise InputError(
+            "a convention has a value that is none of its vocabulary's",
+            got=type(value).__name__,
+            expected="numbers, texts, and lists of them",
+        )
+
+    return json.dumps(dict(given), default=plain)
+
+
+def parse_partial(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a slug, a JSON object or a dict names, checked, with the values that are given.
 
     A slug says which axes are reversed and nothing more. What a value is in the record's own types
     depends on the number of spatial axes: :func:`normalized` tells.
@@ -154,6 +169,7 @@ def parse_partial(text: str) -> dict[str, Any]:
     Raises:
         InputError: neither a slug nor a JSON object of the vocabulary's keys.
     """
+    text = given if isinstance(given, str) else _as_json(given)
     slug = SYNONYMS.get(text.strip(), text.strip())
     if slug in NAMED:
         return {"flip": slug}

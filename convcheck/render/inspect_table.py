@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from convcheck.checks.inspect import Entry, InspectResult
     from convcheck.render.report import Report, Style
 
+MOST = 500
+"""Arrays that a table has room for; nobody reads as many."""
 _HEADERS = ("array", "shape", "dtype", "smallest to largest", "looks like")
 
 
@@ -34,13 +36,18 @@ def render(report: Report, style: Style) -> str:
         table = Table(box=box.SIMPLE if style.unicode else ASCII_BOX, pad_edge=False)
         for header in _HEADERS:
             table.add_column(Text(header), no_wrap=True, overflow="fold")
-        for entry in read:
+        for entry in read[:MOST]:
             table.add_row(*(text(cell, style) for cell in _cells(entry)))
         fits = style.width is None or natural_width(table) <= style.width
-        parts += [table] if fits else [Text(), *(text(_said(e), style) for e in read)]
+        parts += [table] if fits else [Text(), *(text(_said(e), style) for e in read[:MOST])]
+        if len(read) > MOST:
+            parts.append(text(f"and {len(read) - MOST} more: --json lists them all", style))
+    told = 0
     for entry in result.entries:
-        if entry.trouble is not None:
+        if entry.trouble is not None and (told := told + 1) <= MOST:
             parts.append(text(entry.trouble, style, "red"))
+    if told > MOST:
+        parts.append(text(f"and {told - MOST} more that cannot be read", style, "red"))
     return to_string(parts, style)
 
 

@@ -11,12 +11,16 @@ from few import slow
 
 from convcheck.campaign import cases
 from convcheck.checks.verify import put_to_test, verify
+from convcheck.kinds import to_numpy
 from convcheck.render.verify_words import name
 from convcheck.serving import Inline
+from convcheck.testing import assert_convolution
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RNG = np.random.default_rng(0)
+DRAWN_FROM = 0
 PEERS = [
     ("torch.nn.functional:conv2d", {}, "cross-correlation, NCHW, OIHW, zero padding, float32", 150),
     slow("torch.nn.functional:conv_transpose2d", {}, "transposed convolution", 100),
@@ -132,3 +136,26 @@ def test_a_torch_callable_by_its_annotations(
     assert result.verdict == "pass", result.findings
     assert result.model is not None
     assert result.model.parameters == ("stride",)
+
+
+def test_a_tensor_that_is_conjugated_when_it_is_read_is_no_crash() -> None:
+    """PyTorch marks such views, and does not hand them to NumPy as they are."""
+    torch = pytest.importorskip("torch")
+
+    def plain(x: Any, w: Any) -> Any:
+        return torch.nn.functional.conv2d(torch.from_numpy(x), torch.from_numpy(w))
+
+    def conjugated(x: Any, w: Any) -> Any:
+        return (plain(x, w) * (1 + 1j)).conj()
+
+    def negated(x: Any, w: Any) -> Any:
+        return conjugated(x, w).imag
+
+    image, filters = RNG.integers(-9, 9, (2, 3, 7, 8)), RNG.integers(-9, 9, (4, 3, 2, 3))
+    image, filters = image.astype(np.float64), filters.astype(np.float64)
+    right = plain(image, filters).numpy()
+    assert conjugated(image, filters).is_conj()
+    assert negated(image, filters).is_neg()
+    assert np.array_equal(to_numpy(conjugated(image, filters))[0], right * (1 - 1j))
+    assert np.array_equal(to_numpy(negated(image, filters))[0], -right)
+    assert_convolution(image, filters, negated(image, -filters))

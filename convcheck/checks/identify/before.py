@@ -138,7 +138,8 @@ def _of_channels(slopes: Array, errors: Array) -> tuple[Numbers, Array]:
         found = _plain(same, ERRORS / np.sqrt(weights.sum(axis=0)))
         return _one_or_each(found), np.ones(len(slopes))
     # With a scale for each output channel too only the ratios are known, unless they have a name.
-    _, _, across = np.linalg.svd(slopes / np.linalg.norm(slopes, axis=1, keepdims=True))
+    lengths = np.linalg.norm(slopes, axis=1, keepdims=True)
+    _, _, across = np.linalg.svd(slopes / np.where(lengths > 0, lengths, 1.0))
     ratio = across[0] / across[0][np.argmax(np.abs(across[0]))]
     for _, named in PREPROCESSING.values():
         usual = np.asarray(named)
@@ -289,7 +290,10 @@ def _fit(x: Array, z: Array, room: float, *, level: bool = False) -> _Fit | None
             break
     if kept.mean() < 0.6 or left > room + 1e-12 * float(np.abs(z).max()):
         return None
-    spread = np.linalg.inv(columns[kept].T @ columns[kept])
+    try:
+        spread = np.linalg.inv(columns[kept].T @ columns[kept])
+    except np.linalg.LinAlgError:  # what is kept no longer tells one column from another
+        return None
     # Where nothing is left, the arithmetic of the fit itself is what they are off by.
     errors = left * np.sqrt(np.diag(spread)) + ROUNDOFF * float(np.abs(numbers).max())
     return _Fit((numbers / sizes)[: x.shape[1]], (errors / sizes)[: x.shape[1]], left)
