@@ -86,6 +86,10 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
             "convcheck verify package.module:conv --call 'f(x, w, strides=(stride, stride))'",
         ),
         (
+            "the gradients that a backward pass gives",
+            "convcheck verify package.module:backward --gradients",
+        ),
+        (
             "a program in any language",
             "convcheck verify --command './conv {image} {filters} {output} {stride}'",
         ),
@@ -128,6 +132,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     '{"padding": "SAME_UPPER"}.',
 )
 @click.option(
+    "--gradients",
+    is_flag=True,
+    help="Judge its gradients dX, dW and db, not its output: of a function that PyTorch, JAX or "
+    "TensorFlow differentiates, or of a backward pass such as backward(dout, x, w), which returns "
+    "dx, dw and perhaps db. With --call it is named dout.",
+)
+@click.option(
     *("--cases", "count"),
     type=click.IntRange(min=1),
     default=300,
@@ -168,6 +179,7 @@ def verify(
     arrays: str | None,
     layout: str | None,
     expect: str | None,
+    gradients: bool,
     count: int,
     seed: int,
     shard: tuple[int, int],
@@ -193,6 +205,8 @@ def verify(
         raise click.UsageError("Name one target: TARGET, or --command 'PROGRAM ...'.")
     if command is not None and (passes or call or arrays):
         raise click.UsageError("--pass, --call and --arrays are for a TARGET, not for --command.")
+    if command is not None and gradients:
+        raise click.UsageError("--gradients is for a TARGET, not for --command.")
     if passes and call:
         raise click.UsageError("--call says what is passed: leave --pass out.")
     check_output(output["output"])
@@ -207,13 +221,14 @@ def verify(
     else:
         if call is not None:
             parse_call(call)
-        chosen = CallableTarget(str(target), arrays, passes, call)
+        chosen = CallableTarget(str(target), arrays, passes, call, gradients)
     alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:
         make_folder("--save", save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
+    again += ["--gradients"] if gradients else []
     same = ["--seed", str(seed), "--cases", str(count)]
     same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
     same = same if replay is None else ["--replay", replay]
@@ -229,7 +244,10 @@ def verify(
         from convcheck.checks.verify import put_to_test, team
 
         here = os.getcwd()  # noqa: PTH109 - no import
-        with team(chosen, timeout, jobs, dask, here) as others, _progress(total) as advance:
+        with (
+            team(chosen, timeout, jobs, dask, here) as others,
+            _progress(3 * total if gradients else total) as advance,
+        ):
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else cases(seed, count, shard=shard),
@@ -242,6 +260,7 @@ def verify(
                 team=others,
                 progress=advance,
                 more=() if alone is not None else further(seed, count, shard=shard),
+                gradients=gradients,
             )
     finally:
         runner.close()
@@ -331,6 +350,7 @@ def _save(
     named = {
         "image": smallest.image,
         "filters": smallest.filters,
+        "dout": smallest.upstream,
         "actual": smallest.actual,
         "expected": smallest.expected,
     }

@@ -61,6 +61,7 @@ def _parameters(model: Model) -> dict[str, Any]:
         "layout": model.layout,
         "padding_rule": model.rule,
         "transposed": model.transposed,
+        "gradients": list(model.gradients),
         "dtypes": list(model.dtypes),
     }
 
@@ -68,6 +69,7 @@ def _parameters(model: Model) -> dict[str, Any]:
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         "kind": finding.kind,
+        "gradient": finding.case.gradient or None,
         "detail": finding.detail,
         "id": finding.case.id,
         "replay": words.replay(report, finding),
@@ -79,6 +81,7 @@ def _cause(cause: Cause, report: Report) -> dict[str, Any]:
     condition = cause.condition
     return {
         "kinds": list(cause.kinds),
+        "gradient": cause.gradient or None,
         "failures": len(cause.cases),
         "when": cause.when,
         "failing": None if condition is None else condition.failing,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from convcheck.campaign import Case
+from convcheck.campaign import Case, each
 from convcheck.checks.verify.causes import Cause, causes, evidence, told
+from convcheck.checks.verify.derivatives import probe_gradients
 from convcheck.checks.verify.examination import OVERFLOW
 from convcheck.checks.verify.explaining import PATIENCE, explained
 from convcheck.checks.verify.integers import merged
@@ -96,6 +97,7 @@ def put_to_test(
     team: Team | None = None,
     progress: Callable[[int], None] | None = None,
     more: Iterable[Case] = (),
+    gradients: bool = False,
 ) -> VerifyResult:
     """Probe an implementation, then judge it over ``cases``.
 
@@ -113,6 +115,7 @@ def put_to_test(
         team: who runs the cases; this process where it is None.
         progress: called after every case with the number of failures so far.
         more: cases in place of those that the target refuses.
+        gradients: whether its gradients are judged, of every case each, and not its output.
 
     Raises:
         InputError: a target that cannot be called at all.
@@ -124,8 +127,11 @@ def put_to_test(
     found: list[Cause] = []
     pace = Pace()
     try:
-        learnt = probe(runner, layout, expect or {}, budget)
+        learn = probe_gradients if gradients else probe
+        learnt = learn(runner, layout, expect or {}, budget)
         if learnt.model is not None:
+            cases = each(cases, learnt.model.gradients)
+            more = each(more, learnt.model.gradients)
             if team is None:
                 seen = here(runner, learnt.model, cases, pace)
             else:
@@ -203,5 +209,5 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
         return None
     channels = len(model.base.channel_order or "OI")  # of fewer an order says too little
     plain = Case(seed=0, number=0, channels=channels, filters=2, height=8, width=8)
-    known = model if learnt.assumed else model.found()
-    return known.convention(model.project(plain))
+    known = model if learnt.assumed or model.gradients else model.found()
+    return known.forward(model.project(plain))
