@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.call_text import DB, DW, DX, GRADIENTS, parse_call
 from convcheck.errors import InputError
+from convcheck.layers import is_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,14 @@ def gradients_of(function: Forward, kind: str, call: str | None, forward: Forwar
     """
     if is_backward(function, call):
         return _Backward(function, kind, call)
+    if is_layer(function) and call is None:
+        raise InputError(
+            "the gradients of a layer are not taken",
+            got="a layer, which keeps its weights to itself",
+            expected="a function of an image and filters, or a backward pass such as "
+            "backward(dout, x, w)",
+            hint="wrap it: def conv(x, w, stride=1, padding=0): return ...",
+        )
     if kind not in _WAYS:
         raise InputError(
             "nothing tells the gradients of the target",

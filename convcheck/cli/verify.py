@@ -214,6 +214,8 @@ def verify(
     from convcheck.worker import Worker
 
     wanted = None if expect is None else _claim(expect)
+    alone = None if replay is None else _case(replay)
+    gradients = gradients or (alone is not None and alone.gradient != "")
     chosen: Target
     if command is not None:
         chosen = CommandTarget(command, timeout)
@@ -222,7 +224,6 @@ def verify(
         if call is not None:
             parse_call(call)
         chosen = CallableTarget(str(target), arrays, passes, call, gradients)
-    alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:

@@ -95,6 +95,16 @@ def test_what_is_expected_of_the_forward_pass_is_what_the_gradients_are_of() -> 
     assert put(same, 30).verdict == "fail"
 
 
+def test_a_layer_is_refused_and_not_accused() -> None:
+    class Layer:
+        def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None: ...
+
+        def forward(self, x: Any) -> Any: ...
+
+    with pytest.raises(InputError, match="gradients of a layer are not taken"):
+        differentiated(Layer, "f", "torch")
+
+
 def test_names_that_say_nothing_are_refused_with_what_to_do() -> None:
     with pytest.raises(InputError, match="nothing tells the gradients") as caught:
         differentiated(lambda x, w: x, "f")
