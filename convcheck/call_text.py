@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 PARAMETERS = ("stride", "padding", "dilation", "groups")
 """What an implementation may be passed beside its arrays."""
 DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+DX, DW, DB = GRADIENTS = ("dX", "dW", "db")
+"""The gradients with respect to the image, to the filters, and to the bias."""
 ARRAYS = ("x", "w")
+UPSTREAM = "dout"
+"""The output's gradient, which a backward pass takes."""
 SIZES = ("N", "C", "K")
 """Images of the batch, channels of an image, filters."""
 MADE = ("zeros", "ones", "empty")
@@ -89,7 +93,7 @@ def _is_result(node: ast.expr, names: set[str]) -> bool:
         return False
     called = node.func
     if isinstance(called, ast.Name):
-        return called.id not in (*MADE, *ARRAYS)
+        return called.id not in (*MADE, *ARRAYS, UPSTREAM)
     if isinstance(called, ast.Attribute):
         return called.attr in METHODS and _is_result(called.value, names)
     return isinstance(called, ast.Call) and _is_result(called, names)
@@ -106,7 +110,7 @@ def _is_plain(node: ast.expr, names: set[str]) -> bool:
         return True
     if isinstance(node, ast.Name):
         names.add(node.id)
-        return node.id in (*ARRAYS, *PARAMETERS, *SIZES)
+        return node.id in (*ARRAYS, UPSTREAM, *PARAMETERS, *SIZES)
     if isinstance(node, ast.Tuple | ast.List):
         return all(_is_plain(e, names) for e in node.elts)
     if isinstance(node, ast.Dict):

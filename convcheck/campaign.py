@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.call_text import GRADIENTS
 from convcheck.errors import InputError
 from convcheck.particular import PARTICULAR
 from convcheck.target import PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -69,6 +70,8 @@ class Case:
     kernel_depth: int = 1
     filters_dtype: str = SAME
     """Only where it is another one."""
+    gradient: str = ""
+    """Which gradient is asked for; nothing where the output is."""
 
     @property
     def id(self) -> str:
@@ -178,6 +181,12 @@ class Case:
             _ordered(_laid_out(bank, "OI" + axes, filter_layout.replace("M", "O")), self.order),
         )
 
+    def upstream(self, shape: tuple[int, ...]) -> Array:
+        """The gradient of an output of this shape, which a gradient is asked for."""
+        rng = np.random.default_rng([self.seed, self.number, 2])
+        kind = replace(self, values="normal") if self.values == "denormal" else self
+        return _ordered(_draw(rng, shape, kind), self.order)
+
     def projected(self, image_layout: str, filter_layout: str, parameters: Collection[str]) -> Case:
         """The nearest case that a target of these layouts and parameters can be called with."""
         changes: dict[str, Any] = {p: 0 if p == "padding" else 1 for p in PARAMETERS}
@@ -247,6 +256,12 @@ def cases(seed: int = 0, count: int = 300, *, shard: tuple[int, int] = (1, 1)) -
             yield case(seed, number)
 
 
+def each(cases: Iterable[Case], gradients: Sequence[str]) -> Iterator[Case]:
+    """Every case for each of these gradients in turn; one that asks for any, as it is."""
+    for drawn in cases:
+        yield from [replace(drawn, gradient=g) for g in gradients if not drawn.gradient] or [drawn]
+
+
 def further(seed: int, count: int) -> Callable[[int], Iterator[Case]]:
     """What says the cases that may take the place of one that a campaign of so many asked in vain.
 
@@ -287,6 +302,7 @@ def _changes(text: str, unfit: InputError) -> Mapping[str, Any]:
         "order": ORDERS,
         "values": VALUES,
         "filters_dtype": (SAME, *DTYPES),
+        "gradient": GRADIENTS,
     }
     changes: dict[str, Any] = {}
     for item in text.split(","):

@@ -28,7 +28,7 @@ DRAWN = (IMAGE, FILTERS)
 """What ``random`` writes."""
 FIXED = (*DRAWN, "out.npy")
 """What ``audit --fix`` writes."""
-FAILED = (*DRAWN, "actual.npy", "expected.npy")
+FAILED = (*DRAWN, "dout.npy", "actual.npy", "expected.npy")
 """What ``verify`` writes, where it has it."""
 _ALL = {*FIXED, *FAILED}
 

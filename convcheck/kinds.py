@@ -67,6 +67,8 @@ def converter(kind: str) -> Callable[[Array], Any]:
 def _to_torch(array: Array) -> Any:
     import torch
 
+    if isinstance(array, torch.Tensor):
+        return array
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.campaign import SPATIAL, Case
+from convcheck.differentiated import Missing
 from convcheck.errors import ConvcheckError
 from convcheck.kinds import to_numpy
 from convcheck.opened import note, opened, watch_files
@@ -53,10 +54,11 @@ def call(function: Any, request: Request) -> Outcome:
     Of a case in turns other numbers of the same shapes are what it is called with before, which it
     may keep by mistake, and in between, which may overwrite what it gave.
     """
-    case, layouts = request.case, (request.image_layout, request.filter_layout)
-    image, filters = case.arrays(*layouts)
-    kept = image.copy(), filters.copy()
+    case = request.case
+    arrays = request.arrays(case)
+    kept = [array.copy() for array in arrays]
     parameters = Asked({p: getattr(case, p) for p in request.parameters})
+    parameters.gradient = case.gradient
     parameters.sizes = _sizes(request)
     in_turns = request.repeat and case.in_turns
     again, overwritten = None, False
@@ -66,25 +68,27 @@ def call(function: Any, request: Request) -> Outcome:
     try:
         with quiet:
             if in_turns:
-                function(*case.other.arrays(*layouts), parameters)
-            given = function(image, filters, parameters)
+                _put(function, request.arrays(case.other), parameters)
+            given = _put(function, arrays, parameters)
             output, precision = to_numpy(given)
             if output.size > MOST:
                 return Outcome(
                     "wrong shape", f"gave {'x'.join(map(str, output.shape))}: far too much"
                 )
-            changed = not (_same(image, kept[0]) and _same(filters, kept[1]))
+            changed = not all(map(_same, arrays, kept))
             if in_turns and output.dtype.kind in "biufc":
                 output = output.copy()
-                function(*case.other.arrays(*layouts), parameters)
+                _put(function, request.arrays(case.other), parameters)
                 overwritten = not _same(output, to_numpy(given)[0])
             if request.repeat:
                 if changed:
-                    image, filters = case.arrays(*layouts)
-                second, _ = to_numpy(function(image, filters, parameters))
+                    arrays = request.arrays(case)
+                second, _ = to_numpy(_put(function, arrays, parameters))
                 again = None if _same(output, second) else second
     except subprocess.TimeoutExpired as error:
         return Outcome("hang", f"no answer within {error.timeout:.3g} s")
+    except Missing as error:
+        return Outcome("missing gradient", str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what the target raises is an answer
         return _raised(error, request.parameters)
     for array in (output, again):
@@ -92,6 +96,11 @@ def call(function: Any, request: Request) -> Outcome:
             what = f"{array.dtype} ({type(given).__name__})"
             return Outcome("crash", f"gave {what} instead of numbers")
     return Outcome("ok", "", output, again, changed, overwritten, precision=precision)
+
+
+def _put(function: Any, arrays: Sequence[Array], parameters: Asked) -> Any:
+    image, filters, *upstream = arrays
+    return function(image, filters, parameters, *upstream)
 
 
 @contextmanager
@@ -174,11 +183,14 @@ class Inline:
         parameters: tuple[str, ...] | None = None,
         unpassed: tuple[str, ...] = (),
         kind: str = "numpy",
+        *,
+        backward: bool = False,
     ) -> None:
         self._function = function
         self._parameters = parameters
         self.unpassed = unpassed
         self.kind = kind
+        self.backward = backward
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the function takes; None where only a call can tell."""
@@ -227,6 +239,7 @@ def _serve() -> None:
             "parameters": target.parameters(),
             "unpassed": target.unpassed(),
             "kind": target.kind(),
+            "backward": target.backward(),
         }
     except ConvcheckError as error:
         more = {"got": error.got, "expected": error.expected, "hint": error.hint}
@@ -239,6 +252,7 @@ def _serve() -> None:
         asked = json.loads(line)
         asked["case"] = Case(**asked["case"])
         asked["parameters"] = tuple(asked["parameters"])
+        asked["upstream"] = tuple(asked["upstream"])
         try:
             outcome = call(function, Request(**asked))
         except BaseException as error:  # noqa: BLE001 - no Ctrl-C reaches this process

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from convcheck.call_text import DEFAULTS, PARAMETERS, SIZES, parse_call
+from convcheck.differentiated import gradients_of, is_backward
 from convcheck.errors import InputError
 from convcheck.kinds import converter, kind_of
 from convcheck.layers import called, is_layer
@@ -37,6 +38,8 @@ class Asked(dict[str, int]):
     """A case's parameters, and its sizes: ``N``, ``C`` and ``K``, the kernel's, the output's."""
 
     sizes: Mapping[str, Any] = MappingProxyType({})
+    gradient: str = ""
+    """Which gradient is asked for, if any."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,23 @@ class CallableTarget:
     arrays: str | None = None
     passes: tuple[str, ...] | None = None
     call: str | None = None
+    gradients: bool = False
+    """Whether it is called for gradients."""
 
     def open(self) -> Callable[[Array, Array, Mapping[str, int]], Any]:
         """Import the callable; gives a function of numpy arrays and parameters."""
-        return adapted(_import(self.name), self.name, self.arrays, self.call)
+        function = _import(self.name)
+        if self.gradients:
+            return differentiated(function, self.name, self.arrays, self.call)
+        return adapted(function, self.name, self.arrays, self.call)
 
     def kind(self) -> str:
         """The kind of arrays that it is called with."""
         return self.arrays or kind_of(self.name, _import(self.name))
+
+    def backward(self) -> bool:
+        """Whether it is a backward pass: what it is called for are gradients alone."""
+        return self.gradients and is_backward(_import(self.name), self.call)
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that it takes; None where only a call can tell."""
@@ -94,6 +106,17 @@ def adapted(
         return written if found is None else found
 
     return run
+
+
+def differentiated(
+    function: Callable[..., Any], name: str, arrays: str | None = None, call: str | None = None
+) -> Callable[..., Any]:
+    """As :func:`adapted`; where an output's gradient is given besides, it gives a gradient."""
+
+    def forward(*given: Any) -> Any:
+        return adapted(function, name, arrays, call)(*given)
+
+    return gradients_of(function, arrays or kind_of(name, function), call, forward)
 
 
 def _plainly(value: int) -> Any:
@@ -191,6 +214,10 @@ class CommandTarget:
     def kind(self) -> str:
         """NumPy's, as files."""
         return "numpy"
+
+    def backward(self) -> bool:
+        """No: it writes one output."""
+        return False
 
     def unpassed(self) -> tuple[str, ...]:
         """Nothing: what a program could be given besides is not known."""

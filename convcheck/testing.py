@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from convcheck.campaign import SAME, Case, parse_id
 from convcheck.campaign import cases as _cases
+from convcheck.checks.verify.claims import claim
 from convcheck.checks.verify.judgement import judge
 from convcheck.checks.verify.mistakes import mistakes
-from convcheck.checks.verify.model import LAYOUTS, Model, claim
+from convcheck.checks.verify.model import LAYOUTS, Model
 from convcheck.convention import Convention, parse_partial
 from convcheck.convention.usual import usual_convention
 from convcheck.engine import convolve

@@ -65,6 +65,14 @@ class Request:
     filter_layout: str
     parameters: tuple[str, ...]
     repeat: bool = True
+    upstream: tuple[int, ...] = ()
+    """The shape of the output, whose gradient goes in where the case asks for a gradient."""
+
+    def arrays(self, case: Case) -> tuple[Array, ...]:
+        """The image and the filters of a case like the request's, and the output's gradient."""
+        image, filters = case.arrays(self.image_layout, self.filter_layout)
+        more = (case.upstream(self.upstream),) if case.gradient else ()
+        return image, filters, *more
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class Worker:
         self._parameters: tuple[str, ...] | None = None
         self.unpassed: tuple[str, ...] = ()
         self.kind = "numpy"
+        self.backward = False
 
     def parameters(self) -> tuple[str, ...] | None:
         """The parameters that the target takes; None where only a call can tell."""
@@ -229,6 +238,7 @@ class Worker:
         self._parameters = None if found is None else tuple(found)
         self.unpassed = tuple(told["unpassed"])
         self.kind = told["kind"]
+        self.backward = told["backward"]
         self._ready = True
 
     def _take(self, size: int, until: float) -> bytes | None:

@@ -30,7 +30,8 @@ def save_smallest(
     from convcheck.errors import OutputError
 
     place = folder or _folder(smallest.finding.case, again)
-    arrays = smallest.image, smallest.filters, smallest.actual, smallest.expected
+    given = smallest.image, smallest.filters, smallest.upstream
+    arrays = *given, smallest.actual, smallest.expected
     try:
         save_case("--save", place, dict(zip(FAILED, arrays, strict=True)))
     except OutputError as error:

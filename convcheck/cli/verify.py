@@ -76,6 +76,10 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
             "convcheck verify package.module:conv --call 'f(x, w, strides=(stride, stride))'",
         ),
         (
+            "the gradients that a backward pass gives",
+            "convcheck verify package.module:backward --gradients",
+        ),
+        (
             "a program in any language",
             "convcheck verify --command './conv {image} {filters} {output} {stride}'",
         ),
@@ -116,6 +120,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     "per-channel, flipped; same-upper, same-lower, valid, full for the padding; both, as in "
     "correlation,same-upper; or a JSON object of a convention's keys, such as "
     '{"padding": "SAME_UPPER"}.',
+)
+@click.option(
+    "--gradients",
+    is_flag=True,
+    help="Judge its gradients dX, dW and db, not its output: of a function that PyTorch, JAX or "
+    "TensorFlow differentiates, or of a backward pass such as backward(dout, x, w), which returns "
+    "dx, dw and perhaps db. With --call it is named dout.",
 )
 @click.option(
     *("--cases", "count"),
@@ -171,6 +182,7 @@ def verify(
     expect: str | None,
     count: int | None,
     workload: str | None,
+    gradients: bool,
     seed: int,
     shard: tuple[int, int] | None,
     replay: str | None,
@@ -191,8 +203,14 @@ def verify(
 
     Without --expect the claim is that it follows one convention everywhere.
     """
+    if command is not None and gradients:
+        raise click.UsageError("--gradients is for a TARGET, not for --command.")
+    if gradients and (workload is not None or shard is not None):
+        raise click.UsageError("--gradients has no workloads and no shards: leave them out.")
     check_output(output["output"])
-    chosen = target_of(target, command, passes, call, arrays, timeout)
+    alone = None if replay is None else _case(replay)
+    gradients = gradients or (alone is not None and alone.gradient != "")
+    chosen = target_of(target, command, passes, call, arrays, timeout, gradients)
     from convcheck.worker import Worker
 
     wanted = None if expect is None else claimed(expect)
@@ -201,12 +219,12 @@ def verify(
     listed = None if workload is None else _listed(workload)
     count = _count(count, listed)
     recorded, shard = shard is not None and replay is None, shard or (1, 1)
-    alone = None if replay is None else _case(replay)
     if alone is not None:
         seed = alone.seed
     if save is not None:
         check_failed(save)
     again = _command_words(target, command, passes, call, arrays, layout, expect, timeout)
+    again += ["--gradients"] if gradients else []
     same = [] if workload is None else ["--workload", workload]
     same += ["--seed", str(seed), "--cases", str(count)]
     same += [] if shard == (1, 1) else ["--shard", f"{shard[0]}/{shard[1]}"]
@@ -224,7 +242,10 @@ def verify(
 
         drawn = cases if listed is None else listed.cases
         here = os.getcwd()  # noqa: PTH109 - no import
-        with team(chosen, timeout, jobs, dask, here) as others, _progress(total) as advance:
+        with (
+            team(chosen, timeout, jobs, dask, here) as others,
+            _progress(3 * total if gradients else total) as advance,
+        ):
             result = put_to_test(
                 runner,
                 [alone] if alone is not None else drawn(seed, count, shard=shard),
@@ -237,7 +258,10 @@ def verify(
                 team=others,
                 progress=advance,
                 record=recorded,
-                more=None if alone is not None or listed is not None else further(seed, count),
+                more=None
+                if alone is not None or listed is not None or gradients
+                else further(seed, count),
+                gradients=gradients,
             )
     finally:
         runner.close()
@@ -291,6 +315,7 @@ def target_of(
     call: str | None,
     arrays: str | None,
     timeout: float,
+    gradients: bool = False,
 ) -> Target:
     """What the options name, if it is one thing."""
     if (target is None) == (command is None):
@@ -307,7 +332,7 @@ def target_of(
         return program
     if call is not None:
         parse_call(call)
-    return CallableTarget(str(target), arrays, passes, call)
+    return CallableTarget(str(target), arrays, passes, call, gradients)
 
 
 def claimed(expect: str) -> dict[str, Any]:

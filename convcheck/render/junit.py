@@ -132,7 +132,9 @@ def _verify(report: Report) -> Iterator[TestCase]:
         outcome = "error" if finding.kind in {"crash", "hang"} else "failure"
         case = f"{name}: {verify_words.named(report, finding.case)}"
         alone = verify_words.replay(report, finding)
-        yield TestCase(case, outcome, finding.kind, finding.detail, finding.detail, alone)
+        yield TestCase(
+            case, outcome, verify_words.kind(finding), finding.detail, finding.detail, alone
+        )
     for reason, count in result.skipped.items():
         yield TestCase(f"{name}: {count} cases skipped", "skipped", message=reason, replay=replay)
     if report.exit_code and not result.findings:

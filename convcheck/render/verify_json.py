@@ -76,6 +76,7 @@ def _parameters(model: Model) -> dict[str, Any]:
         "layout": model.layout,
         "padding_rule": model.rule,
         "transposed": model.transposed,
+        "gradients": list(model.gradients),
         "dtypes": list(model.dtypes),
     }
 
@@ -87,6 +88,7 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         **said,
         "kind": finding.kind,
+        "gradient": finding.case.gradient or None,
         "detail": finding.detail,
         "id": finding.case.id,
         "replay": words.replay(report, finding),
@@ -98,6 +100,7 @@ def _cause(cause: Cause, report: Report) -> dict[str, Any]:
     condition = cause.condition
     return {
         "kinds": list(cause.kinds),
+        "gradient": cause.gradient or None,
         "failures": len(cause.cases),
         "when": cause.when,
         "failing": None if condition is None else condition.failing,

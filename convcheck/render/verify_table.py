@@ -58,7 +58,7 @@ def _findings(report: Report, result: VerifyResult) -> Iterator[str]:
     few = result.failed == shown
     yield "What failed:" if few else f"The first {shown} of {result.failed} failures:"
     for count, finding in enumerate(result.findings, 1):
-        yield f"{count}. {finding.kind}: {words.named(report, finding.case)}"
+        yield f"{count}. {words.kind(finding)}: {words.named(report, finding.case)}"
         yield f"   {finding.detail}"
         yield f"  {words.replay(report, finding)}"
 
@@ -69,11 +69,12 @@ def _smallest(report: Report, result: VerifyResult) -> Iterator[str]:
         return
     yield ""
     yield f"The smallest case that fails so: {words.named(report, smallest.finding.case)}."
-    yield f"There: {smallest.finding.kind}: {smallest.finding.detail.rstrip('.')}."
+    yield f"There: {words.kind(smallest.finding)}: {smallest.finding.detail.rstrip('.')}."
     if report.saved is not None:
         arrays = {
             "image": smallest.image,
             "filters": smallest.filters,
+            "dout": smallest.upstream,
             "actual": smallest.actual,
             "expected": smallest.expected,
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from convcheck.checks.verify.model import PADDINGS, ranked
+from convcheck.checks.verify.claims import ranked
+from convcheck.checks.verify.model import PADDINGS
 from convcheck.render.convention_words import compact
 from convcheck.render.words import enumerate_words, size
 from convcheck.words import describe, differences, headline, padding_words
@@ -26,6 +27,12 @@ _RULES = {
 def name(result: VerifyResult) -> str:
     """What the target is, in one clause."""
     model, convention = result.model, result.convention
+    if model is not None and model.gradients:
+        given = enumerate_words(model.gradients)
+        if convention is None:
+            return f"{result.target}, {given}: of no convolution that convcheck knows"
+        of = headline(convention, _padding(model), "").removesuffix(", ")
+        return f"{result.target}: {given} of {of}"
     if model is None or convention is None:
         if result.interrupted:
             return f"{result.target}: interrupted before it was learnt what it does"
@@ -158,6 +165,7 @@ def causes(report: Report, result: VerifyResult) -> list[str]:
         if len(cause.cases) == 1:
             failures = "1 other" if count > 1 else "1 failure"
         if cause.when is None:
+            failures = f"{cause.gradient}: {failures}" if cause.gradient else failures
             lines.append(
                 f"{count}. {failures} have nothing in common that chance would not explain."
             )
@@ -181,6 +189,12 @@ def named(report: Report, case: Case) -> str:
 def replay(report: Report, finding: Finding) -> str:
     """The command that runs one case again."""
     return f"{report.replay} {shlex.join(['--replay', finding.case.id])}"
+
+
+def kind(finding: Finding) -> str:
+    """What a finding is, and of which gradient."""
+    of = f"{finding.case.gradient}: " if finding.case.gradient else ""
+    return f"{of}{finding.kind}"
 
 
 def case_words(case: Case) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convcheck.call_text import GRADIENTS
 from convcheck.checks.verify.conditions import Condition, cover
 from convcheck.checks.verify.examination import IN_TURNS, KINDS, OVERFLOW, Finding, examine
 from convcheck.checks.verify.explaining import explained
 from convcheck.checks.verify.minimising import minimise, weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from convcheck.campaign import Case
     from convcheck.checks.verify.explaining import Evidence
@@ -27,6 +28,7 @@ _VERBS = {
     "crash": "it crashes",
     "hang": "it hangs",
     "wrong shape": "its output has the wrong shape",
+    "missing gradient": "it is missing",
     "not finite": "its output is not finite",
     "wrong values": "it is wrong",
     "changes its input": "it changes its input",
@@ -54,27 +56,47 @@ class Cause:
             return None
         verb = _VERBS[self.kinds[0]] if len(self.kinds) == 1 else "it fails"
         among = ", of those with other calls around" if set(self.kinds) <= set(IN_TURNS) else ""
-        return f"{verb} {self.condition.sentence}{among}"
+        of = f"{self.gradient}: " if self.gradient else ""
+        verb = verb.replace("its output", "it") if of else verb
+        return f"{of}{verb} {self.condition.sentence}{among}"
+
+    @property
+    def gradient(self) -> str:
+        """Which gradient is wrong, if one was asked for."""
+        return self.cases[0].gradient
 
 
 def causes(campaign: Tally) -> list[Cause]:
-    """The causes; kinds of failures that have one in common are one.
+    """The causes; kinds of failures that have one in common are one, those of one gradient alone.
 
     How integers overflow is not among them: a dtype's rule explains it.
     """
-    kinds = [kind for kind in KINDS if kind in campaign.failed and kind != OVERFLOW]
-    every = [case for kind in kinds for case in campaign.failed[kind]]
+    found: list[Cause] = []
+    for which in ("", *GRADIENTS):
+        failed = {
+            kind: [case for case in campaign.failed[kind] if case.gradient == which]
+            for kind in KINDS
+            if kind in campaign.failed and kind != OVERFLOW
+        }
+        passed = [case for case in campaign.passed if case.gradient == which]
+        found += _causes({kind: cases for kind, cases in failed.items() if cases}, passed)
+    return sorted(found, key=lambda cause: cause.condition is None)
+
+
+def _causes(failed: Mapping[str, list[Case]], everywhere: Sequence[Case]) -> list[Cause]:
+    kinds = [*failed]
+    every = [case for cases in failed.values() for case in cases]
     if len(kinds) > 1:
-        found = cover(every, campaign.passed)
+        found = cover(every, everywhere)
         if len(found) == 1 and all(map(found[0].holds, every)):
             return [Cause(tuple(kinds), found[0], tuple(every))]
     said: list[Cause] = []
     rest: list[tuple[str, Case]] = []
     for kind in kinds:
-        passed = campaign.passed
+        passed = everywhere
         if kind in IN_TURNS:
             passed = [case for case in passed if case.in_turns]
-        left = campaign.failed[kind]
+        left = failed[kind]
         for condition in cover(left, passed):
             said.append(Cause((kind,), condition, tuple(filter(condition.holds, left))))
             left = [case for case in left if not condition.holds(case)]
@@ -130,10 +152,11 @@ def told(
 def _within(cause: Cause, others: Sequence[Cause]) -> Callable[[Case], bool]:
     """Whether a case shows this cause and no other one, as far as any does."""
     mine = cause.condition
-    conditions = [other.condition for other in others if other.condition is not None]
+    same = [other for other in others if other.gradient == cause.gradient]
+    conditions = [other.condition for other in same if other.condition is not None]
 
     def holds(case: Case) -> bool:
-        return mine is None or mine.holds(case)
+        return case.gradient == cause.gradient and (mine is None or mine.holds(case))
 
     def alone(case: Case) -> bool:
         return holds(case) and not any(other.holds(case) for other in conditions)

@@ -184,5 +184,5 @@ def _followed(learnt: Probe, campaign: Tally) -> Convention | None:
         return None
     channels = len(model.base.channel_order or "OI")  # of fewer an order says too little
     plain = Case(seed=0, number=0, channels=channels, filters=2, height=8, width=8)
-    known = model if learnt.assumed else model.found()
-    return known.convention(model.project(plain))
+    known = model if learnt.assumed or model.gradients else model.found()
+    return known.forward(model.project(plain))

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from convcheck.campaign import cases as drawn_cases
 from convcheck.campaign import further
-from convcheck.checks.verify.model import LAYOUTS, Runner, claim
+from convcheck.checks.verify.claims import claim
+from convcheck.checks.verify.model import LAYOUTS, Runner
 from convcheck.checks.verify.shards import team
 from convcheck.checks.verify.verification import put_to_test
 from convcheck.convention import Convention
+from convcheck.differentiated import is_backward
 from convcheck.errors import InputError
 from convcheck.kinds import kind_of
 from convcheck.serving import Inline
-from convcheck.target import CallableTarget, adapted, parameters_of, unpassed_of
+from convcheck.target import (
+    CallableTarget,
+    adapted,
+    differentiated,
+    parameters_of,
+    unpassed_of,
+)
 from convcheck.worker import Worker
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ def verify(
     timeout: float = 10.0,
     jobs: int = 1,
     dask: str | None = None,
+    gradients: bool = False,
 ) -> VerifyResult:
     """Name the convention that an implementation follows, and where it does not follow it.
 
@@ -56,6 +65,8 @@ def verify(
         jobs: how many processes put cases to a target that is named. They import the calling
             script: it must keep its own work under ``if __name__ == "__main__"``.
         dask: the address of a dask scheduler, or ``local``, whose workers do so instead.
+        gradients: judge its gradients dX, dW and db, not its output; it is differentiated by its
+            library, or is a backward pass such as ``backward(dout, x, w)``.
 
     Raises:
         InputError: a target that cannot be called, or an option that cannot be used.
@@ -66,7 +77,7 @@ def verify(
     if jobs < 1:
         raise InputError("jobs is no count of processes", got=repr(jobs), expected="1 or more")
     runner: Runner
-    named = CallableTarget(str(target), arrays, given, call)
+    named = CallableTarget(str(target), arrays, given, call, gradients)
     if isinstance(target, str):
         name = target
         runner = Worker(named, timeout)
@@ -78,9 +89,12 @@ def verify(
     else:
         name = getattr(target, "__qualname__", None) or type(target).__name__
         kind = arrays or kind_of(name, target)
-        function = adapted(target, name, kind, call)
+        function = (differentiated if gradients else adapted)(target, name, kind, call)
+        backward = gradients and is_backward(target, call)
         unpassed = unpassed_of(target) if given is None and call is None else ()
-        runner = Inline(function, parameters_of(target, given, call), unpassed, kind)
+        runner = Inline(
+            function, parameters_of(target, given, call), unpassed, kind, backward=backward
+        )
     try:
         with team(named, timeout, jobs, dask, str(Path.cwd())) as others:
             return put_to_test(
@@ -92,6 +106,7 @@ def verify(
                 fail_fast=fail_fast,
                 team=others,
                 more=further(seed, cases),
+                gradients=gradients,
             )
     finally:
         runner.close()

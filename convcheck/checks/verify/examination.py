@@ -24,6 +24,7 @@ KINDS = (
     "crash",
     "hang",
     "wrong shape",
+    "missing gradient",
     "not finite",
     "wrong values",
     "integer overflow",
@@ -62,8 +63,8 @@ class Examined:
 
 def examine(runner: Runner, model: Model, case: Case, *, repeat: bool = True) -> Examined:
     """Put one case to the target and judge what it gives."""
-    arrays = case.arrays(*model.layouts)
     try:
+        arrays = model.arrays(case)
         output_shape(arrays[0].shape, arrays[1].shape, model.convention(case))
     except ConvcheckError as error:
         return Examined(skipped=f"no convolution: {error.what}")
@@ -84,7 +85,7 @@ def examined(
         return Examined(Finding(outcome.kind, outcome.detail, case), outcome=outcome)
     if case.holds_nan and outcome.output.dtype.kind in "biu":
         return Examined(skipped="NaN and infinities: it gives integers, which hold none")
-    image, filters = arrays or case.arrays(*model.layouts)
+    image, filters = arrays or model.arrays(case)
     try:
         convention = model.convention(case)
         first = judge(image, filters, outcome.output, convention)
@@ -114,7 +115,7 @@ def _kept(model: Model, case: Case, image: Array, filters: Array, outcome: Outco
     """Whether a wrong output is right with the image or the filters of the call before."""
     if outcome.output is None:
         return False
-    before = case.other.arrays(*model.layouts)
+    before = model.arrays(case.other)
     return any(
         judge(x, w, outcome.output, model.convention(case)).passed
         for x, w in ((image, before[1]), (before[0], filters), before)

@@ -17,6 +17,7 @@ from convcheck.convention import KEYS, VOCABULARY
 from convcheck.convention.channels import to_axes
 from convcheck.engine import convolve
 from convcheck.errors import ConvcheckError
+from convcheck.gradients import mistaken, operands
 from convcheck.words import differences
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def explained(
     said = _first(_rules(model), plain) or _mistaken(model, plain) or _simple(model, plain)
     if said is not None:
         return said
+    if model.gradients:
+        return None  # the words for places, and for what is searched, are those of an output
     place = _place(model, plain)
     if place is not None:
         return f"all that is wrong lies in {place}"
@@ -115,7 +118,7 @@ def _place(model: Model, evidence: Sequence[Evidence]) -> str | None:
     if rank > 2:
         return None
     for case, output in evidence:
-        image, filters = case.arrays(*model.layouts)
+        image, filters = model.arrays(case)
         try:
             convention = model.convention(case)
             mask = judge(image, filters, output, convention).wrong
@@ -156,19 +159,42 @@ def _mistaken(model: Model, evidence: Sequence[Evidence]) -> str | None:
     """The one mistake that gives every one of these outputs."""
     left: dict[str, str] | None = None
     for case, output in evidence:
-        image, filters = case.arrays(*model.layouts)
         try:
-            known = [*mistakes(model.convention(case), image, filters, output)]
+            known = [*_known(model, case, output)]
         except ConvcheckError:
             return None
         left = {
-            one.name: one.what
-            for one in known
-            if (left is None or one.name in left) and _is(image, filters, output, one.convention)
+            name: what
+            for name, what, arrays, convention in known
+            if (left is None or name in left) and _is(*arrays, output, convention)
         }
         if not left:
             return None
     return next(iter(left.values())) if left else None
+
+
+def _known(
+    model: Model, case: Case, output: Array
+) -> Iterator[tuple[str, str, tuple[Array, Array], Convention]]:
+    """The usual mistakes by name and in words, with what they do and to which arrays."""
+    if not case.gradient:
+        arrays = model.arrays(case)
+        for one in mistakes(model.convention(case), *arrays, output):
+            yield one.name, one.what, arrays, one.convention
+        return
+    forward = model.forward(case)
+    x, w, upstream = model.request(case).arrays(case)
+    for words, other, convention, images in mistaken(
+        case.gradient, forward, case.sizes, case.taps, case.batch
+    ):
+        some = _batch(x, forward.image_layout, images)
+        given = _batch(upstream, forward.output_layout, images)
+        yield words, words, operands(case.gradient, other, some, w, given), convention
+
+
+def _batch(array: Array, layout: str, images: slice) -> Array:
+    """Some of the images of a batch."""
+    return array[tuple(images if axis == "N" else slice(None) for axis in layout)]
 
 
 def _simple(model: Model, evidence: Sequence[Evidence]) -> str | None:
@@ -176,7 +202,7 @@ def _simple(model: Model, evidence: Sequence[Evidence]) -> str | None:
     added, factors = [], []
     for case, output in evidence:
         try:
-            right = np.asarray(convolve(*case.arrays(*model.layouts), model.convention(case)))
+            right = np.asarray(convolve(*model.arrays(case), model.convention(case)))
         except ConvcheckError:
             return None
         if right.shape != output.shape:
@@ -200,7 +226,7 @@ def _simple(model: Model, evidence: Sequence[Evidence]) -> str | None:
 
 def _gives(model: Model, case: Case, output: Array) -> bool:
     try:
-        return _is(*case.arrays(*model.layouts), output, model.convention(case))
+        return _is(*model.arrays(case), output, model.convention(case))
     except ConvcheckError:
         return False
 
@@ -250,7 +276,7 @@ def _one(
     """What one output is, if that can be found out soon: in words, and the keys that say so."""
     from convcheck.checks.identify import identify  # slow to import, and seldom needed
 
-    image, filters = case.arrays(*model.layouts)
+    image, filters = model.arrays(case)
     try:
         expected = model.convention(case)
         result = identify(image, filters, output, budget=budget)

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from convcheck.campaign import DTYPES, Case
 from convcheck.checks.inputs import shape_text
+from convcheck.checks.verify.claims import ranked
 from convcheck.checks.verify.constants import constants
 from convcheck.checks.verify.domain import scouted
 from convcheck.checks.verify.examination import Finding, examined
 from convcheck.checks.verify.judgement import judge
-from convcheck.checks.verify.model import RULES, Model, Runner, ranked
+from convcheck.checks.verify.model import RULES, Model, Runner
 from convcheck.checks.verify.scaling import Shown, solved
 from convcheck.checks.verify.tally import HANGS
 from convcheck.convention import PADDING_MODES
 from convcheck.errors import InputError
 from convcheck.target import PARAMETERS
-from convcheck.worker import Outcome, Request
+from convcheck.worker import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,22 +79,15 @@ def learn(
 
     Whatever the target was called with for that, ``mishaps`` before it too, is judged by the model.
     """
-    model = replace(model, parameters=_taken(runner, model))
+    model = replace(model, parameters=taken(runner, model))
     alone = _alone(runner, model)
     model = replace(model, multiplies=not alone)
-    calls = [*_observations(runner, model)]
-    if any(outcome.kind == "rejected" for _, outcome in calls):
-        base = next((case for case, outcome in calls if outcome.output is not None), None)
-        limits = () if base is None else scouted(runner, model, base)
-        more = tuple(limit for limit in limits if limit not in model.domain)
-        if more:
-            model = replace(model, domain=(*model.domain, *more))
-            calls = [*_observations(runner, model)]
+    model, calls = observed(runner, model)
     seen = _shown(model, calls)
     variants = (solved(variant, seen) for variant in _variants(model, seen))
     model, _ = first_best(variants, lambda m: _agreement(m, seen), len(seen))
     probed = model.dtypes
-    others = [*_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
+    others = [*of_dtypes(runner, model, sum(outcome.kind == "hang" for _, outcome in calls))]
     calls += others
     model = solved(model, _shown(model, [call for call in others if call[0].dtype == "float64"]))
     refused = {case.dtype for case, outcome in calls if outcome.kind == "rejected"}
@@ -117,6 +111,19 @@ def learn(
     return Probe(model, tuple(notes), findings=tuple(findings.values()), control=control)
 
 
+def observed(runner: Runner, model: Model) -> tuple[Model, list[Called]]:
+    """The model with the limits of what the target takes, and calls within them."""
+    calls = [*_observations(runner, model)]
+    if any(outcome.kind == "rejected" for _, outcome in calls):
+        base = next((case for case, outcome in calls if outcome.output is not None), None)
+        limits = () if base is None else scouted(runner, model, base)
+        more = tuple(limit for limit in limits if limit not in model.domain)
+        if more:
+            model = replace(model, domain=(*model.domain, *more))
+            calls = [*_observations(runner, model)]
+    return model, calls
+
+
 def first_best(
     models: Iterable[Model], score: Callable[[Model], float], most: float
 ) -> tuple[Model, float]:
@@ -135,23 +142,25 @@ def first_best(
 
 def _shown(model: Model, calls: Sequence[Called]) -> list[Shown]:
     return [
-        (case, *case.arrays(*model.layouts), outcome.output)
+        (case, *model.arrays(case), outcome.output)
         for case, outcome in calls
         if outcome.output is not None
     ]
 
 
-def _taken(runner: Runner, model: Model) -> tuple[str, ...]:
+def taken(runner: Runner, model: Model) -> tuple[str, ...]:
+    """The parameters that the target takes."""
     known = runner.parameters()
     if known is not None:
         return known
-    taken: list[str] = []
+    found: list[str] = []
     for parameter in PARAMETERS:
         case = replace(model, parameters=()).project(BASE)
-        outcome = runner.run(Request(case, *model.layouts, (*taken, parameter), repeat=False))
+        asked = replace(model, parameters=(*found, parameter))
+        outcome = runner.run(asked.request(case, repeat=False))
         if outcome.kind == "ok":
-            taken.append(parameter)
-    return tuple(taken)
+            found.append(parameter)
+    return tuple(found)
 
 
 def _alone(runner: Runner, model: Model) -> str:
@@ -166,7 +175,7 @@ def _alone(runner: Runner, model: Model) -> str:
     return "" if case.filters in outcome.output.shape else given
 
 
-def _dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
+def of_dtypes(runner: Runner, model: Model, hangs: int) -> Iterator[Called]:
     """Calls that show which dtypes are refused; to crash over one is a finding."""
     for dtype in DTYPES:
         # What is summed in too few bits shows where the numbers are large.

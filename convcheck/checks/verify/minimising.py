@@ -42,6 +42,8 @@ class Smallest:
     filters: Array = field(repr=False)
     actual: Array | None = field(repr=False)
     expected: Array | None = field(repr=False)
+    upstream: Array | None = field(default=None, repr=False)
+    """The output's gradient, where a gradient was asked for."""
 
 
 def minimise(
@@ -78,7 +80,7 @@ def minimise(
 def shown(runner: Runner, model: Model, finding: Finding) -> Smallest:
     """A finding with what went in, what came out, and what should have."""
     case = finding.case
-    image, filters = case.arrays(*model.layouts)
+    image, filters, *upstream = model.request(case).arrays(case)
     actual = None
     if finding.kind not in ("crash", "hang"):
         outcome = runner.run(model.request(case))
@@ -87,10 +89,10 @@ def shown(runner: Runner, model: Model, finding: Finding) -> Smallest:
         if finding.kind == "non-deterministic" and "second" in finding.detail:
             actual = outcome.again if outcome.again is not None else actual
     try:
-        expected = np.asarray(convolve(image, filters, model.convention(case)))
+        expected = np.asarray(convolve(*model.arrays(case), model.convention(case)))
     except ConvcheckError:
         expected = None
-    return Smallest(finding, image, filters, actual, expected)
+    return Smallest(finding, image, filters, actual, expected, next(iter(upstream), None))
 
 
 def passes_alone(runner: Runner, model: Model, finding: Finding) -> bool:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcheck.campaign import SAME
 from convcheck.checks.verify.domain import Limit, within
-from convcheck.convention import VOCABULARY, Axis, Convention, Pair, normalized, parse_partial
-from convcheck.errors import InputError
+from convcheck.convention import Axis, Convention, Pair
+from convcheck.gradients import gradient, operands, outputs
 from convcheck.worker import Outcome, Request
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from convcheck.campaign import Case
+
+    Array = NDArray[Any]
 
 Rule = Callable[[Axis], Pair]
 
@@ -130,13 +131,6 @@ PADDINGS = {
     "FULL": "full",
 }
 """The rules that can be claimed, by the names that they have for it."""
-PLAIN = (
-    *("image_memory", "filter_memory"),
-    *("channel_order", "output_order", "conjugate", "image_offset", "image_scale"),
-    *("filter_offset", "scale", "bias", "activation"),
-)
-"""Keys that are at their defaults where a decomposition is claimed."""
-
 _OPERANDS = ("image_layout", "filter_layout")
 
 
@@ -163,6 +157,8 @@ class Model:
     """Whether a depthwise one takes several filters for a channel, where the layout has them."""
     domain: tuple[Limit, ...] = ()
     """The limits of what it takes, beside its dtypes."""
+    gradients: tuple[str, ...] = ()
+    """The gradients that it is asked for; nothing where its output is."""
 
     @property
     def depthwise(self) -> bool:
@@ -186,8 +182,35 @@ class Model:
         padding = self.expect.get("padding")
         return padding if isinstance(padding, str) else None
 
+    def arrays(self, case: Case) -> tuple[Array, Array]:
+        """What stands for image and filters in :meth:`convention`."""
+        x, w = case.arrays(*self.layouts)
+        if not case.gradient:
+            return x, w
+        forward = self.forward(case)
+        return operands(case.gradient, forward, x, w, case.upstream(self.upstream(case)))
+
+    def upstream(self, case: Case) -> tuple[int, ...]:
+        """The shape of the output, whose gradient is given where a gradient is asked for."""
+        forward = self.forward(case)
+        sides = outputs(forward, case.sizes, case.taps)
+        lengths = {
+            "N": case.batch,
+            "C": case.filters,
+            **dict(zip(forward.spatial, sides, strict=True)),
+        }
+        return tuple(lengths[axis] for axis in forward.output_layout)
+
     def convention(self, case: Case) -> Convention:
         """What the target should do with a case."""
+        forward = self.forward(case)
+        if not case.gradient:
+            return forward
+        sides = outputs(forward, case.sizes, case.taps)
+        return gradient(case.gradient, forward, case.sizes, case.taps, sides)
+
+    def forward(self, case: Case) -> Convention:
+        """What gives the output of a case, whichever gradient of it is asked for."""
         expect = {k: v for k, v in self.expect.items() if k != "padding" or self.claimed is None}
         rule = self.rule if self.claimed is None else PADDINGS[self.claimed]
         transposed = self.transposed and self.claimed is None
@@ -241,7 +264,8 @@ class Model:
 
     def request(self, case: Case, *, repeat: bool = True) -> Request:
         """The call that puts a case to the target."""
-        return Request(case, *self.layouts, self.parameters, repeat)
+        upstream = self.upstream(case) if case.gradient else ()
+        return Request(case, *self.layouts, self.parameters, repeat, upstream)
 
     def unfit(self, wanted: Case, case: Case) -> str | None:
         """Why the target cannot be called with what is wanted; None where the case is that."""
@@ -267,6 +291,11 @@ class Model:
             fitted = replace(fitted, filters_dtype=SAME)
         if fitted.values == "nan" and not fitted.holds_nan:
             fitted = replace(fitted, values="ints")
+        if case.gradient not in self.gradients:
+            fitted = replace(fitted, gradient=next(iter(self.gradients), ""))
+        if fitted.gradient:
+            values = "ints" if fitted.values == "nan" else fitted.values
+            fitted = replace(fitted, filters_dtype=SAME, values=values)
         fitted = within(fitted, self.domain)
         if self.depthwise:
             several = self.multiplies and not {"O", "M"}.isdisjoint(self.layouts[1])
@@ -305,87 +334,3 @@ def _read(stored: Mapping[str, int], given: str, layout: str) -> dict[str, int]:
 def _croppable(case: Case) -> int:
     spans = zip(case.sizes, case.taps, strict=True)
     return min(((n - 1) * case.stride + case.dilation * (f - 1)) // 2 for n, f in spans)
-
-
-def claim(text: str) -> dict[str, Any]:
-    """The keys that ``--expect`` asks for.
-
-    The slug of a decomposition is the whole operation: besides what it reverses, nothing may be
-    swapped, reordered, scaled or added. That of a padding rule (``same-upper``) asks for the rule
-    alone; both are joined by a comma. A JSON object asks for its own keys alone; its ``padding``
-    may be the name of a rule.
-
-    Over one or three axes they are another number of values: :func:`ranked`.
-
-    Raises:
-        InputError: none of them.
-    """
-    if text.lstrip().startswith("{"):
-        return _object(text)
-    keys: dict[str, Any] = {}
-    for slug in (word.strip() for word in text.split(",")):
-        rule = slug.replace("-", "_").upper()
-        more = {"padding": rule} if rule in PADDINGS else _operation(slug)
-        if keys.keys() & more.keys():
-            raise InputError(
-                f"{text!r} claims two things at once",
-                expected="one decomposition, one padding rule, or one of each",
-            )
-        keys |= more
-    return keys
-
-
-def _operation(slug: str) -> dict[str, Any]:
-    rules = [name.replace("_", "-").lower() for name in PADDINGS]
-    try:
-        keys = normalized(parse_partial(slug), 2)
-    except InputError as error:
-        close = get_close_matches(slug, rules, n=1, cutoff=0.5)
-        raise InputError(
-            error.what,
-            expected=f"{error.expected}; for the padding {', '.join(rules)}",
-            hint=f"did you mean {close[0]!r}?" if close else error.hint,
-        ) from None
-    return {**keys, **{key: VOCABULARY[key].default for key in PLAIN}}
-
-
-def _object(text: str) -> dict[str, Any]:
-    mapping: Any = None
-    with suppress(ValueError, RecursionError):
-        mapping = json.loads(text)
-    padding = mapping.get("padding") if isinstance(mapping, dict) else None
-    if not isinstance(padding, str):
-        return _normalized(parse_partial(text))
-    if padding not in PADDINGS:
-        raise InputError(
-            "the convention's padding is unfit",
-            got=repr(padding),
-            expected="one whole number, [[top, bottom], [left, right]], or one of "
-            + ", ".join(PADDINGS),
-        )
-    keys = parse_partial(json.dumps({**mapping, "padding": 0}))
-    return {**_normalized(keys), "padding": padding}
-
-
-def _normalized(keys: Mapping[str, Any]) -> dict[str, Any]:
-    for rank in (2, 1, 3):
-        with suppress(InputError):
-            return normalized(keys, rank)
-    return normalized(keys, 2)  # for its error
-
-
-def ranked(keys: Mapping[str, Any], spatial: str) -> dict[str, Any]:
-    """A claim's keys over other spatial axes: what all have in common is said of each.
-
-    Raises:
-        InputError: a claim that tells its axes apart, which are other ones.
-    """
-    found = dict(keys)
-    for key in ("stride", "dilation", "input_dilation", "padding"):
-        value = found.get(key)
-        if isinstance(value, tuple) and len(value) != len(spatial) and len(set(value)) == 1:
-            found[key] = value[:1] * len(spatial)
-    if {"H", "W"} <= set(found.get("flip", ())):
-        found["flip"] = tuple(a for a in found["flip"] if a not in "DHW") + tuple(spatial)
-    plain = {k: v for k, v in found.items() if not (k == "padding" and isinstance(v, str))}
-    return {**found, **normalized(plain, len(spatial))}

@@ -6,7 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from convcheck.campaign import Case, each
 from convcheck.checks.verify.conclusion import VerifyResult, Why, result
+from convcheck.checks.verify.derivatives import probe_gradients
 from convcheck.checks.verify.explaining import PATIENCE
 from convcheck.checks.verify.learning import Probe
 from convcheck.checks.verify.probing import BUDGET, probe
@@ -17,7 +19,7 @@ from convcheck.checks.verify.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from convcheck.campaign import Case, Wanted
+    from convcheck.campaign import Wanted
     from convcheck.checks.verify.model import Model, Runner
 
 
@@ -37,6 +39,7 @@ def put_to_test(
     progress: Callable[[int], None] | None = None,
     more: Callable[[int], Iterable[Case]] | None = None,
     record: bool = False,
+    gradients: bool = False,
 ) -> VerifyResult:
     """Probe an implementation, then judge it over ``cases``.
 
@@ -55,6 +58,7 @@ def put_to_test(
         progress: called after every case with the number of failures so far.
         more: says of a case's number which others are tried in its place where it is refused.
         record: keep how each case went, so that the reports of shards can be merged.
+        gradients: whether its gradients are judged, of every case each, and not its output.
 
     Raises:
         InputError: a target that cannot be called at all.
@@ -65,10 +69,14 @@ def put_to_test(
     kept = Record() if record else None
     pace = Pace()
     try:
-        learnt = probe(runner, layout, expect or {}, budget)
+        learn = probe_gradients if gradients else probe
+        learnt = learn(runner, layout, expect or {}, budget)
         if kept is not None:
             kept.learnt = learnt
         if learnt.model is not None:
+            if learnt.model.gradients:
+                drawn = (case for case in cases if isinstance(case, Case))
+                cases = each(drawn, learnt.model.gradients)
             if team is None:
                 seen = here(runner, learnt.model, cases, pace)
             else:
