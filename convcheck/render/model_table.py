@@ -77,6 +77,9 @@ def sentences(result: ModelResult) -> list[str]:
     lines = [verdict_line(result)]
     for row in result.departing:
         lines += ["", *why(row)]
+    for row in result.untold:
+        lines += ["", f"{path_text(row.name)} holds on this input, which could not tell: "
+                  f"{'; '.join(cause.words for cause in row.causes)}."]  # fmt: skip
     if result.others:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.others.items()))
         lines += ["", f"Not judged: {path_text(kinds)}."]

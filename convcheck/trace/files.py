@@ -10,7 +10,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -42,11 +42,11 @@ def read(path: str) -> Trace:
         InputError: it is none, or parts of it are missing.
     """
     folder = Path(path).is_dir()
+    encode: Callable[[str], str] = _file_name if folder else str
     if folder:
         names = {p.name.removesuffix(".npy") for p in Path(path).iterdir() if p.suffix == ".npy"}
-        encode = _file_name
     else:
-        names, encode = set(contents("MODEL", path)[2]), str
+        names = set(contents("MODEL", path)[2])
 
     def array(name: str) -> Array:
         spec = str(Path(path, encode(name) + ".npy")) if folder else f"{path}::{name}"
@@ -78,7 +78,9 @@ def read(path: str) -> Trace:
                 )
         epsilon = entry.get("epsilon")
         if epsilon is not None and not isinstance(epsilon, (int, float)):
-            raise InputError(f"MODEL: the layer {name!r}: epsilon is no number", got=clip(repr(epsilon)))
+            raise InputError(
+                f"MODEL: the layer {name!r}: epsilon is no number", got=clip(repr(epsilon))
+            )
         layers.append(
             Layer(
                 name,
@@ -133,7 +135,7 @@ class Writer:
             if self.path.suffix == ".npz":
                 self._zip = zipfile.ZipFile(self.path, "w", allowZip64=True)
             elif self.path.suffix == ".safetensors":
-                self._data = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
+                self._data = tempfile.TemporaryFile(dir=self.path.parent)
             else:
                 self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -113,8 +113,8 @@ def _node(
                 used.add(id(follower))
                 kind += "+BatchNormalization"
                 epsilon = float(given.get("epsilon", 1e-5))
-                names = ("gamma", "beta", "mean", "variance")
-                tensors |= dict(zip(names, follower.input[1:], strict=True))
+                parts = ("gamma", "beta", "mean", "variance")
+                tensors |= dict(zip(parts, follower.input[1:], strict=True))
                 end = follower.output[0]
                 follower = after()
         if follower is not None and follower.input[0] == end:

@@ -85,7 +85,9 @@ class Layer:
     def _numbers(self, role: str) -> Array:
         found = np.asarray(self.array(role)).astype(np.float64).reshape(-1)
         if not np.isfinite(found).all():
-            raise InputError(f"the {role} of the layer {self.name!r} has numbers that are not finite")
+            raise InputError(
+                f"the {role} of the layer {self.name!r} has numbers that are not finite"
+            )
         return found
 
 

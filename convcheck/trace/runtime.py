@@ -87,7 +87,7 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
     except Exception as error:  # onnxruntime's errors have no common public base
         raise InputError(
             f"MODEL: {shown(path)} could not be run",
-            got=clip(str(error).replace("\n", " "), 300),
+            got=str(error).replace("\n", " ")[:300],
             hint="does it run in onnxruntime with these inputs? --input NAME=FILE gives others",
         ) from error
     results.update(feeds)
@@ -110,7 +110,7 @@ def initializer(tensor: Any, folder: Path) -> Array:
     except Exception as error:  # onnx raises its own of files
         raise InputError(
             f"MODEL: the weights {tensor.name!r} cannot be read",
-            got=clip(str(error).split("\n")[0], 200),
+            got=clip(str(error).split("\n")[0]),
             hint="is the file of external data beside the model, and whole?",
         ) from error
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,12 +50,15 @@ class _Side(NamedTuple):
         channels = stored_image(self.image, self.convention).shape[1]
         w = read_filters(self.filters, self.convention, channels).astype(np.float64)
         offset = np.asarray(self.convention.filter_offset, float)
-        return w - (offset.reshape(-1, *[1] * (w.ndim - 1)) if offset.ndim else offset)
+        made: Array = w - (offset.reshape(-1, *[1] * (w.ndim - 1)) if offset.ndim else offset)
+        return made
 
     def scaled(self) -> Array:
         """The same with the factor of the normalization, or of the quantisation."""
         w = self.bank()
-        return w * np.asarray(self.convention.scale, float).reshape(-1, *[1] * (w.ndim - 1))
+        factor = np.asarray(self.convention.scale, float).reshape(-1, *[1] * (w.ndim - 1))
+        made: Array = w * factor
+        return made
 
 
 def compared(a: Layer, b: Layer, by: str) -> Row:
@@ -77,7 +81,10 @@ def compared(a: Layer, b: Layer, by: str) -> Row:
         image = _unpadded(other, expected)
         found = _held(image, mine.filters, other.output, expected, mine.parts)
     holds = found is not None and found.matches
-    if not holds:
+    if holds:
+        if image is other.image:  # else B pads by a layer of its own
+            causes = tuple(d for d in _attributes(mine, other) if d.key != "arithmetic")
+    else:
         try:
             alone, actual = held(
                 other.image, other.filters, other.output, other.convention, other.parts
@@ -161,13 +168,13 @@ def _few_bits(mine: _Side, other: _Side) -> bool:
         size = float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0))
         b = b * (size[0] / size[1]) if size[1] else b
         return a.shape == b.shape and bool(np.abs(a - b).max() <= 0.02 * size[0])
-    if not (close(a, b) or quantised(a, b)):
+    if _of_numbers(mine, other):
         return False
-    one, two = (_bias(side, len(a)) for side in (mine, other))
-    size = np.abs(one).max(initial=0) + np.abs(a).max(initial=0)
-    return bool((np.abs(one - two) <= 0.02 * size).all()) and not (two == 0).all() | (
-        (one == 0).all()
-    ) or bool((one == two).all())
+    if (mine.layer.epsilon is None) == (other.layer.epsilon is None):
+        a, b = mine.bank(), other.bank()
+    if close(a, b):  # then it is the sums that are of fewer bits, and B says so
+        return mine.convention.arithmetic != other.convention.arithmetic
+    return quantised(a, b)
 
 
 def _bias(side: _Side, outputs: int) -> Array:
@@ -195,7 +202,24 @@ def _attributes(mine: _Side, other: _Side) -> list[Cause]:
         return [Cause("rank", f"B has {rank} spatial axes where A has {mine.convention.rank}")]
     if other.convention.storage is not None or mine.convention.storage is not None:
         f = f.replace(arithmetic=e.arithmetic)
+    f = f.replace(padding=_whole_padding(other, mine.convention))
     return [Cause(d.key, d.words, d.fix) for d in differences(e, f, names=NAMES)]
+
+
+def _whole_padding(other: _Side, expected: Convention) -> tuple[tuple[int, int], ...]:
+    """B's padding with the zeros that its image came with, where A's layer pads more itself."""
+    c, x = other.convention, other.image
+    found = []
+    for letter, (before, after), wanted in zip(c.spatial, c.padding, expected.padding, strict=True):
+        axis = c.image_layout.index(letter)
+        more = sum(wanted) - before - after
+        filled = np.any(x != 0, axis=tuple(i for i in range(x.ndim) if i != axis))
+        if more > 0 and filled.any():
+            first, last = int(np.argmax(filled)), int(np.argmax(filled[::-1]))
+            found.append((before + min(first, more + 1), after + min(last, more + 1)))
+        else:
+            found.append((before, after))
+    return tuple(found)
 
 
 def _causes(mine: _Side, other: _Side, expected: Convention, alone: bool) -> tuple[Cause, ...]:
@@ -203,16 +227,13 @@ def _causes(mine: _Side, other: _Side, expected: Convention, alone: bool) -> tup
     causes = _attributes(mine, other) + _of_weights(mine, other) + _of_numbers(mine, other)
     if alone:
         return tuple(causes)
+    epsilon = _epsilon(mine, other, expected)
+    if epsilon is not None:
+        return (epsilon,)
     if mine.convention.rank == other.convention.rank:
-        found = searched(
-            other.image, mine.filters, other.output, expected, mine.parts, names=NAMES
-        )
+        found = searched(other.image, mine.filters, other.output, expected, mine.parts, names=NAMES)
         if found:
             return found
-    if other.layer.epsilon is not None:
-        epsilon = _epsilon(other)
-        if epsilon is not None:
-            return (epsilon,)
     return tuple(causes)
 
 
@@ -235,7 +256,9 @@ def _of_weights(mine: _Side, other: _Side) -> list[Cause]:
     off = np.abs(pair[0] - pair[1])
     part = np.count_nonzero(off > 1e-5 * np.abs(pair[0]).max(initial=0)) / off.size
     return [
-        Cause("weight", f"B's weights are others than A's in {part:.0%} of them", "copy A's weights")
+        Cause(
+            "weight", f"B's weights are others than A's in {part:.0%} of them", "copy A's weights"
+        )
     ]
 
 
@@ -244,12 +267,16 @@ def _of_numbers(mine: _Side, other: _Side) -> list[Cause]:
     a, b = mine.layer, other.layer
     if a.epsilon is not None and b.epsilon is not None:
         if not np.isclose(a.epsilon, b.epsilon, rtol=1e-4, atol=0):
-            words = f"B's batch normalization has an epsilon of {b.epsilon:g} where A has {a.epsilon:g}"
+            words = (
+                f"B's batch normalization has an epsilon of {b.epsilon:g} where A has {a.epsilon:g}"
+            )
             return [Cause("epsilon", words, f"eps={a.epsilon:g}")]
         for role in ("mean", "variance", "gamma", "beta"):
             one, two = (np.asarray(x.array(role), float).ravel() for x in (a, b))
             if one.shape != two.shape or not np.allclose(one, two, rtol=1e-4, atol=1e-6):
-                return [Cause("scale", f"B's batch normalization has another {role} than A's", None)]
+                return [
+                    Cause("scale", f"B's batch normalization has another {role} than A's", None)
+                ]
     if ("bias" in a.roles) != ("bias" in b.roles) and (a.epsilon is None) == (b.epsilon is None):
         words = "B has no bias where A has one" if "bias" in a.roles else "B has a bias, A has none"
         return [Cause("bias", words, "copy the bias" if "bias" in a.roles else "bias=False")]
@@ -270,18 +297,18 @@ def _of_numbers(mine: _Side, other: _Side) -> list[Cause]:
     return []
 
 
-def _epsilon(other: _Side) -> Cause | None:
-    """Another epsilon of the batch normalization with which B's output follows."""
-    from dataclasses import replace
-
+def _epsilon(mine: _Side, other: _Side, expected: Convention) -> Cause | None:
+    """Another epsilon of A's batch normalization with which B's output follows."""
+    own = mine.layer.epsilon
+    if own is None:
+        return None
     for epsilon in (1e-3, 1e-5, 1e-4, 1e-6, 1e-2, 0.0):
-        layer = replace(other.layer, epsilon=epsilon)
-        c, parts = layer.convention()
-        found = _held(other.image, other.filters, other.output, c, parts)
-        if found is not None and found.matches:
-            was = other.layer.epsilon
-            words = f"B's batch normalization was made with an epsilon of {epsilon:g}, not {was:g}"
-            return Cause("epsilon", words, f"eps={was:g}")
+        c, parts = replace(mine.layer, epsilon=epsilon).convention()
+        c = expected.replace(scale=c.scale, bias=c.bias)
+        found = _held(other.image, mine.filters, other.output, c, parts)
+        if epsilon != own and found is not None and found.matches:
+            words = f"B's batch normalization was made with an epsilon of {epsilon:g}, not {own:g}"
+            return Cause("epsilon", words, f"eps={own:g}")
     return None
 
 
@@ -290,7 +317,9 @@ def _drift(mine: _Side, other: _Side) -> float | None:
     if mine.convention.rank != other.convention.rank:
         return None
     a, b = (
-        to_axes(s.output.astype(np.float64), s.convention.output_layout, "NC" + s.convention.spatial)
+        to_axes(
+            s.output.astype(np.float64), s.convention.output_layout, "NC" + s.convention.spatial
+        )
         for s in (mine, other)
     )
     if a.shape != b.shape or other.convention.storage != mine.convention.storage:

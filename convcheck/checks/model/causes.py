@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,16 @@ def searched(
                 continue
             if found.matches:
                 return _said(c, other, image, filters, names, what)
+        for order in permutations(range(filters.ndim)):
+            moved = filters.transpose(order).reshape(filters.shape)
+            if perf_counter() - begun > BUDGET or order == tuple(range(filters.ndim)):
+                continue
+            if check(image, moved, output, c, parts=parts).matches:
+                back = ", ".join(str(int(i)) for i in np.argsort(order))
+                words = f"{names[1]}'s weights were reshaped where they should have been transposed"
+                return (
+                    Cause("filter_memory", words, f"w.transpose({back}) in place of w.reshape"),
+                )
     return _identified(image, filters, output, c, names)
 
 
@@ -65,10 +76,9 @@ def candidates(image: Array, filters: Array, c: Convention) -> Iterator[tuple[st
             yield found.what, found.convention
     except InputError:
         return
-    for key in ("arithmetic",):
-        for value in ("bfloat16", "float16", "tf32"):
-            if value != c.arithmetic:
-                yield f"arithmetic of {value}", c.replace(**{key: value})
+    for value in ("bfloat16", "float16", "tf32"):
+        if value != c.arithmetic:
+            yield f"arithmetic of {value}", c.replace(arithmetic=value)
 
 
 def _paddings(c: Convention) -> Iterator[tuple[tuple[int, int], ...]]:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-BUDGET = 5.0
-"""Seconds that a search for a cause may take, of a layer."""
-
 
 def held(
     image: Array, filters: Array, output: Array, c: Convention, parts: Array | None
@@ -111,6 +108,8 @@ def short(layer: Layer, c: Convention) -> str:
         words.append(c.activation.name)
     if c.storage is not None:
         words.append(c.storage.dtype)
+    if c.arithmetic not in ("float32", "exact"):
+        words.append(c.arithmetic)
     return ", ".join(words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ ALIKE = 0.02
 class Signature(NamedTuple):
     """What no transposition, flip, order of channels or factor a channel changes of weights."""
 
-    count: int
+    size: int
     spread: Array
     """The sorted kurtoses of the filters, a number each."""
 
@@ -46,7 +46,7 @@ def signature(layer: Layer) -> Signature:
 
 def apart(a: Signature, b: Signature) -> float:
     """How far two signatures are apart: infinite for weights of other sizes."""
-    if a.count != b.count or a.spread.shape != b.spread.shape:
+    if a.size != b.size or a.spread.shape != b.spread.shape:
         return float("inf")
     return float(np.median(np.abs(a.spread - b.spread) / np.maximum(np.abs(a.spread), 1e-9)))
 
@@ -67,11 +67,11 @@ def pairs(a: Trace, b: Trace) -> Iterator[tuple[Layer | None, Layer | None, str]
         for layer in b.layers:
             if layer.name in found:
                 continue
-            count = theirs[layer.name].count
+            count = theirs[layer.name].size
             same = [
                 x
                 for x in left
-                if (x.name == layer.name if by == "name" else own[x.name].count == count)
+                if (x.name == layer.name if by == "name" else own[x.name].size == count)
             ]
             if same:
                 found[layer.name] = (same[0], by)

@@ -28,6 +28,7 @@ class Row:
 
     ``convention`` is what it was judged under, ``partner`` the layer of the other model. ``drift``
     is how far its output is from the other model's, relative to that one's root mean square.
+    ``causes`` of a layer that holds are what the records say otherwise and this input cannot tell.
     """
 
     name: str
@@ -58,14 +59,19 @@ class ModelResult:
         return tuple(row for row in self.rows if row.verdict != "holds")
 
     @property
+    def untold(self) -> tuple[Row, ...]:
+        """The layers that hold on this input, though the two records differ."""
+        return tuple(row for row in self.rows if row.verdict == "holds" and row.causes)
+
+    @property
     def verdict(self) -> str:
         """``holds`` or ``departs``."""
         return "departs" if self.departing else "holds"
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where every layer holds; with ``strict`` also only where every layer was judged."""
-        failed = bool(self.departing) or (self.strict and bool(self.others))
+        """0 where every layer holds; with ``strict`` also only where nothing is left open."""
+        failed = bool(self.departing) or (self.strict and bool(self.others or self.untold))
         return ExitCode.FAILED if failed else ExitCode.OK
 
     def to_dict(self) -> dict[str, Any]:

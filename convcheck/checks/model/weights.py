@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcheck.checks.model.result import Cause
+from convcheck.convention import round_to
 
 Array = NDArray[Any]
 
 CLOSE = 1e-5
 """Relative: that much two copies of weights may be apart."""
-GRID = 1 << 16
-"""The most steps that a quantised weight's grid has."""
+LEVELS = 256
+"""The most steps from zero that a grid of 8 bits has."""
 
 
 def close(a: Array, b: Array) -> bool:
@@ -27,23 +28,34 @@ def close(a: Array, b: Array) -> bool:
 
 
 def quantised(a: Array, b: Array) -> bool:
-    """Whether ``b`` is ``a`` in fewer bits: half a step off at most, filter by filter."""
+    """Whether ``b`` is ``a`` in fewer bits: float16, bfloat16, or a grid of up to 8 bits."""
     if a.shape != b.shape:
         return False
-    for one, other in zip(a, b, strict=True):
-        steps = np.unique(np.abs(other[other != 0]))
-        gaps = np.diff(np.concatenate([[0.0], steps])) if steps.size else np.array([0.0])
-        gaps = gaps[gaps > CLOSE * max(float(np.abs(one).max(initial=0)), 2.0**-1000)]
-        step = float(gaps.min()) if gaps.size else 0.0
-        off = np.abs(one - other)
-        # A number of few bits is off by a part of itself, or by a step at the end of the range.
-        allowed = np.maximum(0.51 * step, 2.0**-8 * np.abs(one))
-        if (off > allowed * (1 + CLOSE) + CLOSE * np.abs(one).max(initial=0)).any():
-            # A grid that saw none of its neighbours is as fine as 7 bits.
-            fine = np.abs(one).max(initial=0) / 127
-            if (off > fine).any():
-                return False
-    return True
+    for few in ("float16", "bfloat16"):
+        if np.array_equal(round_to(b, few), b) and close_to(a, b, 2.0**-8 * np.abs(a)):
+            return True
+    return all(_gridded(one, other) for one, other in zip(a, b, strict=True))
+
+
+def close_to(a: Array, b: Array, room: Array) -> bool:
+    """Whether no element is further away than that, and than rounding."""
+    slack = CLOSE * np.abs(a).max(initial=0)
+    return bool((np.abs(a - b) <= room + slack).all())
+
+
+def _gridded(a: Array, b: Array) -> bool:
+    """Whether ``b`` is ``a`` rounded to whole steps."""
+    size = float(np.abs(b).max(initial=0))
+    if not size:
+        return not a.any()
+    levels = np.unique(np.abs(b))
+    gaps = np.diff(np.concatenate([[0.0], levels]))
+    step = float(gaps[gaps > CLOSE * size].min(initial=size))
+    whole = b / step
+    if size / step > LEVELS or np.abs(whole - np.rint(whole)).max(initial=0) > 0.01:
+        return False
+    # The largest may have been cut off by half a step more.
+    return close_to(a, b, np.full(a.shape, step * (0.51 if size / step < LEVELS / 2 - 1 else 1.01)))
 
 
 def relation(a: Array, b: Array) -> Cause | None:
@@ -80,7 +92,11 @@ def _same_shape(a: Array, rank: int, names: str) -> Iterator[tuple[str, Array, s
         for some in combinations(axes, count):
             parts = ["::-1" if i in some else ":" for i in range(a.ndim)]
             which = " and ".join(names[i] for i in some)
-            yield f"the kernel is reversed along {which}", np.flip(a, some), f"w[{', '.join(parts)}]"
+            yield (
+                f"the kernel is reversed along {which}",
+                np.flip(a, some),
+                f"w[{', '.join(parts)}]",
+            )
     yield "the weights' input channels are reversed", a[:, ::-1], "w[:, ::-1]"
     yield "the weights' output channels are reversed", a[::-1], "w[::-1]"
     for i, j in combinations(axes, 2):
@@ -105,7 +121,9 @@ def _order(a: Array, b: Array, names: str) -> Cause | None:
             index = ", ".join([*[":"] * axis, "order"])
             shown = order.tolist() if len(order) <= 16 else [*order[:8].tolist(), "..."]
             words = f"the weights' {what} channels are in the order {shown}"
-            return Cause("channel_order", words, f"w[{index}] with order = {np.argsort(order).tolist()}")
+            return Cause(
+                "channel_order", words, f"w[{index}] with order = {np.argsort(order).tolist()}"
+            )
     return None
 
 
