@@ -55,7 +55,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """A layer's line."""
     c = row.comparison
     name = row.name if row.partner is None else f"{row.partner} = {row.name}"
-    bits = "" if c is None else f"{c.agreement_bits:.1f}"
+    bits = "" if c is None or c.mismatched else f"{c.agreement_bits:.1f}"
     verdict = row.verdict.upper() if row.verdict != "holds" else row.verdict
     return (path_text(name), row.kind, row.words, verdict, bits, f"{row.seconds:.2f} s")
 
@@ -78,20 +78,21 @@ def sentences(result: ModelResult) -> list[str]:
     for row in result.departing:
         lines += ["", *why(row)]
     for row in result.untold:
-        lines += ["", f"{path_text(row.name)} holds on this input, which could not tell: "
-                  f"{'; '.join(cause.words for cause in row.causes)}."]  # fmt: skip
+        said = "; ".join(cause.words for cause in row.causes)
+        name = path_text(row.name)
+        lines += ["", f"{name} holds on this input, which could not tell: {said}."]
     if result.others:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.others.items()))
         lines += ["", f"Not judged: {path_text(kinds)}."]
     drifts = [row for row in result.rows if row.drift]
     if drifts and not result.departing:
         last = max(drifts, key=lambda row: row.drift or 0.0)
-        lines += [
-            "",
-            f"The outputs drift apart by {last.drift:.2g} of their size at most (layer "
-            f"{path_text(last.name)}). Every layer's own part of that is within what rounding can "
-            "do.",
-        ]
+        name = path_text(last.name)
+        said = (
+            f"The outputs drift apart by {last.drift:.2g} of their size at most (layer {name}). "
+            "Every layer's own part of that is within what its arithmetic can do."
+        )
+        lines += ["", said]
     return lines
 
 
@@ -103,8 +104,11 @@ def why(row: Row) -> list[str]:
     c = row.comparison
     wrong = f" ({c.mismatched} of {c.total} elements)" if c is not None else ""
     if not row.causes:
-        return [f"{name} departs{wrong}: no cause was found; its arrays, given to "
-                "'convcheck identify --effort thorough', may tell more."]  # fmt: skip
+        said = (
+            f"{name} departs{wrong}: no cause was found; its arrays, given to "
+            "'convcheck identify --effort thorough', may tell more."
+        )
+        return [said]
     lines = []
     for cause in row.causes:
         lines.append(f"{name} departs{wrong}: {cause.words}.")

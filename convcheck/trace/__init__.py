@@ -47,6 +47,8 @@ def onnx(model: str | Path, inputs: Any = None, *, to: str | Path) -> Path:
     with Writer(Path(to)) as writer:
         for layer in found.layers:
             arrays = {role: layer.array(role) for role in sorted(layer.roles)}
-            writer.layer(layer.name, layer.kind, layer.keys, arrays, layer.epsilon)
+            writer.layer(
+                layer.name, layer.kind, layer.keys, arrays, layer.epsilon, cut_off=layer.cut_off
+            )
         writer.others.update(found.others)
     return Path(to)

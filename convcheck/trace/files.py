@@ -89,6 +89,7 @@ def read(path: str) -> Trace:
                 roles,
                 lambda role, name=name: array(f"{name}.{role}"),  # type: ignore[misc]
                 epsilon,
+                entry.get("cut_off") is True,
             )
         )
     others = index.get("others", {})
@@ -151,6 +152,8 @@ class Writer:
         keys: Mapping[str, Any],
         arrays: Mapping[str, Array],
         epsilon: float | None = None,
+        *,
+        cut_off: bool = False,
     ) -> None:
         """Write one layer; a name that is taken gets a number."""
         taken = {entry["name"] for entry in self.layers}
@@ -161,6 +164,8 @@ class Writer:
         entry: dict[str, Any] = {"name": own, "kind": kind, "convention": dict(keys)}
         if epsilon is not None:
             entry["epsilon"] = epsilon
+        if cut_off:
+            entry["cut_off"] = True
         self.layers.append(entry)
         for role, array in arrays.items():
             self._put(f"{own}.{role}", np.asarray(array))

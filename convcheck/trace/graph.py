@@ -37,9 +37,10 @@ class Node:
     attributes: Mapping[str, Any]
     tensors: Mapping[str, str]
     activation: Any = None
-    activation_inputs: tuple[str, ...] = ()
     epsilon: float | None = None
     quantised: Mapping[str, str] = field(default_factory=dict)
+    zero: str = ""
+    """The zero point that the output is quantised with, by a node that follows or by its own."""
 
 
 def nodes_of(graph: Any) -> tuple[list[Node], Counter[str]]:
@@ -99,7 +100,7 @@ def _node(
         for name, tensor in zip(more, inputs[2:], strict=False):
             if tensor:
                 (quantised if kind == "ConvInteger" else tensors)[name] = tensor
-    end, epsilon, activation, extra = node.output[0], None, None, ()
+    end, epsilon, activation = node.output[0], None, None
 
     def after() -> Any:
         only = consumers.get(end, ())
@@ -125,8 +126,12 @@ def _node(
                 kind += f"+{follower.op_type}"
                 end = follower.output[0]
     tensors["output"] = end
+    last = after()
+    zero = quantised.get("y_zero", "")
+    if last is not None and last.op_type == "QuantizeLinear" and len(last.input) > 2:
+        zero = last.input[2]
     name = node.name or node.output[0] or f"{node.op_type}_{number}"
-    return Node(name, kind, _attributes(node), tensors, activation, extra, epsilon, quantised)
+    return Node(name, kind, _attributes(node), tensors, activation, epsilon, quantised, zero)
 
 
 def _activation(node: Any, graph: Any, constants: Mapping[str, Any]) -> Any:

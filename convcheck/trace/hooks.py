@@ -56,7 +56,7 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
                 pending.update(
                     name=name, kind=type(module).__name__, keys=_keys(module, result, given[0])
                 )
-                pending.update(arrays=arrays, result=result, version=result._version)
+                pending.update(arrays=arrays, result=result)
 
             return hook
 
@@ -64,19 +64,20 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
             def hook(module: Any, given: Any, result: Any) -> None:
                 kind = type(module).__name__
                 mine = bool(pending) and bool(given) and given[0] is pending["result"]
-                if mine and kind.startswith("BatchNorm") and "activation" not in pending["keys"]:
-                    if "epsilon" not in pending and not module.training and module.affine:
-                        pending["epsilon"] = module.eps
-                        pending["arrays"] |= {
-                            "mean": _array(module.running_mean),
-                            "variance": _array(module.running_var),
-                            "gamma": _array(module.weight),
-                            "beta": _array(module.bias),
-                        }
-                        _follow(pending, kind, result)
-                        return
-                activation = _activation(module) if mine else None
-                if activation is not None and "activation" not in pending["keys"]:
+                plain = mine and "activation" not in pending["keys"]
+                fixed = kind.startswith("BatchNorm") and not module.training and module.affine
+                if plain and fixed and "epsilon" not in pending:
+                    pending["epsilon"] = module.eps
+                    pending["arrays"] |= {
+                        "mean": _array(module.running_mean),
+                        "variance": _array(module.running_var),
+                        "gamma": _array(module.weight),
+                        "beta": _array(module.bias),
+                    }
+                    _follow(pending, kind, result)
+                    return
+                activation = _activation(module) if plain else None
+                if activation is not None:
                     pending["keys"]["activation"] = activation
                     _follow(pending, kind, result)
                     return

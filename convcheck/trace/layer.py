@@ -26,7 +26,8 @@ class Layer:
 
     ``keys`` are those of a convention but for bias and scale, which are arrays: what comes out is
     ``activation(normalization((sums + bias) * scale))``. ``roles`` says which arrays there are, and
-    ``read`` gets one. ``epsilon`` is the normalization's; None where there is none.
+    ``read`` gets one. ``epsilon`` is the normalization's; None where there is none. ``cut_off``
+    says that quantising the output cuts it off below zero, as a ReLU would.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Layer:
     roles: frozenset[str]
     read: Callable[[str], Array] = field(repr=False)
     epsilon: float | None = None
+    cut_off: bool = False
 
     def array(self, role: str) -> Array:
         """The array of this role, read now.

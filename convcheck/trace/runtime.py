@@ -242,7 +242,11 @@ def _layer(
     missing = node.epsilon is not None and not set(NORMALIZATION) <= roles
     if missing:
         raise InputError(f"MODEL: the layer {node.name!r} lacks parts of its normalization")
-    return Layer(node.name, node.kind, keys, frozenset(roles), read, node.epsilon)
+    cut_off = False
+    if node.zero in stored or node.zero in results:
+        zero = np.asarray(tensor(node.zero))
+        cut_off = zero.dtype.kind in "iu" and bool((zero == np.iinfo(zero.dtype).min).all())
+    return Layer(node.name, node.kind, keys, frozenset(roles), read, node.epsilon, cut_off)
 
 
 def _quantised(node: Node, keys: dict[str, Any], tensor: Callable[[str], Array]) -> Array | None:

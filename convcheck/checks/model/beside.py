@@ -159,7 +159,11 @@ def _unpadded(other: _Side, expected: Convention) -> Array:
 
 def _few_bits(mine: _Side, other: _Side) -> bool:
     """Whether B does what A does with weights, or numbers, of fewer bits, and does that right."""
-    if [d for d in _attributes(mine, other) if d.key != "arithmetic"]:
+    cut = mine.convention.activation
+    excused = {"arithmetic"}
+    if other.layer.cut_off and cut is not None and cut.name in ("relu", "relu6", "clip"):
+        excused.add("activation")  # quantising makes it
+    if any(d.key not in excused for d in _attributes(mine, other)):
         return False
     a, b = mine.scaled(), other.scaled()
     stored = other.convention.storage is not None or mine.convention.storage is not None
@@ -168,18 +172,13 @@ def _few_bits(mine: _Side, other: _Side) -> bool:
         size = float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0))
         b = b * (size[0] / size[1]) if size[1] else b
         return a.shape == b.shape and bool(np.abs(a - b).max() <= 0.02 * size[0])
-    if _of_numbers(mine, other):
+    if _of_numbers(mine, other, 0.02):
         return False
     if (mine.layer.epsilon is None) == (other.layer.epsilon is None):
         a, b = mine.bank(), other.bank()
     if close(a, b):  # then it is the sums that are of fewer bits, and B says so
         return mine.convention.arithmetic != other.convention.arithmetic
     return quantised(a, b)
-
-
-def _bias(side: _Side, outputs: int) -> Array:
-    bias = side.convention.bias
-    return np.broadcast_to(np.asarray(0.0 if bias is None else bias, float), (outputs,))
 
 
 def _attributes(mine: _Side, other: _Side) -> list[Cause]:
@@ -238,6 +237,8 @@ def _causes(mine: _Side, other: _Side, expected: Convention, alone: bool) -> tup
 
 
 def _of_weights(mine: _Side, other: _Side) -> list[Cause]:
+    if mine.convention.storage is not None or other.convention.storage is not None:
+        return []  # in other units
     try:
         a, b = mine.bank(), other.bank()
     except InputError:
@@ -262,8 +263,8 @@ def _of_weights(mine: _Side, other: _Side) -> list[Cause]:
     ]
 
 
-def _of_numbers(mine: _Side, other: _Side) -> list[Cause]:
-    """Epsilon, normalization and bias."""
+def _of_numbers(mine: _Side, other: _Side, room: float = 1e-5) -> list[Cause]:
+    """Epsilon, normalization and bias; of the size of the latter ``room`` is not counted."""
     a, b = mine.layer, other.layer
     if a.epsilon is not None and b.epsilon is not None:
         if not np.isclose(a.epsilon, b.epsilon, rtol=1e-4, atol=0):
@@ -274,17 +275,18 @@ def _of_numbers(mine: _Side, other: _Side) -> list[Cause]:
         for role in ("mean", "variance", "gamma", "beta"):
             one, two = (np.asarray(x.array(role), float).ravel() for x in (a, b))
             if one.shape != two.shape or not np.allclose(one, two, rtol=1e-4, atol=1e-6):
-                return [
-                    Cause("scale", f"B's batch normalization has another {role} than A's", None)
-                ]
+                return [Cause("scale", f"B's batch normalization has another {role} than A's")]
     if ("bias" in a.roles) != ("bias" in b.roles) and (a.epsilon is None) == (b.epsilon is None):
         words = "B has no bias where A has one" if "bias" in a.roles else "B has a bias, A has none"
         return [Cause("bias", words, "copy the bias" if "bias" in a.roles else "bias=False")]
-    one, two = (np.atleast_1d(_bias(s, 1) if s.convention.bias is None else np.asarray(s.convention.bias, float)) for s in (mine, other))  # fmt: skip
+    one, two = (
+        np.atleast_1d(np.asarray(0.0 if c is None else c, float))
+        for c in (mine.convention.bias, other.convention.bias)
+    )
     size = max(np.abs(one).max(initial=0), np.abs(two).max(initial=0))
     if other.convention.storage is None and mine.convention.storage is None:
         apart = one.shape == two.shape or 1 in (one.size, two.size)
-        if apart and np.abs(one - two).max(initial=0) > 1e-5 * size:
+        if apart and np.abs(one - two).max(initial=0) > room * size:
             if a.epsilon is not None and b.epsilon is None:
                 words = "B's folded batch normalization gives another bias than A's"
             elif not two.any():
@@ -314,7 +316,8 @@ def _epsilon(mine: _Side, other: _Side, expected: Convention) -> Cause | None:
 
 def _drift(mine: _Side, other: _Side) -> float | None:
     """How far the outputs are apart, relative to the size of A's; None where shapes differ."""
-    if mine.convention.rank != other.convention.rank:
+    same = mine.convention.rank == other.convention.rank
+    if not same or mine.convention.activation != other.convention.activation:
         return None
     a, b = (
         to_axes(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from convcheck.check import check
 from convcheck.checks.model.result import Cause
-from convcheck.convention import Convention
 from convcheck.convention.deviations import deviations
 from convcheck.convention.steps import Activation
 from convcheck.errors import InputError
@@ -19,6 +18,8 @@ from convcheck.words.differs import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from convcheck.convention import Convention
 
 Array = NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""A layer beside its own attributes: does its output follow from them, within proven bounds?"""
+"""A layer beside its own attributes: whether its output follows, within proven bounds."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from convcheck.checks.model.beside import compared
 from convcheck.checks.model.result import Cause, Row
 from convcheck.convention import Convention
-from convcheck.trace.layer import Layer, Trace
+
+if TYPE_CHECKING:
+    from convcheck.trace.layer import Layer, Trace
 
 Array = NDArray[Any]
 

@@ -66,7 +66,7 @@ def relation(a: Array, b: Array) -> Cause | None:
         for what, other, fix in _same_shape(a, rank, names):
             if close(other, b):
                 return Cause("weight", what, fix)
-        found = _order(a, b, names)
+        found = _order(a, b)
         if found is not None:
             return found
     if a.size == b.size:
@@ -108,7 +108,7 @@ def _same_shape(a: Array, rank: int, names: str) -> Iterator[tuple[str, Array, s
         yield words, a.swapaxes(0, 1), "w.swapaxes(0, 1)"
 
 
-def _order(a: Array, b: Array, names: str) -> Cause | None:
+def _order(a: Array, b: Array) -> Cause | None:
     """Channels in another order, found by matching each with the nearest."""
     for axis, what in ((0, "output"), (1, "input")):
         one, other = (np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1) for w in (a, b))
