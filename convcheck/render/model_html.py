@@ -28,7 +28,8 @@ h1 {{ font-size: 1.3rem; }}
 .tools {{ display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }}
 input, select {{ font: inherit; padding: .3rem .5rem; flex: 1 1 12rem; }}
 details {{ border: 1px solid var(--line); border-radius: 6px; margin: .3rem 0; }}
-summary {{ padding: .4rem .6rem; cursor: pointer; display: flex; flex-wrap: wrap; gap: .2rem .8rem; }}
+summary {{ padding: .4rem .6rem; cursor: pointer; display: flex; flex-wrap: wrap;
+  gap: .2rem .8rem; }}
 summary b {{ overflow-wrap: anywhere; flex: 1 1 12rem; }}
 .body {{ padding: 0 .8rem .6rem; border-top: 1px solid var(--line); }}
 pre {{ background: var(--soft); padding: .5rem; overflow-x: auto; }}
@@ -94,10 +95,10 @@ def _row(n: int, row: Row, *, opened: bool) -> str:
     holds = row.verdict == "holds"
     lines = [f"<p>{_shown(kind)}; {_shown(words)}; {seconds}</p>"]
     said = model_table.why(row) if not holds else [cause.words for cause in row.causes]
-    for line in said:
-        lines.append(
-            f"<pre>{_shown(line[2:])}</pre>" if line[:2] == "  " else f"<p>{_shown(line)}</p>"
-        )
+    lines += [
+        f"<pre>{_shown(line[2:])}</pre>" if line[:2] == "  " else f"<p>{_shown(line)}</p>"
+        for line in said
+    ]
     order = f'data-n="{n}" data-v="{int(holds)}" data-b="{bits or 0}" data-t="{-row.seconds:.4f}"'
     head = f"<b>{_shown(name)}</b><span>{_shown(kind)}</span>"
     head += f'<span class="{row.verdict}">{verdict}</span><span>{bits and bits + " bits"}</span>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import numpy as np
@@ -44,7 +44,7 @@ def test_json_is_as_the_schema_says(traces: Path, capsys: pytest.CaptureFixture[
 def test_a_test_case_a_layer(traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(traces / "a.npz"), str(traces / "b.npz")]
     assert cli.run(["model", *files, "--format", "junit"]) == 1
-    cases = ElementTree.fromstring(capsys.readouterr().out.encode()).findall(".//testcase")
+    cases = ET.fromstring(capsys.readouterr().out.encode()).findall(".//testcase")
     failed = [case.get("name") for case in cases if case.find("failure") is not None]
     assert (len(cases), failed) == (5, ["middle"])
 

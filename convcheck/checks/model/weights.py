@@ -16,6 +16,10 @@ Array = NDArray[Any]
 
 CLOSE = 1e-5
 """Relative: that much two copies of weights may be apart."""
+PARTS = 16
+"""Of the smallest gap that is seen: how many steps it may be."""
+WHOLE = 0.01
+"""How far from whole a weight on a grid may be, in steps."""
 LEVELS = 256
 """The most steps from zero that a grid of 8 bits has."""
 
@@ -34,7 +38,8 @@ def quantised(a: Array, b: Array) -> bool:
     for few in ("float16", "bfloat16"):
         if np.array_equal(round_to(b, few), b) and close_to(a, b, 2.0**-8 * np.abs(a)):
             return True
-    return all(_gridded(one, other) for one, other in zip(a, b, strict=True))
+    # One grid for all, or one for each filter.
+    return _gridded(a, b) or all(_gridded(one, other) for one, other in zip(a, b, strict=True))
 
 
 def close_to(a: Array, b: Array, room: Array) -> bool:
@@ -51,11 +56,14 @@ def _gridded(a: Array, b: Array) -> bool:
     levels = np.unique(np.abs(b))
     gaps = np.diff(np.concatenate([[0.0], levels]))
     step = float(gaps[gaps > CLOSE * size].min(initial=size))
-    whole = b / step
-    if size / step > LEVELS or np.abs(whole - np.rint(whole)).max(initial=0) > 0.01:
-        return False
-    # The largest may have been cut off by half a step more.
-    return close_to(a, b, np.full(a.shape, step * (0.51 if size / step < LEVELS / 2 - 1 else 1.01)))
+    # The fewer numbers there are, the likelier it is that none are neighbours on the grid.
+    for part in range(1, PARTS + 1):
+        fine = step / part
+        whole = b / fine
+        if size / fine <= LEVELS and np.abs(whole - np.rint(whole)).max(initial=0) <= WHOLE:
+            # The largest may have been cut off by half a step more.
+            return close_to(a, b, np.full(a.shape, min(1.01 * fine, size / 60)))
+    return False
 
 
 def relation(a: Array, b: Array) -> Cause | None:
