@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     "--seed",
     type=click.IntRange(min=0),
     default=0,
+    metavar="N",
     help="Of the random input; 0 by default.",
 )
 @click.option("--strict", is_flag=True, help="Layers of kinds that are not judged are exit 1.")

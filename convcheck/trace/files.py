@@ -68,6 +68,13 @@ def read(path: str) -> Trace:
                 got=clip(json.dumps(entry)),
                 expected='{"name": ..., "kind": ..., "convention": {...}}',
             )
+        for key in ("scale", "bias"):
+            if key in entry["convention"]:
+                raise InputError(
+                    f"MODEL: {shown(path)}: the layer {name!r} has a {key} in its convention",
+                    expected=f"an array {name}.{key}",
+                    hint="docs/trace.md says what a trace holds",
+                )
         roles = frozenset(role for role in ROLES if encode(f"{name}.{role}") in names)
         for role in REQUIRED:
             if role not in roles:

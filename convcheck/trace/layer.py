@@ -55,6 +55,17 @@ class Layer:
 
     def numbers(self) -> Numbers:
         """Scale and bias for each output channel, as the convention has them: float64."""
+        try:
+            return self._folded()
+        except ValueError as error:
+            of = {r: np.size(self.array(r)) for r in ROLES if r in self.roles and r not in REQUIRED}
+            raise InputError(
+                f"the layer {self.name!r} has numbers that do not fit each other",
+                got=", ".join(f"{role}: {size}" for role, size in of.items()),
+                expected="one for each output channel",
+            ) from error
+
+    def _folded(self) -> Numbers:
         bias = self._numbers("bias") if "bias" in self.roles else None
         scale = self._numbers("scale") if "scale" in self.roles else np.ones(1)
         if bias is not None:

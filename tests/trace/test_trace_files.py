@@ -69,3 +69,17 @@ def test_an_archive_that_is_no_trace(tmp_path: Path, capsys: pytest.CaptureFixtu
     np.savez(tmp_path / "t.npz", x=np.zeros(3))
     assert cli.run(["model", str(tmp_path / "t.npz")]) == 2
     assert "is no trace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", ["bias", "mean", "gamma", "weight"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_parts_that_do_not_fit_name_the_layer(
+    role: str, beside: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "a", drawn(np.random.default_rng(0)), {})
+    written(tmp_path / "t", drawn(np.random.default_rng(0)), {})
+    shape = (2, 2, 2, 2) if role == "weight" else (3,)
+    np.save(tmp_path / "t" / f"stem.{role}.npy", np.ones(shape, np.float32))
+    first = [str(tmp_path / "a")] if beside else []
+    assert cli.run(["model", *first, str(tmp_path / "t")]) == 2
+    assert "'stem'" in capsys.readouterr().err

@@ -43,7 +43,12 @@ class _Side(NamedTuple):
     @classmethod
     def of(cls, layer: Layer) -> _Side:
         convention, parts = layer.convention()
-        return cls(layer, convention, parts, *arrays_of(layer))
+        side = cls(layer, convention, parts, *arrays_of(layer))
+        try:
+            side.bank()
+        except InputError as error:
+            raise about(layer.name, error) from error
+        return side
 
     def bank(self) -> Array:
         """The weights as they are met: O, I and the spatial axes, float64."""
