@@ -100,7 +100,13 @@ def read(path: str) -> Trace:
             )
         )
     others = index.get("others", {})
-    counted = {str(k): int(v) for k, v in others.items() if isinstance(v, int)}
+    if not isinstance(others, dict) or not all(isinstance(n, int) for n in others.values()):
+        raise InputError(
+            f"MODEL: {shown(path)}: 'others' of {INDEX} does not count layers",
+            got=clip(json.dumps(others)),
+            expected='{"MaxPool": 1}',
+        )
+    counted = {str(kind): count for kind, count in others.items()}
     return Trace(path, tuple(layers), counted)
 
 

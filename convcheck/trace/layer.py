@@ -88,6 +88,7 @@ class Layer:
         found = self.numbers()
         try:
             plain = Convention.from_dict(self.keys)
+            _check_steps(plain)
             c = plain.replace(
                 scale=_plain(found.scale), bias=None if found.bias is None else _plain(found.bias)
             )
@@ -123,6 +124,16 @@ class Trace:
     source: str
     layers: tuple[Layer, ...]
     others: Mapping[str, int]
+
+
+LARGEST = 1 << 31
+"""What no step and no padding of a layer reaches."""
+
+
+def _check_steps(c: Convention) -> None:
+    steps = [*c.stride, *c.dilation, *c.input_dilation, *(abs(n) for p in c.padding for n in p)]
+    if max(steps) >= LARGEST:
+        raise InputError("a step or a padding is larger than any array", got=str(max(steps)))
 
 
 def _plain(values: Array) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,17 @@ def test_arrays_that_do_not_fit_name_the_layer(
     assert "the layer 'middle'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"layers": [1]}', '{"layers": [], "version": 9}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"layers": [1]}',
+        '{"layers": [], "version": 9}',
+        '{"layers": [], "others": "x"}',
+    ],
+)
 def test_a_spoiled_list_of_layers(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,4 +93,21 @@ def test_parts_that_do_not_fit_name_the_layer(
     np.save(tmp_path / "t" / f"stem.{role}.npy", np.ones(shape, np.float32))
     first = [str(tmp_path / "a")] if beside else []
     assert cli.run(["model", *first, str(tmp_path / "t")]) == 2
+    assert "'stem'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"stride": 0}, {"input_dilation": 2**70}, {"paddings": 1}, {"bias": [1.0]}, {"groups": 5}],
+    ids=str,
+)
+def test_attributes_that_are_none_name_the_layer(
+    keys: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "t", drawn(np.random.default_rng(0)), {})
+    place = tmp_path / "t" / "trace.json.npy"
+    index = json.loads(np.load(place).tobytes())
+    index["layers"][0]["convention"] |= keys
+    np.save(place, np.frombuffer(json.dumps(index).encode(), np.uint8))
+    assert cli.run(["model", str(tmp_path / "t")]) == 2
     assert "'stem'" in capsys.readouterr().err
