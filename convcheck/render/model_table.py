@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convcheck.render.terminal import ASCII_BOX, natural_width, path_text, text, to_string
+from convcheck.render.words import size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -105,7 +106,7 @@ def why(row: Row) -> list[str]:
     wrong = f" ({c.mismatched} of {c.total} elements)" if c is not None else ""
     if not row.causes:
         said = (
-            f"{name} departs{wrong}: no cause was found; its arrays, given to "
+            f"{name} departs{wrong}{_worst(row)}: no cause was found; its arrays, given to "
             "'convcheck identify --effort thorough', may tell more."
         )
         return [said]
@@ -115,3 +116,11 @@ def why(row: Row) -> list[str]:
         if cause.fix:
             lines += ["To mend it:", f"  {cause.fix}"]
     return lines
+
+
+def _worst(row: Row) -> str:
+    """Where it is furthest off."""
+    c = row.comparison
+    if c is None or not c.mismatched:
+        return ""
+    return f", furthest by {size(c.max_abs_diff)} at {c.worst_index}"

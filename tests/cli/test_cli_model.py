@@ -69,3 +69,17 @@ def test_every_format_says_which_layer(
     if form == "html":
         assert "http" not in said.replace("http://www.w3.org", "")
         assert "<input" in said
+
+
+def test_one_wrong_element_is_a_departure_and_its_place_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "t", drawn(np.random.default_rng(0)), {})
+    place = tmp_path / "t" / "head.output.npy"
+    out = np.load(place)
+    out[0, 1, 2, 3] += 0.01
+    np.save(place, out)
+    assert cli.run(["model", str(tmp_path / "t")]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "head departs (1 of" in said
+    assert "at (0, 1, 2, 3)" in said
