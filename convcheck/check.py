@@ -160,7 +160,7 @@ def judge(
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
     if parts is not None:
-        bound = bound + NORMALIZING * noise.unit * slope_of(c) * (parts + np.abs(scale * sums))
+        bound = bound + NORMALIZING * noise.unit * slope_of(c) * (parts + np.abs(scale) * magnitude)
     if claim.storage is not None and claim.storage.multiplier != "real":
         predicted = claim.storage.multiplied(predicted, scale)
         sigma, bound = np.where(own > 0, sigma, 0.0), np.where(own > 0, bound, 0.0)
@@ -187,7 +187,11 @@ def slope_of(c: Convention) -> float:
 
 
 NORMALIZING = 8.0
-"""Roundings of a batch normalization: of its root, its factor, its products and its sums."""
+"""Roundings of a batch normalization: of its root, its factor, its products and its sums.
+
+Where it is folded into the filters each product has those of the factor, so the sums' magnitude
+counts, not the sums.
+"""
 INLIER = 8.0
 """Typical errors of the steps after the sums that are no rounding error any more."""
 
