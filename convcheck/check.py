@@ -47,6 +47,11 @@ class Claim:
     unit: float
     storage: Storage | None
     arithmetic: str
+    parts: Array | None = None
+    """What the bias is the rounded sum of, absolute, for each output channel; None of a plain one.
+
+    A batch normalization's bias may be small where its mean and beta are not.
+    """
 
 
 class Numbers(NamedTuple):
@@ -127,6 +132,7 @@ def judge(
     traits: Traits,
     *,
     proven: bool = False,
+    parts: Array | None = None,
 ) -> Judged:
     """Elements beside ``activation(scale * sums + bias)``, stored as claimed.
 
@@ -141,17 +147,20 @@ def judge(
         noise: the typical error of that.
         traits: those of the whole output.
         proven: the bound alone says what is wrong, however rare such an error is.
+        parts: what the claim says of them, beside the elements.
     """
     scale, bias = numbers
     predicted = scale * sums + bias
     own = noise.of_sums(sums, squares, magnitude)
     sigma = noise.of_steps(sums, own, scale, bias)
     # The proven bound of a direct sum, and what the steps after it can do beside.
-    slope = np.abs(scale) * (1.0 if c.activation is None else c.activation.steepest)
+    slope = np.abs(scale) * slope_of(c)
     bound = np.where(own > 0, slope * gamma(noise.terms + 2, noise.unit) * magnitude, 0.0)
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
     bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
+    if parts is not None:
+        bound = bound + NORMALIZING * noise.unit * slope_of(c) * (parts + np.abs(scale) * magnitude)
     if claim.storage is not None and claim.storage.multiplier != "real":
         predicted = claim.storage.multiplied(predicted, scale)
         sigma, bound = np.where(own > 0, sigma, 0.0), np.where(own > 0, bound, 0.0)
@@ -172,6 +181,17 @@ def judge(
     return Judged(predicted, residual, threshold, np.where(wrong, 0.0, bits), wrong, beyond)
 
 
+def slope_of(c: Convention) -> float:
+    """The largest slope of a convention's activation."""
+    return 1.0 if c.activation is None else c.activation.steepest
+
+
+NORMALIZING = 8.0
+"""Roundings of a batch normalization: of its root, its factor, its products and its sums.
+
+Where it is folded into the filters each product has those of the factor, so the sums' magnitude
+counts, not the sums.
+"""
 INLIER = 8.0
 """Typical errors of the steps after the sums that are no rounding error any more."""
 
@@ -207,6 +227,7 @@ def judge_part(
         noise,
         traits,
         proven=proven,
+        parts=None if claim.parts is None else numbers(claim.parts),
     )
 
 
@@ -262,6 +283,8 @@ def _comparison(
     if wrong[worst] and math.isfinite(apart):
         apart = float(np.abs(given[worst].astype(np.result_type(given, np.float64)) - predicted))
     scale = np.maximum(np.maximum(magnitude, found.threshold), 2.0**-1074)
+    if claim.parts is not None:  # where the sums are small the bias is what there is to agree on
+        scale = np.maximum(scale, np.abs(found.predicted))
     largest = float((residual / scale)[~wrong].max(initial=0.0))
     agreement = -math.log2(largest) if largest > 0 else FULL_BITS
     return Comparison(
@@ -349,8 +372,18 @@ class Check:
         return self.comparison.matches
 
 
-def check(image: Array, filters: Array, output: Array, convention: Convention) -> Check:
+def check(
+    image: Array,
+    filters: Array,
+    output: Array,
+    convention: Convention,
+    *,
+    parts: Array | None = None,
+) -> Check:
     """Judge an output under a convention by the proven bounds of its arithmetic alone.
+
+    ``parts`` are the sizes of the numbers that a batch normalization's bias was made of, for each
+    output channel; such a bias is off by more than its own last digit.
 
     Raises:
         InputError: arrays that the convention does not fit.
@@ -373,7 +406,7 @@ def check(image: Array, filters: Array, output: Array, convention: Convention) -
     stored = c.storage
     if stored is None and c.arithmetic in ("bfloat16", "float16"):
         stored = Storage(c.arithmetic)
-    claim = Claim(c.arithmetic if few else None, unit, stored, c.arithmetic)
+    claim = Claim(c.arithmetic if few else None, unit, stored, c.arithmetic, parts)
     work = problem.arithmetic_of(c)
     terms = math.prod(read_filters(problem.filters, c, shape_channels(problem, c)).shape[1:])
     lossless = 0.0 if few or not work.exact else work.quantum / unit

@@ -141,7 +141,9 @@ def test_the_commands_of_the_ci_page_run(tmp_path: Path) -> None:
 
 def test_options_in_the_examples_exist() -> None:
     for page in DOCS.values():
-        for line in re.findall(r"convcheck (?:compare|random|identify|audit|verify|diff) .*", page):
+        for line in re.findall(
+            r"convcheck (?:compare|random|identify|audit|verify|diff|model) .*", page
+        ):
             command = line.split()[1]
             known = {o for p in cli.cli.commands[command].params for o in p.opts}
             used = set(re.findall(r"(?<= )--[a-z-]+", line.split("`")[0]))

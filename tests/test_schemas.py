@@ -20,7 +20,7 @@ FILES = {path.stem: path for path in (ROOT / "convcheck" / "schemas").glob("*.js
 
 
 def test_there_is_one_for_every_kind_of_report() -> None:
-    assert set(FILES) == {"audit", "compare", "diff", "identify", "inspect", "verify"}
+    assert set(FILES) == {"audit", "compare", "diff", "identify", "inspect", "model", "verify"}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -20,6 +20,7 @@ from convcheck.cli.diff import diff
 from convcheck.cli.identify import identify
 from convcheck.cli.inspect import inspect
 from convcheck.cli.merge import merge
+from convcheck.cli.model import model
 from convcheck.cli.random import random
 from convcheck.cli.verify import verify
 from convcheck.errors import ConvcheckError, ExitCode
@@ -44,6 +45,7 @@ _OUTPUT = re.compile(r"-[qv]*o(.*)|--output(?:=(.*))?", re.DOTALL)
         ("how does my output differ from the right one?", "convcheck diff ref.npy mine.npy"),
         ("what could a test with this data not see?", "convcheck audit img.npy w.npy"),
         ("what does this file hold?", "convcheck inspect model.safetensors"),
+        ("which layer of my port is wrong?", "convcheck model ref.onnx port.onnx"),
         ("is my own implementation right?", "convcheck verify package.module:conv"),
         ("one report of verify's shards", "convcheck merge 1.json 2.json"),
     ],
@@ -74,6 +76,7 @@ cli.add_command(diff)
 cli.add_command(identify)
 cli.add_command(audit)
 cli.add_command(inspect)
+cli.add_command(model)
 cli.add_command(verify)
 cli.add_command(merge)
 

@@ -65,6 +65,10 @@ body {{ color: {dark.foreground_color.hex}; background: {dark.background_color.h
 
 def html(report: Report, quiet: bool = False) -> str:
     """One page that asks for nothing else, readable by day and by night."""
+    if report.command == "model" and not quiet:
+        from convcheck.render import model_html
+
+        return model_html.render(report, title(report))
     console = _recorded(report, quiet)
 
     def exported(form: str, theme: TerminalTheme) -> str:

@@ -20,6 +20,7 @@ _MORE = {
     "verify": "verify_words",
     "inspect": "inspect_table",
     "diff": "diff_table",
+    "model": "model_table",
 }
 """The modules that say more of their command than versions."""
 

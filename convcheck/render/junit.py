@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convcheck.checks.audit import AuditResult
+    from convcheck.checks.model import ModelResult
     from convcheck.checks.verify import VerifyResult
     from convcheck.render.report import Report
 
@@ -143,7 +144,25 @@ def _verify(report: Report) -> Iterator[TestCase]:
         yield TestCase(name, outcome, result.verdict, line, _table(report), replay)
 
 
-_CASES = {"random": _random, "audit": _audit, "verify": _verify}
+def _model(report: Report) -> Iterator[TestCase]:
+    """Each layer; kinds that are not judged are skipped."""
+    from convcheck.render import model_table
+
+    result: ModelResult = report.result
+    replay = report.replay or ""
+    for row in result.rows:
+        if row.verdict == "holds":
+            yield TestCase(row.name, replay=replay)
+        else:
+            lines = model_table.why(row)
+            yield TestCase(row.name, "failure", row.verdict, lines[0], "\n".join(lines), replay)
+    for kind, count in result.others.items():
+        outcome = "failure" if result.strict else "skipped"
+        why = f"layers of the kind {kind} are not judged"
+        yield TestCase(f"{count} {kind}", outcome, "not judged", why, why, replay)
+
+
+_CASES = {"model": _model, "random": _random, "audit": _audit, "verify": _verify}
 
 
 def _table(report: Report) -> str:

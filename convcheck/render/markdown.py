@@ -136,6 +136,18 @@ def _diff(report: Report) -> Iterator[str]:
     yield from fence_figures(report)
 
 
+def _model(report: Report) -> Iterator[str]:
+    from convcheck.render import model_table
+
+    yield "| layer | kind | convention | verdict | bits |"
+    yield "|---|---|---|---|---|"
+    for row in report.result.rows:
+        name, *cells = model_table.cells(row)
+        yield "| " + " | ".join([code(name), *map(prose, cells[:4])]) + " |"
+    yield ""
+    yield from paragraphs(model_table.sentences(report.result))
+
+
 def _audit(report: Report) -> Iterator[str]:
     from convcheck.render import audit_table
 
@@ -174,4 +186,5 @@ _BODIES = {
     "audit": _audit,
     "diff": _diff,
     "verify": _verify,
+    "model": _model,
 }

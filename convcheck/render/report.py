@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convcheck.workload import Workload
 
 SCHEMA_VERSION = SCHEMA
-OTHERS = ("identify", "audit", "verify", "inspect", "diff")
+OTHERS = ("identify", "audit", "verify", "inspect", "diff", "model")
 """The commands whose report is no diff table: each has a NAME_table and a NAME_json."""
 
 

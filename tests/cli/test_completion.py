@@ -30,7 +30,17 @@ def environment(folder: Path) -> dict[str, str]:
         (["convcheck", "com"], ["compare"]),
         (
             ["convcheck", ""],
-            ["audit", "compare", "diff", "identify", "inspect", "merge", "random", "verify"],
+            [
+                "audit",
+                "compare",
+                "diff",
+                "identify",
+                "inspect",
+                "merge",
+                "model",
+                "random",
+                "verify",
+            ],
         ),
         (["convcheck", "compare", "--form"], ["--format"]),
         (["convcheck", "compare", "--format", "ju"], ["junit"]),
