@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convcheck._version import __version__
 
 if TYPE_CHECKING:
+    from convcheck import trace
     from convcheck.checks.audit import AuditResult, audit
     from convcheck.checks.compare import CompareResult, compare
     from convcheck.checks.diff import DiffResult, diff
@@ -47,6 +48,7 @@ __all__ = [
     "convolve",
     "diff",
     "identify",
+    "trace",
     "verify",
 ]
 
@@ -74,6 +76,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "trace":
+        return import_module("convcheck.trace")
     if name not in _HOMES:
         raise AttributeError(f"module 'convcheck' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -61,7 +61,7 @@ def model(
     an error does not run through all that follows. The report says which layer departs first, why,
     and what mends it.
     """
-    check_output(output["output"], a, *([b] if b else []))
+    check_output(output["output"])
     from convcheck.checks.model import check_model
     from convcheck.render.report import NOTHING, Operand, Report
 
@@ -102,6 +102,9 @@ def _arrays(inputs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _trace(path: str, arrays: dict[str, Any], seed: int) -> Trace:
+    from convcheck import used
+
+    used.read(path)
     if path.lower().endswith(".onnx"):
         from convcheck.trace.runtime import record
 

@@ -14,7 +14,7 @@ from convcheck.errors import InputError, MissingExtraError
 from convcheck.trace.files import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 Array = NDArray[Any]
 
@@ -25,10 +25,11 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
     """Run the model once and write what every convolution was given and gave.
 
     A batch normalization and an activation belong to the convolution whose output they are given,
-    if nothing else has been given it before.
+    if nothing else has been given it before; an activation may be a module or a function.
     """
     try:
         import torch
+        from torch.overrides import TorchFunctionMode
     except ImportError:
         raise MissingExtraError("a PyTorch model needs torch", "torch") from None
     pending: dict[str, Any] = {}
@@ -37,9 +38,10 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
 
         def flush() -> None:
             if pending:
+                called = pending["called"]
                 writer.layer(
                     pending["name"],
-                    pending["kind"],
+                    pending["kind"] + (f"+{called}" if called else ""),
                     pending["keys"],
                     pending["arrays"],
                     pending.get("epsilon"),
@@ -56,7 +58,7 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
                 pending.update(
                     name=name, kind=type(module).__name__, keys=_keys(module, result, given[0])
                 )
-                pending.update(arrays=arrays, result=result)
+                pending.update(arrays=arrays, result=result, called="")
 
             return hook
 
@@ -74,16 +76,33 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
                         "gamma": _array(module.weight),
                         "beta": _array(module.bias),
                     }
-                    _follow(pending, kind, result)
+                    pending["kind"] += f"+{kind}"
+                    _follow(pending, result)
                     return
-                activation = _activation(module) if plain else None
-                if activation is not None:
-                    pending["keys"]["activation"] = activation
-                    _follow(pending, kind, result)
-                    return
-                others[kind] += 1
+                if pending and pending["called"] and result is pending["result"]:
+                    pending["kind"] += f"+{kind}"  # whose function was seen
+                    pending["called"] = ""
+                else:
+                    others[kind] += 1
 
             return hook
+
+        class Functions(TorchFunctionMode):  # type: ignore[misc]
+            """Sees what is called, by a module or not."""
+
+            def __torch_function__(
+                self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+            ) -> Any:
+                result = func(*args, **(kwargs or {}))
+                given = args[0] if args else (kwargs or {}).get("input")
+                if pending and given is pending["result"] and "activation" not in pending["keys"]:
+                    name = getattr(func, "__name__", "").rstrip("_")
+                    activation = _activation(name, args, kwargs or {})
+                    if activation is not None:
+                        pending["keys"]["activation"] = activation
+                        pending["called"] = name
+                        _follow(pending, result)
+                return result
 
         handles = []
         for name, module in model.named_modules():
@@ -92,7 +111,7 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
             made = convolution if _is_convolution(module) else other
             handles.append(module.register_forward_hook(made(name or type(module).__name__)))
         try:
-            with torch.no_grad():
+            with torch.no_grad(), Functions():
                 model(*inputs)
         finally:
             for handle in handles:
@@ -103,8 +122,7 @@ def capture(model: Any, inputs: tuple[Any, ...], to: Path) -> None:
             raise InputError("the model ran no convolution layer", expected="torch.nn.Conv1d to 3d")
 
 
-def _follow(pending: dict[str, Any], kind: str, result: Any) -> None:
-    pending["kind"] += f"+{kind}"
+def _follow(pending: dict[str, Any], result: Any) -> None:
     pending["arrays"]["output"] = _array(result)
     pending["result"] = result
 
@@ -159,25 +177,39 @@ def _keys(module: Any, result: Any, given: Any) -> dict[str, Any]:
     return keys | {"stride": list(module.stride), "padding": padding, "padding_mode": mode}
 
 
-def _activation(module: Any) -> Any:
-    kind = type(module).__name__
-    plain = {
-        "ReLU": "relu",
-        "ReLU6": "relu6",
-        "Sigmoid": "sigmoid",
-        "Tanh": "tanh",
-        "SiLU": "silu",
-        "Hardswish": "hard_swish",
-        "Hardsigmoid": "hard_sigmoid",
-    }
-    if kind in plain:
-        return plain[kind]
-    if kind == "LeakyReLU":
-        return {"leaky_relu": float(module.negative_slope)}
-    if kind == "GELU":
-        return "gelu_tanh" if module.approximate == "tanh" else "gelu"
-    if kind == "ELU" and module.alpha == 1:
+_PLAIN = {
+    "relu": "relu",
+    "relu6": "relu6",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "silu": "silu",
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+}
+
+
+def _activation(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The activation that a function of this name is; None where it is none."""
+
+    def value(at: int, key: str, default: Any) -> Any:
+        return kwargs.get(key, args[at] if len(args) > at else default)
+
+    if name in _PLAIN:
+        return _PLAIN[name]
+    if name == "leaky_relu":
+        return {"leaky_relu": float(value(1, "negative_slope", 0.01))}
+    if name == "gelu":
+        return "gelu_tanh" if value(1, "approximate", "none") == "tanh" else "gelu"
+    if name == "elu" and value(1, "alpha", 1.0) == 1:
         return "elu"
-    if kind == "Hardtanh":
-        return {"clip": [float(module.min_val), float(module.max_val)]}
+    if name == "softplus" and value(1, "beta", 1) == 1:
+        return "softplus"
+    if name in ("hardtanh", "clamp", "clip"):
+        usual = (-1.0, 1.0) if name == "hardtanh" else (None, None)
+        keys = ("min_val", "max_val") if name == "hardtanh" else ("min", "max")
+        low, high = (value(i, k, d) for i, k, d in zip((1, 2), keys, usual, strict=True))
+        if low == 0 and high is None:
+            return "relu"
+        if all(isinstance(v, (int, float)) for v in (low, high)):
+            return {"clip": [float(low), float(high)]}
     return None
