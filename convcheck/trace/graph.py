@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convcheck.convention.channels import spatial
 from convcheck.errors import InputError
 
@@ -71,8 +73,13 @@ def nodes_of(graph: Any) -> tuple[list[Node], Counter[str]]:
 def _attributes(node: Any) -> dict[str, Any]:
     from onnx.helper import get_attribute_value
 
-    found = {a.name: get_attribute_value(a) for a in node.attribute}
-    return {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
+    def plain(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode()
+        # A float is of single precision: the shortest decimal number that it is.
+        return float(str(np.float32(value))) if isinstance(value, float) else value
+
+    return {a.name: plain(get_attribute_value(a)) for a in node.attribute}
 
 
 def _node(
@@ -153,6 +160,8 @@ def _activation(node: Any, graph: Any, constants: Mapping[str, Any]) -> Any:
     for i, name in enumerate(node.input[1:3]):
         ends[i] = _constant(name, graph, constants)
     low, high = ends
+    if low == 0.0 and high is None:
+        return "relu"
     if low is None or high is None:
         return None
     return "relu6" if (low, high) == (0.0, 6.0) else {"clip": [low, high]}

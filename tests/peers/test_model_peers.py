@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from convcheck import cli, trace
 from convcheck.checks.model import check_model
 from convcheck.trace.files import read
+from convcheck.trace.runtime import record
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -154,3 +156,38 @@ def test_networks_of_torch(name: str, tmp_path: Path) -> None:
     found = read(str(trace.torch(model, x, to=tmp_path / "t.npz")))
     result = check_model(found)
     assert result.verdict == "holds", [(r.name, r.causes) for r in result.departing]
+
+
+def test_functions_are_activations_and_slopes_are_plain(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Conv2d(3, 4, 3, padding=1)
+            self.b = torch.nn.Conv2d(4, 5, 3, stride=2)
+            self.c = torch.nn.Conv2d(5, 3, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = functional.relu(self.a(x))
+            x = functional.leaky_relu(self.b(x), 0.2)
+            return torch.clamp(self.c(x), min=0)
+
+    torch.manual_seed(0)
+    net, x = Net().eval(), torch.randn(1, 3, 12, 11)
+    mine, port = tmp_path / "net.npz", tmp_path / "net.onnx"
+    trace.torch(net, x, to=mine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (x,), str(port), dynamo=False)
+    a, b = read(str(mine)), record(str(port), {"": x.numpy()})
+    said = [layer.keys.get("activation") for layer in a.layers]
+    assert said == ["relu", {"leaky_relu": 0.2}, "relu"]
+    assert [layer.keys.get("activation") for layer in b.layers] == said
+    found = check_model(a, b)
+    assert (found.verdict, found.untold) == ("holds", ())
+    assert all(row.drift is not None and row.drift < 1e-5 for row in found.rows)
+    elsewhere = check_model(a, record(str(port), {}, seed=3))
+    assert elsewhere.verdict == "holds"
+    assert all(row.drift is None for row in elsewhere.rows)

@@ -319,18 +319,31 @@ def _epsilon(mine: _Side, other: _Side, expected: Convention) -> Cause | None:
     return None
 
 
+OTHER = 0.5
+"""Of the size of A's image: where B's is further off, it is another image."""
+
+
 def _drift(mine: _Side, other: _Side) -> float | None:
-    """How far the outputs are apart, relative to the size of A's; None where shapes differ."""
+    """How far the outputs are apart, relative to the size of A's.
+
+    None where shapes differ, or B was given another image.
+    """
     same = mine.convention.rank == other.convention.rank
     if not same or mine.convention.activation != other.convention.activation:
         return None
-    a, b = (
-        to_axes(
-            s.output.astype(np.float64), s.convention.output_layout, "NC" + s.convention.spatial
-        )
-        for s in (mine, other)
-    )
-    if a.shape != b.shape or other.convention.storage != mine.convention.storage:
+    if other.convention.storage != mine.convention.storage:
+        return None
+    images = ((s.image, s.convention.image_layout) for s in (mine, other))
+    given = _apart(mine.convention, *images)
+    if given is None or given > OTHER:
+        return None
+    outputs = ((s.output, s.convention.output_layout) for s in (mine, other))
+    return _apart(mine.convention, *outputs)
+
+
+def _apart(c: Convention, *stored: tuple[Array, str]) -> float | None:
+    a, b = (to_axes(x.astype(np.float64), layout, "NC" + c.spatial) for x, layout in stored)
+    if a.shape != b.shape:
         return None
     size = float(np.sqrt(np.mean(a**2)))
     off = float(np.abs(a - b).max(initial=0))
