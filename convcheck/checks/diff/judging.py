@@ -163,7 +163,9 @@ class Weighing:
                 moved = distance(made, pair.x, pair.size, form) > 2 * ulps
                 if _is_idle(value, pair, made, 2 * ulps):
                     continue
-            vain = value.kind != SAME and (moved & ~wrong).sum() < max(1, count)
+            # An activation's own values fit as many elements whatever they are.
+            free = 0 if value.activation is None else len(value.activation.values)
+            vain = value.kind != SAME and (moved & ~wrong).sum() < max(1 + free, count)
             if vain or count > MOST_WRONG * wrong.size:
                 continue
             score = self._score(value, wrong, ulps, rounded, literal)

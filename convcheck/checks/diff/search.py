@@ -121,12 +121,21 @@ def _explained(placement: Placement, ref: Array, mine: Array, *, thorough: bool)
                 continue
             found.append(held)
             if not held.wrong_count and not held.ulps:
-                return [held] if value.kind == SAME else _cheapest(found)
-    # Where nothing but rounding is between them, only what leaves no rounding says more.
+                return [held] if value.kind == SAME else _cheapest(_beyond_rounding(found))
+    return _cheapest(_beyond_rounding(found))
+
+
+def _beyond_rounding(found: list[Held]) -> list[Held]:
+    """Where nothing but rounding is between them, what leaves no rounding says more, of most.
+
+    Of few elements that are off by it, a tiny offset would do.
+    """
     alike = [h for h in found if h.value.kind == SAME and not h.wrong_count]
-    if alike:
-        found = [*alike, *(h for h in found if not h.wrong_count and not h.ulps)]
-    return _cheapest(found)
+    if not alike:
+        return found
+    most = alike[0].rounded >= HALF * alike[0].wrong.size
+    others = [h for h in found if not h.wrong_count and not h.ulps] if most else []
+    return [*alike, *others]
 
 
 def _cheapest(found: list[Held]) -> list[Held]:

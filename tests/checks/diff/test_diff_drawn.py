@@ -89,6 +89,22 @@ def test_one_element_that_is_off_is_said(data: st.DataObject) -> None:
         assert "1 of " in str(found).split("\n")[0]
 
 
+def test_a_tiny_offset_is_no_explanation_of_one_element() -> None:
+    ref = np.random.default_rng(109).standard_normal((6, 8))
+    mine = ref.copy()
+    mine[0, 2] = np.nextafter(mine[0, 2], np.inf)
+    found = convcheck.diff(ref, mine)
+    assert (found.verdict, found.relations[0].rounded) == ("rounding", 1)
+
+
+def test_one_extreme_element_is_no_limit() -> None:
+    mine = np.random.default_rng(0).standard_normal(40)
+    ref = mine.copy()
+    mine[np.argmax(mine)] += 1
+    found = convcheck.diff(ref, mine)
+    assert (found.verdict, found.relations[0].given) == ("near-match", 39)
+
+
 C = np.random.default_rng(0).standard_normal((3, 7, 8)).astype(np.float32)
 
 
