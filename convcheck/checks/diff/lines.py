@@ -21,6 +21,8 @@ Array = NDArray[Any]
 
 LEAST = 3
 """Elements of an index of an axis from which numbers of its own can be told."""
+PLAIN = 1e-6
+"""Of a number's size: the plainest one within it is tried."""
 ROUNDS = 3
 
 
@@ -159,6 +161,14 @@ def _both(x: Array, y: Array, half: Array, axis: int | None, whole: bool) -> Ite
         for more in (0, -1, 1):
             yield _scale(x, y, half, scale, np.rint(offset) + more, axis)
         return
+    # Numbers that were written down are plain, and rounding after each may hide that.
+    size = np.abs(offset) + np.abs(scale) * median(np.abs(x))
+    rooms = PLAIN * np.abs(scale), PLAIN * size
+    a, b = (
+        np.array([plain_between(v - r, v + r) for v, r in zip(values, room, strict=True)])
+        for values, room in zip((scale, offset), rooms, strict=True)
+    )
+    yield Line(a, b, axis, (2 * rooms[0], 2 * rooms[1]))
     # The plainest factor within its own uncertainty, then the offset that goes with it.
     spread = np.where(np.isfinite(x), np.abs(x), 0.0).max(axis=1)
     room = 4 * median(half) / np.maximum(spread * np.sqrt(count), 2.0**-1000)

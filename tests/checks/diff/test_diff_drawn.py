@@ -97,6 +97,15 @@ def test_a_tiny_offset_is_no_explanation_of_one_element() -> None:
     assert (found.verdict, found.relations[0].rounded) == ("rounding", 1)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1.5, 2), (0.1, -3), (0.0025, 0.25)])
+def test_plain_numbers_are_said_plainly(scale: float, offset: float) -> None:
+    ref = np.random.default_rng(1).standard_normal((3, 20, 20)).astype(np.float32)
+    line = convcheck.diff(ref, ref * np.float32(scale) + np.float32(offset)).relations[0]
+    made = line.code.split(" == ")[1]
+    assert eval(made, {"ref": 0.0}) == offset
+    assert eval(made, {"ref": 1.0}) == scale + offset
+
+
 def test_one_extreme_element_is_no_limit() -> None:
     mine = np.random.default_rng(0).standard_normal(40)
     ref = mine.copy()
