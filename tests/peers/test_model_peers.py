@@ -110,6 +110,15 @@ def test_a_quantised_port_is_not_accused(form: str, tmp_path: Path) -> None:
 
     result = check_model(record(str(path)), record(str(tmp_path / "q.onnx")))
     assert result.verdict == "holds", [(r.name, r.causes) for r in result.departing]
+    spoiled = onnx.load(str(tmp_path / "q.onnx"))
+    bias = next(t for t in spoiled.graph.initializer if t.name == "b1_quantized")
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[3] += abs(values).max()
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    onnx.save(spoiled, str(tmp_path / "spoiled.onnx"))
+    result = check_model(record(str(path)), record(str(tmp_path / "spoiled.onnx")))
+    assert [row.partner for row in result.departing] == ["c1"]
+    assert [cause.key for cause in result.departing[0].causes] == ["bias"]
 
 
 def networks() -> dict[str, Any]:

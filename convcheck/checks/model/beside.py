@@ -164,11 +164,7 @@ def _unpadded(other: _Side, expected: Convention) -> Array:
 
 def _few_bits(mine: _Side, other: _Side) -> bool:
     """Whether B does what A does with weights, or numbers, of fewer bits, and does that right."""
-    cut = mine.convention.activation
-    excused = {"arithmetic"}
-    if other.layer.cut_off and cut is not None and cut.name in ("relu", "relu6", "clip"):
-        excused.add("activation")  # quantising makes it
-    if any(d.key not in excused for d in _attributes(mine, other)):
+    if any(d.key != "arithmetic" for d in _not_excused(mine, other)):
         return False
     a, b = mine.scaled(), other.scaled()
     stored = other.convention.storage is not None or mine.convention.storage is not None
@@ -176,7 +172,8 @@ def _few_bits(mine: _Side, other: _Side) -> bool:
         # The scales of image and output are in B's factor: what is left is one number.
         size = float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0))
         b = b * (size[0] / size[1]) if size[1] else b
-        return a.shape == b.shape and bool(np.abs(a - b).max() <= 0.02 * size[0])
+        alike = a.shape == b.shape and bool(np.abs(a - b).max() <= 0.02 * size[0])
+        return alike and _bias_in_proportion(mine, other)
     if _of_numbers(mine, other, 0.02):
         return False
     if (mine.layer.epsilon is None) == (other.layer.epsilon is None):
@@ -184,6 +181,29 @@ def _few_bits(mine: _Side, other: _Side) -> bool:
     if close(a, b):  # then it is the sums that are of fewer bits, and B says so
         return mine.convention.arithmetic != other.convention.arithmetic
     return quantised(a, b)
+
+
+def _not_excused(mine: _Side, other: _Side) -> list[Cause]:
+    """What the records say otherwise, but for an activation that quantising makes."""
+    cut = mine.convention.activation
+    made = other.layer.cut_off and cut is not None and cut.name in ("relu", "relu6", "clip")
+    return [d for d in _attributes(mine, other) if not (made and d.key == "activation")]
+
+
+def _bias_in_proportion(mine: _Side, other: _Side) -> bool:
+    """Whether the biases are the same but for one factor, which is the output's scale."""
+    if "bias" not in other.layer.roles and not other.layer.kind.startswith("QLinearConv"):
+        return True  # which may be added by a layer of its own
+    a, b = (
+        np.atleast_1d(np.asarray(0.0 if c.bias is None else c.bias, float))
+        for c in (mine.convention, other.convention)
+    )
+    a, b = np.broadcast_arrays(a, b) if 1 in (a.size, b.size) else (a, b)
+    if a.shape != b.shape:
+        return False
+    power = float(b @ b)
+    factor = float(a @ b) / power if power else 0.0
+    return bool(np.abs(a - factor * b).max() <= 0.02 * np.abs(a).max())
 
 
 def _attributes(mine: _Side, other: _Side) -> list[Cause]:
@@ -228,7 +248,7 @@ def _whole_padding(other: _Side, expected: Convention) -> tuple[tuple[int, int],
 
 def _causes(mine: _Side, other: _Side, expected: Convention, alone: bool) -> tuple[Cause, ...]:
     """Why: by the records, where B's output follows from its own; else by trying mistakes."""
-    causes = _attributes(mine, other) + _of_weights(mine, other) + _of_numbers(mine, other)
+    causes = _not_excused(mine, other) + _of_weights(mine, other) + _of_numbers(mine, other)
     if alone:
         return tuple(causes)
     epsilon = _epsilon(mine, other, expected)
@@ -289,7 +309,11 @@ def _of_numbers(mine: _Side, other: _Side, room: float = 1e-5) -> list[Cause]:
         for c in (mine.convention.bias, other.convention.bias)
     )
     size = max(np.abs(one).max(initial=0), np.abs(two).max(initial=0))
-    if other.convention.storage is None and mine.convention.storage is None:
+    if other.convention.storage is not None and mine.convention.storage is None:
+        if not _bias_in_proportion(mine, other):
+            words = "B's bias is another than A's, in units of its output's scale"
+            return [Cause("bias", words, "quantise A's bias")]
+    elif mine.convention.storage is None:
         apart = one.shape == two.shape or 1 in (one.size, two.size)
         if apart and np.abs(one - two).max(initial=0) > room * size:
             if a.epsilon is not None and b.epsilon is None:
