@@ -218,7 +218,7 @@ def serve() -> None:
 
 
 def _serve() -> None:
-    answers, requests = _moved(1, "wb"), _moved(0, "rb")
+    answers, requests = os.fdopen(_high(1), "wb"), os.fdopen(_high(0), "rb")
     os.dup2(2, 1)  # what the target prints must not mix with the answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor may it read the requests
     first = requests.readline()
@@ -264,15 +264,15 @@ def _serve() -> None:
         _send(answers, secret, told, {k: a for k, a in arrays.items() if a is not None})
 
 
-def _moved(descriptor: int, mode: str) -> IO[bytes]:
-    """A stream under a number that nobody closes who closes all that he knows of."""
+def _high(descriptor: int) -> int:
+    """The same under a number that nobody closes who closes all that he knows of."""
     try:
         import fcntl
 
-        number = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512)
+        number: int = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512)
     except (ImportError, OSError):  # no such numbers here
         number = os.dup(descriptor)
-    return os.fdopen(number, mode)
+    return number
 
 
 def _end_with(lifeline: int, folder: str | None) -> None:
@@ -288,6 +288,8 @@ def _end_with(lifeline: int, folder: str | None) -> None:
             os._exit(1)
         tempfile.tempdir = folder
     own = os.getpid()
+    known, lifeline = lifeline, _high(lifeline)
+    os.close(known)
 
     def wait() -> None:
         with suppress(OSError):

@@ -24,8 +24,8 @@ SEED = 0
 """Of the random input."""
 BOUND = 3.0
 """Standard deviations at which the random input is cut off."""
-SIZE = 64
-"""The length of a spatial axis that the model leaves open."""
+SIZES = (64, 512, 1024)
+"""The length of a spatial axis that the model leaves open: the first with which it runs."""
 
 
 def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = SEED) -> Trace:
@@ -62,7 +62,7 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
     stored = {tensor.name: tensor for tensor in graph.initializer}
     folder = Path(path).resolve().parent
     _check_external(nodes, stored, folder)
-    feeds = _feeds(graph, stored, inputs or {}, seed)
+    feeds = _feeds(graph, stored, inputs or {}, seed, SIZES[0])
     held = set(stored) | set(feeds)
     known = {value.name for value in graph.output}
     wanted = list(dict.fromkeys(name for name in needed(nodes) if name not in held))
@@ -83,7 +83,17 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        results = dict(zip(wanted, session.run(wanted, feeds), strict=True)) if wanted else {}
+        results = {}
+        for size in SIZES if wanted else ():
+            feeds = _feeds(graph, stored, inputs or {}, seed, size)
+            try:
+                results = dict(zip(wanted, session.run(wanted, feeds), strict=True))
+            except Exception:
+                # What the model leaves open may have to be longer.
+                if size == SIZES[-1] or not _is_open(graph, stored, inputs or {}):
+                    raise
+            else:
+                break
     except Exception as error:  # onnxruntime's errors have no common public base
         raise InputError(
             f"MODEL: {shown(path)} could not be run",
@@ -132,7 +142,7 @@ def _check_external(nodes: Sequence[Node], stored: Mapping[str, Any], folder: Pa
 
 
 def _feeds(
-    graph: Any, stored: Mapping[str, Any], given: Mapping[str, Array], seed: int
+    graph: Any, stored: Mapping[str, Any], given: Mapping[str, Array], seed: int, size: int
 ) -> dict[str, Array]:
     from onnx import helper
 
@@ -153,7 +163,7 @@ def _feeds(
         if not kind.elem_type:
             raise InputError(f"MODEL: the input {value.name!r} is no tensor")
         dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        dims = [d.dim_value or None for d in kind.shape.dim]
+        dims = _dims(value)
         if value.name in given:
             array = np.asarray(given[value.name])
             if len(dims) != array.ndim or any(
@@ -166,17 +176,29 @@ def _feeds(
                 )
             feeds[value.name] = array.astype(dtype, copy=False)
             continue
-        shape = [d or _length(i, len(dims), value.name, graph) for i, d in enumerate(dims)]
+        shape = [d or _length(i, len(dims), value.name, graph, size) for i, d in enumerate(dims)]
         feeds[value.name] = drawn(rng, shape, dtype)
     return feeds
 
 
-def _length(axis: int, rank: int, name: str, graph: Any) -> int:
+def _dims(value: Any) -> list[int | None]:
+    """The lengths of an input's axes; None of those that the model leaves open."""
+    return [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
+
+
+def _is_open(graph: Any, stored: Mapping[str, Any], given: Mapping[str, Array]) -> bool:
+    """Whether an input that is drawn has axes that the model leaves open."""
+    first = {value.name for value in graph.input[:1]} if "" in given else set()
+    drawn = (v for v in graph.input if v.name not in {*stored, *given, *first})
+    return any(None in _dims(value) for value in drawn)
+
+
+def _length(axis: int, rank: int, name: str, graph: Any, size: int) -> int:
     """The length of an axis that the model leaves open."""
-    if axis == 0 or rank < 3:
+    if axis == 0 or (rank < 3 and size == SIZES[0]):
         return 1
-    if axis > 1:
-        return SIZE
+    if axis > 1 or rank < 3:
+        return size
     stored = {tensor.name: tensor.dims for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type in CONVOLUTIONS and name in node.input:

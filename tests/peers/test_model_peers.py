@@ -200,3 +200,20 @@ def test_functions_are_activations_and_slopes_are_plain(tmp_path: Path) -> None:
     elsewhere = check_model(a, record(str(port), {}, seed=3))
     assert elsewhere.verdict == "holds"
     assert all(row.drift is None for row in elsewhere.rows)
+
+
+@pytest.mark.parametrize("length", [-1, 0, None])
+def test_an_open_axis_is_as_long_as_the_model_needs(length: int | None, tmp_path: Path) -> None:
+    h, p = onnx.helper, onnx.TensorProto
+    w = np.random.default_rng(0).standard_normal((2, 1, 100)).astype(np.float32)
+    node = h.make_node("Conv", ["x", "w"], ["y"], "c", strides=[50])
+    graph = h.make_graph(
+        [node],
+        "g",
+        [h.make_tensor_value_info("x", p.FLOAT, [1, 1, length])],
+        [h.make_tensor_value_info("y", p.FLOAT, [1, 2, None])],
+        [onnx.numpy_helper.from_array(w, "w")],
+    )
+    path = tmp_path / "frames.onnx"
+    onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), str(path))
+    assert check_model(record(str(path))).verdict == "holds"
