@@ -218,7 +218,11 @@ def serve() -> None:
 
 
 def _serve() -> None:
-    answers, requests = os.fdopen(_high(1), "wb"), os.fdopen(_high(0), "rb")
+    with os.fdopen(_high(1), "wb") as answers, os.fdopen(_high(0), "rb") as requests:
+        _answer(answers, requests)
+
+
+def _answer(answers: IO[bytes], requests: IO[bytes]) -> None:
     os.dup2(2, 1)  # what the target prints must not mix with the answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor may it read the requests
     first = requests.readline()
