@@ -31,20 +31,7 @@ def variants(
     """The convention, and those that differ where its samples could not tell, with their sums.
 
     The samples lie towards the middle: what is beyond the edge shows on the other elements alone.
-    Those with numbers of their own for each channel of the image come last: they take the longest.
     """
-    late = []
-    for found in _variants(c, elements, one, limits):
-        if isinstance(found[0].image_offset, tuple) and found[0] != c:
-            late.append(found)
-        else:
-            yield found
-    yield from late
-
-
-def _variants(
-    c: Convention, elements: Elements, one: Pass, limits: tuple[float, float]
-) -> Iterator[tuple[Convention, Sums]]:
     if one.outputs:
         c = c.replace(output_order=None)
     sums = elements.sums(c)
@@ -88,12 +75,18 @@ def _variants(
     for some, before in stepped:
         pair = _either_way(c, before, elements, y, some)
         known |= dict(pair)
-        there = max(met(other) if other.padding_value else 0.0 for other, _ in pair)
+        there = max(_own_share(elements, own, y, limits) for _, own in pair)
         ranked += [(there, other) for other, _ in pair]
     if max(c.input_dilation) == 1:
         ranked += _bordered(c, elements, lines, padded, met)
     for _, other in sorted(ranked, key=lambda one: -one[0]):
         yield other, known[other] if other in known else elements.sums(other)
+
+
+def _own_share(elements: Elements, sums: Sums, y: Array, limits: tuple[float, float]) -> float:
+    """How many of the border's elements are on the lines of these sums."""
+    lines = _Lines.of(elements, sums, y, limits)
+    return 0.0 if lines is None else lines.share(sums.values[lines.border])
 
 
 def _either_way(
