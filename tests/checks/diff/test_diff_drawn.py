@@ -75,7 +75,8 @@ def test_one_element_that_is_off_is_said(data: st.DataObject) -> None:
     ref = rng.standard_normal(shape).astype(data.draw(st.sampled_from(["float32", "float64"])))
     mine = ref.copy()
     at = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
-    mine[at] = np.nextafter(mine[at], np.inf) if data.draw(st.booleans()) else mine[at] + 1
+    more = np.nextafter(mine[at], mine.dtype.type(np.inf))
+    mine[at] = more if data.draw(st.booleans()) else mine[at] + 1
     found = convcheck.diff(ref, mine)
     assert found.spread is not None
     assert found.spread.equal == ref.size - 1
