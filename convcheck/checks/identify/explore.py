@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 BUDGET = 8.0
-"""Seconds that a search takes at most, by default."""
+"""Seconds that a search takes at most, by default: of this thread's own time on a processor, so that
+an answer does not depend on what else the machine does."""
 TURN = 1 / 4
 """Of the budget: what solving for the survivors of one pass may take before others are tried."""
 EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
@@ -84,7 +85,7 @@ class Explored:
 
 def explore(problem: Problem, found: Sequence[Reading], budget: float | None) -> Explored:
     """Run the passes over the readings by rising cost until the best form cannot be beaten."""
-    ends = math.inf if budget is None else time.perf_counter() + budget
+    ends = math.inf if budget is None else time.thread_time() + budget
     made = traits(found[0].output)
     explored = Explored(made, list(claims(made, _finer(problem))), _quantum(problem))
     if budget is not None:
@@ -97,7 +98,7 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
     for at, (cost, p, r, _) in enumerate(plan):
         if cost > best_cost:
             break
-        if time.perf_counter() > ends:
+        if time.thread_time() > ends:
             explored.left_out = f"of {len(plan)} parts of the space {len(plan) - at} are not tried"
             break
         one, reading = PASSES[p], found[r]
@@ -119,12 +120,12 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
     for _, c, elements in sorted(explored.cut, key=lambda one: one[0]):
-        if _is_settled(explored) or time.perf_counter() > ends:
+        if _is_settled(explored) or time.thread_time() > ends:
             break
         form = _solved(explored, elements, c, elements.sums(c), ends)
         if form is not None:
             explored.add(form)
-    if explored.left_out is None and time.perf_counter() > ends:
+    if explored.left_out is None and time.thread_time() > ends:
         explored.left_out = "the last part of the space was not tried to its end"
     return explored
 
@@ -166,9 +167,9 @@ def _solve(
     """The forms of the survivors, those with the most votes first."""
     explored.voted = sorted([*explored.voted, *survivors[:2]], key=lambda f: -f.votes)[:KEPT]
     most = explored.votes[one.judge] = max(explored.votes.get(one.judge, 0.0), survivors[0].votes)
-    few, turns = one.judge == "plain", time.perf_counter() + explored.turn
+    few, turns = one.judge == "plain", time.thread_time() + explored.turn
     for found in survivors:
-        if found.votes < PROMISING * most or time.perf_counter() > ends:
+        if found.votes < PROMISING * most or time.thread_time() > ends:
             break
         for c, sums in variants(found.convention, elements, one, explored.traits.limits):
             if (c, few) in explored.solved:
@@ -176,7 +177,7 @@ def _solve(
             if not _follows(elements, sums, explored.traits, folded=one.judge == "folded"):
                 continue
             explored.solved.add((c, few))
-            now = time.perf_counter()
+            now = time.thread_time()
             best = explored.forms[0] if explored.forms else None
             twin = best is not None and _is_final(best)  # it is said in another way
             until = ends if twin else min(ends, now + max(turns - now, 0) / 2)
@@ -184,8 +185,9 @@ def _solve(
             if form is None:
                 continue
             explored.add(form)
-            if time.perf_counter() > until:
-                explored.cut.append((form.total, c, elements))
+            if time.thread_time() > until:
+                # What gives nothing yet was not looked at: what it costs is not known.
+                explored.cut.append((form.total if form.share else 0.0, c, elements))
             if _is_settled(explored):
                 break
         # Others of the pass can be no better than what is right throughout, and as plain.
@@ -213,7 +215,7 @@ def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array)
         index = np.random.default_rng(0).permutation(index)[: len(form.wrong) // 2]
     index = np.unique(np.concatenate([elements.index, index]), axis=0)
     elements = Elements(elements.reading, index)
-    ends = time.perf_counter() + explored.turn / 2
+    ends = time.thread_time() + explored.turn / 2
     return _solved(explored, elements, c, elements.sums(c), ends)
 
 

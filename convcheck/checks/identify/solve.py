@@ -106,7 +106,7 @@ def solve(
             found = _supported(_of_claim(ground, ends, settled=settled), ground)
         if best is None or found.total < best.total:
             best = found
-        if (best.score.numbers == 0 and _is_fine(best)) or time.perf_counter() > ends:
+        if (best.score.numbers == 0 and _is_fine(best)) or time.thread_time() > ends:
             break
     return best
 
@@ -115,7 +115,7 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
     """The cheapest form under one claim; where ``settled``, with no other numbers."""
     best = ground.form(None, 1.0, None)
     for name in activations(ground.traits, ground.claim):
-        if _is_fine(best) or time.perf_counter() > ends:
+        if _is_fine(best) or time.thread_time() > ends:
             break
         known: tuple[Any, Any] | None = None
         if name is not None and best.share >= MOSTLY and not flattens(name):
@@ -125,7 +125,7 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
         own: Form | None = None
         for form in _forms(ground, name, known):
             own = form if own is None or form.total < own.total else own
-            if time.perf_counter() > ends:
+            if time.thread_time() > ends:
                 break
         forms = [] if own is None else [own, *_with_the_values_of(ground, own)]
         if own is not None and own.wrong.any() and best.convention.activation is None:

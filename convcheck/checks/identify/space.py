@@ -72,7 +72,7 @@ def search(
         survived += len(some)
         for r, c, k, voted in nlargest(LOOKED_AT, some, key=lambda s: s[3]):
             found.append((voted, (channels[k], [*depth, (rows, r), (columns, c)], mode)))
-        if survived > CROWD or time.perf_counter() > ends:
+        if survived > CROWD or time.thread_time() > ends:
             break
     best = sorted(found, key=lambda f: -f[0])[:LOOKED_AT]
     return [Found(_convention(one, reading, *rest), v) for v, rest in best], considered

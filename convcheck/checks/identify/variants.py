@@ -117,14 +117,20 @@ def _bordered(
         yield met(c), c
     share = met(c)
     if c.padding_value == 0:
-        for value in lines.constants(elements.sums(c)):
-            other = c.replace(padding_value=value)
-            yield met(other), other
+        values = lines.constants(elements.sums(c))
+        others = [c.replace(padding_value=value) for value in values]
+        shares = [met(other) for other in others]
+        if elements.reading.image.dtype.kind in "iu":
+            # Of what does as well, but for luck, the whole numbers come first.
+            best, luck = max(shares, default=0.0), 1 / np.sqrt(len(lines.border))
+            shares = [best if s >= best - luck else s for s in shares]
+        for there, other in zip(shares, others, strict=True):
+            yield there, other
             if c.image_offset == 0:
-                yield met(other), c.replace(image_offset=value)
-    best = _best_modes(c, padded, met)
-    if best[0] > share:
-        yield best
+                yield there, c.replace(image_offset=other.padding_value, padding_value=0.0)
+    modes = _best_modes(c, padded, met)
+    if modes[0] > share:
+        yield modes
 
 
 def _best_modes(
