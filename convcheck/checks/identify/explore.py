@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 BUDGET = 8.0
-"""Seconds that a search takes at most, by default: of this thread's own time on a processor, so that
-an answer does not depend on what else the machine does."""
+"""Seconds that a search takes at most, by default: of this thread's own time on a processor, so
+that an answer does not depend on what else the machine does."""
 TURN = 1 / 4
 """Of the budget: what solving for the survivors of one pass may take before others are tried."""
 EFFORT = ((0.9, 22.0), (0.5, 28.0), (0.0, 34.0))
@@ -202,7 +202,7 @@ def _solved(
     return solve(elements, c, sums, explored.traits, every, quantum=quantum, ends=ends)
 
 
-def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array) -> Form | None:
+def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array) -> Iterator[Form]:
     """A form whose numbers are solved on some elements that it does not give, too.
 
     A few of an output need not have met what departs, such as a limit that is seldom reached.
@@ -214,9 +214,45 @@ def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array)
     if len(index) > len(form.wrong) // 2:
         index = np.random.default_rng(0).permutation(index)[: len(form.wrong) // 2]
     index = np.unique(np.concatenate([elements.index, index]), axis=0)
-    elements = Elements(elements.reading, index)
+    yield from _again(explored, Elements(elements.reading, index), c)
+
+
+def not_voted_for(problem: Problem, explored: Explored, c: Convention) -> bool:
+    """Solve for a convention of which the samples said nothing, whether that gave a form at all.
+
+    Where most samples lie on a defect, what comes nearest to the whole output may be one.
+    """
+    c = c.linear
+    if any((c, few) in explored.solved for few in (True, False)):
+        return False
+    forms = [*_again(explored, Elements.of(problem, c, MANY), c)]
+    for form in forms:
+        explored.add(form)
+    return bool(forms)
+
+
+def _again(explored: Explored, elements: Elements, c: Convention) -> Iterator[Form]:
     ends = time.thread_time() + explored.turn / 2
-    return _solved(explored, elements, c, elements.sums(c), ends)
+    found = _solved(explored, elements, c, elements.sums(c), ends)
+    if found is not None:
+        yield found
+
+
+SAID = {"channel_order": None, "output_order": None, "flip": (), "padding_mode": "constant"}
+"""Keys whose plain value leaves the output its size."""
+
+
+def said_in_less(problem: Problem, explored: Explored, form: Form) -> Iterator[Form]:
+    """Forms of the conventions that depart by one key less than this one does.
+
+    Of one with exceptions there may be another as good: a channel that was put in another's place
+    is right in another order.
+    """
+    c = form.convention.linear
+    elements = Elements.of(problem, c, len(form.wrong))
+    for key, plain in SAID.items():
+        if getattr(c, key) != plain:
+            yield from _again(explored, elements, c.replace(**{key: plain}))
 
 
 def _is_settled(explored: Explored) -> bool:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from convcheck.checks.areas import is_large
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
-from convcheck.checks.identify.explore import BUDGET, Explored, explore, solved_again
+from convcheck.checks.identify.explore import (
+    BUDGET,
+    Explored,
+    explore,
+    not_voted_for,
+    said_in_less,
+    solved_again,
+)
 from convcheck.checks.identify.forms import noisy
 from convcheck.checks.identify.integers import left_open, multiplied
 from convcheck.checks.identify.layouts import readings
@@ -150,17 +157,14 @@ def identify(
     if not explored.parts:
         raise no_size(image, filters, output)
     mute = degenerate(problem)
-    held = _best(problem, explored)
-    answer = _Answer()
-    if held is not None and _is_worth(held, explored):
-        if not held.wrong_count:
-            answer = _explained(problem, held, explored, mute)
-        elif not mute and not noisy(problem, held.form, explored.traits):
-            answer = _Answer("near-match", (_candidate(held),))
-    warnings: tuple[str, ...] = ()
+    held, answer = _answered(problem, explored, mute)
     miss = None
     if answer.verdict == "unexplained":
         miss = miss_of(problem, explored, found)
+        if miss is not None and not_voted_for(problem, explored, miss.convention):
+            held, answer = _answered(problem, explored, mute)
+    warnings: tuple[str, ...] = ()
+    if answer.verdict == "unexplained":
         warnings = (*mute, *_too_few(explored))
     elif answer.verdict == "identified" and held is not None:
         warnings = (*left_open(problem, held, explored.traits), *_roughly(problem, held, explored))
@@ -176,7 +180,7 @@ def identify(
     return IdentifyResult(
         verdict=answer.verdict,
         candidates=candidates,
-        nearest=miss,
+        nearest=miss if answer.verdict == "unexplained" else None,
         hypotheses=explored.considered,
         elapsed=time.perf_counter() - begun,
         reasons=answer.reasons,
@@ -199,6 +203,18 @@ class _Answer:
     reasons: tuple[str, ...] = ()
     remedy: str | None = None
     audit: AuditResult | None = None
+
+
+def _answered(problem: Problem, explored: Explored, mute: list[str]) -> tuple[Held | None, _Answer]:
+    """The best form by the whole output, and what it is worth as an answer."""
+    held = _best(problem, explored)
+    if held is None or not _is_worth(held, explored):
+        return held, _Answer()
+    if not held.wrong_count:
+        return held, _explained(problem, held, explored, mute)
+    if mute or noisy(problem, held.form, explored.traits):
+        return held, _Answer()
+    return held, _Answer("near-match", (_candidate(held),))
 
 
 def _explained(problem: Problem, held: Held, explored: Explored, mute: list[str]) -> _Answer:
@@ -281,8 +297,11 @@ def _best(problem: Problem, explored: Explored) -> Held | None:
         best = next(_as_offset(problem, best, explored), best)
     if best.wrong_count and best.wrong is not None:
         wrong = read_output(best.wrong, best.convention)
-        other = solved_again(problem, explored, best.form, wrong)
-        if other is not None:
+        others = (
+            *solved_again(problem, explored, best.form, wrong),
+            *said_in_less(problem, explored, best.form),
+        )
+        for other in others:
             again = multiplied(problem, hold(problem, other, explored.traits), explored.traits)
             best = again if again.score.total < best.score.total else best
     return best

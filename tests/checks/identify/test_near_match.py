@@ -11,6 +11,7 @@ from identified import made, normal, photo, whole
 from plain_convolution import rounded
 
 from convcheck import Convention, ExitCode, identify
+from convcheck.engine import convolve
 
 Array = np.ndarray
 
@@ -213,3 +214,18 @@ def test_where_is_said_of_one_and_of_three_axes() -> None:
     assert identify(image, filters, output).candidates[0].where == (
         "one element, in output channel 1, at depth 2, row 3, column 4"
     )
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_channel_put_in_another_s_place(seed: int) -> None:
+    """It is wrong in the plain order, though another order is as good and most samples meet it."""
+    rng = np.random.default_rng(seed)
+    image, filters = rng.standard_normal((3, 9, 6)), rng.standard_normal((3, 3))
+    convention = Convention(filter_layout="HW", groups=3, activation="tanh")
+    output = convolve(*(a.astype(np.float32) for a in (image, filters)), convention)
+    output = output.astype(np.float32)
+    output[0] = output[2]
+    wrong = np.zeros(output.shape, bool)
+    wrong[0] = True
+    args = image.astype(np.float32), filters.astype(np.float32), output, wrong
+    assert near(*args).channel_order is None
