@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.convention.preimages import Dip, Interval, increasing, kept, leaky
+
 Array = NDArray[Any]
-Interval = tuple[Array, Array]
 
 
 class Activation(NamedTuple):
@@ -77,7 +78,8 @@ class Kind:
     values. ``evaluated`` is the roundoff of evaluating it, in units: 0 of what only chooses and
     multiplies; ``cancels`` the same of its argument, where terms of that size cancel. Where there
     are values, ``rough`` is the preimage before they are known, and ``read`` gets them from results
-    and their arguments; ``limits`` says that they are the least and the greatest result.
+    and their arguments; ``limits`` says that they are the least and the greatest result. ``dip``
+    has the preimages on either side of the lowest point of one that falls and increases.
     """
 
     words: str
@@ -91,64 +93,12 @@ class Kind:
     rough: Callable[[Array, Array], Interval] | None = None
     read: Callable[[Array, Array], tuple[float, ...]] = field(default=lambda *_: ())
     limits: bool = False
-
-
-def _kept(
-    low: Array, high: Array, least: float, most: float, below: float | None = None
-) -> Interval:
-    """Of what is cut off at both ends: the ends stand for all that lies beyond them.
-
-    ``below`` says how far down results may be; they are no less than ``least`` where it is None.
-    """
-    empty = (high < (least if below is None else below)) | (low > most)
-    left = np.where(low <= least, -np.inf, low)
-    right = np.where(high >= most, np.inf, high)
-    return np.where(empty, np.inf, left), np.where(empty, -np.inf, right)
-
-
-def _increasing(
-    inverse: Callable[[Array], Array], least: float, most: float = np.inf
-) -> Callable[..., Interval]:
-    """The preimage under what increases from ``least`` to ``most``, both never reached.
-
-    ``inverse`` takes those to infinity.
-    """
-
-    def preimage(low: Array, high: Array) -> Interval:
-        empty = (high < least) | (low > most)
-        below, above = (inverse(np.clip(end, least, most)) for end in (low, high))
-        return np.where(empty, np.inf, below), np.where(empty, -np.inf, above)
-
-    return preimage
+    dip: Dip | None = None
 
 
 def _magnitude(v: Array) -> Array:
     found: Array = np.abs(v)
     return found
-
-
-def _dipping(
-    apply: Callable[[Array], Array], lowest: float, least: float
-) -> Callable[..., Interval]:
-    """The preimage under what falls to ``least`` at ``lowest`` and increases from there."""
-
-    def right(y: Array) -> Array:
-        low = np.full(y.shape, lowest)
-        high = np.maximum(y, 0.0) + 2.0  # such an activation is nearly y itself where y is large
-        for _ in range(64):
-            middle = 0.5 * (low + high)
-            below = apply(middle) < y
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return 0.5 * (low + high)
-
-    def preimage(low: Array, high: Array) -> Interval:
-        low, high = np.atleast_1d(low), np.atleast_1d(high)
-        if np.all(high < least):  # without a call: an activation may need scipy
-            return np.full(high.shape, np.inf), np.full(high.shape, -np.inf)
-        below = np.where(low <= 0.0, -np.inf, right(np.maximum(low, least)))
-        return np.where(high < least, np.inf, below), right(np.maximum(high, least))
-
-    return preimage
 
 
 def _sigmoid(v: Array) -> Array:
@@ -197,14 +147,6 @@ def _elu(v: Array) -> Array:
     return np.where(v > 0, v, np.expm1(np.minimum(v, 0.0)))
 
 
-def _leaky(low: Array, high: Array, slope: float) -> Interval:
-    if slope > 0:
-        return np.where(low < 0, low / slope, low), np.where(high < 0, high / slope, high)
-    # A result has two arguments then, or any below zero.
-    far = high / slope if slope else np.where(low <= 0, -np.inf, low)
-    return np.minimum(low, far), high
-
-
 def _maximum(v: Array) -> Array:
     found: Array = np.maximum(v, 0)
     return found
@@ -216,7 +158,7 @@ def _clip(v: Array, low: float, high: float) -> Array:
 
 
 def _hard_sigmoid_preimage(low: Array, high: Array) -> Interval:
-    low, high = _kept(low, high, 0.0, 1.0)
+    low, high = kept(low, high, 0.0, 1.0)
     return 6 * (low - 0.5), 6 * (high - 0.5)
 
 
@@ -233,12 +175,16 @@ def _leaky_relu(v: Array, slope: float) -> Array:
     return np.where(v > 0, v, slope * v)
 
 
+_SILU = Dip(_silu, -1.2784645427610738, -0.2784645427610738)
+_GELU = Dip(_gelu, -0.7517915243494656, -0.16997120747990366)
+_GELU_TANH = Dip(_gelu_tanh, -0.7524614220710162, -0.17004075057125406)
+_HARD_SWISH = Dip(_hard_swish, -1.5, -0.375)
 ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
     {
         "relu": Kind(
             "ReLU",
             _maximum,
-            lambda low, high: _kept(low, high, 0.0, np.inf),
+            lambda low, high: kept(low, high, 0.0, np.inf),
             {
                 "numpy": "np.maximum({y}, 0)",
                 "torch": "F.relu({y})",
@@ -250,7 +196,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "relu6": Kind(
             "ReLU6",
             lambda v: np.clip(v, 0.0, 6.0),
-            lambda low, high: _kept(low, high, 0.0, 6.0),
+            lambda low, high: kept(low, high, 0.0, 6.0),
             {
                 "numpy": "np.clip({y}, 0, 6)",
                 "torch": "F.relu6({y})",
@@ -262,7 +208,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "sigmoid": Kind(
             "the sigmoid",
             _sigmoid,
-            _increasing(lambda y: np.log(y) - np.log1p(-y), 0.0, 1.0),
+            increasing(lambda y: np.log(y) - np.log1p(-y), 0.0, 1.0),
             {
                 "numpy": "scipy.special.expit({y})",
                 "torch": "torch.sigmoid({y})",
@@ -276,7 +222,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "tanh": Kind(
             "tanh",
             _tanh,
-            _increasing(np.arctanh, -1.0, 1.0),
+            increasing(np.arctanh, -1.0, 1.0),
             {
                 "numpy": "np.tanh({y})",
                 "torch": "torch.tanh({y})",
@@ -289,7 +235,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "silu": Kind(
             "SiLU (swish)",
             _silu,
-            _dipping(_silu, -1.2784645427610738, -0.2784645427610738),
+            _SILU.preimage,
             {
                 "numpy": "{y} * scipy.special.expit({y})",
                 "torch": "F.silu({y})",
@@ -299,11 +245,12 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             evaluated=4.0,
             steepest=lambda: 1.1,
+            dip=_SILU,
         ),
         "gelu": Kind(
             "GELU",
             _gelu,
-            _dipping(_gelu, -0.7517915243494656, -0.16997120747990366),
+            _GELU.preimage,
             {
                 "numpy": "{y} * scipy.special.ndtr({y})",
                 "torch": "F.gelu({y})",
@@ -314,11 +261,12 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             evaluated=4.0,
             cancels=4.0,  # 1 + erf, where erf is a polynomial
             steepest=lambda: 1.13,
+            dip=_GELU,
         ),
         "gelu_tanh": Kind(
             "GELU by its tanh formula",
             _gelu_tanh,
-            _dipping(_gelu_tanh, -0.7524614220710162, -0.17004075057125406),
+            _GELU_TANH.preimage,
             {
                 "numpy": "0.5 * {y} * "
                 "(1 + np.tanh((2 / np.pi) ** 0.5 * ({y} + 0.044715 * {y}**3)))",
@@ -330,6 +278,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             evaluated=4.0,
             cancels=4.0,
             steepest=lambda: 1.13,
+            dip=_GELU_TANH,
         ),
         "hard_sigmoid": Kind(
             "the hard sigmoid (x/6 + 1/2, cut off at 0 and 1)",
@@ -349,7 +298,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "hard_swish": Kind(
             "the hard swish",
             _hard_swish,
-            _dipping(_hard_swish, -1.5, -0.375),
+            _HARD_SWISH.preimage,
             {
                 "numpy": "{y} * np.clip({y} / 6 + 0.5, 0, 1)",
                 "torch": "F.hardswish({y})",
@@ -359,11 +308,12 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             evaluated=2.0,
             steepest=lambda: 1.5,
+            dip=_HARD_SWISH,
         ),
         "softplus": Kind(
             "softplus",
             _softplus,
-            _increasing(lambda y: y + np.log(-np.expm1(-y)), 0.0),
+            increasing(lambda y: y + np.log(-np.expm1(-y)), 0.0),
             {
                 "numpy": "np.logaddexp(0, {y})",
                 "torch": "F.softplus({y}, threshold=700)",  # above it, y itself
@@ -376,7 +326,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "elu": Kind(
             "ELU",
             _elu,
-            _increasing(lambda y: np.where(y > 0, y, np.log1p(y)), -1.0),
+            increasing(lambda y: np.where(y > 0, y, np.log1p(y)), -1.0),
             {
                 "numpy": "np.where({y} > 0, {y}, np.expm1(np.minimum({y}, 0)))",
                 "torch": "F.elu({y})",
@@ -401,7 +351,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
         "leaky_relu": Kind(
             "a leaky ReLU of slope {0}",
             _leaky_relu,
-            _leaky,
+            leaky,
             {
                 "numpy": "np.where({y} > 0, {y}, {0} * {y})",
                 "torch": "F.leaky_relu({y}, {0})",
@@ -411,13 +361,13 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
             },
             parameters=("slope",),
             steepest=lambda slope: max(1.0, abs(slope)),
-            rough=lambda low, high: _kept(low, high, 0.0, np.inf, below=-np.inf),
+            rough=lambda low, high: kept(low, high, 0.0, np.inf, below=-np.inf),
             read=_slope,
         ),
         "clip": Kind(
             "cut off below {0} and above {1}",
             _clip,
-            _kept,
+            kept,
             {
                 "numpy": "np.clip({y}, {0}, {1})",
                 "torch": "torch.clamp({y}, {0}, {1})",
@@ -426,7 +376,7 @@ ACTIVATIONS: Mapping[str, Kind] = MappingProxyType(
                 "onnx": "Clip(min={0}, max={1})",
             },
             parameters=("low", "high"),
-            rough=lambda low, high: _kept(low, high, float(high.min()), float(low.max())),
+            rough=lambda low, high: kept(low, high, float(high.min()), float(low.max())),
             read=lambda y, _: (float(y.min()), float(y.max())),
             limits=True,
         ),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcheck.checks.identify.claims import claims
 from convcheck.checks.identify.elements import Elements, Sums, drawn
 from convcheck.checks.identify.passes import PASSES, Pass, applies, volume
-from convcheck.checks.identify.solve import HALF, claims, solve
+from convcheck.checks.identify.solve import HALF, solve
 from convcheck.checks.identify.space import Found, search
 from convcheck.checks.identify.variants import variants
 from convcheck.convention import representable
@@ -223,7 +224,8 @@ def not_voted_for(problem: Problem, explored: Explored, c: Convention) -> bool:
     Where most samples lie on a defect, what comes nearest to the whole output may be one.
     """
     c = c.linear
-    if any((c, few) in explored.solved for few in (True, False)):
+    solved = any((c, few) in explored.solved for few in (True, False))
+    if solved or explored.traits.telling < ENOUGH:
         return False
     forms = [*_again(explored, Elements.of(problem, c, MANY), c)]
     for form in forms:
@@ -312,7 +314,7 @@ def _follows(elements: Elements, sums: Sums, traits: Traits, *, folded: bool) ->
 
 
 ENOUGH = 8
-"""Telling elements of a channel that say whether it follows anything."""
+"""Telling elements that say whether a channel follows anything."""
 
 
 def _tightness(p: Array, y: Array, *, centred: bool = True) -> float:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.check import Claim
 from convcheck.checks.identify.activations import activations, flattens, with_values
 from convcheck.checks.identify.forms import Form, Ground
 from convcheck.checks.identify.intervals import plain_numbers, weighted_median
 from convcheck.checks.identify.numbers import LEAST, again, biases, circular, numbers
-from convcheck.convention import ACTIVATIONS, PRECISIONS, Activation, Storage
+from convcheck.convention import ACTIVATIONS, Activation, Storage
 from convcheck.score import MARGIN, choose_bits, number_bits, plainest
 from convcheck.traits import telling
 
 if TYPE_CHECKING:
+    from convcheck.check import Claim
     from convcheck.checks.identify.elements import Elements, Sums
     from convcheck.convention import Convention
     from convcheck.traits import Traits
@@ -38,39 +38,6 @@ HALF, MOSTLY = 0.5, 0.9
 """Shares of the elements that are given: with so many, numbers are not looked for again."""
 WRAPPED = 8.0
 """Bits of the longest scale that is tried of integers that wrapped."""
-
-
-def claims(traits: Traits, fine: tuple[str, ...]) -> Iterator[Claim]:
-    """The ways in which such an output may have been made, the plainest first.
-
-    ``fine`` are the precisions that the operands have more bits than.
-    """
-    if traits.format == "integer" or (traits.whole and traits.integer is not None):
-        yield Claim(None, 2.0**-53, None, "exact")
-        dtype = str(traits.integer)
-        for rounding in ("half_even", "toward_zero", "down"):
-            yield Claim(None, 2.0**-24, Storage(dtype, 0, rounding, "saturate"), "exact")
-        if traits.format == "integer" and traits.limits[0] > np.iinfo(dtype).min:
-            zero = int(traits.limits[0])
-            if np.isfinite(traits.limits[0]):
-                yield Claim(None, 2.0**-24, Storage(dtype, zero, "half_even", "saturate"), "exact")
-        if traits.format == "integer" and np.iinfo(dtype).bits <= 32:
-            for rounding in ("toward_zero", "half_even"):
-                yield Claim(None, 2.0**-53, Storage(dtype, 0, rounding, "wrap"), "exact")
-    if traits.format == "integer":
-        return
-    own = traits.format
-    yield Claim(None, PRECISIONS[own], None, "exact" if own == "float64" else own)
-    for narrow in () if traits.is_complex else traits.narrow:
-        # Results of few bits, of operands that have no more.
-        yield Claim(narrow if narrow in fine else None, 2.0**-24, Storage(narrow), narrow)
-        if narrow in fine:
-            yield Claim(None, 2.0**-24, Storage(narrow), "exact")
-    if own == "float32":
-        for few in ("tf32", "bfloat16", "float16"):
-            if few in fine and few not in traits.narrow:
-                stored = None if few == "tf32" else Storage("float32")
-                yield Claim(few, 2.0**-24, stored, few)
 
 
 def solve(
@@ -128,6 +95,7 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
             if time.thread_time() > ends:
                 break
         forms = [] if own is None else [own, *_with_the_values_of(ground, own)]
+        forms += [each for form in forms for each in _on_either_side(ground, form)]
         if own is not None and own.wrong.any() and best.convention.activation is None:
             forms.append(_mixed(ground, own, best))
         best = min([best, *forms], key=lambda form: form.total)
@@ -169,6 +137,24 @@ def _with_the_values_of(ground: Ground, form: Form) -> Iterator[Form]:
     low, high = intervals(ground, None, ground.scaled(form), activation)
     for scale, bias in numbers(ground.sums.values, low, high, ground.members):
         yield ground.form(activation, scale, bias)
+
+
+def _on_either_side(ground: Ground, form: Form) -> Iterator[Form]:
+    """Forms whose channels may lie on either side of the lowest point of their activation.
+
+    Of a channel that lies below it throughout, the side that increases says nothing.
+    """
+    activation, scale, _ = _numbers_of(form)
+    dip = None if activation is None else ACTIVATIONS[activation.name].dip
+    if dip is None or not form.wrong.any():
+        return
+    ends = intervals(ground, None, ground.scaled(form))
+    low, high = map(np.concatenate, zip(dip.rising(*ends), dip.falling(*ends), strict=True))
+    p = np.concatenate([ground.sums.values] * 2)
+    members = [np.concatenate([m, m + len(ground.values)]) for m in ground.members]
+    yield ground.form(
+        activation, scale, biases(p, low, high, members, np.full(ground.count, scale))
+    )
 
 
 def _plainer(ground: Ground, form: Form) -> Iterator[Form]:
@@ -249,11 +235,15 @@ def _supported(form: Form, ground: Ground) -> Form:
     nothing = np.broadcast_to(scales == 0, ground.count)
     if not (scales.ndim or biases.ndim) or not (form.wrong.any() or nothing.any()):
         return form
-    right = ~form.wrong & telling(ground.values, ground.traits.limits)
+    told = telling(ground.values, ground.traits.limits)
+    right = ~form.wrong & told
     given, wrong = (
         np.bincount(ground.channels[marks], minlength=ground.count) for marks in (right, form.wrong)
     )
-    held = np.bincount(ground.channels, ground.literal * right, minlength=ground.count)
+    # What the others' number gives as well is no evidence of a number of its own.
+    shared = ground.form(c.activation, float(np.median(scales)), None)
+    more = ground.literal * right - ground.literal * (~shared.wrong & told)
+    held = np.bincount(ground.channels, more, minlength=ground.count)
     luck = np.full(ground.count, MARGIN)
     for o, (k, n) in enumerate(zip(given.tolist(), wrong.tolist(), strict=True)):
         own = [v.flat[o] for v in (scales, biases) if v.ndim]

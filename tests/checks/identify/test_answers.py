@@ -92,6 +92,14 @@ def test_silu_where_it_bends() -> None:
     holds(found(image, filters, made(image, filters, activation="silu")), {"activation": "silu"})
 
 
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "silu", "hard_swish"])
+def test_a_channel_that_lies_below_the_lowest_point(activation: str) -> None:
+    """Its results increase where their arguments fall, and are all near zero."""
+    image, filters = normal(3, 13, 12, seed=2), normal(4, 3, 3, 3, seed=3) / 8
+    keys = {"activation": activation, "bias": (0.5, -2.5, 0.0, 1.0)}
+    holds(found(image, filters, made(image, filters, **keys)), keys)
+
+
 def test_a_key_that_nothing_asks_for_has_its_default() -> None:
     image, filters = whole(3, 9, 10), whole(4, 3, 2, 3, seed=1)
     assert found(image, filters, made(image, filters)) == Convention()

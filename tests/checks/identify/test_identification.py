@@ -11,10 +11,11 @@ from identified import made, normal, photo, whole
 from plain_convolution import rounded
 
 from convcheck import Convention, ExitCode, IdentifyResult, identify
+from convcheck.checks.identify.claims import claims
 from convcheck.checks.identify.elements import Elements, drawn
 from convcheck.checks.identify.forms import Ground
 from convcheck.checks.identify.layouts import readings
-from convcheck.checks.identify.solve import claims, solve
+from convcheck.checks.identify.solve import solve
 from convcheck.errors import InputError
 from convcheck.traits import traits
 
