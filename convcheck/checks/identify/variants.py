@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcheck.checks.identify.before import steps
+from convcheck.checks.identify.before import steps, usual
 from convcheck.checks.identify.elements import Elements
 from convcheck.checks.identify.intervals import meeting, slope
 from convcheck.convention import PADDING_MODES
@@ -54,11 +54,12 @@ def variants(
     told = telling(y, limits)
     # Where most activations are a line.
     upper = told & (y >= _medians(y, elements.index[:, 1], told))
-    stepped = (
-        (some, before)
-        for some in (() if one.circular else (told, upper))
-        for before in steps(c, elements, sums, some)
-    )
+    stepped: Iterable[tuple[Array, Convention]] = ()
+    if not one.circular:
+        stepped = chain(
+            ((upper, before) for before in usual(c, elements)),
+            ((some, before) for some in (told, upper) for before in steps(c, elements, sums, some)),
+        )
     if lines is None or share >= MOST:
         if share >= MOST:
             yield from first
@@ -71,7 +72,7 @@ def variants(
         return lines.share(around.sums(other).values)
 
     known = dict(first)
-    ranked = [(share, other) for other in known]
+    ranked: list[tuple[float, Convention]] = []
     for some, before in stepped:
         pair = _either_way(c, before, elements, y, some)
         known |= dict(pair)
@@ -79,6 +80,10 @@ def variants(
         ranked += [(there, other) for other, _ in pair]
     if max(c.input_dilation) == 1:
         ranked += _bordered(c, elements, lines, padded, met)
+    best = max((there for there, _ in ranked), default=share)
+    if share >= best - lines.luck:  # what stands there as a rule does as well
+        share = max(share, best)
+    ranked = [*((share, other) for other, _ in first), *ranked]
     for _, other in sorted(ranked, key=lambda one: -one[0]):
         yield other, known[other] if other in known else elements.sums(other)
 
@@ -122,8 +127,8 @@ def _bordered(
         shares = [met(other) for other in others]
         if elements.reading.image.dtype.kind in "iu":
             # Of what does as well, but for luck, the whole numbers come first.
-            best, luck = max(shares, default=0.0), 1 / np.sqrt(len(lines.border))
-            shares = [best if s >= best - luck else s for s in shares]
+            best = max(shares, default=0.0)
+            shares = [best if s >= best - lines.luck else s for s in shares]
         for there, other in zip(shares, others, strict=True):
             yield there, other
             if c.image_offset == 0:
@@ -250,6 +255,11 @@ class _Lines:
             some, order = self.channels == o, np.argsort(bend[by])
             off[some] = np.interp(at[some], bend[by][order], bend[2][order])
         return off
+
+    @property
+    def luck(self) -> float:
+        """How far two shares may be apart that are the same but for luck: two standard errors."""
+        return 1 / float(np.sqrt(len(self.border)))
 
     def share(self, p: Array) -> float:
         """How many of the border's elements are on their lines, by their sums."""

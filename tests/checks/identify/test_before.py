@@ -93,3 +93,24 @@ def test_without_padding_means_are_biases() -> None:
     taps = w.astype(float).sum(axis=(1, 2, 3))
     bias = np.broadcast_to(0.0 if c.bias is None else c.bias, 5)
     np.testing.assert_allclose(bias - np.asarray(c.image_offset) * taps, -127.5 * taps, rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["hard_swish", "silu"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_networks_of_pictures_are_given_under_what_bends(order: int, activation: str) -> None:
+    x, w = photo(3, 18, 20), normal(5, 3, 3, 3).astype(np.float32)
+    keys = {"image_offset": MEAN[::order], "image_scale": OVER[::order], "bias": (0, -4, 1, -2, 3)}
+    c = found(x, w, made(x, w, activation=activation, **keys, **PADDED).astype(np.float32))
+    assert (c.activation.name, c.padding) == (activation, ((1, 1), (1, 1)))
+    np.testing.assert_allclose(c.image_offset, MEAN[::order], rtol=1e-9)
+    ratio = np.asarray(c.image_scale) / OVER[::order]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+
+
+def test_a_border_of_zeros_under_what_bends() -> None:
+    """Bytes make a border of zeros and one of small numbers alike."""
+    x, w = photo(3, 7, 8, 9), normal(6, 3, 3, 3, 3).astype(np.float32)
+    keys = {"image_scale": 1 / 255, "activation": "silu", "padding": [[1, 1]] * 3}
+    layouts = {"image_layout": "CDHW", "filter_layout": "OIDHW", "output_layout": "CDHW"}
+    c = found(x, w, made(x, w, **keys, **layouts).astype(np.float32))
+    assert (c.padding_value, c.activation.name, c.bias) == (0.0, "silu", None)
