@@ -43,6 +43,8 @@ PRODUCTS = 1 << 19
 EACH, MANY = 64, 8192
 """Elements of a channel that its numbers are read off, and of all channels together."""
 KEPT = 8
+WORTH = 0.2
+"""Of the output's bits: what an explanation must save at least, if it is to be one."""
 PROMISING = 0.6
 """Of the most votes that any hypothesis had: with fewer, another is no better."""
 
@@ -53,7 +55,7 @@ class Explored:
 
     ``claims`` are the ways in which such an output may have been made, ``quantum`` divides all sums
     where none of them loses anything. ``turn`` are the seconds that one
-    pass has at first, ``cut`` the hypotheses that took longer, with what they cost so far.
+    pass has at first, ``cut`` the hypotheses that took longer, with what they gave so far.
     """
 
     traits: Traits
@@ -65,7 +67,7 @@ class Explored:
     considered: int = 0
     parts: int = 0
     solved: set[tuple[Convention, bool]] = field(default_factory=set)
-    cut: list[tuple[float, Convention, Elements]] = field(default_factory=list)
+    cut: list[tuple[Form, Convention, Elements]] = field(default_factory=list)
     turn: float = math.inf
     left_out: str | None = None
 
@@ -118,14 +120,10 @@ def explore(problem: Problem, found: Sequence[Reading], budget: float | None) ->
         if (r, few) not in sampled:
             sampled[r, few] = Elements(reading, _elements(reading, few=few))
         _solve(explored, one, survivors, sampled[r, few], ends)
+        _resume(explored, ends, least=WORTH)
         if explored.forms and _is_final(explored.forms[0]):
             best_cost = cost
-    for _, c, elements in sorted(explored.cut, key=lambda one: one[0]):
-        if _is_settled(explored) or time.thread_time() > ends:
-            break
-        form = _solved(explored, elements, c, elements.sums(c), ends)
-        if form is not None:
-            explored.add(form)
+    _resume(explored, ends, least=-math.inf)
     if explored.left_out is None and time.thread_time() > ends:
         explored.left_out = "the last part of the space was not tried to its end"
     return explored
@@ -187,13 +185,29 @@ def _solve(
                 continue
             explored.add(form)
             if time.thread_time() > until:
-                # What gives nothing yet was not looked at: what it costs is not known.
-                explored.cut.append((form.total if form.share else 0.0, c, elements))
+                explored.cut.append((form, c, elements))
             if _is_settled(explored):
                 break
         # Others of the pass can be no better than what is right throughout, and as plain.
         if explored.forms and _is_final(explored.forms[0]) and found.votes < survivors[0].votes:
             break
+
+
+def _resume(explored: Explored, ends: float, *, least: float) -> None:
+    """Go on with hypotheses that took too long, the cheapest first.
+
+    Only with those that save ``least`` of what the output takes: they come before what nothing is
+    known of.
+    """
+    for part in sorted(explored.cut, key=lambda one: one[0].total):
+        form, c, elements = part
+        now = time.thread_time()
+        if _is_settled(explored) or now > ends or form.score.gain <= least * form.score.literal:
+            break
+        explored.cut.remove(part)
+        found = _solved(explored, elements, c, elements.sums(c), now + (ends - now) / 2)
+        if found is not None:
+            explored.add(found)
 
 
 def _solved(

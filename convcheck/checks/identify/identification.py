@@ -15,6 +15,7 @@ from convcheck.checks.areas import is_large
 from convcheck.checks.identify.ambiguity import alike, degenerate, remedy, why
 from convcheck.checks.identify.explore import (
     BUDGET,
+    WORTH,
     Explored,
     explore,
     not_voted_for,
@@ -320,10 +321,6 @@ def _as_offset(problem: Problem, best: Held, explored: Explored) -> Iterator[Hel
             held = hold(problem, form, explored.traits)
             if held.wrong_count <= best.wrong_count:
                 yield held
-
-
-WORTH = 0.2
-"""Of the output's bits: what an explanation must save at least, if it is to be one."""
 
 
 def _is_worth(held: Held, explored: Explored) -> bool:
