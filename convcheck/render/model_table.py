@@ -64,13 +64,18 @@ def cells(row: Row) -> tuple[str, ...]:
 def verdict_line(result: ModelResult) -> str:
     """The answer in a sentence."""
     count, bad = len(result.rows), result.departing
-    layers = f"{count} convolution{'s' * (count != 1)}"
+    alone = len(result.models) == 1
     if not bad:
-        said = "do what their attributes say" if len(result.models) == 1 else "do what A's do"
-        return f"holds: all {layers} {said}, within proven bounds"
+        if count == 1:
+            said = "does what its attributes say" if alone else "does what A's does"
+            return f"holds: the one convolution {said}, within proven bounds"
+        said = "do what their attributes say" if alone else "do what A's do"
+        return f"holds: all {count} convolutions {said}, within proven bounds"
     which = path_text(bad[0].name)
-    more = f"; {len(bad)} of {layers} do" if len(bad) > 1 else f", alone of {layers}"
-    return f"departs: the layer {which} is the first that does not hold{more}"
+    if count == 1:
+        return f"departs: the one convolution, {which}, does not hold"
+    more = f"{len(bad)} of {count} convolutions do not" if len(bad) > 1 else "all others do"
+    return f"departs: the layer {which} is the first that does not hold; {more}"
 
 
 def sentences(result: ModelResult) -> list[str]:

@@ -95,7 +95,7 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
             else:
                 break
     except Exception as error:  # onnxruntime's errors have no common public base
-        raise InputError(
+        raise _unknown(model) or InputError(
             f"MODEL: {shown(path)} could not be run",
             got=str(error).replace("\n", " ")[:300],
             hint="does it run in onnxruntime with these inputs? --input NAME=FILE gives others",
@@ -109,6 +109,27 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
 
     layers = tuple(_layer(node, tensor, stored, results) for node in nodes)
     return Trace(path, layers, dict(others))
+
+
+def _unknown(model: Any) -> InputError | None:
+    """Which node has an operator that ONNX does not have and the model does not define."""
+    from onnx import defs
+
+    own = {(function.domain, function.name) for function in model.functions}
+    for node in model.graph.node:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        runtime = domain in ("com.microsoft", "com.microsoft.nchwc")
+        if runtime or defs.has(node.op_type, domain) or (node.domain, node.op_type) in own:
+            continue
+        name = node.name or next(iter(node.output), "")
+        of = f" of the domain {shown(domain)}" if domain else ""
+        return InputError(
+            f"MODEL: the layer {name!r} has an operator that onnxruntime cannot run",
+            got=f"the operator {shown(node.op_type)}{of}",
+            expected="operators of ONNX, or functions that the model itself defines",
+            hint="record a trace where the model does run (docs/trace.md), and give that",
+        )
+    return None
 
 
 def initializer(tensor: Any, folder: Path) -> Array:

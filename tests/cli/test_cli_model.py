@@ -83,3 +83,22 @@ def test_one_wrong_element_is_a_departure_and_its_place_is_said(
     said = " ".join(capsys.readouterr().out.split())
     assert "head departs (1 of" in said
     assert "at (0, 1, 2, 3)" in said
+
+
+def test_bits_are_those_of_what_holds(traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["model", str(traces / "a.npz"), str(traces / "b.npz"), "--json"]) == 1
+    for row in json.loads(capsys.readouterr().out)["layers"]:
+        assert (row["agreement_bits"] is None) == (row["verdict"] != "holds")
+
+
+def test_a_model_of_one_layer_is_spoken_of_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "t", drawn(np.random.default_rng(0))[:1], {})
+    assert cli.run(["model", str(tmp_path / "t"), "-q"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("holds: the one convolution does what its attributes say")
+    [place] = (tmp_path / "t").glob("*.output.npy")
+    np.save(place, np.load(place) + 1)
+    assert cli.run(["model", str(tmp_path / "t"), "-q"]) == 1
+    assert capsys.readouterr().out.startswith("departs: the one convolution, ")

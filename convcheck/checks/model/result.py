@@ -26,8 +26,9 @@ class Cause:
 class Row:
     """A layer and how it fares: ``holds``, ``departs`` or ``unpaired``.
 
-    ``convention`` is what it was judged under, ``partner`` the layer of the other model. ``drift``
-    is how far its output is from the other model's, relative to that one's root mean square.
+    ``convention`` is what its own attributes say, and ``words`` the same in short. A layer of B
+    that has a ``partner`` in A is judged under what A's attributes say. ``drift`` is how far its
+    output is from the other model's, relative to that one's root mean square.
     ``causes`` of a layer that holds are what the records say otherwise and this input cannot tell.
     """
 
@@ -93,7 +94,8 @@ def _row(row: Row) -> dict[str, Any]:
         "convention": row.words,
         "mismatched": None if c is None else c.mismatched,
         "total": None if c is None else c.total,
-        "agreement_bits": None if c is None else round(c.agreement_bits, 3),
+        # Of a layer that departs it would be that of the elements that do not.
+        "agreement_bits": None if c is None or c.mismatched else round(c.agreement_bits, 3),
         "seconds": round(row.seconds, 4),
         "partner": row.partner,
         "paired_by": row.paired_by,
