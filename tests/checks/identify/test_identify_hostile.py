@@ -218,9 +218,6 @@ DAMAGE = {
 }
 
 
-OPEN |= {
-    "rows 4 to 7, zeroed": "not found",
-}
 SLOW = {
     *("the border", "rows 4 to 7", "row 3", "row 3, zeroed", "all of output channel 2"),
     *("the border, zeroed", "all of output channel 2, zeroed", "row 5 of output channel 1"),
