@@ -54,9 +54,8 @@ def how(report: Report) -> list[str]:
 
 def cells(row: Row) -> tuple[str, ...]:
     """A layer's line."""
-    c = row.comparison
     name = row.name if row.partner is None else f"{row.partner} = {row.name}"
-    bits = "" if c is None or c.mismatched else f"{c.agreement_bits:.1f}"
+    bits = "" if row.bits is None else f"{row.bits:.1f}"
     verdict = row.verdict.upper() if row.verdict != "holds" else row.verdict
     return (path_text(name), row.kind, row.words, verdict, bits, f"{row.seconds:.2f} s")
 
@@ -64,13 +63,22 @@ def cells(row: Row) -> tuple[str, ...]:
 def verdict_line(result: ModelResult) -> str:
     """The answer in a sentence."""
     count, bad = len(result.rows), result.departing
-    layers = f"{count} convolution{'s' * (count != 1)}"
+    alone = len(result.models) == 1
+    if not bad and count == 1:
+        said = "does what its attributes say" if alone else "does what A's does"
+        return f"holds: the one convolution {said}, within proven bounds"
     if not bad:
-        said = "do what their attributes say" if len(result.models) == 1 else "do what A's do"
-        return f"holds: all {layers} {said}, within proven bounds"
+        said = "do what their attributes say" if alone else "do what A's do"
+        return f"holds: all {count} convolutions {said}, within proven bounds"
     which = path_text(bad[0].name)
-    more = f"; {len(bad)} of {layers} do" if len(bad) > 1 else f", alone of {layers}"
-    return f"departs: the layer {which} is the first that does not hold{more}"
+    if count == 1:
+        return f"departs: the one convolution {which} does not hold"
+    if len(bad) == 1:
+        return f"departs: the layer {which} alone of {count} convolutions does not hold"
+    return (
+        f"departs: the layer {which} is the first that does not hold; "
+        f"{len(bad)} of {count} convolutions do not"
+    )
 
 
 def sentences(result: ModelResult) -> list[str]:

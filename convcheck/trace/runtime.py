@@ -95,6 +95,13 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
             else:
                 break
     except Exception as error:  # onnxruntime's errors have no common public base
+        if (unknown := _unknown(model, str(error))) is not None:
+            raise InputError(
+                f"MODEL: {shown(path)} has a layer that onnxruntime cannot run",
+                got=unknown,
+                expected="operators that this onnxruntime knows",
+                hint="have it run where they are known, and give a trace: docs/trace.md",
+            ) from error
         raise InputError(
             f"MODEL: {shown(path)} could not be run",
             got=str(error).replace("\n", " ")[:300],
@@ -109,6 +116,24 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
 
     layers = tuple(_layer(node, tensor, stored, results) for node in nodes)
     return Trace(path, layers, dict(others))
+
+
+def _unknown(model: Any, said: str) -> str | None:
+    """The first layer whose operator an error calls unknown, in words; None where it is another."""
+    if "No Op registered for" not in said and "is not a registered function/op" not in said:
+        return None
+    versions = {one.domain: one.version for one in model.opset_import}
+    for number, node in enumerate(model.graph.node):
+        named = (
+            f"{node.domain}:{node.op_type}(" in said or f"registered for {node.op_type} " in said
+        )
+        if named:
+            name = node.name or (node.output[0] if node.output else f"{node.op_type}_{number}")
+            domain = node.domain or "ai.onnx"
+            version = versions.get(node.domain)
+            of = "" if version is None else f", opset {version}"
+            return clip(f"the layer {name!r} of the operator {node.op_type} ({domain}{of})")
+    return None
 
 
 def initializer(tensor: Any, folder: Path) -> Array:

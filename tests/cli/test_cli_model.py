@@ -54,7 +54,7 @@ def test_a_layer_alone_that_departs_says_why(
 ) -> None:
     assert cli.run(["model", str(traces / "b.npz")]) == 1
     said = capsys.readouterr().out
-    assert said.startswith("departs: the layer middle is the first that does not hold")
+    assert said.startswith("departs: the layer middle alone of 5 convolutions does not hold")
     assert "w[:, :, ::-1, ::-1]" in said
 
 
@@ -83,3 +83,46 @@ def test_one_wrong_element_is_a_departure_and_its_place_is_said(
     said = " ".join(capsys.readouterr().out.split())
     assert "head departs (1 of" in said
     assert "at (0, 1, 2, 3)" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "holds: the one convolution does what its attributes say, within proven bounds"),
+        (2, "holds: all 2 convolutions do what their attributes say, within proven bounds"),
+    ],
+)
+def test_one_layer_and_many_are_said_in_the_words_for_them(
+    count: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "a.npz", drawn(np.random.default_rng(0))[:count], {})
+    file = str(tmp_path / "a.npz")
+    assert cli.run(["model", file, "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == said
+    assert cli.run(["model", file, file, "--quiet"]) == 0
+    assert "A's do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("domain", "where"), [("", "ai.onnx, opset 13"), ("mine", "mine, opset 1")]
+)
+def test_an_operator_that_is_unknown_is_named_with_its_layer(
+    domain: str, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
+    out = make.make_tensor_value_info("y", 1, None)
+    weight = onnx.numpy_helper.from_array(np.ones((1, 2, 3, 3), np.float32), "w")
+    nodes = [
+        make.make_node("Conv", ["x", "w"], ["z"], name="first"),
+        make.make_node("Odd", ["z"], ["y"], name="the.odd/one", domain=domain),
+    ]
+    graph = make.make_graph(nodes, "g", [image], [out], [weight])
+    opsets = [make.make_opsetid("", 13), make.make_opsetid("mine", 1)]
+    path = tmp_path / "net.onnx"
+    onnx.save(make.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    assert cli.run(["model", str(path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the layer 'the.odd/one' of the operator Odd ({where})" in said

@@ -26,7 +26,9 @@ class Cause:
 class Row:
     """A layer and how it fares: ``holds``, ``departs`` or ``unpaired``.
 
-    ``convention`` is what it was judged under, ``partner`` the layer of the other model. ``drift``
+    ``convention`` is what it was judged under, in ``words`` too: its own; of a pair A's, in the
+    layouts and precision of B; B's where that does the same in fewer bits. ``comparison`` is None
+    where the output does not have its shape. ``partner`` is the layer of the other model. ``drift``
     is how far its output is from the other model's, relative to that one's root mean square.
     ``causes`` of a layer that holds are what the records say otherwise and this input cannot tell.
     """
@@ -42,6 +44,18 @@ class Row:
     causes: tuple[Cause, ...] = ()
     paired_by: str | None = None
     drift: float | None = None
+
+    @property
+    def bits(self) -> float | None:
+        """The agreement of the output with its sums, 0 to 53; None where that says nothing.
+
+        Which is so of a layer that departs, and of integers: they are right or not.
+        """
+        if self.verdict != "holds" or self.comparison is None or self.convention is None:
+            return None
+        storage = self.convention.storage
+        whole = self.convention.arithmetic == "exact" or (storage and storage.is_integer)
+        return None if whole else self.comparison.agreement_bits
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ def _row(row: Row) -> dict[str, Any]:
         "convention": row.words,
         "mismatched": None if c is None else c.mismatched,
         "total": None if c is None else c.total,
-        "agreement_bits": None if c is None else round(c.agreement_bits, 3),
+        "agreement_bits": None if row.bits is None else round(row.bits, 3),
         "seconds": round(row.seconds, 4),
         "partner": row.partner,
         "paired_by": row.paired_by,
