@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from convcheck.checks.model import ModelResult, Row
     from convcheck.render.report import Report
 
+_ABOUT = ("Not judged", "The outputs", "This input", "No input")
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -74,7 +75,7 @@ def render(report: Report, title: str) -> str:
     """One page that asks for nothing else; without a script all layers are there, as they ran."""
     result: ModelResult = report.result
     first, *more = model_table.sentences(result)
-    about = [line for line in more if line.startswith(("Not judged", "The outputs"))]
+    about = [line for line in more if line.startswith(_ABOUT)]
     departing = result.departing
     rows = [
         _row(n, row, opened=bool(departing) and row is departing[0])

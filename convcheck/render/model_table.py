@@ -90,6 +90,7 @@ def sentences(result: ModelResult) -> list[str]:
         said = "; ".join(cause.words for cause in row.causes)
         name = path_text(row.name)
         lines += ["", f"{name} holds on this input, which could not tell: {said}."]
+    lines += unseen(result)
     if result.others:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.others.items()))
         lines += ["", f"Not judged: {path_text(kinds)}."]
@@ -102,6 +103,20 @@ def sentences(result: ModelResult) -> list[str]:
             "Every layer's own part of that is within what its arithmetic can do."
         )
         lines += ["", said]
+    return lines
+
+
+def unseen(result: ModelResult) -> list[str]:
+    """Which mistakes the layers' inputs could not have shown, a line each."""
+    layers: dict[tuple[str, bool], list[str]] = {}
+    for row in result.rows:
+        for one in row.unseen:
+            layers.setdefault((one.words, one.any_input), []).append(path_text(row.name))
+    lines = []
+    for (words, always), (first, *rest) in layers.items():
+        where = f"{first} and {len(rest)} more" if rest else first
+        which = "No input could show" if always else "This input could not have shown"
+        lines += ["", f"{which} in {where} {words}."]
     return lines
 
 

@@ -126,3 +126,33 @@ def test_an_operator_that_is_unknown_is_named_with_its_layer(
     assert cli.run(["model", str(path)]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert f"the layer 'the.odd/one' of the operator Odd ({where})" in said
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_input_of_one_number_is_warned_of_and_fails_strictly(
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
+    out = make.make_tensor_value_info("y", 1, None)
+    drawn_weight = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
+    weight = onnx.numpy_helper.from_array(drawn_weight, "w")
+    nodes = [make.make_node("Conv", ["x", "w"], ["y"], name="first")]
+    graph = make.make_graph(nodes, "g", [image], [out], [weight])
+    made = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, tmp_path / "net.onnx")
+    np.save(tmp_path / "x.npy", np.full((1, 2, 8, 8), number, np.float32))
+    model = ["model", str(tmp_path / "net.onnx"), "--strict"]
+    assert cli.run(model) == 0
+    capsys.readouterr()
+    assert cli.run([*model, "--json", "--input", str(tmp_path / "x.npy")]) == 1
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, SCHEMA)
+    assert "every number is" in " ".join(found["warnings"])
+    assert found["layers"][0]["unseen"]
+    assert cli.run([*model, "--input", str(tmp_path / "x.npy")]) == 1
+    said = capsys.readouterr()
+    assert "warning: --input" in said.err
+    assert "This input could not have shown in first " in " ".join(said.out.split())

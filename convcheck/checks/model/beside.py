@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convcheck.checks.model.causes import searched
 from convcheck.checks.model.judging import arrays_of, held, short
 from convcheck.checks.model.result import Cause, Row
+from convcheck.checks.model.untold import unseen
 from convcheck.checks.model.weights import close, quantised, relation
 from convcheck.convention.channels import read_filters, stored_image, to_axes
 from convcheck.errors import InputError
@@ -113,6 +114,7 @@ def compared(a: Layer, b: Layer, by: str) -> Row:
         causes=causes,
         paired_by=by,
         drift=_drift(mine, other),
+        unseen=unseen(other.image, other.filters, other.convention) if holds else (),
     )
 
 

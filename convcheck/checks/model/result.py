@@ -23,6 +23,18 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """A mistake that a layer's input could not have shown, by the key of a convention, and why.
+
+    ``any_input`` says that no other input could, as of a symmetric kernel that is reversed.
+    """
+
+    key: str
+    words: str
+    any_input: bool = False
+
+
+@dataclass(frozen=True)
 class Row:
     """A layer and how it fares: ``holds``, ``departs`` or ``unpaired``.
 
@@ -30,7 +42,8 @@ class Row:
     layouts and precision of B; B's where that does the same in fewer bits. ``comparison`` is None
     where the output does not have its shape. ``partner`` is the layer of the other model. ``drift``
     is how far its output is from the other model's, relative to that one's root mean square.
-    ``causes`` of a layer that holds are what the records say otherwise and this input cannot tell.
+    ``causes`` of a layer that holds are what the records say otherwise and this input cannot tell;
+    ``unseen`` are mistakes that it could not have shown.
     """
 
     name: str
@@ -44,6 +57,7 @@ class Row:
     causes: tuple[Cause, ...] = ()
     paired_by: str | None = None
     drift: float | None = None
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def bits(self) -> float | None:
@@ -78,6 +92,15 @@ class ModelResult:
         return tuple(row for row in self.rows if row.verdict == "holds" and row.causes)
 
     @property
+    def blind(self) -> tuple[Row, ...]:
+        """The layers that hold, of which another input could have shown more."""
+        return tuple(
+            row
+            for row in self.rows
+            if row.verdict == "holds" and any(not one.any_input for one in row.unseen)
+        )
+
+    @property
     def verdict(self) -> str:
         """``holds`` or ``departs``."""
         return "departs" if self.departing else "holds"
@@ -85,7 +108,9 @@ class ModelResult:
     @property
     def exit_code(self) -> ExitCode:
         """0 where every layer holds; with ``strict`` also only where nothing is left open."""
-        failed = bool(self.departing) or (self.strict and bool(self.others or self.untold))
+        failed = bool(self.departing) or (
+            self.strict and bool(self.others or self.untold or self.blind)
+        )
         return ExitCode.FAILED if failed else ExitCode.OK
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,4 +138,5 @@ def _row(row: Row) -> dict[str, Any]:
         "paired_by": row.paired_by,
         "drift": row.drift,
         "causes": [cause.__dict__ for cause in row.causes],
+        "unseen": [one.__dict__ for one in row.unseen],
     }
