@@ -156,3 +156,14 @@ def test_an_input_of_one_number_is_warned_of_and_fails_strictly(
     said = capsys.readouterr()
     assert "warning: --input" in said.err
     assert "This input could not have shown in first " in " ".join(said.out.split())
+
+
+def test_the_page_sorts_a_layer_that_departs_first_and_says_where_nothing_is_found(
+    traces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(traces / "a.npz"), str(traces / "b.npz")]
+    assert cli.run(["model", *files, "--format", "html"]) == 1
+    said = capsys.readouterr().out
+    rows = [part.split("</details>")[0] for part in said.split("<details ")[1:]]
+    assert [row for row in rows if 'data-b="0"' in row] == [row for row in rows if " open" in row]
+    assert '<p id="none" role="status" hidden>' in said
