@@ -24,7 +24,7 @@ from convcheck.convention import PRECISIONS, Storage
 from convcheck.convention.channels import read_filters, read_output, stored_image, write_output
 from convcheck.engine import beside
 from convcheck.errors import InputError
-from convcheck.noise import DIRECT, UNEVEN, Noise, interval_bits, rarest
+from convcheck.noise import DIRECT, SINGLE, UNEVEN, Noise, interval_bits, rarest
 from convcheck.rounding import gamma
 from convcheck.score import MARGIN
 from convcheck.traits import Traits, traits
@@ -156,9 +156,16 @@ def judge(
     # The proven bound of a direct sum, and what the steps after it can do beside.
     slope = np.abs(scale) * slope_of(c)
     bound = np.where(own > 0, slope * gamma(noise.terms + 2, noise.unit) * magnitude, 0.0)
+    made = predicted
     if c.activation is not None:
         predicted, sigma = noise.activated(c.activation, predicted, sigma)
-    bound = bound + INLIER * np.maximum(sigma - slope * own, 0)
+    after = INLIER * np.maximum(sigma - slope * own, 0)
+    given = () if c.activation is None else c.activation.values
+    if proven and noise.unit == SINGLE and any(float(np.float32(v)) != v for v in given):
+        # A slope such as 0.1 is rounded as a number, and then its product is.
+        sloped = np.where(predicted != made, np.abs(predicted), 0.0)
+        after = np.maximum(after, 2 * noise.unit * sloped)
+    bound = bound + after
     if parts is not None:
         bound = bound + NORMALIZING * noise.unit * slope_of(c) * (parts + np.abs(scale) * magnitude)
     if claim.storage is not None and claim.storage.multiplier != "real":

@@ -90,6 +90,23 @@ def test_results_of_an_arithmetic_are_within_its_bound(arithmetic: str) -> None:
     assert not check(x.astype(np.float32), w.astype(np.float32), y, c).matches
 
 
+@pytest.mark.parametrize("slope", [0.1, 0.01, 0.3])
+def test_a_slope_in_single_precision_has_its_rounding_where_the_sums_have_none(
+    slope: float,
+) -> None:
+    x, w = np.zeros((1, 9, 8), np.float32), np.ones((64, 1, 3, 3), np.float32)
+    bias = -np.abs(normal(64)).astype(np.float32)
+    y = np.broadcast_to((np.float32(slope) * bias)[:, None, None], (64, 7, 6)).copy()
+    c = Convention(
+        bias=tuple(bias.tolist()),
+        activation={"leaky_relu": slope},  # type: ignore[arg-type]
+        arithmetic="float32",
+    )
+    assert check(x, w, y, c).matches
+    y[3, 2, 1] *= 1 + 2.0**-20
+    assert check(x, w, y, c).comparison.mismatched == 1
+
+
 def test_exact_integers_have_no_room_at_all() -> None:
     x, w = photo(16, 14, 14).astype(np.float32), whole(4, 16, 5, 5, dtype=np.float32)
     y = made(x, w).astype(np.float32)

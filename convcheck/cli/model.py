@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     short_help="Which layer of a model departs, and why?",
     claim=(
         "every convolution does what its attributes say; with B, what A's say",
-        "one does not; with --strict also: there are layers that are not judged",
+        "one does not; with --strict also: the data could not have told, or a layer is not judged",
     ),
     examples=[
         ("does every convolution do what it says?", "convcheck model net.onnx"),
@@ -45,7 +45,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Of the random input; 0 by default.",
 )
-@click.option("--strict", is_flag=True, help="Layers of kinds that are not judged are exit 1.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Layers that are not judged, or of which the input could not tell, are exit 1.",
+)
 @output_options
 def model(
     a: str, b: str | None, inputs: tuple[str, ...], seed: int, strict: bool, **output: Any
@@ -82,6 +86,7 @@ def model(
         result=result,
         exit_code=result.exit_code,
         seconds=perf_counter() - started,
+        warnings=_warnings(arrays),
         replay=again("model", options, a, *([b] if b else [])),
     )
     return emit(report, output)
@@ -99,6 +104,17 @@ def _arrays(inputs: tuple[str, ...]) -> dict[str, Any]:
             name, file = "", spec
         found[name] = load("--input", file).array
     return found
+
+
+def _warnings(arrays: dict[str, Any]) -> tuple[str, ...]:
+    from convcheck.checks.model.untold import is_constant
+
+    return tuple(
+        f"--input {name + ': ' if name else ''}every number is {array.flat[0]}, which hides "
+        "kernels that are reversed or transposed and channels in another order: give different ones"
+        for name, array in arrays.items()
+        if is_constant(array)
+    )
 
 
 def _trace(path: str, arrays: dict[str, Any], seed: int) -> Trace:

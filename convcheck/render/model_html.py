@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from convcheck.checks.model import ModelResult, Row
     from convcheck.render.report import Report
 
+_ABOUT = ("Not judged", "The outputs", "This input", "No input")
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -53,11 +54,13 @@ body {{ color: #e6edf3; background: #0d1117; }}
 <div id="layers">
 {rows}
 </div>
+<p id="none" role="status" hidden>No layer has that in its name or its words.</p>
 <script>
 const list = document.getElementById("layers"), all = [...list.children];
 document.getElementById("find").addEventListener("input", e => {{
   const wanted = e.target.value.toLowerCase();
   for (const one of all) one.hidden = !one.textContent.toLowerCase().includes(wanted);
+  document.getElementById("none").hidden = all.some(one => !one.hidden);
 }});
 document.getElementById("sort").addEventListener("change", e => {{
   const key = e.target.value;
@@ -74,7 +77,7 @@ def render(report: Report, title: str) -> str:
     """One page that asks for nothing else; without a script all layers are there, as they ran."""
     result: ModelResult = report.result
     first, *more = model_table.sentences(result)
-    about = [line for line in more if line.startswith(("Not judged", "The outputs"))]
+    about = [line for line in more if line.startswith(_ABOUT)]
     departing = result.departing
     rows = [
         _row(n, row, opened=bool(departing) and row is departing[0])
@@ -99,7 +102,9 @@ def _row(n: int, row: Row, *, opened: bool) -> str:
         f"<pre>{_shown(line[2:])}</pre>" if line[:2] == "  " else f"<p>{_shown(line)}</p>"
         for line in said
     ]
-    order = f'data-n="{n}" data-v="{int(holds)}" data-b="{bits or 0}" data-t="{-row.seconds:.4f}"'
+    lines += [f"<p>Not to be seen here: {_shown(one.words)}.</p>" for one in row.unseen]
+    least = bits or (99 if holds else 0)  # integers that are right come last
+    order = f'data-n="{n}" data-v="{int(holds)}" data-b="{least}" data-t="{-row.seconds:.4f}"'
     head = f"<b>{_shown(name)}</b><span>{_shown(kind)}</span>"
     head += f'<span class="{row.verdict}">{verdict}</span><span>{bits and bits + " bits"}</span>'
     return (

@@ -54,9 +54,8 @@ def how(report: Report) -> list[str]:
 
 def cells(row: Row) -> tuple[str, ...]:
     """A layer's line."""
-    c = row.comparison
     name = row.name if row.partner is None else f"{row.partner} = {row.name}"
-    bits = "" if c is None or c.mismatched else f"{c.agreement_bits:.1f}"
+    bits = "" if row.bits is None else f"{row.bits:.1f}"
     verdict = row.verdict.upper() if row.verdict != "holds" else row.verdict
     return (path_text(name), row.kind, row.words, verdict, bits, f"{row.seconds:.2f} s")
 
@@ -65,17 +64,21 @@ def verdict_line(result: ModelResult) -> str:
     """The answer in a sentence."""
     count, bad = len(result.rows), result.departing
     alone = len(result.models) == 1
+    if not bad and count == 1:
+        said = "does what its attributes say" if alone else "does what A's does"
+        return f"holds: the one convolution {said}, within proven bounds"
     if not bad:
-        if count == 1:
-            said = "does what its attributes say" if alone else "does what A's does"
-            return f"holds: the one convolution {said}, within proven bounds"
         said = "do what their attributes say" if alone else "do what A's do"
         return f"holds: all {count} convolutions {said}, within proven bounds"
     which = path_text(bad[0].name)
     if count == 1:
-        return f"departs: the one convolution, {which}, does not hold"
-    more = f"{len(bad)} of {count} convolutions do not" if len(bad) > 1 else "all others do"
-    return f"departs: the layer {which} is the first that does not hold; {more}"
+        return f"departs: the one convolution {which} does not hold"
+    if len(bad) == 1:
+        return f"departs: the layer {which} alone of {count} convolutions does not hold"
+    return (
+        f"departs: the layer {which} is the first that does not hold; "
+        f"{len(bad)} of {count} convolutions do not"
+    )
 
 
 def sentences(result: ModelResult) -> list[str]:
@@ -87,6 +90,7 @@ def sentences(result: ModelResult) -> list[str]:
         said = "; ".join(cause.words for cause in row.causes)
         name = path_text(row.name)
         lines += ["", f"{name} holds on this input, which could not tell: {said}."]
+    lines += unseen(result)
     if result.others:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.others.items()))
         lines += ["", f"Not judged: {path_text(kinds)}."]
@@ -99,6 +103,20 @@ def sentences(result: ModelResult) -> list[str]:
             "Every layer's own part of that is within what its arithmetic can do."
         )
         lines += ["", said]
+    return lines
+
+
+def unseen(result: ModelResult) -> list[str]:
+    """Which mistakes the layers' inputs could not have shown, a line each."""
+    layers: dict[tuple[str, bool], list[str]] = {}
+    for row in result.rows:
+        for one in row.unseen:
+            layers.setdefault((one.words, one.any_input), []).append(path_text(row.name))
+    lines = []
+    for (words, always), (first, *rest) in layers.items():
+        where = f"{first} and {len(rest)} more" if rest else first
+        which = "No input could show" if always else "This input could not have shown"
+        lines += ["", f"{which} in {where} {words}."]
     return lines
 
 

@@ -1,7 +1,7 @@
 """Traces: what every convolution of a model was given and gave, in one file.
 
-``torch`` and ``onnx`` write one of a model and its inputs; ``docs/trace.md`` has the format, which
-any program can write.
+``torch``, ``keras`` and ``onnx`` write one of a model and its inputs; ``docs/trace.md`` has the
+format, which any program can write.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["onnx", "torch"]
+__all__ = ["keras", "onnx", "torch"]
 
 
 def torch(model: Any, *inputs: Any, to: str | Path) -> Path:
@@ -23,6 +23,23 @@ def torch(model: Any, *inputs: Any, to: str | Path) -> Path:
         OutputError: the trace could not be written.
     """
     from convcheck.trace.hooks import capture
+
+    capture(model, inputs, Path(to))
+    return Path(to)
+
+
+def keras(model: Any, inputs: Any, *, to: str | Path) -> Path:
+    """Run a Keras model once on ``inputs``, without training, and write its trace to ``to``.
+
+    ``inputs`` is what the model is called with: an array, or a list or dict of them. ``to`` is a
+    folder, an .npz or a .safetensors. Memory holds one layer beside the model.
+
+    Raises:
+        MissingExtraError: keras, or its backend, is not installed.
+        InputError: no Keras model, or one that ran no convolution.
+        OutputError: the trace could not be written.
+    """
+    from convcheck.trace.keras_calls import capture
 
     capture(model, inputs, Path(to))
     return Path(to)

@@ -95,7 +95,14 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
             else:
                 break
     except Exception as error:  # onnxruntime's errors have no common public base
-        raise _unknown(model) or InputError(
+        if (unknown := _unknown(model, str(error))) is not None:
+            raise InputError(
+                f"MODEL: {shown(path)} has a layer that onnxruntime cannot run",
+                got=unknown,
+                expected="operators that this onnxruntime knows",
+                hint="have it run where they are known, and give a trace: docs/trace.md",
+            ) from error
+        raise InputError(
             f"MODEL: {shown(path)} could not be run",
             got=str(error).replace("\n", " ")[:300],
             hint="does it run in onnxruntime with these inputs? --input NAME=FILE gives others",
@@ -111,24 +118,21 @@ def record(path: str, inputs: Mapping[str, Array] | None = None, *, seed: int = 
     return Trace(path, layers, dict(others))
 
 
-def _unknown(model: Any) -> InputError | None:
-    """Which node has an operator that ONNX does not have and the model does not define."""
-    from onnx import defs
-
-    own = {(function.domain, function.name) for function in model.functions}
-    for node in model.graph.node:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        runtime = domain in ("com.microsoft", "com.microsoft.nchwc")
-        if runtime or defs.has(node.op_type, domain) or (node.domain, node.op_type) in own:
-            continue
-        name = node.name or next(iter(node.output), "")
-        of = f" of the domain {shown(domain)}" if domain else ""
-        return InputError(
-            f"MODEL: the layer {name!r} has an operator that onnxruntime cannot run",
-            got=f"the operator {shown(node.op_type)}{of}",
-            expected="operators of ONNX, or functions that the model itself defines",
-            hint="record a trace where the model does run (docs/trace.md), and give that",
+def _unknown(model: Any, said: str) -> str | None:
+    """The first layer whose operator an error calls unknown, in words; None where it is another."""
+    if "No Op registered for" not in said and "is not a registered function/op" not in said:
+        return None
+    versions = {one.domain: one.version for one in model.opset_import}
+    for number, node in enumerate(model.graph.node):
+        named = (
+            f"{node.domain}:{node.op_type}(" in said or f"registered for {node.op_type} " in said
         )
+        if named:
+            name = node.name or (node.output[0] if node.output else f"{node.op_type}_{number}")
+            domain = node.domain or "ai.onnx"
+            version = versions.get(node.domain)
+            of = "" if version is None else f", opset {version}"
+            return clip(f"the layer {name!r} of the operator {node.op_type} ({domain}{of})")
     return None
 
 

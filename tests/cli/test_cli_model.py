@@ -54,7 +54,7 @@ def test_a_layer_alone_that_departs_says_why(
 ) -> None:
     assert cli.run(["model", str(traces / "b.npz")]) == 1
     said = capsys.readouterr().out
-    assert said.startswith("departs: the layer middle is the first that does not hold")
+    assert said.startswith("departs: the layer middle alone of 5 convolutions does not hold")
     assert "w[:, :, ::-1, ::-1]" in said
 
 
@@ -85,20 +85,85 @@ def test_one_wrong_element_is_a_departure_and_its_place_is_said(
     assert "at (0, 1, 2, 3)" in said
 
 
-def test_bits_are_those_of_what_holds(traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["model", str(traces / "a.npz"), str(traces / "b.npz"), "--json"]) == 1
-    for row in json.loads(capsys.readouterr().out)["layers"]:
-        assert (row["agreement_bits"] is None) == (row["verdict"] != "holds")
-
-
-def test_a_model_of_one_layer_is_spoken_of_as_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "holds: the one convolution does what its attributes say, within proven bounds"),
+        (2, "holds: all 2 convolutions do what their attributes say, within proven bounds"),
+    ],
+)
+def test_one_layer_and_many_are_said_in_the_words_for_them(
+    count: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written(tmp_path / "t", drawn(np.random.default_rng(0))[:1], {})
-    assert cli.run(["model", str(tmp_path / "t"), "-q"]) == 0
+    written(tmp_path / "a.npz", drawn(np.random.default_rng(0))[:count], {})
+    file = str(tmp_path / "a.npz")
+    assert cli.run(["model", file, "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == said
+    assert cli.run(["model", file, file, "--quiet"]) == 0
+    assert "A's do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("domain", "where"), [("", "ai.onnx, opset 13"), ("mine", "mine, opset 1")]
+)
+def test_an_operator_that_is_unknown_is_named_with_its_layer(
+    domain: str, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
+    out = make.make_tensor_value_info("y", 1, None)
+    weight = onnx.numpy_helper.from_array(np.ones((1, 2, 3, 3), np.float32), "w")
+    nodes = [
+        make.make_node("Conv", ["x", "w"], ["z"], name="first"),
+        make.make_node("Odd", ["z"], ["y"], name="the.odd/one", domain=domain),
+    ]
+    graph = make.make_graph(nodes, "g", [image], [out], [weight])
+    opsets = [make.make_opsetid("", 13), make.make_opsetid("mine", 1)]
+    path = tmp_path / "net.onnx"
+    onnx.save(make.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    assert cli.run(["model", str(path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the layer 'the.odd/one' of the operator Odd ({where})" in said
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_input_of_one_number_is_warned_of_and_fails_strictly(
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
+    out = make.make_tensor_value_info("y", 1, None)
+    drawn_weight = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
+    weight = onnx.numpy_helper.from_array(drawn_weight, "w")
+    nodes = [make.make_node("Conv", ["x", "w"], ["y"], name="first")]
+    graph = make.make_graph(nodes, "g", [image], [out], [weight])
+    made = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, tmp_path / "net.onnx")
+    np.save(tmp_path / "x.npy", np.full((1, 2, 8, 8), number, np.float32))
+    model = ["model", str(tmp_path / "net.onnx"), "--strict"]
+    assert cli.run(model) == 0
+    capsys.readouterr()
+    assert cli.run([*model, "--json", "--input", str(tmp_path / "x.npy")]) == 1
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, SCHEMA)
+    assert "every number is" in " ".join(found["warnings"])
+    assert found["layers"][0]["unseen"]
+    assert cli.run([*model, "--input", str(tmp_path / "x.npy")]) == 1
+    said = capsys.readouterr()
+    assert "warning: --input" in said.err
+    assert "This input could not have shown in first " in " ".join(said.out.split())
+
+
+def test_the_page_sorts_a_layer_that_departs_first_and_says_where_nothing_is_found(
+    traces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(traces / "a.npz"), str(traces / "b.npz")]
+    assert cli.run(["model", *files, "--format", "html"]) == 1
     said = capsys.readouterr().out
-    assert said.startswith("holds: the one convolution does what its attributes say")
-    [place] = (tmp_path / "t").glob("*.output.npy")
-    np.save(place, np.load(place) + 1)
-    assert cli.run(["model", str(tmp_path / "t"), "-q"]) == 1
-    assert capsys.readouterr().out.startswith("departs: the one convolution, ")
+    rows = [part.split("</details>")[0] for part in said.split("<details ")[1:]]
+    assert [row for row in rows if 'data-b="0"' in row] == [row for row in rows if " open" in row]
+    assert '<p id="none" role="status" hidden>' in said

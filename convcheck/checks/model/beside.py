@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convcheck.checks.model.causes import searched
 from convcheck.checks.model.judging import arrays_of, held, short
 from convcheck.checks.model.result import Cause, Row
+from convcheck.checks.model.untold import unseen
 from convcheck.checks.model.weights import close, quantised, relation
 from convcheck.convention.channels import read_filters, stored_image, to_axes
 from convcheck.errors import InputError
@@ -79,50 +80,51 @@ def compared(a: Layer, b: Layer, by: str) -> Row:
     same_rank = own.rank == other.convention.rank
     found: Check | None = None
     causes: tuple[Cause, ...] = ()
-    expected = own
+    expected = judged = own
+    judge = a
     if same_rank:
         arithmetic = _coarser(own, other.convention)
-        expected = own.replace(**changes, arithmetic=arithmetic)
+        expected = judged = own.replace(**changes, arithmetic=arithmetic)
         image = _unpadded(other, expected)
-        found = _held(image, mine.filters, other.output, expected, mine.parts)
+        found, judged = _held(image, mine.filters, other.output, expected, mine.parts)
     holds = found is not None and found.matches
     if holds:
         if image is other.image:  # else B pads by a layer of its own
             causes = tuple(d for d in _attributes(mine, other) if d.key != "arithmetic")
     else:
         try:
-            alone, actual = held(
+            alone, mended = held(
                 other.image, other.filters, other.output, other.convention, other.parts
             )
         except InputError as error:
             raise about(b.name, error) from error
-        found = found or alone
-        if alone.matches and same_rank and _few_bits(mine, other._replace(convention=actual)):
-            holds, found = True, alone
+        if alone.matches and same_rank and _few_bits(mine, other._replace(convention=mended)):
+            holds, found, judged, judge = True, alone, mended, b
         else:
             causes = _causes(mine, other, expected, alone.matches)
     return Row(
         b.name,
         b.kind,
         "holds" if holds else "departs",
-        other.convention,
-        short(b, other.convention),
+        judged,
+        short(judge, judged),
         found.comparison if found is not None else None,
         perf_counter() - begun,
         partner=a.name,
         causes=causes,
         paired_by=by,
         drift=_drift(mine, other),
+        unseen=unseen(other.image, other.filters, other.convention) if holds else (),
     )
 
 
 def _held(
     image: Array, filters: Array, output: Array, c: Convention, parts: Array | None
-) -> Check | None:
+) -> tuple[Check | None, Convention]:
     try:
-        return held(image, filters, output, c, parts)[0]
+        return held(image, filters, output, c, parts)
     except InputError:
-        return None  # of another shape: it departs
+        return None, c  # of another shape: it departs
 
 
 def _coarser(a: Convention, b: Convention) -> str:
@@ -336,7 +338,7 @@ def _epsilon(mine: _Side, other: _Side, expected: Convention) -> Cause | None:
     for epsilon in (1e-3, 1e-5, 1e-4, 1e-6, 1e-2, 0.0):
         c, parts = replace(mine.layer, epsilon=epsilon).convention()
         c = expected.replace(scale=c.scale, bias=c.bias)
-        found = _held(other.image, mine.filters, other.output, c, parts)
+        found, _ = _held(other.image, mine.filters, other.output, c, parts)
         if epsilon != own and found is not None and found.matches:
             words = f"B's batch normalization was made with an epsilon of {epsilon:g}, not {own:g}"
             return Cause("epsilon", words, f"eps={own:g}")

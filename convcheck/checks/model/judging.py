@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convcheck.check import Check, check
 from convcheck.checks.model.result import Cause, Row
+from convcheck.checks.model.untold import unseen
 from convcheck.convention.multiplier import MULTIPLIERS
 from convcheck.errors import InputError
 from convcheck.trace.layer import Layer, about
@@ -82,6 +83,7 @@ def judge(layer: Layer, *, explain: bool = True) -> Row:
         found.comparison,
         perf_counter() - begun,
         causes=causes,
+        unseen=unseen(image, filters, c) if found.matches else (),
     )
 
 

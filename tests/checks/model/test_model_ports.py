@@ -49,3 +49,40 @@ def test_what_the_input_cannot_tell_is_said_and_strict_fails(tmp_path: Path) -> 
     assert result.exit_code == ExitCode.OK
     assert [[cause.key for cause in row.causes] for row in result.untold] == [["activation"]]
     assert check_model(a, b, strict=True).exit_code == ExitCode.FAILED
+
+
+def test_a_pair_is_judged_under_what_a_says_and_that_is_its_convention(tmp_path: Path) -> None:
+    layers = drawn(np.random.default_rng(0))
+    name, keys, arrays, epsilon = layers[2]
+    port = (name, {**keys, "padding": 0}, arrays, epsilon)
+    a = written(tmp_path / "a.npz", layers[2:3], {})
+    b = written(tmp_path / "b.npz", [port], {})
+    [row] = check_model(a, b).rows
+    assert row.verdict == "departs"
+    assert row.convention is not None
+    assert row.convention.padding == ((1, 1), (1, 1))
+    assert "pad 1" in row.words
+    assert row.comparison is None  # the output has another shape than A's layer gives
+
+
+def test_bits_are_those_of_a_layer_that_holds_and_is_rounded(tmp_path: Path) -> None:
+    layers = drawn(np.random.default_rng(0))
+    name, keys, arrays, epsilon = layers[2]
+    wrong = MISTAKES["kernel reversed"][1](keys, arrays, epsilon)
+    result = check_model(written(tmp_path / "a.npz", layers, {name: wrong}))
+    bits = {row["name"]: row["agreement_bits"] for row in result.to_dict()["layers"]}
+    assert bits.pop(name) is None
+    assert all(value is not None and 20 < value <= 53 for value in bits.values()), bits
+
+
+def test_integers_are_right_or_not_and_have_no_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "input": rng.integers(-9, 10, (1, 2, 8, 8)).astype(np.int8),
+        "weight": rng.integers(-9, 10, (3, 2, 3, 3)).astype(np.int8),
+    }
+    keys = {"filter_layout": "OIHW", "image_layout": "NCHW", "output_layout": "NCHW"}
+    keys |= {"arithmetic": "exact", "storage": {"dtype": "int32", "overflow": "wrap"}}
+    [row] = check_model(written(tmp_path / "a.npz", [("q", keys, arrays, None)], {})).rows
+    assert row.verdict == "holds"
+    assert row.bits is None
