@@ -233,15 +233,16 @@ def solved_again(problem: Problem, explored: Explored, form: Form, wrong: Array)
 
 
 def not_voted_for(problem: Problem, explored: Explored, c: Convention) -> bool:
-    """Solve for a convention of which the samples said nothing, whether that gave a form at all.
+    """Solve for a convention of which the samples said nothing, whether it gives most of OUT.
 
-    Where most samples lie on a defect, what comes nearest to the whole output may be one.
+    Where most samples lie on a defect, what comes nearest to the whole output may be it.
     """
     c = c.linear
     solved = any((c, few) in explored.solved for few in (True, False))
     if solved or explored.traits.telling < ENOUGH:
         return False
-    forms = [*_again(explored, Elements.of(problem, c, MANY), c)]
+    elements = Elements.of(problem, c, MANY)
+    forms = [form for form in _again(explored, elements, c) if form.share >= HALF]
     for form in forms:
         explored.add(form)
     return bool(forms)

@@ -85,7 +85,7 @@ def _of_claim(ground: Ground, ends: float, *, settled: bool) -> Form:
         if _is_fine(best) or time.thread_time() > ends:
             break
         known: tuple[Any, Any] | None = None
-        if name is not None and best.share >= MOSTLY and not flattens(name):
+        if name is not None and best.share >= MOSTLY and _is_tight(best) and not flattens(name):
             known = best.convention.scale, best.convention.bias
         elif settled:
             known = 1.0, None
@@ -220,7 +220,12 @@ def _sharper(ground: Ground, form: Form) -> Form:
 
 def _is_fine(form: Form) -> bool:
     """Whether all is given, and hardly anything is left to be said of any element."""
-    return not form.wrong.any() and form.score.residual <= 0.5 * max(form.score.literal, 1.0)
+    return not form.wrong.any() and _is_tight(form)
+
+
+def _is_tight(form: Form) -> bool:
+    """Whether hardly anything is left to be said of the elements that are given."""
+    return form.score.residual <= 0.5 * max(form.score.literal, 1.0)
 
 
 def _supported(form: Form, ground: Ground) -> Form:
