@@ -229,7 +229,9 @@ def numbers_bits(values: Array, widths: Array) -> float:
         return 0.0
     if not np.isfinite(sizes).all():
         return math.inf
-    scale = float(np.median(sizes[sizes > 0]))
+    some = np.sort(sizes[sizes > 0])
+    low, high = some[(len(some) - 1) // 2], some[len(some) // 2]
+    scale = float(low + 0.5 * (high - low))  # the median, whose sum could overflow
     with np.errstate(divide="ignore"):
         precise = np.log2(np.maximum(scale / np.maximum(widths, 2.0**-52 * scale), 1.0)) + 1.0
         beyond = 2 * np.log2(np.maximum(sizes / scale, 1.0))

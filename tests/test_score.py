@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convcheck.convention import Convention
@@ -399,6 +399,8 @@ ANY = st.floats(allow_subnormal=True)
 
 
 @SETTINGS
+@example(value=8.98e307, other=8.99e307, width=0.0)
+@example(value=5e-324, other=5e-324, width=0.0)
 @given(value=ANY, other=ANY, width=ANY)
 def test_no_number_is_too_odd_to_be_weighed(value: float, other: float, width: float) -> None:
     """Sums of finite numbers may overflow, and what follows from them is no number."""
