@@ -103,27 +103,33 @@ def test_one_layer_and_many_are_said_in_the_words_for_them(
     assert "A's do" in capsys.readouterr().out
 
 
+def onnx_model(folder: Path, *after: tuple[str, str, str]) -> str:
+    """An ONNX model of a convolution, and nodes after it by their operator, name and domain."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
+    weight = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
+    nodes = [make.make_node("Conv", ["x", "w"], ["t0"], name="first")]
+    for n, (operator, name, domain) in enumerate(after):
+        nodes.append(make.make_node(operator, [f"t{n}"], [f"t{n + 1}"], name=name, domain=domain))
+    out = make.make_tensor_value_info(f"t{len(after)}", 1, None)
+    stored = [onnx.numpy_helper.from_array(weight, "w")]
+    graph = make.make_graph(nodes, "g", [image], [out], stored)
+    opsets = [make.make_opsetid("", 13), make.make_opsetid("mine", 1)]
+    path = folder / "net.onnx"
+    onnx.save(make.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("domain", "where"), [("", "ai.onnx, opset 13"), ("mine", "mine, opset 1")]
 )
 def test_an_operator_that_is_unknown_is_named_with_its_layer(
     domain: str, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    make = onnx.helper
-    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
-    out = make.make_tensor_value_info("y", 1, None)
-    weight = onnx.numpy_helper.from_array(np.ones((1, 2, 3, 3), np.float32), "w")
-    nodes = [
-        make.make_node("Conv", ["x", "w"], ["z"], name="first"),
-        make.make_node("Odd", ["z"], ["y"], name="the.odd/one", domain=domain),
-    ]
-    graph = make.make_graph(nodes, "g", [image], [out], [weight])
-    opsets = [make.make_opsetid("", 13), make.make_opsetid("mine", 1)]
-    path = tmp_path / "net.onnx"
-    onnx.save(make.make_model(graph, opset_imports=opsets, ir_version=8), path)
-    assert cli.run(["model", str(path)]) == 2
+    made = onnx_model(tmp_path, ("Odd", "the.odd/one", domain))
+    assert cli.run(["model", made]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert f"the layer 'the.odd/one' of the operator Odd ({where})" in said
 
@@ -132,19 +138,9 @@ def test_an_operator_that_is_unknown_is_named_with_its_layer(
 def test_an_input_of_one_number_is_warned_of_and_fails_strictly(
     number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    make = onnx.helper
-    image = make.make_tensor_value_info("x", 1, [1, 2, 8, 8])
-    out = make.make_tensor_value_info("y", 1, None)
-    drawn_weight = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
-    weight = onnx.numpy_helper.from_array(drawn_weight, "w")
-    nodes = [make.make_node("Conv", ["x", "w"], ["y"], name="first")]
-    graph = make.make_graph(nodes, "g", [image], [out], [weight])
-    made = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
-    onnx.save(made, tmp_path / "net.onnx")
+    made = onnx_model(tmp_path)
     np.save(tmp_path / "x.npy", np.full((1, 2, 8, 8), number, np.float32))
-    model = ["model", str(tmp_path / "net.onnx"), "--strict"]
+    model = ["model", made, "--strict"]
     assert cli.run(model) == 0
     capsys.readouterr()
     assert cli.run([*model, "--json", "--input", str(tmp_path / "x.npy")]) == 1
